@@ -1,0 +1,1 @@
+"""Raw astronomical frames in, calibration masters out."""

@@ -1,0 +1,30 @@
+"""What can go wrong, and who has to mend it.
+
+::
+
+    CalmastersError
+    ├── ConfigError        a setting is wrong: mend config.yaml or the command line
+    ├── FrameError         a file cannot serve as a raw frame or as a master
+    └── EngineError        an engine could not make a master from sound frames
+
+A message says what was being done, on which file or group, what was found and what was
+expected, and what to do next.
+"""
+
+__all__ = ["CalmastersError", "ConfigError", "EngineError", "FrameError"]
+
+
+class CalmastersError(Exception):
+    """Base of everything this library raises on purpose."""
+
+
+class ConfigError(CalmastersError):
+    """A setting is unknown, mistyped or impossible."""
+
+
+class FrameError(CalmastersError):
+    """A file cannot be used as a frame or a master; the message is the reason shown to the user."""
+
+
+class EngineError(CalmastersError):
+    """An engine could not make a master."""

@@ -1,0 +1,108 @@
+"""The vocabulary: what a frame is, and how its values are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+__all__ = ["NO_KEYWORDS", "Frame", "FrameType", "Geometry", "Value", "format_value"]
+
+#: A keyword's value: GAIN 100, SET-TEMP -10.0, FILTER 'Ha'.
+Value: TypeAlias = str | int | float
+
+NO_KEYWORDS: Final[Mapping[str, Value]] = MappingProxyType({})
+
+#: Keywords written with two decimals (more where an exposure needs them).
+_DECIMAL_KEYWORDS: Final = frozenset({"SET-TEMP", "EXPOSURE", "CCD-TEMP"})
+
+
+class FrameType(StrEnum):
+    """What a frame was taken for; the value is the canonical TYPE."""
+
+    BIAS = "bias"
+    DARK = "dark"
+    FLAT = "flat"
+    LIGHT = "light"
+
+    @property
+    def master_name(self) -> str:
+        """``Master Bias``, ``Master Dark``…: the IMAGETYP of a master."""
+        return f"Master {self.value.capitalize()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Size, binning and mosaic of a frame: frames combine only when all of it is equal."""
+
+    width: int
+    height: int
+    xbinning: int = 1
+    ybinning: int = 1
+    bayerpat: str | None = None
+
+    def __str__(self) -> str:
+        pattern = f" {self.bayerpat}" if self.bayerpat else ""
+        return f"{self.width}x{self.height} binned {self.xbinning}x{self.ybinning}{pattern}"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One file of the inventory.
+
+    Attributes
+    ----------
+    path : str
+        Relative to the scanned directory, with ``/``.
+    size, mtime_ns : int
+        Of the file, in bytes and nanoseconds.
+    keywords : mapping of str to Value
+        Canonical keywords (TYPE, INSTRUME, SET-TEMP…); absent keywords are absent.
+    geometry : Geometry or None
+        None where the file could not be read.
+    ccd_temp_c : float or None
+        Actual sensor temperature, degrees Celsius.
+    date_obs : str or None
+        Start of the exposure, ISO 8601, UTC.
+    sources : mapping of str to str
+        Where a value came from, for those that are not the plain keyword.
+    warnings : tuple of str
+        What is odd about the frame but does not keep it from use.
+    excluded : str or None
+        Why the frame is left alone (``exclude`` pattern); its header was not read.
+    problem : str or None
+        Why the frame cannot be used; a sentence a person can act on.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    keywords: Mapping[str, Value] = field(default_factory=lambda: NO_KEYWORDS)
+    geometry: Geometry | None = None
+    ccd_temp_c: float | None = None
+    date_obs: str | None = None
+    sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    warnings: tuple[str, ...] = ()
+    excluded: str | None = None
+    problem: str | None = None
+
+
+def format_value(keyword: str, value: Value) -> str:
+    """Write a value as it stands in names, tables and group keys.
+
+    SET-TEMP and EXPOSURE have two decimals, and an exposure that needs more has up to six;
+    a whole number has none, so that GAIN 100 and 100.0 are one value.
+
+    >>> format_value("SET-TEMP", -10), format_value("EXPOSURE", 0.0015), format_value("GAIN", 100.0)
+    ('-10.00', '0.0015', '100')
+    """
+    if isinstance(value, str):
+        return value
+    if keyword in _DECIMAL_KEYWORDS:
+        # Adding 0.0 turns a negative zero into zero.
+        text = f"{round(value, 6) + 0.0:.6f}".rstrip("0") if keyword == "EXPOSURE" else ""
+        two = f"{round(value, 2) + 0.0:.2f}"
+        return text if len(text) > len(two) else two
+    return str(int(value)) if float(value).is_integer() else repr(value)

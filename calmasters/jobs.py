@@ -1,0 +1,154 @@
+"""The job of one master: everything an engine needs to make it, as a file.
+
+A job file is what makes a master stale: the plan writes it, and only when its content changes.
+Its paths are relative (frames to ``input_dir``, masters of this project to ``output_dir``), so
+that moving the directories re-makes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from calmasters.frames import FrameType, Geometry, Value
+from calmasters.settings import Calibration, Integration
+
+__all__ = ["ALGORITHM_VERSION", "FrameFile", "MasterJob", "Recipe", "UsedMaster"]
+
+#: Raise an engine's number when its output pixels change: it re-makes that engine's masters.
+ALGORITHM_VERSION: Final[Mapping[str, int]] = {"native": 1, "pixinsight": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class FrameFile:
+    """A raw frame as the job saw it; ``path`` is relative to ``input_dir``, with ``/``."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsedMaster:
+    """A bias or dark master that a flat is calibrated with.
+
+    Attributes
+    ----------
+    path : str
+        Relative to ``output_dir`` for ``run`` and ``kept``, as configured for ``library``.
+    origin : str
+        ``run`` (made by this run), ``kept`` (in ``output_dir``, its frames are gone) or
+        ``library``.
+    why : str
+        The sentence that says which rule chose it.
+    """
+
+    path: str
+    origin: str
+    why: str
+
+    def located(self, output_dir: Path) -> Path:
+        """Where the file lies, given the run's ``output_dir``."""
+        return Path(self.path) if self.origin == "library" else output_dir / self.path
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All that decides the pixels besides the frames themselves."""
+
+    engine: str
+    algorithm_version: int
+    integration: Integration
+    calibration: Calibration | None
+    float_range: str
+    master_format: str
+
+
+@dataclass(frozen=True, slots=True)
+class MasterJob:
+    """What one master is made of, and how.
+
+    Attributes
+    ----------
+    name : str
+        The master's file name without extension; also the group's name.
+    type : FrameType
+        bias, dark or flat.
+    keywords : mapping of str to Value
+        The group's keywords, for the master's header.
+    geometry : Geometry
+        That of every frame of the group.
+    frames : tuple of FrameFile
+        In order of observation time; the first is the reference of normalization.
+    header : mapping of str to Value
+        What the frames say together: DATE-OBS, CCD-TEMP, EXPTIME…
+    recipe : Recipe
+    bias, dark : UsedMaster or None
+        What a flat is calibrated with.
+    optimize_dark : bool
+        Scale the dark by the factor k that fits each flat best (needs a bias).
+    warnings : tuple of str
+        What a person should know before trusting the master.
+    """
+
+    name: str
+    type: FrameType
+    keywords: Mapping[str, Value]
+    geometry: Geometry
+    frames: tuple[FrameFile, ...]
+    header: Mapping[str, Value]
+    recipe: Recipe
+    bias: UsedMaster | None = None
+    dark: UsedMaster | None = None
+    optimize_dark: bool = False
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def master(self) -> str:
+        """The master's path, relative to ``output_dir``."""
+        return f"masters/{self.type.value}/{self.name}.{self.recipe.master_format}"
+
+    @property
+    def file(self) -> str:
+        """The job file's path, relative to ``output_dir``."""
+        return f"jobs/{self.type.value}/{self.name}.json"
+
+    @property
+    def digest(self) -> str:
+        """A short hash of the whole job: the one parameter that Snakemake compares."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+    def to_json(self) -> str:
+        """Write the job as JSON text (ASCII, one line a frame)."""
+        return json.dumps({"version": 1, **asdict(self)}, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> MasterJob:
+        """Read a job back; the inverse of :meth:`to_json`."""
+        fields: dict[str, Any] = json.loads(text)
+        del fields["version"]
+        recipe = fields.pop("recipe")
+        calibration = recipe.pop("calibration")
+        return cls(
+            name=fields.pop("name"),
+            type=FrameType(fields.pop("type")),
+            geometry=Geometry(**fields.pop("geometry")),
+            frames=tuple(FrameFile(**frame) for frame in fields.pop("frames")),
+            recipe=Recipe(
+                integration=Integration(**recipe.pop("integration")),
+                calibration=Calibration(**calibration) if calibration else None,
+                **recipe,
+            ),
+            bias=_used(fields.pop("bias")),
+            dark=_used(fields.pop("dark")),
+            warnings=tuple(fields.pop("warnings")),
+            **fields,
+        )
+
+
+def _used(fields: Mapping[str, str] | None) -> UsedMaster | None:
+    return UsedMaster(**fields) if fields else None

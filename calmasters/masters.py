@@ -1,0 +1,187 @@
+"""What a master carries: its header cards, and the numbers in the JSON beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Final
+
+from calmasters.frames import FrameType, Value
+from calmasters.jobs import MasterJob
+
+__all__ = ["Card", "FrameStatistics", "MasterStatistics", "header_cards", "statistics_json"]
+
+#: Which settings a rejection method reads, for the header.
+REJECTION_PARAMETERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "NoRejection": (),
+    "MinMax": ("minMaxLow", "minMaxHigh"),
+    "PercentileClip": ("pcClipLow", "pcClipHigh"),
+    "SigmaClip": ("sigmaLow", "sigmaHigh"),
+    "WinsorizedSigmaClip": ("sigmaLow", "sigmaHigh", "winsorizationCutoff"),
+    "AveragedSigmaClip": ("sigmaLow", "sigmaHigh"),
+    "LinearFit": ("linearFitLow", "linearFitHigh"),
+    "Rejection_ESD": ("esdOutliersFraction", "esdAlpha", "esdLowRelaxation"),
+}
+
+#: Keywords of a group that a master's header has under another name, or not at all.
+_RENAMED: Final = {"DATE": "NIGHT"}
+_NOT_WRITTEN: Final = frozenset({"TYPE", "EXPOSURE"})
+
+_COMMENTS: Final[Mapping[str, str]] = {
+    "INSTRUME": "camera",
+    "SET-TEMP": "[degC] set-point of the sensor",
+    "CCD-TEMP": "[degC] median temperature of the sensor",
+    "GAIN": "gain setting of the camera",
+    "OFFSET": "offset setting of the camera",
+    "READOUTM": "readout mode",
+    "FILTER": "filter",
+    "NIGHT": "night of observation (local date at its start)",
+    "EXPTIME": "[s] median exposure of the frames",
+    "EXPOSURE": "[s] median exposure of the frames",
+    "EXPMIN": "[s] shortest exposure",
+    "EXPMAX": "[s] longest exposure",
+    "DATE-OBS": "start of the first frame, UTC",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One header card; ``HISTORY`` may repeat."""
+
+    keyword: str
+    value: Value | bool
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameStatistics:
+    """What became of one frame.
+
+    Attributes
+    ----------
+    path : str
+        As in the job.
+    low, high : int
+        Samples rejected as too low and too high.
+    location : float or None
+        Median of the (calibrated) frame in [0, 1], where normalization used it.
+    k : float or None
+        Factor of the dark, where it was optimized.
+    """
+
+    path: str
+    low: int
+    high: int
+    location: float | None = None
+    k: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MasterStatistics:
+    """What an engine reports of a master; levels are in [0, 1], 1 = 65535 ADU of 16-bit frames.
+
+    Attributes
+    ----------
+    frames : tuple of FrameStatistics
+        In the order of the job.
+    mean, median, minimum, maximum : float
+        Of the master's pixels.
+    noise : float
+        Random noise of the master, from differences of neighbouring pixels
+        (:func:`calmasters.engines.native.statistics.noise`).
+    seconds : float
+        Wall time from start to the written master.
+    versions : mapping of str to str
+        What computed it.
+    warnings : tuple of str
+        What weakens the result.
+    """
+
+    frames: tuple[FrameStatistics, ...]
+    mean: float
+    median: float
+    minimum: float
+    maximum: float
+    noise: float
+    seconds: float
+    versions: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+
+
+def header_cards(job: MasterJob) -> list[Card]:
+    """Make the cards of a master's header, the same for every engine and format.
+
+    Structural cards (SIMPLE, NAXIS…) are the writer's.
+    """
+    cards = [
+        Card("IMAGETYP", job.type.master_name, "type of image"),
+        *_group_cards(job),
+        *_geometry_cards(job),
+        Card("NCOMBINE", len(job.frames), "number of frames combined"),
+        *_recipe_cards(job),
+        Card("DATE", datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "creation, UTC"),
+        *(Card("HISTORY", line) for line in _history(job)),
+    ]
+    return [card for card in cards if card.value != ""]
+
+
+def _group_cards(job: MasterJob) -> Iterator[Card]:
+    cards = {_RENAMED.get(key, key): value for key, value in job.keywords.items()}
+    cards |= dict(job.header)
+    if job.type is not FrameType.FLAT:
+        for key in ("FILTER", "TELESCOP", "NIGHT"):
+            cards.pop(key, None)
+    for key, value in cards.items():
+        if key not in _NOT_WRITTEN or key in job.header:
+            yield Card(key, value, _COMMENTS.get(key, ""))
+
+
+def _geometry_cards(job: MasterJob) -> Iterator[Card]:
+    yield Card("XBINNING", job.geometry.xbinning, "binning in x")
+    yield Card("YBINNING", job.geometry.ybinning, "binning in y")
+    if job.geometry.bayerpat:
+        yield Card("BAYERPAT", job.geometry.bayerpat, "Bayer pattern, not debayered")
+
+
+def _recipe_cards(job: MasterJob) -> Iterator[Card]:
+    recipe, integration = job.recipe, job.recipe.integration
+    yield Card("CREATOR", f"calmasters {version('calmasters')}", "software")
+    yield Card("ENGINE", recipe.engine, "what combined the pixels")
+    yield Card("ALGOVER", recipe.algorithm_version, "version of the engine's arithmetic")
+    yield Card("REJECT", integration.rejection, "pixel rejection")
+    yield Card("NORMALIZ", integration.normalization, "output normalization")
+    for parameter in REJECTION_PARAMETERS.get(integration.rejection, ()):
+        yield Card("HISTORY", f"{parameter}: {getattr(integration, parameter)}")
+
+
+def _history(job: MasterJob) -> Iterator[str]:
+    for kind, used in (("bias", job.bias), ("dark", job.dark)):
+        if used:
+            yield f"{kind}: {used.path} ({used.origin})"
+    if job.dark:
+        yield f"dark optimization: {'on' if job.optimize_dark else 'off'}"
+    yield f"frames and recipe: {job.digest}"
+
+
+def statistics_json(job: MasterJob, statistics: MasterStatistics) -> str:
+    """Write the JSON that lies beside a master: what it is made of, and its numbers."""
+    made = {
+        "version": 1,
+        "master": job.master,
+        "type": job.type.value,
+        "digest": job.digest,
+        "keywords": dict(job.keywords),
+        "frames_used": len(statistics.frames),
+        "rejected_low": sum(frame.low for frame in statistics.frames),
+        "rejected_high": sum(frame.high for frame in statistics.frames),
+        "bias": asdict(job.bias) if job.bias else None,
+        "dark": asdict(job.dark) if job.dark else None,
+        "optimize_dark": job.optimize_dark,
+        "recipe": asdict(job.recipe),
+        **asdict(statistics),
+        "warnings": [*job.warnings, *statistics.warnings],
+    }
+    return json.dumps(made, indent=1) + "\n"
