@@ -72,8 +72,8 @@ class Frame:
         What is odd about the frame but does not keep it from use.
     excluded : str or None
         Why the frame is left alone (``exclude`` pattern); its header was not read.
-    problem : str or None
-        Why the frame cannot be used; a sentence a person can act on.
+    problems : tuple of str
+        Why the frame cannot be used; each a sentence a person can act on.
     """
 
     path: str
@@ -86,7 +86,7 @@ class Frame:
     sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     warnings: tuple[str, ...] = ()
     excluded: str | None = None
-    problem: str | None = None
+    problems: tuple[str, ...] = ()
 
 
 def format_value(keyword: str, value: Value) -> str:

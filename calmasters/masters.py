@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Final
 
-from calmasters.frames import FrameType, Value
+from calmasters.cards import Card
+from calmasters.frames import FrameType
 from calmasters.jobs import MasterJob
 
-__all__ = ["Card", "FrameStatistics", "MasterStatistics", "header_cards", "statistics_json"]
+__all__ = ["FrameStatistics", "MasterStatistics", "header_cards", "statistics_json"]
 
 #: Which settings a rejection method reads, for the header.
 REJECTION_PARAMETERS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -45,15 +46,6 @@ _COMMENTS: Final[Mapping[str, str]] = {
     "EXPMAX": "[s] longest exposure",
     "DATE-OBS": "start of the first frame, UTC",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """One header card; ``HISTORY`` may repeat."""
-
-    keyword: str
-    value: Value | bool
-    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True)

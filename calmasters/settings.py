@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta, timezone, tzinfo
+from functools import cache
+from itertools import chain
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from calmasters.errors import ConfigError
 
-__all__ = ["Calibration", "Integration", "Library", "Settings"]
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+
+__all__ = ["Calibration", "HeaderRules", "Integration", "Library", "Settings", "parse_zone"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,35 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class HeaderRules:
+    """What the configuration says about reading headers.
+
+    Attributes
+    ----------
+    aliases : mapping of str to tuple of str
+        Canonical keyword to cards that are tried before :data:`ALIASES`.
+    extra : tuple of str
+        Further keywords to read, by their own name.
+    path_keywords : str
+        ``fallback`` (a token in the path serves where the header has none), ``override`` or
+        ``off``.
+    timezone : str
+        Of the observatory: IANA name, offset (``+02:00``), or ``auto`` (unknown).
+    round : mapping of str to float
+        Step to which SET-TEMP or EXPOSURE is rounded.
+    temperature_tolerance_c : float
+        Set-point and actual temperature farther apart than this get a warning.
+    """
+
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    extra: tuple[str, ...] = ()
+    path_keywords: str = "fallback"
+    timezone: str = "auto"
+    round: Mapping[str, float] = field(default_factory=dict)
+    temperature_tolerance_c: float = 1.0
+
+
+@dataclass(frozen=True)
 class Library:
     """Directories of masters made before, by whatever program."""
 
@@ -85,10 +121,118 @@ class Settings:
     path_keywords: str
     night: Mapping[str, str]
     round: Mapping[str, float]
-    temperature_tolerance_c: float
+    temperature: Mapping[str, float]
     minimum_frames: int
     flat_dark_tolerance_s: float
     integration: Mapping[str, Integration]
     calibration: Mapping[str, Calibration]
     master_format: str
     float_range: str
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], schema: Path) -> Settings:
+        """Check a configuration and freeze it.
+
+        Parameters
+        ----------
+        config : mapping
+            All of ``config.yaml``: defaults, the user's file and ``--config`` merged.
+        schema : Path
+            ``config.schema.yaml``.
+
+        Raises
+        ------
+        ConfigError
+            With every mistake found, the key each is in, and the nearest valid key.
+        """
+        if mistakes := [*_mistakes(config, schema)]:
+            raise ConfigError("\n  ".join(["the configuration has mistakes:", *mistakes]))
+        convert: dict[str, Callable[[Any], Any]] = {
+            "input_dir": Path,
+            "output_dir": Path,
+            "library": lambda value: Library(**{key: _paths(value[key]) for key in value}),
+            "integration": lambda value: {key: Integration(**value[key]) for key in value},
+            "calibration": lambda value: {key: Calibration(**value[key]) for key in value},
+        }
+        return cls(**{key: convert.get(key, _frozen)(value) for key, value in config.items()})
+
+    @property
+    def headers(self) -> HeaderRules:
+        """How to read headers: the part of the configuration that ``headers.py`` needs."""
+        named = (*self.required_keywords.values(), self.optional_keywords)
+        return HeaderRules(
+            aliases=self.keyword_aliases,
+            extra=tuple(dict.fromkeys((*chain(*named), *self.master_match_keywords))),
+            path_keywords=self.path_keywords,
+            timezone=self.night["timezone"],
+            round=self.round,
+            temperature_tolerance_c=self.temperature["tolerance_c"],
+        )
+
+
+def _paths(names: Iterable[str]) -> tuple[Path, ...]:
+    return tuple(Path(name).expanduser() for name in names)
+
+
+def _frozen(value: Any) -> Any:
+    """Turn lists into tuples, also inside mappings."""
+    if isinstance(value, Mapping):
+        return {key: _frozen(inner) for key, inner in value.items()}
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _mistakes(config: Mapping[str, Any], schema: Path) -> Iterator[str]:
+    """Find what the schema forbids and what only makes sense together."""
+    import yaml
+    from jsonschema import Draft202012Validator
+
+    loaded = yaml.safe_load(schema.read_text(encoding="utf-8"))
+    errors = sorted(Draft202012Validator(loaded).iter_errors(config), key=lambda e: e.json_path)
+    for error in errors:
+        yield from _explained(error)
+    if errors:
+        return
+    if "EXPOSURE" not in config["required_keywords"]["dark"]:
+        yield (
+            "required_keywords.dark: EXPOSURE is missing; darks of different exposure "
+            "must not be averaged: add EXPOSURE to the list"
+        )
+    if config["night"]["timezone"] != "auto":
+        try:
+            parse_zone(config["night"]["timezone"])
+        except ConfigError as error:
+            yield str(error)
+
+
+def _explained(error: ValidationError) -> Iterator[str]:
+    where = error.json_path.removeprefix("$").removeprefix(".")
+    if error.validator != "additionalProperties":
+        yield f"{where or 'top level'}: {error.message}"
+        return
+    known = list(cast("Mapping[str, Any]", error.schema)["properties"])
+    for key in cast("Mapping[str, Any]", error.instance):
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
+            yield f"{where}{'.' if where else ''}{key}: there is no such key; {hint}"
+
+
+@cache
+def parse_zone(text: str) -> tzinfo:
+    """Read a time zone: an IANA name ('Europe/Berlin') or an offset ('+02:00').
+
+    Raises
+    ------
+    ConfigError
+        If it is neither.
+    """
+    if offset := re.fullmatch(r"([-+])(\d{1,2}):?(\d{2})?", text):
+        minutes = int(offset[2]) * 60 + int(offset[3] or 0)
+        return timezone(timedelta(minutes=-minutes if offset[1] == "-" else minutes))
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ConfigError(
+            f"night.timezone: '{text}' is no time zone; "
+            "expected auto, an IANA name such as Europe/Berlin, or an offset such as +02:00"
+        ) from error
