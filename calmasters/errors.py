@@ -11,7 +11,14 @@ A message says what was being done, on which file or group, what was found and w
 expected, and what to do next.
 """
 
-__all__ = ["CalmastersError", "ConfigError", "EngineError", "FrameError"]
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["CalmastersError", "ConfigError", "EngineError", "FrameError", "reported"]
 
 
 class CalmastersError(Exception):
@@ -28,3 +35,19 @@ class FrameError(CalmastersError):
 
 class EngineError(CalmastersError):
     """An engine could not make a master."""
+
+
+@contextmanager
+def reported(log: Path | None = None) -> Iterator[None]:
+    """End the process with the message alone, in the log too, where one of our errors is raised.
+
+    Anything else is a defect and keeps its traceback.
+    """
+    try:
+        yield
+    except CalmastersError as error:
+        message = f"calmasters: {error}"
+        if log:
+            with log.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(f"{message}\n")
+        sys.exit(message)

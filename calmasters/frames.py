@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Final, TypeAlias
 
-__all__ = ["NO_KEYWORDS", "Frame", "FrameType", "Geometry", "Value", "format_value"]
+__all__ = ["Frame", "FrameType", "Geometry", "Status", "Value", "Verdict", "format_value"]
 
 #: A keyword's value: GAIN 100, SET-TEMP -10.0, FILTER 'Ha'.
 Value: TypeAlias = str | int | float
-
-NO_KEYWORDS: Final[Mapping[str, Value]] = MappingProxyType({})
 
 #: Keywords written with two decimals (more where an exposure needs them).
 _DECIMAL_KEYWORDS: Final = frozenset({"SET-TEMP", "EXPOSURE", "CCD-TEMP"})
@@ -60,6 +57,8 @@ class Frame:
         Of the file, in bytes and nanoseconds.
     keywords : mapping of str to Value
         Canonical keywords (TYPE, INSTRUME, SET-TEMP…); absent keywords are absent.
+    master : bool
+        The file is a stack of frames.
     geometry : Geometry or None
         None where the file could not be read.
     ccd_temp_c : float or None
@@ -79,14 +78,44 @@ class Frame:
     path: str
     size: int
     mtime_ns: int
-    keywords: Mapping[str, Value] = field(default_factory=lambda: NO_KEYWORDS)
+    keywords: Mapping[str, Value] = field(default_factory=dict)
+    master: bool = False
     geometry: Geometry | None = None
     ccd_temp_c: float | None = None
     date_obs: str | None = None
-    sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    sources: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     excluded: str | None = None
     problems: tuple[str, ...] = ()
+
+
+class Status(StrEnum):
+    """What became of a frame."""
+
+    USED = "used"
+    IGNORED = "ignored"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The status of a frame, with the reason where it is not used and its group where it has one.
+
+    Attributes
+    ----------
+    status : Status
+    reason : str
+        A sentence; empty for a used frame.
+    remedy : str
+        What to do about it, the same words for all frames with the same trouble.
+    group : str
+        The master's name; empty where the frame belongs to none.
+    """
+
+    status: Status
+    reason: str = ""
+    remedy: str = ""
+    group: str = ""
 
 
 def format_value(keyword: str, value: Value) -> str:

@@ -25,6 +25,7 @@ __all__ = [
     "ALIASES",
     "MASTER_EXTENSIONS",
     "Description",
+    "canonical_type",
     "describe",
     "frame_type",
     "get_fits_headers",
@@ -32,7 +33,7 @@ __all__ = [
 ]
 
 #: Files that can hold a master.
-MASTER_EXTENSIONS: Final = frozenset({".fits", ".fit", ".fts", ".xisf"})
+MASTER_EXTENSIONS: Final = (".fits", ".fit", ".fts", ".xisf")
 
 #: Canonical keyword to the cards that hold it, in order of preference: the first one present and
 #: not empty wins. EGAIN, PEDESTAL, BZERO and SBIG's BIAS look like GAIN or OFFSET and are neither.
@@ -82,6 +83,7 @@ _PATH_KEYS: Final[Mapping[str, str]] = {
     **{"IMAGETYP": "TYPE", "TYPE": "TYPE", "DATE": "DATE", "DATE-OBS": "DATE"},
 }
 _NUMBER_WITH_UNIT: Final = re.compile(r"([-+]?\d+(?:\.\d+)?)(?:s|sec|C)?", re.IGNORECASE)
+_MASTER_NAME: Final = re.compile(r"(?:master|super)[ _-]?(bias|dark|flat)", re.IGNORECASE)
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -292,7 +294,9 @@ def _typed(keyword: str, raw: CardValue | None) -> Value | None:
     if raw is None:
         return None
     if keyword in _NUMBERS:
-        return _number(raw)
+        # Drivers write -18.899999618530273 for a set-point of -18.9.
+        number = _number(raw)
+        return None if number is None else round(number, 2 if keyword == "SET-TEMP" else 6)
     number = _number(raw) if keyword in _MAYBE_NUMBERS or not isinstance(raw, str) else None
     if number is None or isinstance(raw, bool):
         return " ".join(str(raw).split())
@@ -330,6 +334,11 @@ def frame_type(text: str) -> FrameType | None:
     return _TYPES.get(_squeezed(text).removeprefix("master"))
 
 
+def canonical_type(text: str) -> str:
+    """Write a type as TYPE has it: a known one by its name, any other squeezed to one word."""
+    return (frame_type(text) or _squeezed(text)).lower()
+
+
 @cache
 def _squeezed(text: str) -> str:
     """'Bias Frame', 'BIAS_FRAME' and 'bias' are one word; at least one word is left."""
@@ -356,7 +365,7 @@ def _is_master(cards: Mapping[str, CardValue], path: PurePath) -> bool:
     return (
         any(_squeezed(text).startswith(("master", "superbias")) for text in texts)
         or any((_number(cards.get(name)) or 0) > 1 for name in _STACK_COUNT)
-        or path.name.casefold().startswith("master")
+        or path.name.casefold().startswith(("master", "superbias"))
     )
 
 
@@ -367,6 +376,8 @@ def _path_tokens(path: PurePath, rules: HeaderRules) -> dict[str, Value]:
     """Read KEY_value and KEY-value tokens of folders and name; the innermost wins."""
     keys = _path_keys(rules)
     tokens: dict[str, Value] = {}
+    if named := _MASTER_NAME.match(path.name):
+        tokens["TYPE"] = named[1].lower()
     for part in (*path.parent.parts, path.stem):
         for keyword, text in _tokens_of(part, keys):
             if (value := _token_value(keyword, text)) is not None:

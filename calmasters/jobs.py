@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,7 +58,11 @@ class UsedMaster:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All that decides the pixels besides the frames themselves."""
+    """All that decides the pixels besides the frames themselves.
+
+    ``parameters`` are further ones of PixInsight's processes
+    (:attr:`calmasters.settings.PixInsight.pixel_parameters`); other engines have none.
+    """
 
     engine: str
     algorithm_version: int
@@ -66,6 +70,7 @@ class Recipe:
     calibration: Calibration | None
     float_range: str
     master_format: str
+    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

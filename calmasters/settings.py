@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import platform
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from datetime import timedelta, timezone, tzinfo
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from calmasters.errors import ConfigError
@@ -18,7 +19,25 @@ from calmasters.errors import ConfigError
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
-__all__ = ["Calibration", "HeaderRules", "Integration", "Library", "Settings", "parse_zone"]
+__all__ = [
+    "Calibrated",
+    "Calibration",
+    "HeaderRules",
+    "Integration",
+    "Library",
+    "PixInsight",
+    "Settings",
+    "parse_zone",
+]
+
+#: Parameters of PixInsight's processes that change no pixel.
+_SPEED: Final = frozenset(
+    {
+        *("bufferSizeMB", "stackSizeMB", "autoMemorySize", "autoMemoryLimit", "useCache"),
+        *("useFileThreads", "fileThreadOverload", "useBufferThreads", "maxBufferThreads"),
+        *("maxFileReadThreads", "maxFileWriteThreads"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -68,6 +87,65 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class Calibrated:
+    """What becomes of the calibrated flats that PixInsight writes before it combines them.
+
+    Attributes
+    ----------
+    directory : Path
+        Where they go, a folder for each master; relative to ``output_dir``.
+    keep : bool
+        Leave them there when the master is made.
+    """
+
+    directory: Path = Path("calibrated")
+    keep: bool = False
+
+
+@dataclass(frozen=True)
+class PixInsight:
+    """How PixInsight is found and run (``engine: pixinsight``).
+
+    Attributes
+    ----------
+    binary : Path or None
+        The program; None looks in the usual places.
+    js_engine : str
+        JavaScript engine of the scripts: ``sm`` (the old one), ``v8`` (PixInsight 1.9.4 and
+        later) or ``auto`` (``v8`` where there is no other: on Apple silicon).
+    timeout_minutes : float
+        A master that takes longer is given up and PixInsight ended.
+    retries : int
+        How often PixInsight is started again when it crashes.
+    force_exit : bool
+        Let PixInsight end itself after the script; otherwise it is ended from outside.
+    parameters : mapping of str to mapping
+        Further parameters of ``ImageIntegration`` and ``ImageCalibration``, by their own names.
+    """
+
+    binary: Path | None = None
+    js_engine: str = "auto"
+    timeout_minutes: float = 60.0
+    retries: int = 1
+    force_exit: bool = True
+    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def pixel_parameters(self) -> dict[str, dict[str, Any]]:
+        """The ``parameters`` without those that only decide how fast it goes: for a recipe."""
+        return {
+            process: {name: value for name, value in given.items() if name not in _SPEED}
+            for process, given in self.parameters.items()
+        }
+
+    @property
+    def wants_v8(self) -> bool:
+        """Whether scripts ask for the V8 engine."""
+        apple_silicon = (platform.system(), platform.machine()) == ("Darwin", "arm64")
+        return self.js_engine == "v8" or (self.js_engine == "auto" and apple_silicon)
+
+
+@dataclass(frozen=True)
 class HeaderRules:
     """What the configuration says about reading headers.
 
@@ -112,6 +190,7 @@ class Settings:
     input_dir: Path
     output_dir: Path
     library: Library
+    pixinsight: PixInsight
     required_keywords: Mapping[str, tuple[str, ...]]
     optional_keywords: tuple[str, ...]
     master_match_keywords: tuple[str, ...]
@@ -126,6 +205,7 @@ class Settings:
     flat_dark_tolerance_s: float
     integration: Mapping[str, Integration]
     calibration: Mapping[str, Calibration]
+    calibrated: Calibrated
     master_format: str
     float_range: str
 
@@ -151,6 +231,8 @@ class Settings:
             "input_dir": Path,
             "output_dir": Path,
             "library": lambda value: Library(**{key: _paths(value[key]) for key in value}),
+            "pixinsight": _pixinsight,
+            "calibrated": lambda value: Calibrated(_path(value["directory"]), value["keep"]),
             "integration": lambda value: {key: Integration(**value[key]) for key in value},
             "calibration": lambda value: {key: Calibration(**value[key]) for key in value},
         }
@@ -170,8 +252,17 @@ class Settings:
         )
 
 
+def _path(name: str) -> Path:
+    return Path(name).expanduser()
+
+
 def _paths(names: Iterable[str]) -> tuple[Path, ...]:
-    return tuple(Path(name).expanduser() for name in names)
+    return tuple(_path(name) for name in names)
+
+
+def _pixinsight(value: Mapping[str, Any]) -> PixInsight:
+    binary = _path(value["binary"]) if value["binary"] else None
+    return PixInsight(**{**value, "binary": binary})
 
 
 def _frozen(value: Any) -> Any:

@@ -5,17 +5,49 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from calmasters.errors import ConfigError
 from calmasters.jobs import MasterJob
 from calmasters.masters import MasterStatistics
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "engine_for"]
 
 
 class Engine(Protocol):
     """What an engine is: one method."""
 
     def make(
-        self, job: MasterJob, input_dir: Path, output: Path, log: Path
+        self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path, log: Path
     ) -> MasterStatistics:
-        """Make the master of ``job`` at ``output``, whole or not at all."""
+        """Make a master, whole or not at all, and the JSON beside it.
+
+        Parameters
+        ----------
+        job : MasterJob
+        input_dir, output_dir : Path
+            What the job's paths are relative to.
+        output : Path
+            The master's file.
+        log : Path
+            Receives what a person may want to read afterwards.
+
+        Raises
+        ------
+        EngineError
+            If the master cannot be made; nothing is left at ``output``.
+        """
         ...
+
+
+def engine_for(job: MasterJob, threads: int) -> Engine:
+    """Load the engine that a job asks for, and nothing of the others.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such engine.
+    """
+    if job.recipe.engine == "native":
+        from calmasters.engines.native import NativeEngine
+
+        return NativeEngine(threads)
+    raise ConfigError(f"engine: there is no engine '{job.recipe.engine}'")

@@ -1,0 +1,58 @@
+"""Raw astronomical frames in one directory to calibration masters: bias, dark, flat.
+
+    snakemake masters        make what is missing or stale
+    snakemake -n masters     tell what would be made
+    snakemake summary        frames by type, what was refused and why, what to shoot next
+"""
+
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+from calmasters.errors import CalmastersError
+from calmasters.settings import Settings
+
+min_version("9.27")  # pathvars
+
+
+# Defaults come from the repository; a config/config.yaml of the working directory overrides them.
+configfile: str(Path(workflow.basedir, "config", "config.yaml"))
+
+
+if Path("config/config.yaml").is_file():
+
+    configfile: "config/config.yaml"
+
+
+try:
+    SETTINGS = Settings.from_config(
+        config, Path(workflow.basedir, "config", "config.schema.yaml")
+    )
+except CalmastersError as error:
+    raise WorkflowError(str(error)) from error
+
+
+pathvars:
+    output=SETTINGS.output_dir.as_posix(),
+    format=SETTINGS.master_format,
+
+
+localrules:
+    masters,
+    inventory,
+    summary,
+
+
+include: "rules/common.smk"
+
+
+rule masters:
+    """Make every master of the plan."""
+    input:
+        all_masters,
+    default_target: True
+
+
+include: "rules/inventory.smk"
+include: "rules/masters.smk"

@@ -1,0 +1,349 @@
+"""Directory to frames: what is there, and what each header says.
+
+Scanning costs one ``stat`` a file; headers are read once and remembered under
+``output_dir/.cache`` until the file's size or time changes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass
+from fnmatch import fnmatchcase
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
+
+from calmasters.cards import read_cards
+from calmasters.errors import ConfigError, FrameError
+from calmasters.frames import Frame, Geometry, Verdict, format_value
+from calmasters.headers import MASTER_EXTENSIONS, describe
+from calmasters.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "COLUMNS",
+    "FRAME_EXTENSIONS",
+    "HeaderCache",
+    "ScannedFile",
+    "fingerprint",
+    "inventory_table",
+    "scan_frames",
+    "scan_library",
+    "scan_masters",
+]
+
+#: Files that can be raw frames, in any letter case.
+FRAME_EXTENSIONS: Final = (".fits", ".fit", ".fts")
+
+_KEYWORD_COLUMNS: Final = (
+    *("TYPE", "INSTRUME", "SET-TEMP", "GAIN", "OFFSET", "READOUTM", "DATE", "FILTER", "EXPOSURE"),
+)
+
+#: Columns of ``inventory.csv``; keywords that only the configuration names come before ``size``.
+COLUMNS: Final = (
+    *("path", "status", "reason", "group", *_KEYWORD_COLUMNS, "CCD-TEMP", "DATE-OBS"),
+    *("width", "height", "xbinning", "ybinning", "bayerpat"),
+    *("size", "mtime_ns", "sources", "warnings"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedFile:
+    """A file as the scan saw it.
+
+    Attributes
+    ----------
+    path : str
+        Relative to the scanned directory (or as configured, for a library), with ``/``.
+    size, mtime_ns : int
+    problem : str
+        Why it cannot even be opened; empty for a regular file.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    problem: str = ""
+
+
+# --- scanning -------------------------------------------------------------------------------------
+
+
+def scan_frames(settings: Settings) -> list[ScannedFile]:
+    """List the raw frames below ``input_dir``, sorted by path.
+
+    Hidden folders, ``output_dir`` and the libraries are not entered, wherever they lie.
+
+    Raises
+    ------
+    ConfigError
+        If ``input_dir`` is missing, empty of frames, or inside ``output_dir``.
+    """
+    root = settings.input_dir
+    if not root.is_dir():
+        raise ConfigError(
+            f"input_dir: there is no directory '{root}' (from {Path.cwd()}); set input_dir in "
+            "config/config.yaml or with --config input_dir=..."
+        )
+    output = _real(settings.output_dir)
+    if Path(output) in (Path(_real(root)), *Path(_real(root)).parents):
+        raise ConfigError(
+            f"output_dir '{settings.output_dir}' holds input_dir '{root}', so every frame would "
+            "count as output: choose an output_dir beside or below input_dir"
+        )
+    kept_out = {output, *(_real(path) for path in _library_directories(settings))}
+    files = sorted(_walk(root, "", FRAME_EXTENSIONS, kept_out), key=lambda file: file.path)
+    if not files:
+        raise ConfigError(
+            f"input_dir: no frames ({', '.join(FRAME_EXTENSIONS)}) below '{root}'; "
+            "set input_dir to the directory that holds them"
+        )
+    return files
+
+
+def scan_library(settings: Settings) -> list[ScannedFile]:
+    """List the files of all libraries, their paths as configured.
+
+    Raises
+    ------
+    ConfigError
+        If a library directory does not exist.
+    """
+    files: list[ScannedFile] = []
+    for directory in dict.fromkeys(_library_directories(settings)):
+        if not directory.is_dir():
+            raise ConfigError(
+                f"library: there is no directory '{directory}' (from {Path.cwd()}); "
+                "correct library.bias or library.dark, or take it out"
+            )
+        files += _walk(directory, f"{directory.as_posix()}/", MASTER_EXTENSIONS, set())
+    return sorted(files, key=lambda file: file.path)
+
+
+def scan_masters(settings: Settings) -> list[ScannedFile]:
+    """List the bias and dark masters in ``output_dir``, their paths relative to it."""
+    files: list[ScannedFile] = []
+    for kind in ("bias", "dark"):
+        directory = settings.output_dir / "masters" / kind
+        if directory.is_dir():
+            files += _walk(directory, f"masters/{kind}/", MASTER_EXTENSIONS, set())
+    return sorted(files, key=lambda file: file.path)
+
+
+def _library_directories(settings: Settings) -> tuple[Path, ...]:
+    return (*settings.library.bias, *settings.library.dark)
+
+
+def _real(path: Path) -> str:
+    return os.path.realpath(path)
+
+
+def _walk(
+    root: Path, prefix: str, extensions: tuple[str, ...], kept_out: set[str]
+) -> Iterator[ScannedFile]:
+    """Walk a tree, following links but no folder twice."""
+    seen = set(kept_out)
+    folders = [(str(root), prefix)]
+    while folders:
+        folder, prefix = folders.pop()
+        real = os.path.realpath(folder)
+        if real in seen:
+            continue
+        seen.add(real)
+        try:
+            entries = [*os.scandir(folder)]
+        except OSError as error:
+            yield ScannedFile(prefix.rstrip("/"), 0, 0, f"cannot be opened: {error.strerror}")
+            continue
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                folders.append((entry.path, f"{prefix}{entry.name}/"))
+            elif entry.name.lower().endswith(extensions):
+                yield _scanned(entry, prefix + entry.name)
+
+
+def _scanned(entry: os.DirEntry[str], path: str) -> ScannedFile:
+    if not entry.is_file():
+        return ScannedFile(path, 0, 0, "is not a regular file (a broken link, a pipe or a device)")
+    status = entry.stat()
+    return ScannedFile(path, status.st_size, status.st_mtime_ns)
+
+
+def fingerprint(*parts: object) -> str:
+    """Hash what decides a plan: the scans and the settings."""
+    return sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+class HeaderCache:
+    """Frames read before, remembered in a file until they or the way to read them change.
+
+    Parameters
+    ----------
+    settings : Settings
+        Its rules for headers are part of what is remembered.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._path = settings.output_dir / ".cache" / "headers.json"
+        self._settings = settings
+        self._rules = fingerprint(settings.headers, settings.float_range)
+        self._before = self._load()
+        self._now: dict[str, list[Any]] = {}
+
+    def _load(self) -> dict[str, list[Any]]:
+        try:
+            stored = json.loads(self._path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        same = isinstance(stored, dict) and stored.get("rules") == self._rules
+        return stored["frames"] if same else {}
+
+    def read(self, files: Iterable[ScannedFile], root: Path) -> list[Frame]:
+        """Describe files, reading only the headers of new and changed ones.
+
+        Parameters
+        ----------
+        files : iterable of ScannedFile
+        root : Path
+            What their paths are relative to.
+        """
+        return [self._frame(file, root) for file in files]
+
+    def _frame(self, file: ScannedFile, root: Path) -> Frame:
+        if pattern := _excluded(file.path, self._settings.exclude):
+            reason = f"exclude: {pattern}"
+            return Frame(file.path, file.size, file.mtime_ns, excluded=reason)
+        key = f"{root.as_posix()}:{file.path}"
+        stored = self._before.get(key)
+        if stored is None or stored[:2] != [file.size, file.mtime_ns]:
+            frame = _read_frame(file, root, self._settings)
+            stored = [file.size, file.mtime_ns, _to_json(frame)]
+        self._now[key] = stored
+        return _from_json(file, stored[2])
+
+    def save(self) -> None:
+        """Write what was read, whole or not at all."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self._path.with_suffix(f".{os.getpid()}.tmp")
+        text = json.dumps({"rules": self._rules, "frames": self._now})
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(self._path)
+
+
+def _excluded(path: str, patterns: Sequence[str]) -> str | None:
+    """Find the pattern that a path, one of its folders or its name matches."""
+    parts = PurePosixPath(path).parts
+    places = (path, *parts, *("/".join(parts[:end]) for end in range(2, len(parts))))
+    for pattern in patterns:
+        if any(fnmatchcase(place, pattern.rstrip("/")) for place in places):
+            return pattern
+    return None
+
+
+def _read_frame(file: ScannedFile, root: Path, settings: Settings) -> Frame:
+    """Read one header; whatever is wrong with the file becomes a problem of the frame."""
+    if file.problem:
+        return Frame(file.path, file.size, file.mtime_ns, problems=(file.problem,))
+    path = root / file.path
+    try:
+        found = describe(read_cards(path), PurePosixPath(file.path), settings.headers)
+        problems = (*found.problems, *_data_problems(path, settings.float_range))
+    except FrameError as error:
+        return Frame(file.path, file.size, file.mtime_ns, problems=(str(error),))
+    return Frame(
+        path=file.path,
+        size=file.size,
+        mtime_ns=file.mtime_ns,
+        keywords=found.keywords,
+        master=found.master,
+        geometry=found.geometry,
+        ccd_temp_c=found.ccd_temp_c,
+        date_obs=found.date_obs,
+        sources=found.sources,
+        warnings=found.warnings,
+        problems=problems,
+    )
+
+
+def _data_problems(path: Path, float_range: str) -> Iterator[str]:
+    """Find what is wrong with a frame's data: cut short, or outside what the engine can take."""
+    yield from ()
+
+
+_STORED: Final = (
+    *("keywords", "master", "geometry", "ccd_temp_c", "date_obs"),
+    *("sources", "warnings", "problems"),
+)
+
+
+def _to_json(frame: Frame) -> list[Any]:
+    fields = [getattr(frame, name) for name in _STORED]
+    fields[2] = None if frame.geometry is None else astuple(frame.geometry)
+    return fields
+
+
+def _from_json(file: ScannedFile, stored: list[Any]) -> Frame:
+    fields = dict(zip(_STORED, stored, strict=True))
+    geometry = fields.pop("geometry")
+    return Frame(
+        file.path,
+        file.size,
+        file.mtime_ns,
+        geometry=None if geometry is None else Geometry(*geometry),
+        warnings=tuple(fields.pop("warnings")),
+        problems=tuple(fields.pop("problems")),
+        **fields,
+    )
+
+
+# --- the table ------------------------------------------------------------------------------------
+
+
+def inventory_table(
+    frames: Iterable[Frame], verdicts: Mapping[str, Verdict], keywords: Iterable[str] = ()
+) -> pd.DataFrame:
+    """Make the inventory: one row a frame, sorted by path, all text, absent = empty.
+
+    Parameters
+    ----------
+    frames : iterable of Frame
+    verdicts : mapping of str to Verdict
+        By path, one for every frame.
+    keywords : iterable of str
+        Further keywords to give a column, those that only the configuration names.
+    """
+    import pandas as pd
+
+    rows = [_row(frame, verdicts[frame.path]) for frame in frames]
+    extra = [keyword for keyword in keywords if keyword not in COLUMNS]
+    at = COLUMNS.index("size")
+    columns = [*COLUMNS[:at], *extra, *COLUMNS[at:]]
+    return pd.DataFrame(rows, columns=columns, dtype="str").fillna("").sort_values("path")
+
+
+def _row(frame: Frame, verdict: Verdict) -> dict[str, str]:
+    geometry = asdict(frame.geometry) if frame.geometry else {}
+    temperature = frame.ccd_temp_c
+    return {
+        "path": frame.path,
+        "status": verdict.status.value,
+        "reason": verdict.reason,
+        "group": verdict.group,
+        **{key: format_value(key, value) for key, value in frame.keywords.items()},
+        "CCD-TEMP": "" if temperature is None else format_value("CCD-TEMP", temperature),
+        "DATE-OBS": frame.date_obs or "",
+        **{key: str(value or "") for key, value in geometry.items()},
+        "size": str(frame.size),
+        "mtime_ns": str(frame.mtime_ns),
+        "sources": "; ".join(f"{key}: {source}" for key, source in frame.sources.items()),
+        "warnings": "; ".join(frame.warnings),
+    }

@@ -1,0 +1,399 @@
+"""All decisions together: what will be made of which frames, and what was left out and why."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path, PurePosixPath
+from statistics import median
+from typing import Any
+
+from calmasters.frames import Frame, FrameType, Status, Value, Verdict
+from calmasters.grouping import Group, group_frames, judge
+from calmasters.inventory import (
+    HeaderCache,
+    ScannedFile,
+    fingerprint,
+    inventory_table,
+    scan_frames,
+    scan_library,
+    scan_masters,
+)
+from calmasters.jobs import ALGORITHM_VERSION, FrameFile, MasterJob, Recipe, UsedMaster
+from calmasters.matching import Candidate, Match, candidate_of, match_flats
+from calmasters.naming import name_groups
+from calmasters.settings import Settings
+
+__all__ = [
+    "Decision",
+    "NotMade",
+    "Plan",
+    "PlannedMaster",
+    "Scan",
+    "decide",
+    "job_file",
+    "scan",
+    "write",
+]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What lies in ``input_dir`` and the libraries, before any header is read."""
+
+    frames: tuple[ScannedFile, ...]
+    library: tuple[ScannedFile, ...]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedMaster:
+    """What the rules need to know of one master."""
+
+    digest: str
+    bias: UsedMaster | None
+    dark: UsedMaster | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``plan.json`` as the rules see it.
+
+    Attributes
+    ----------
+    digest : str
+        Of the scan and the settings it was made from.
+    masters : mapping of str to PlannedMaster
+        By the master's path, relative to ``output_dir``.
+    kept : tuple of str
+        Bias and dark masters in ``output_dir`` that this plan does not make.
+    """
+
+    digest: str
+    masters: Mapping[str, PlannedMaster]
+    kept: tuple[str, ...]
+
+    @classmethod
+    def load(cls, path: Path) -> Plan:
+        """Read ``plan.json``.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError
+            If the file is not a plan.
+        """
+        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        masters = {
+            master: PlannedMaster(entry["digest"], _used(entry["bias"]), _used(entry["dark"]))
+            for master, entry in stored["masters"].items()
+        }
+        return cls(stored["digest"], masters, tuple(stored["kept"]))
+
+    def is_current(self, settings: Settings, digest: str) -> bool:
+        """Tell whether this plan is what would be decided now, its job files on disk.
+
+        Parameters
+        ----------
+        settings : Settings
+        digest : str
+            Of the scan of now.
+        """
+        jobs = (settings.output_dir / job_file(master) for master in self.masters)
+        return (
+            self.digest == digest
+            and self.kept == _kept(scan_masters(settings), self.masters)
+            and all(job.is_file() for job in jobs)
+        )
+
+
+@dataclass(frozen=True)
+class NotMade:
+    """A group that makes no master."""
+
+    name: str
+    keywords: Mapping[str, Value]
+    frames: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Everything decided: the plan, the jobs, and a verdict on every frame.
+
+    Attributes
+    ----------
+    digest : str
+    jobs : tuple of MasterJob
+        Bias, dark, flat; by name.
+    not_made : tuple of NotMade
+    kept : tuple of str
+    frames : tuple of Frame
+    verdicts : mapping of str to Verdict
+        By the frame's path.
+    warnings : tuple of str
+        About the libraries.
+    """
+
+    digest: str
+    jobs: tuple[MasterJob, ...]
+    not_made: tuple[NotMade, ...]
+    kept: tuple[str, ...]
+    frames: tuple[Frame, ...]
+    verdicts: Mapping[str, Verdict]
+    warnings: tuple[str, ...]
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The part that the rules need."""
+        masters = {job.master: PlannedMaster(job.digest, job.bias, job.dark) for job in self.jobs}
+        return Plan(self.digest, masters, self.kept)
+
+
+def job_file(master: str) -> str:
+    """Give the job file of a master; both paths relative to ``output_dir``."""
+    path = PurePosixPath(master)
+    return f"jobs/{path.parent.name}/{path.stem}.json"
+
+
+def _used(fields: Mapping[str, str] | None) -> UsedMaster | None:
+    return UsedMaster(**fields) if fields else None
+
+
+def _kept(files: Iterable[ScannedFile], made: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(file.path for file in files if file.path not in made)
+
+
+def scan(settings: Settings) -> Scan:
+    """Look at what is there, without reading headers; its digest tells whether a plan still holds.
+
+    Raises
+    ------
+    ConfigError
+        If ``input_dir`` or a library is missing, or no frame is found.
+    """
+    frames, library = scan_frames(settings), scan_library(settings)
+    listing = "\n".join(f"{file.path}\t{file.size}\t{file.mtime_ns}" for file in frames + library)
+    decided_by = (settings, ALGORITHM_VERSION[settings.engine], version("calmasters"))
+    return Scan(tuple(frames), tuple(library), fingerprint(listing, *decided_by))
+
+
+def decide(settings: Settings, cache: HeaderCache | None = None) -> Decision:
+    """Read what is new, group, match and name: the whole plan, in memory.
+
+    Parameters
+    ----------
+    settings : Settings
+    cache : HeaderCache, optional
+        To be saved by the caller; one that is not saved is used where left out.
+    """
+    scanned = scan(settings)
+    cache = cache or HeaderCache(settings)
+    frames = cache.read(scanned.frames, settings.input_dir)
+    groups = group_frames(frames, settings)
+    named = dict(zip(name_groups(groups), groups, strict=True))
+    made = {name: group for name, group in named.items() if _large_enough(group, settings)}
+    jobs = {name: _job(name, group, settings) for name, group in made.items()}
+    kept_files = [
+        file
+        for file in scan_masters(settings)
+        if file.path not in {job.master for job in jobs.values()}
+    ]
+    kept = cache.read(kept_files, settings.output_dir)
+    library = cache.read(scanned.library, Path())
+    candidates = [
+        *(_run_candidate(jobs[name], group) for name, group in made.items() if not _flat(group)),
+        *filter(None, (candidate_of(frame, "kept") for frame in kept)),
+        *filter(None, (candidate_of(frame, "library") for frame in library)),
+    ]
+    for name, group in made.items():
+        if _flat(group):
+            jobs[name] = _matched(jobs[name], match_flats(group, candidates, settings))
+    return Decision(
+        digest=scanned.digest,
+        jobs=tuple(jobs.values()),
+        not_made=tuple(_not_made(name, group) for name, group in named.items() if name not in made),
+        kept=tuple(file.path for file in kept_files),
+        frames=tuple(frames),
+        verdicts=_verdicts(frames, named, settings),
+        warnings=tuple(_library_warnings(library)),
+    )
+
+
+def _flat(group: Group) -> bool:
+    return group.type is FrameType.FLAT
+
+
+def _large_enough(group: Group, settings: Settings) -> bool:
+    return len(group.frames) >= settings.minimum_frames
+
+
+def _too_small(group: Group) -> str:
+    count = len(group.frames)
+    return f"only {count} {'frame' if count == 1 else 'frames'} of this group"
+
+
+def _not_made(name: str, group: Group) -> NotMade:
+    paths = tuple(frame.path for frame in group.frames)
+    return NotMade(name, group.keywords, paths, _too_small(group))
+
+
+def _verdicts(
+    frames: Iterable[Frame], named: Mapping[str, Group], settings: Settings
+) -> dict[str, Verdict]:
+    verdicts: dict[str, Verdict] = {}
+    for name, group in named.items():
+        verdict = Verdict(Status.USED, group=name)
+        if not _large_enough(group, settings):
+            remedy = f"take at least {settings.minimum_frames} (minimum_frames)"
+            reason = f"{_too_small(group)}: {remedy}"
+            verdict = Verdict(Status.REFUSED, reason, remedy, name)
+        verdicts |= dict.fromkeys((frame.path for frame in group.frames), verdict)
+    for frame in frames:
+        if fault := judge(frame, settings):
+            verdicts[frame.path] = fault
+    return verdicts
+
+
+def _library_warnings(library: Iterable[Frame]) -> Iterator[str]:
+    for frame in library:
+        if frame.problems:
+            yield f"library: {frame.path} {'; '.join(frame.problems)}"
+        elif not frame.master:
+            yield (
+                f"library: {frame.path} is not used: neither its IMAGETYP, nor a count of frames, "
+                "nor its name says that it is a master"
+            )
+
+
+# --- jobs -----------------------------------------------------------------------------------------
+
+
+def _job(name: str, group: Group, settings: Settings) -> MasterJob:
+    kind = group.type.value
+    return MasterJob(
+        name=name,
+        type=group.type,
+        keywords=group.keywords,
+        geometry=group.geometry,
+        frames=tuple(FrameFile(frame.path, frame.size, frame.mtime_ns) for frame in group.frames),
+        header=_summary_cards(group),
+        recipe=Recipe(
+            engine=settings.engine,
+            algorithm_version=ALGORITHM_VERSION[settings.engine],
+            integration=settings.integration[kind],
+            calibration=settings.calibration.get(kind),
+            float_range=settings.float_range,
+            master_format=settings.master_format,
+        ),
+    )
+
+
+def _matched(job: MasterJob, match: Match) -> MasterJob:
+    return replace(
+        job,
+        bias=match.bias,
+        dark=match.dark,
+        optimize_dark=match.optimize_dark,
+        warnings=match.warnings,
+    )
+
+
+def _run_candidate(job: MasterJob, group: Group) -> Candidate:
+    return Candidate(
+        group.type,
+        job.master,
+        "run",
+        group.frames[0].keywords,
+        group.geometry,
+        group.frames[0].date_obs or "",
+    )
+
+
+def _summary_cards(group: Group) -> dict[str, Value]:
+    """Say what the frames have in common, for the master's header."""
+    cards: dict[str, Value] = {}
+    if exposures := _numbers(frame.keywords.get("EXPOSURE") for frame in group.frames):
+        cards |= {"EXPTIME": median(exposures), "EXPOSURE": median(exposures)}
+        if min(exposures) != max(exposures):
+            cards |= {"EXPMIN": min(exposures), "EXPMAX": max(exposures)}
+    if temperatures := _numbers(frame.ccd_temp_c for frame in group.frames):
+        cards["CCD-TEMP"] = round(median(temperatures), 2)
+    if group.frames[0].date_obs:
+        cards["DATE-OBS"] = group.frames[0].date_obs
+    telescopes = {frame.keywords.get("TELESCOP", "") for frame in group.frames}
+    if _flat(group) and len(telescopes) == 1:
+        cards["TELESCOP"] = telescopes.pop()
+    return cards
+
+
+def _numbers(values: Iterable[Value | None]) -> list[float]:
+    return [float(value) for value in values if isinstance(value, int | float)]
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def write(settings: Settings) -> Decision:
+    """Decide, and write ``inventory.csv``, ``plan.json`` and the job files.
+
+    A job file is written only when its content changes: its time tells Snakemake that its master
+    is stale, also where Snakemake's own records are lost. ``plan.json`` comes last: it vouches
+    for the others.
+    """
+    cache = HeaderCache(settings)
+    decision = decide(settings, cache)
+    output = settings.output_dir
+    cache.save()
+    for job in decision.jobs:
+        _write_if_changed(output / job.file, job.to_json())
+    _remove_old_jobs(output, {job.file for job in decision.jobs})
+    table = inventory_table(decision.frames, decision.verdicts, settings.headers.extra)
+    table.to_csv(output / "inventory.csv", index=False, errors="surrogateescape")
+    (output / "plan.json").write_text(_plan_json(decision), encoding="utf-8")
+    return decision
+
+
+def _write_if_changed(path: Path, text: str) -> None:
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _remove_old_jobs(output: Path, current: set[str]) -> None:
+    for path in (output / "jobs").glob("*/*.json"):
+        if path.relative_to(output).as_posix() not in current:
+            path.unlink()
+
+
+def _plan_json(decision: Decision) -> str:
+    masters = {
+        job.master: {
+            "type": job.type.value,
+            "keywords": job.keywords,
+            "geometry": asdict(job.geometry),
+            "frames": [frame.path for frame in job.frames],
+            "digest": job.digest,
+            "recipe": asdict(job.recipe),
+            "bias": job.bias and asdict(job.bias),
+            "dark": job.dark and asdict(job.dark),
+            "optimize_dark": job.optimize_dark,
+            "warnings": job.warnings,
+        }
+        for job in decision.jobs
+    }
+    plan = {
+        "version": 1,
+        "digest": decision.digest,
+        "masters": masters,
+        "not_made": [asdict(group) for group in decision.not_made],
+        "kept": decision.kept,
+        "warnings": decision.warnings,
+    }
+    return json.dumps(plan, indent=1) + "\n"

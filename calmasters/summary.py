@@ -1,0 +1,110 @@
+"""What a person wants to know of a directory of frames, as text."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+
+from calmasters.frames import Frame, FrameType, Status, Verdict
+from calmasters.jobs import MasterJob
+from calmasters.plan import Decision
+
+__all__ = ["summarize"]
+
+#: Paths shown of each kind of refusal; inventory.csv has them all.
+_SHOWN = 3
+
+
+def summarize(decision: Decision) -> str:
+    """Tell the frames by type, the refusals by remedy, the masters, and what to shoot next."""
+    sections = (
+        ("Frames", _counts(decision)),
+        ("Refused", _refusals(decision)),
+        ("Left out", _ignored(decision)),
+        ("Masters", _masters(decision.jobs)),
+        ("What to shoot next", _wanted(decision)),
+        ("Warnings", _warnings(decision)),
+    )
+    return "\n".join(
+        f"{title}\n{body}\n"
+        for title, lines in sections
+        if (body := "\n".join(f"  {line}" for line in lines))
+    )
+
+
+def _counts(decision: Decision) -> Iterator[str]:
+    counts: dict[str, Counter[Status]] = defaultdict(Counter)
+    for frame in decision.frames:
+        counts[_type(frame)][decision.verdicts[frame.path].status] += 1
+    for kind, by_status in sorted(counts.items()):
+        told = ", ".join(f"{count} {status}" for status, count in sorted(by_status.items()))
+        yield f"{kind:8} {sum(by_status.values()):6}  ({told})"
+
+
+def _type(frame: Frame) -> str:
+    return str(frame.keywords.get("TYPE", "unknown"))
+
+
+def _refusals(decision: Decision) -> Iterator[str]:
+    """Group refused frames by what would mend them."""
+    by_remedy: dict[str, list[Frame]] = defaultdict(list)
+    for frame in decision.frames:
+        verdict = decision.verdicts[frame.path]
+        if verdict.status is Status.REFUSED:
+            by_remedy[verdict.remedy].append(frame)
+    for remedy, frames in sorted(by_remedy.items(), key=lambda item: -len(item[1])):
+        yield f"{_frames(len(frames))}: {remedy}"
+        yield from _examples(frames, decision.verdicts)
+
+
+def _examples(frames: list[Frame], verdicts: Mapping[str, Verdict]) -> Iterator[str]:
+    for frame in frames[:_SHOWN]:
+        yield f"    {frame.path}: {verdicts[frame.path].reason}"
+    if len(frames) > _SHOWN:
+        yield f"    and {len(frames) - _SHOWN} more, see inventory.csv"
+
+
+def _ignored(decision: Decision) -> Iterator[str]:
+    reasons = Counter(
+        verdict.reason for verdict in decision.verdicts.values() if verdict.status is Status.IGNORED
+    )
+    for reason, count in reasons.most_common():
+        yield f"{_frames(count)}: {reason}"
+
+
+def _masters(jobs: Iterable[MasterJob]) -> Iterator[str]:
+    for job in jobs:
+        yield f"{job.master}  ({_frames(len(job.frames))})"
+        for kind, used in (("bias", job.bias), ("dark", job.dark)):
+            if used:
+                yield f"    {kind}: {used.path}"
+                yield f"        {used.why}"
+        for warning in job.warnings:
+            yield f"    {warning}"
+
+
+def _wanted(decision: Decision) -> Iterator[str]:
+    """Name what is missing: groups too small, flats without a bias or a dark."""
+    for group in decision.not_made:
+        yield f"{group.name}: {group.reason}"
+    for job in decision.jobs:
+        if job.type is FrameType.FLAT:
+            lacking = [kind for kind in ("bias", "dark") if getattr(job, kind) is None]
+            if lacking:
+                settings = ", ".join(
+                    f"{key} {value}"
+                    for key, value in job.keywords.items()
+                    if key not in ("DATE", "FILTER")
+                )
+                yield f"{' and '.join(lacking)} frames for {job.name}: {settings}"
+
+
+def _warnings(decision: Decision) -> Iterator[str]:
+    yield from decision.warnings
+    warned = [frame for frame in decision.frames if frame.warnings]
+    for text, count in Counter(frame.warnings[0] for frame in warned).most_common(_SHOWN):
+        yield f"{_frames(count)}: {text}"
+
+
+def _frames(count: int) -> str:
+    return f"{count} {'frame' if count == 1 else 'frames'}"

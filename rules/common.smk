@@ -1,0 +1,120 @@
+"""What the rules ask of the plan. Decisions are made in calmasters/plan.py, none here.
+
+A preview (dry run, --dag, --summary) decides in memory and writes nothing, so that it shows the
+whole plan before the checkpoint has ever run.
+"""
+
+from functools import lru_cache
+
+from calmasters.plan import Plan, decide, job_file, scan
+
+OUTPUT = SETTINGS.output_dir
+
+
+def previewing():
+    """Tell whether nothing will be run; known only once Snakemake builds its graph."""
+    return workflow.executor_plugin is None or workflow.dryrun
+
+
+@lru_cache(1)
+def scanned():
+    return scan(SETTINGS)
+
+
+@lru_cache(1)
+def previewed_plan():
+    return decide(SETTINGS).plan
+
+
+@lru_cache(1)
+def forget_old_plan():
+    """Remove a plan that no longer holds, so that the checkpoint makes it anew.
+
+    Snakemake sees as much by the checkpoint's parameter, but not where its records are lost.
+    """
+    path = OUTPUT / "plan.json"
+    try:
+        current = Plan.load(path).is_current(SETTINGS, scanned().digest)
+    except (OSError, ValueError, KeyError, TypeError):
+        current = False
+    if not current:
+        path.unlink(missing_ok=True)
+
+
+@lru_cache(1)
+def loaded_plan(path, mtime_ns):
+    return Plan.load(Path(path))
+
+
+def plan():
+    """The plan: decided now in a preview, else as the checkpoint wrote it."""
+    if previewing():
+        return previewed_plan()
+    if workflow.is_main_process:
+        forget_old_plan()
+    path = Path(checkpoints.inventory.get().output.plan)
+    return loaded_plan(path, path.stat().st_mtime_ns)
+
+
+def planned(wildcards, kind):
+    """The master that a rule's wildcard names."""
+    master = f"masters/{kind}/{wildcards.name}.{SETTINGS.master_format}"
+    if master not in plan().masters:
+        raise WorkflowError(
+            f"the plan has no master {master}: see {OUTPUT}/plan.json for those it has, "
+            f"{OUTPUT}/inventory.csv for the frames left out and why"
+        )
+    return plan().masters[master]
+
+
+# --- input and params functions, named for what they give -----------------------------------------
+
+
+def all_masters(wildcards):
+    masters = [f"{OUTPUT.as_posix()}/{master}" for master in plan().masters]
+    # In a preview nothing else asks for the checkpoint, and it must show.
+    return [*masters, *checkpoint_outputs()] if previewing() else masters
+
+
+def checkpoint_outputs():
+    return [f"{OUTPUT.as_posix()}/{name}" for name in ("inventory.csv", "plan.json")]
+
+
+def scan_digest(wildcards):
+    return scanned().digest
+
+
+def job_of(kind):
+    def job(wildcards):
+        planned(wildcards, kind)
+        file = OUTPUT / "jobs" / kind / f"{wildcards.name}.json"
+        # A preview goes before the checkpoint that writes the file.
+        return [] if previewing() and not file.exists() else file.as_posix()
+
+    return job
+
+
+def digest_of(kind):
+    def digest(wildcards):
+        return planned(wildcards, kind).digest
+
+    return digest
+
+
+def flat_bias(wildcards):
+    return used_master(planned(wildcards, "flat").bias)
+
+
+def flat_dark(wildcards):
+    return used_master(planned(wildcards, "flat").dark)
+
+
+def used_master(used):
+    """The file of a bias or dark master, as an input: none where the flat has none."""
+    if used is None:
+        return []
+    if used.origin == "run":
+        return f"{OUTPUT.as_posix()}/{used.path}"
+    # No rule makes kept and library masters: written with /./ their paths match no output.
+    path = used.located(OUTPUT).absolute()
+    return f"{path.parent.as_posix()}/./{path.name}"

@@ -1,0 +1,60 @@
+"""Plan to masters: frames combined to a master bias, dark or flat.
+
+INPUTS:
+    job  = <output>/jobs/<type>/<name>.json   what the master is made of, and how
+    bias, dark                                of flats: the masters they are calibrated with
+OUTPUTS:
+    master     = <output>/masters/<type>/<name>.<format>
+    statistics = <output>/masters/<type>/<name>.json
+
+A master is stale when its job file is newer or its job's digest has changed: frames that came,
+went or changed, settings that change pixels, another bias or dark.
+"""
+
+
+wildcard_constraints:
+    name="master[^/]+",
+
+
+rule master_bias:
+    """Combine bias frames."""
+    input:
+        job=job_of("bias"),
+    output:
+        master="<output>/masters/bias/{name}.<format>",
+        statistics="<output>/masters/bias/{name}.json",
+    params:
+        digest=digest_of("bias"),
+    log:
+        "<output>/logs/bias/{name}.log",
+    threads: 4
+    resources:
+        mem_mb=1024,
+    script:
+        "../scripts/master.py"
+
+
+use rule master_bias as master_dark with:
+    input:
+        job=job_of("dark"),
+    output:
+        master="<output>/masters/dark/{name}.<format>",
+        statistics="<output>/masters/dark/{name}.json",
+    params:
+        digest=digest_of("dark"),
+    log:
+        "<output>/logs/dark/{name}.log",
+
+
+use rule master_bias as master_flat with:
+    input:
+        job=job_of("flat"),
+        bias=flat_bias,
+        dark=flat_dark,
+    output:
+        master="<output>/masters/flat/{name}.<format>",
+        statistics="<output>/masters/flat/{name}.json",
+    params:
+        digest=digest_of("flat"),
+    log:
+        "<output>/logs/flat/{name}.log",

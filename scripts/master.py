@@ -1,0 +1,19 @@
+"""Make one master (bias, dark or flat) of its job."""
+
+from pathlib import Path
+
+from calmasters.engines import engine_for
+from calmasters.errors import reported
+from calmasters.jobs import MasterJob
+
+log = Path(snakemake.log[0])
+
+with reported(log):
+    job = MasterJob.from_json(Path(snakemake.input.job).read_text(encoding="utf-8"))
+    engine_for(job, snakemake.threads).make(
+        job,
+        input_dir=Path(snakemake.config["input_dir"]),
+        output_dir=Path(snakemake.config["output_dir"]),
+        output=Path(snakemake.output.master),
+        log=log,
+    )

@@ -1,0 +1,14 @@
+"""Print what a person wants to know of a directory of frames; write nothing."""
+
+import sys
+from pathlib import Path
+
+from calmasters import plan
+from calmasters.errors import reported
+from calmasters.settings import Settings
+from calmasters.summary import summarize
+
+schema = Path(snakemake.scriptdir).parent / "config" / "config.schema.yaml"
+
+with reported():
+    print(summarize(plan.decide(Settings.from_config(snakemake.config, schema))), file=sys.stderr)
