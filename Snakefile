@@ -1,9 +1,8 @@
-"""Raw astronomical frames in one directory to calibration masters: bias, dark, flat.
-
-    snakemake masters        make what is missing or stale
-    snakemake -n masters     tell what would be made
-    snakemake summary        frames by type, what was refused and why, what to shoot next
-"""
+# Raw astronomical frames in one directory to calibration masters: bias, dark, flat.
+#
+#     snakemake masters        make what is missing or stale
+#     snakemake -n masters     tell what would be made
+#     snakemake summary        frames by type, what was refused and why, what to shoot next
 
 from pathlib import Path
 
@@ -51,7 +50,6 @@ rule masters:
     """Make every master of the plan."""
     input:
         all_masters,
-    default_target: True
 
 
 include: "rules/inventory.smk"

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias
 
@@ -55,6 +56,11 @@ class FitsHeader:
     cards: Mapping[str, CardValue]
     data_offset: int
 
+    @property
+    def end_of_data(self) -> int:
+        """Bytes the file must have at least."""
+        return self.data_offset + _data_bytes(self.cards)
+
 
 def read_cards(path: Path) -> Mapping[str, CardValue]:
     """Read the cards of a FITS or XISF image, by its extension.
@@ -95,15 +101,18 @@ def _first_extension(file: BinaryIO, primary: dict[str, CardValue]) -> FitsHeade
     offset = file.tell()
     file.seek(_padded(_data_bytes(extension)), 1)
     if file.read(len(b"XTENSION= 'IMAGE")) == b"XTENSION= 'IMAGE":
-        raise FrameError("holds several images (extensions): split them into files of one image")
+        raise FrameError("holds several images (extensions); split them into files of one image")
     return FitsHeader(primary | extension, offset)
 
 
 def _data_bytes(cards: Mapping[str, CardValue]) -> int:
-    size = abs(int(cards.get("BITPIX", 8))) // 8
-    for axis in range(1, int(cards.get("NAXIS", 0)) + 1):
-        size *= int(cards.get(f"NAXIS{axis}", 0))
-    return size
+    try:
+        axes = [int(cards[f"NAXIS{axis + 1}"]) for axis in range(int(cards.get("NAXIS", 0)))]
+        return abs(int(cards.get("BITPIX", 8))) // 8 * prod(axes)
+    except (KeyError, ValueError) as error:
+        raise FrameError(
+            f"is damaged: its header does not give the image's size ({error})"
+        ) from error
 
 
 def _padded(size: int) -> int:

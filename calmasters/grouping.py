@@ -95,15 +95,15 @@ def judge(frame: Frame, settings: Settings) -> Verdict | None:
     reasons, remedies = zip(*faults, strict=True)
     return Verdict(
         Status.REFUSED,
-        "; ".join(": ".join(filter(None, fault)) for fault in faults),
-        "; ".join(dict.fromkeys(filter(None, remedies))) or reasons[0],
+        ". ".join("; ".join(filter(None, fault)) for fault in faults),
+        ". ".join(dict.fromkeys(filter(None, remedies))) or reasons[0],
     )
 
 
 def _faults(frame: Frame, kind: str, settings: Settings) -> Iterator[tuple[str, str]]:
     """Find what is wrong with a frame, each with its remedy."""
     for problem in frame.problems:
-        found, _, remedy = problem.partition(": ")
+        found, _, remedy = problem.partition("; ")
         yield found, remedy
     if frame.geometry is None:
         return

@@ -538,6 +538,6 @@ def _problems(cards: Mapping[str, CardValue], geometry: Geometry | None) -> Iter
     if geometry is None or cards.get("NAXIS") not in (2, 3):
         yield f"holds no image of two dimensions (NAXIS {cards.get('NAXIS')})"
     elif cards.get("NAXIS") == 3 and planes != 1:
-        yield f"is a colour image of {planes} planes: give the raw frame, not debayered"
+        yield f"is a colour image of {planes} planes; give the raw frame, not debayered"
     if str(cards.get("CALSTAT", "")).strip():
-        yield f"is calibrated already (CALSTAT '{cards['CALSTAT']}'): give the raw frame"
+        yield f"is calibrated already (CALSTAT '{cards['CALSTAT']}'); give the raw frame"

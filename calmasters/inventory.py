@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
-from calmasters.cards import read_cards
+from calmasters.cards import CardValue, read_cards, read_fits_header
 from calmasters.errors import ConfigError, FrameError
 from calmasters.frames import Frame, Geometry, Verdict, format_value
 from calmasters.headers import MASTER_EXTENSIONS, describe
@@ -255,10 +255,17 @@ def _read_frame(file: ScannedFile, root: Path, settings: Settings) -> Frame:
         return Frame(file.path, file.size, file.mtime_ns, problems=(file.problem,))
     path = root / file.path
     try:
-        found = describe(read_cards(path), PurePosixPath(file.path), settings.headers)
-        problems = (*found.problems, *_data_problems(path, settings.float_range))
+        cards, end_of_data = _header(path)
+        found = describe(cards, PurePosixPath(file.path), settings.headers)
     except FrameError as error:
         return Frame(file.path, file.size, file.mtime_ns, problems=(str(error),))
+    problems = [*found.problems]
+    if file.size < end_of_data:
+        problems.append(
+            f"is truncated: {file.size} bytes where {end_of_data} were expected; copy it again"
+        )
+    elif not problems and found.keywords.get("TYPE") in settings.required_keywords:
+        problems += _float_problems(path, cards, settings.float_range)
     return Frame(
         path=file.path,
         size=file.size,
@@ -270,14 +277,34 @@ def _read_frame(file: ScannedFile, root: Path, settings: Settings) -> Frame:
         date_obs=found.date_obs,
         sources=found.sources,
         warnings=found.warnings,
-        problems=problems,
+        problems=tuple(problems),
     )
 
 
-def _data_problems(path: Path, float_range: str) -> Iterator[str]:
-    """Find what is wrong with a frame's data: cut short, or outside what the engine can take."""
-    yield from ()
+def _header(path: Path) -> tuple[Mapping[str, CardValue], int]:
+    """Read a file's cards, and how long it must be (0: it cannot be told from the header)."""
+    if path.suffix.lower() == ".xisf":
+        return read_cards(path), 0
+    header = read_fits_header(path)
+    return header.cards, header.end_of_data
 
+
+def _float_problems(path: Path, cards: Mapping[str, CardValue], float_range: str) -> Iterator[str]:
+    """Look at the samples of a floating point FITS frame: no header tells their range."""
+    if str(cards.get("BITPIX", "")).startswith("-"):
+        # Needs numpy, and such frames are rare.
+        from calmasters.images import RawFrame
+
+        try:
+            with RawFrame(path, float_range) as frame:
+                for start in range(0, frame.size, _STRIP):
+                    frame.read(start, min(_STRIP, frame.size - start))
+        except FrameError as error:
+            yield f"holds {str(error).removeprefix(f'{path}: ')}"
+
+
+#: Samples read at a time.
+_STRIP: Final = 1 << 20
 
 _STORED: Final = (
     *("keywords", "master", "geometry", "ccd_temp_c", "date_obs"),

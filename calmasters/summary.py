@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePath
 
 from calmasters.frames import Frame, FrameType, Status, Verdict
 from calmasters.jobs import MasterJob
@@ -74,11 +75,10 @@ def _ignored(decision: Decision) -> Iterator[str]:
 
 def _masters(jobs: Iterable[MasterJob]) -> Iterator[str]:
     for job in jobs:
-        yield f"{job.master}  ({_frames(len(job.frames))})"
+        yield f"{job.name}: {_frames(len(job.frames))}"
         for kind, used in (("bias", job.bias), ("dark", job.dark)):
             if used:
-                yield f"    {kind}: {used.path}"
-                yield f"        {used.why}"
+                yield f"    {kind}: {PurePath(used.path).stem}; {used.why}"
         for warning in job.warnings:
             yield f"    {warning}"
 

@@ -1,8 +1,7 @@
-"""What the rules ask of the plan. Decisions are made in calmasters/plan.py, none here.
-
-A preview (dry run, --dag, --summary) decides in memory and writes nothing, so that it shows the
-whole plan before the checkpoint has ever run.
-"""
+# What the rules ask of the plan. Decisions are made in calmasters/plan.py, none here.
+#
+# A preview (dry run, --dag, --summary) decides in memory and writes nothing, so that it shows the
+# whole plan before the checkpoint has ever run.
 
 from functools import lru_cache
 
@@ -115,6 +114,6 @@ def used_master(used):
         return []
     if used.origin == "run":
         return f"{OUTPUT.as_posix()}/{used.path}"
-    # No rule makes kept and library masters: written with /./ their paths match no output.
+    # Kept and library masters are made by nobody: written with /./ they match no output.
     path = used.located(OUTPUT).absolute()
     return f"{path.parent.as_posix()}/./{path.name}"

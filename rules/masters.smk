@@ -1,15 +1,14 @@
-"""Plan to masters: frames combined to a master bias, dark or flat.
-
-INPUTS:
-    job  = <output>/jobs/<type>/<name>.json   what the master is made of, and how
-    bias, dark                                of flats: the masters they are calibrated with
-OUTPUTS:
-    master     = <output>/masters/<type>/<name>.<format>
-    statistics = <output>/masters/<type>/<name>.json
-
-A master is stale when its job file is newer or its job's digest has changed: frames that came,
-went or changed, settings that change pixels, another bias or dark.
-"""
+# Plan to masters: frames combined to a master bias, dark or flat.
+#
+# INPUTS:
+#   job        = <output>/jobs/<type>/<name>.json   what the master is made of, and how
+#   bias, dark                                      of flats: the masters that calibrate them
+# OUTPUTS:
+#   master     = <output>/masters/<type>/<name>.<format>
+#   statistics = <output>/masters/<type>/<name>.json
+#
+# A master is stale when its job file is newer or its job's digest has changed: frames that came,
+# went or changed, settings that change pixels, another bias or dark.
 
 
 wildcard_constraints:
@@ -23,13 +22,13 @@ rule master_bias:
     output:
         master="<output>/masters/bias/{name}.<format>",
         statistics="<output>/masters/bias/{name}.json",
-    params:
-        digest=digest_of("bias"),
     log:
         "<output>/logs/bias/{name}.log",
     threads: 4
     resources:
         mem_mb=1024,
+    params:
+        digest=digest_of("bias"),
     script:
         "../scripts/master.py"
 
@@ -40,10 +39,10 @@ use rule master_bias as master_dark with:
     output:
         master="<output>/masters/dark/{name}.<format>",
         statistics="<output>/masters/dark/{name}.json",
-    params:
-        digest=digest_of("dark"),
     log:
         "<output>/logs/dark/{name}.log",
+    params:
+        digest=digest_of("dark"),
 
 
 use rule master_bias as master_flat with:
@@ -54,7 +53,7 @@ use rule master_bias as master_flat with:
     output:
         master="<output>/masters/flat/{name}.<format>",
         statistics="<output>/masters/flat/{name}.json",
-    params:
-        digest=digest_of("flat"),
     log:
         "<output>/logs/flat/{name}.log",
+    params:
+        digest=digest_of("flat"),

@@ -1,0 +1,38 @@
+# make masters   the example session (or your frames/) to calibration masters
+# make test      the tests
+# make check     format, lint, types
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: masters test check format environment clean
+
+masters: $(VENV)/ready
+	test -d frames || $(BIN)/python -m calmasters.synthetic frames
+	$(BIN)/snakemake --cores all masters
+
+test: $(VENV)/ready
+	$(BIN)/pytest --numprocesses 2 --quiet
+
+check: $(VENV)/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check --quiet .
+	$(BIN)/python tests/lint_workflow.py
+
+format: $(VENV)/ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/snakefmt --quiet .
+
+environment: $(VENV)/ready
+
+$(VENV)/ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable .[dev]
+	touch $@
+
+clean:
+	rm -rf $(VENV) .snakemake output

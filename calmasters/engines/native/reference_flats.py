@@ -1,0 +1,281 @@
+"""Medians of images and the calibration of flats in plain NumPy: the specification of the kernels.
+
+The counterpart of :mod:`~calmasters.engines.native.reference` for whole images. It follows
+ImageCalibration 2.2.8 and PixInsight's image statistics: float32 samples in [0, 1], float64
+statistics, ``np.float32(...)`` where PixInsight rounds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calmasters.engines.native.reference import Float32, Float64, total
+
+__all__ = [
+    "box_mean",
+    "calibrate",
+    "centred_crop",
+    "dark_objective",
+    "image_mad",
+    "image_median",
+    "image_standard_deviation",
+    "location",
+    "minimize",
+    "optimal_dark_scale",
+    "thresholded_dark",
+]
+
+# Statistics of an image -----------------------------------------------------------------
+
+#: Larger images have their median found by histograms, to the width of a histogram's bin.
+EXACT_MEDIAN_SAMPLES: Final = 65536
+HISTOGRAM_BINS: Final = 8192
+#: Samples at or beyond these are not counted in a frame's level.
+DARKEST: Final = np.float32(1 / 65535)
+BRIGHTEST: Final = np.float32(1 - 1 / 65535)
+
+BIN_WIDTH: Final = 2 * float(np.finfo(np.float32).eps)
+
+
+def image_median(image: Float32, low: float = -math.inf, high: float = math.inf) -> float:
+    """Median of the samples strictly inside (``low``, ``high``), as PixInsight finds it.
+
+    Exact for images of up to 65,536 samples. For larger ones it is the lower edge of a
+    histogram bin narrower than twice the float32 epsilon. 0 when no sample is inside.
+    """
+    samples = image[(image > low) & (image < high)]
+    if samples.size == 0:
+        return 0.0
+    if image.size <= EXACT_MEDIAN_SAMPLES:
+        return _exact_median(samples.astype(np.float64))
+    return _histogram_median(samples.astype(np.float64))
+
+
+def location(image: Float32) -> float:
+    """Level of a frame for normalization: the median without black and saturated samples."""
+    return image_median(image, float(DARKEST), float(BRIGHTEST))
+
+
+def _exact_median(samples: Float64) -> float:
+    ordered = np.sort(samples, axis=None)
+    half = ordered.size // 2
+    return float(ordered[half] if ordered.size % 2 else (ordered[half - 1] + ordered[half]) / 2)
+
+
+def _histogram_median(samples: Float64) -> float:
+    low, high = float(samples.min()), float(samples.max())
+    upper, last_high = _histogram_rank(samples, samples.size // 2, low, high)
+    if samples.size % 2:
+        return upper
+    # PixInsight looks for the other middle sample from the first bin on, below the bin just found.
+    lower, _ = _histogram_rank(samples, samples.size // 2 - 1, low, last_high)
+    return (lower + upper) / 2
+
+
+def _histogram_rank(samples: Float64, rank: int, low: float, high: float) -> tuple[float, float]:
+    """Narrow a histogram around the sample of a rank: the edges of its last bin."""
+    below = 0
+    while high - low >= BIN_WIDTH:
+        positions = (HISTOGRAM_BINS - 1) * (samples - low) / (high - low)
+        bins = np.trunc(positions).astype(np.int64)
+        counts = np.bincount(bins[(bins >= 0) & (bins < HISTOGRAM_BINS)], minlength=HISTOGRAM_BINS)
+        reached = below + np.cumsum(counts)
+        found = int(np.searchsorted(reached, rank, side="right"))
+        below = int(reached[found] - counts[found])
+        span = high - low
+        low, high = (
+            span * found / (HISTOGRAM_BINS - 1) + low,
+            span * (found + 1) / (HISTOGRAM_BINS - 1) + low,
+        )
+    return low, high
+
+
+def image_mad(image: Float32, centre: float) -> float:
+    """Median of the absolute deviations from ``centre``, unscaled."""
+    return _exact_median(np.abs(image.astype(np.float64) - centre))
+
+
+# Calibration of flats -------------------------------------------------------------------
+
+#: The smallest change of the dark's factor that the search resolves.
+SEARCH_TOLERANCE: Final = np.float32(0.0005)
+GOLDEN_RATIO: Final = np.float32(1.618034)
+GOLDEN_SECTION: Final = np.float32(0.61803399)
+GOLDEN_REST: Final = np.float32(1) - GOLDEN_SECTION
+MAXIMUM_GROWTH: Final = np.float32(10)
+TINY: Final = np.float32(1e-20)
+
+#: With fewer thermal pixels than this a dark is not scaled.
+FEWEST_THERMAL_PIXELS: Final = 16
+
+
+def calibrate(
+    target: Float32, bias: Float32 | None, dark: Float32 | None, k: float = 1.0, pedestal: int = 0
+) -> Float32:
+    """Calibrate a flat: ``target - (bias + k * dark)``, truncated to [0, 1].
+
+    ``dark`` is the thermal signal: the bias is subtracted from it already, if there is one.
+    ``pedestal``, in 16-bit ADU, is added before the truncation.
+    """
+    frame = target
+    if dark is not None:
+        scaled = dark if k == 1 else np.float32(k) * dark
+        frame = target - (scaled if bias is None else bias + scaled)
+    elif bias is not None:
+        frame = target - bias
+    return np.clip(frame + np.float32(pedestal / 65535), np.float32(0), np.float32(1))
+
+
+def box_mean(image: Float32) -> Float32:
+    """Mean of each 2 x 2 cell of a Bayer mosaic; an odd last row or column is dropped."""
+    rows, columns = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
+    cells = image[:rows, :columns].astype(np.float64)
+    sums = cells[::2, ::2] + cells[::2, 1::2] + cells[1::2, ::2] + cells[1::2, 1::2]
+    return (sums / 4).astype(np.float32)
+
+
+def thresholded_dark(dark: Float32, sigmas: float) -> tuple[Float32, int]:
+    """Keep the pixels of a dark that stand out of its noise, and set the others to 0.
+
+    Returns
+    -------
+    optimizing_dark : array of float32
+        Without the pixels below median + ``sigmas`` * 1.4826 MAD, that level kept in [0, 1].
+    count : int
+        How many pixels stand out.
+    """
+    centre = image_median(dark)
+    level = centre + float(np.float32(sigmas)) * 1.4826 * image_mad(dark, centre)
+    stands_out = dark >= min(max(level, 0.0), 1.0)
+    return np.where(stands_out, dark, np.float32(0)), int(np.count_nonzero(stands_out))
+
+
+def image_total(image: NDArray[np.floating[Any]]) -> float:
+    """Sum of an image: each column downwards, then the columns from left to right."""
+    columns = np.zeros(image.shape[1])
+    for row in image:
+        columns += row
+    return total(columns)
+
+
+def image_standard_deviation(image: Float32) -> float:
+    """Two-pass standard deviation (n - 1) of an image, corrected for the rounding of the mean."""
+    deviations = image - image_total(image) / image.size
+    residue = image_total(deviations)
+    variance = image_total(deviations * deviations) - residue * residue / image.size
+    return math.sqrt(variance / (image.size - 1))
+
+
+def dark_objective(target: Float32, optimizing_dark: Float32) -> Callable[[np.float32], np.float32]:
+    """Make the function of the dark's factor whose minimum is wanted: what noise it leaves."""
+
+    def noise(k: np.float32) -> np.float32:
+        return np.float32(image_standard_deviation(target - k * optimizing_dark))
+
+    return noise
+
+
+def centred_crop(image: Float32, window: int) -> Float32:
+    """Cut out the middle of an image: ``window`` pixels of a side that is longer, 0 for all."""
+    for axis, side in enumerate(image.shape):
+        if 0 < window < side:
+            start = (side - window) >> 1
+            image = image.take(range(start, start + window), axis)
+    return image
+
+
+def optimal_dark_scale(
+    target: Float32, dark: Float32, *, sigmas: float, window: int = 0, cfa: bool = False
+) -> np.float32:
+    """Find the factor of a dark that leaves the least noise in a frame.
+
+    Parameters
+    ----------
+    target : (height, width) array of float32
+        The raw frame, not calibrated: a constant does not change its noise.
+    dark : (height, width) array of float32
+        Master dark minus master bias.
+    sigmas : float
+        ``darkOptimizationLow``: what stands out of the dark's noise by this many sigma counts.
+    window : int
+        Side of the central square to look at, in pixels (of the 2 x 2 means, if ``cfa``).
+    cfa : bool
+        The frames have a Bayer mosaic: look at the means of its cells.
+    """
+    if cfa:
+        target, dark = box_mean(target), box_mean(dark)
+    optimizing_dark, count = thresholded_dark(dark, sigmas)
+    if count < FEWEST_THERMAL_PIXELS:
+        return np.float32(1)
+    return minimize(
+        dark_objective(centred_crop(target, window), centred_crop(optimizing_dark, window))
+    )
+
+
+def minimize(noise: Callable[[np.float32], np.float32]) -> np.float32:
+    """Search the factor k >= 0 that minimizes ``noise``, all in float32.
+
+    A minimum is bracketed from k = 0.5 and 2 on and then narrowed by golden sections
+    (Press et al., Numerical Recipes, 10.1).
+    """
+    x0, middle, x3 = _bracket(noise)
+    if abs(x3 - middle) > abs(middle - x0):
+        x1, x2 = middle, middle + GOLDEN_REST * (x3 - middle)
+    else:
+        x1, x2 = middle - GOLDEN_REST * (middle - x0), middle
+    f1, f2 = noise(x1), noise(x2)
+    while abs(x3 - x0) > SEARCH_TOLERANCE:
+        if f2 < f1:
+            x0, x1, f1 = x1, x2, f2
+            x2 = GOLDEN_SECTION * x1 + GOLDEN_REST * x3
+            f2 = noise(x2)
+        else:
+            x3, x2, f2 = x2, x1, f1
+            x1 = GOLDEN_SECTION * x2 + GOLDEN_REST * x0
+            f1 = noise(x1)
+    return max(np.float32(0), x1 if f1 < f2 else x2)
+
+
+def _bracket(
+    noise: Callable[[np.float32], np.float32],
+) -> tuple[np.float32, np.float32, np.float32]:
+    a, b = np.float32(0.5), np.float32(2)
+    fa, fb = noise(a), noise(b)
+    if fb > fa:
+        a, b, fa, fb = b, a, fb, fa
+    c = b + GOLDEN_RATIO * (b - a)
+    fc = noise(c)
+    while fb > fc:
+        u, limit = _parabola_vertex(a, b, c, fa, fb, fc), b + MAXIMUM_GROWTH * (c - b)
+        if (b - u) * (u - c) > 0:
+            fu = noise(u)
+            if fu < fc:
+                return b, u, c
+            if fu > fb:
+                return a, b, u
+            u = c + GOLDEN_RATIO * (c - b)
+            fu = noise(u)
+        elif (c - u) * (u - limit) > 0:
+            fu = noise(u)
+            if fu < fc:
+                b, c, u = c, u, u + GOLDEN_RATIO * (u - c)
+                fb, fc, fu = fc, fu, noise(u)
+        else:
+            u = limit if (u - limit) * (limit - c) >= 0 else c + GOLDEN_RATIO * (c - b)
+            fu = noise(u)
+        a, b, c, fa, fb, fc = b, c, u, fb, fc, fu
+    return a, b, c
+
+
+def _parabola_vertex(
+    a: np.float32, b: np.float32, c: np.float32, fa: np.float32, fb: np.float32, fc: np.float32
+) -> np.float32:
+    r = (b - a) * (fb - fc)
+    q = (b - c) * (fb - fa)
+    denominator = np.float32(2) * np.copysign(max(abs(q - r), TINY), q - r)
+    return b - ((b - c) * q - (b - a) * r) / denominator

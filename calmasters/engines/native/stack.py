@@ -1,0 +1,130 @@
+"""Statistics of one pixel's stack, as kernels: the counterpart of ``reference.py``.
+
+Every function works on a sorted float32 stack ``x`` in place of which nothing is allocated:
+``work`` arrays come from the caller. Strict IEEE arithmetic: no ``fastmath`` anywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+__all__ = ["kernel", "mean", "median", "scale_sn", "standard_deviation", "winsorized_huber"]
+
+Floats: TypeAlias = NDArray[np.float32]
+Doubles: TypeAlias = NDArray[np.float64]
+
+#: How every kernel is compiled; ``error_model`` keeps division by zero IEEE and free of branches.
+kernel: Final[Callable[..., Any]] = njit(error_model="numpy", nogil=True)
+
+SN_CORRECTION: Final = np.array([0.743, 1.851, 0.954, 1.351, 0.993, 1.198, 1.005, 1.131])
+SN_TO_SIGMA: Final = 1.1926
+HUBER_LIMIT: Final = 1.5
+HUBER_CORRECTION: Final = 1.134
+HUBER_TOLERANCE: Final = 0.0005
+
+
+@kernel
+def sort(values: Doubles) -> None:
+    """Sort in place (Shell's method: short, and quick for the sizes of a stack)."""
+    gap = len(values) // 2
+    while gap > 0:
+        for i in range(gap, len(values)):
+            value, j = values[i], i
+            while j >= gap and values[j - gap] > value:
+                values[j] = values[j - gap]
+                j -= gap
+            values[j] = value
+        gap //= 2
+
+
+@kernel
+def mean(values: Doubles) -> float:
+    """Arithmetic mean."""
+    total = 0.0
+    for value in values:
+        total += value
+    return total / len(values)
+
+
+@kernel
+def median(x: Floats) -> float:
+    """Median of sorted samples; the middle two of an even number are averaged in float32."""
+    half = len(x) // 2
+    if len(x) % 2:
+        return np.float64(x[half])
+    return np.float64(np.float32(x[half - 1] + x[half]) / np.float32(2))
+
+
+@kernel
+def standard_deviation(values: Doubles) -> float:
+    """Two-pass standard deviation (n - 1), corrected for the rounding of the mean."""
+    n = len(values)
+    if n < 2:
+        return 0.0
+    centre = mean(values)
+    squares = residue = 0.0
+    for value in values:
+        deviation = value - centre
+        squares += deviation * deviation
+        residue += deviation
+    return math.sqrt((squares - residue * residue / n) / (n - 1))
+
+
+@kernel
+def sn_correction(n: int) -> float:
+    """Sn's factor for samples of ``n``."""
+    if n < 10:
+        return SN_CORRECTION[n - 2]
+    return n / (n - 0.9) if n % 2 else 1.0
+
+
+@kernel
+def scale_sn(x: Floats, work: Doubles) -> float:
+    """Sn of Rousseeuw and Croux, not yet scaled to sigma.
+
+    In a sorted stack the ``n // 2 + 1`` nearest neighbours of a sample are a window around it,
+    which moves to the right with the sample: no distances need be sorted.
+    """
+    n = len(x)
+    size = n // 2 + 1
+    start = 0
+    for i in range(n):
+        here = np.float64(x[i])
+        start = max(start, i - size + 1)
+        while start + size < n and x[start + size] - here < here - x[start]:
+            start += 1
+        work[i] = max(here - x[start], x[start + size - 1] - here)
+    sort(work[:n])
+    return sn_correction(n) * work[(n + 1) // 2 - 1]
+
+
+@kernel
+def winsorized_huber(x: Floats, cutoff: float, work: Doubles) -> tuple[float, float]:
+    """Centre and sigma of a sorted stack by repeated Winsorization."""
+    n = len(x)
+    centre = median(x)
+    sigma = SN_TO_SIGMA * scale_sn(x, work)
+    values = work[:n]
+    for i in range(n):
+        values[i] = x[i]
+    steps = 0
+    while 1 + sigma != 1:
+        low, high = centre - HUBER_LIMIT * sigma, centre + HUBER_LIMIT * sigma
+        far_low, far_high = centre - cutoff * sigma, centre + cutoff * sigma
+        for i in range(n):
+            if cutoff > 0 and (values[i] <= far_low or values[i] >= far_high):
+                values[i] = centre
+            else:
+                values[i] = min(max(values[i], low), high)
+        before, sigma = sigma, HUBER_CORRECTION * standard_deviation(values)
+        centre = mean(values)
+        steps += 1
+        if steps > 1 and abs(before - sigma) / before < HUBER_TOLERANCE:
+            break
+    return centre, sigma
