@@ -23,7 +23,15 @@ from numpy.typing import NDArray
 from calmasters.cards import Card, CardValue, FitsHeader, read_fits_header
 from calmasters.errors import FrameError
 
-__all__ = ["RawFrame", "SampleFormat", "Strip", "read_image", "replacing", "write_master"]
+__all__ = [
+    "RawFrame",
+    "SampleFormat",
+    "Strip",
+    "fits_literal",
+    "read_image",
+    "replacing",
+    "write_master",
+]
 
 Image: TypeAlias = NDArray[np.float32]
 Codes: TypeAlias = NDArray[np.uint16]
@@ -358,7 +366,7 @@ def _xisf_header(width: int, height: int, position: int, cards: Sequence[Card]) 
 
 
 def _xisf_keyword(card: Card) -> str:
-    value, comment = _fits_literal(card.value), card.comment
+    value, comment = fits_literal(card.value), card.comment
     if card.keyword == "HISTORY":
         value, comment = "", str(card.value)
     return (
@@ -367,7 +375,7 @@ def _xisf_keyword(card: Card) -> str:
     )
 
 
-def _fits_literal(value: CardValue) -> str:
+def fits_literal(value: CardValue) -> str:
     """Write a value as it stands in a FITS card: strings quoted, logicals T and F."""
     if isinstance(value, bool):
         return "T" if value else "F"

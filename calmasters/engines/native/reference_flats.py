@@ -27,6 +27,7 @@ __all__ = [
     "location",
     "minimize",
     "optimal_dark_scale",
+    "threshold",
     "thresholded_dark",
 ]
 
@@ -62,9 +63,9 @@ def location(image: Float32) -> float:
 
 
 def _exact_median(samples: Float64) -> float:
-    ordered = np.sort(samples, axis=None)
-    half = ordered.size // 2
-    return float(ordered[half] if ordered.size % 2 else (ordered[half - 1] + ordered[half]) / 2)
+    half = samples.size // 2
+    ordered = np.partition(samples, (max(half - 1, 0), half), axis=None)
+    return float(ordered[half] if samples.size % 2 else (ordered[half - 1] + ordered[half]) / 2)
 
 
 def _histogram_median(samples: Float64) -> float:
@@ -128,7 +129,8 @@ def calibrate(
         frame = target - (scaled if bias is None else bias + scaled)
     elif bias is not None:
         frame = target - bias
-    return np.clip(frame + np.float32(pedestal / 65535), np.float32(0), np.float32(1))
+    pedestal_added = frame + np.float32(pedestal / 65535)
+    return np.asarray(np.clip(pedestal_added, np.float32(0), np.float32(1)), np.float32)
 
 
 def box_mean(image: Float32) -> Float32:
@@ -139,19 +141,23 @@ def box_mean(image: Float32) -> Float32:
     return (sums / 4).astype(np.float32)
 
 
+def threshold(median: float, mad: float, sigmas: float) -> np.float64:
+    """Level that a pixel of the dark must reach to stand out; kept in [0, 1]."""
+    return np.float64(min(max(median + float(np.float32(sigmas)) * 1.4826 * mad, 0.0), 1.0))
+
+
 def thresholded_dark(dark: Float32, sigmas: float) -> tuple[Float32, int]:
     """Keep the pixels of a dark that stand out of its noise, and set the others to 0.
 
     Returns
     -------
     optimizing_dark : array of float32
-        Without the pixels below median + ``sigmas`` * 1.4826 MAD, that level kept in [0, 1].
+        Without the pixels below median + ``sigmas`` * 1.4826 MAD.
     count : int
         How many pixels stand out.
     """
     centre = image_median(dark)
-    level = centre + float(np.float32(sigmas)) * 1.4826 * image_mad(dark, centre)
-    stands_out = dark >= min(max(level, 0.0), 1.0)
+    stands_out = dark >= threshold(centre, image_mad(dark, centre), sigmas)
     return np.where(stands_out, dark, np.float32(0)), int(np.count_nonzero(stands_out))
 
 
@@ -165,7 +171,7 @@ def image_total(image: NDArray[np.floating[Any]]) -> float:
 
 def image_standard_deviation(image: Float32) -> float:
     """Two-pass standard deviation (n - 1) of an image, corrected for the rounding of the mean."""
-    deviations = image - image_total(image) / image.size
+    deviations = image.astype(np.float64) - image_total(image) / image.size
     residue = image_total(deviations)
     variance = image_total(deviations * deviations) - residue * residue / image.size
     return math.sqrt(variance / (image.size - 1))
@@ -278,4 +284,4 @@ def _parabola_vertex(
     r = (b - a) * (fb - fc)
     q = (b - c) * (fb - fa)
     denominator = np.float32(2) * np.copysign(max(abs(q - r), TINY), q - r)
-    return b - ((b - c) * q - (b - a) * r) / denominator
+    return np.float32(b - ((b - c) * q - (b - a) * r) / denominator)

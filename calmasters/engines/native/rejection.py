@@ -33,8 +33,8 @@ __all__ = [
     "Parameters",
     "Scratch",
     "integrate_pixel",
-    "scratch_of",
-    "scratch_size",
+    "integrate_strip",
+    "parameters_of",
 ]
 
 Integers: TypeAlias = NDArray[np.int64]
@@ -81,34 +81,22 @@ class Parameters(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Room for one pixel's stack of n samples."""
+    """Room for one pixel's stack of n samples; ``scratch_of`` in ``entries.py`` divides it."""
 
     order: Any  # (n,) int64: frames by value
     ranks: Any  # (n,) int64: what a method keeps, or sorts
     x: Any  # (n,) float32: values in order
     kept: Any  # (n,) float32: survivors in order
     rank_fates: Any  # (n,) int8
+    fates: Any  # (n,) int8: by frame
     work: Any  # (n,) float64
     slopes: Any  # (n,) float64
 
 
-def scratch_size(n: int) -> int:
-    """Length of the float64 array that :func:`scratch_of` needs for stacks of ``n``."""
-    return 7 * n
-
-
 @kernel
-def scratch_of(room: Doubles, n: int) -> Scratch:
-    """Divide a float64 array into the scratch of a stack of ``n`` samples."""
-    return Scratch(
-        room[0:n].view(np.int64),
-        room[n : 2 * n].view(np.int64),
-        room[2 * n : 3 * n].view(np.float32)[:n],
-        room[3 * n : 4 * n].view(np.float32)[:n],
-        room[4 * n : 5 * n].view(np.int8)[:n],
-        room[5 * n : 6 * n],
-        room[6 * n : 7 * n],
-    )
+def parameters_of(p: Doubles) -> Parameters:
+    """Take the parameters from an array of float64."""
+    return Parameters(int(p[0]), int(p[1]), p[2], p[3], p[4], p[5], p[6], p[7], p[8])
 
 
 @kernel
@@ -320,7 +308,8 @@ def reject(x: Floats, p: Parameters, esd_limits: Doubles, s: Scratch) -> None:
     """Give each rank of a sorted stack its fate, in ``s.rank_fates``."""
     n = len(x)
     first, last = 0, n
-    s.rank_fates[:n] = KEPT
+    for rank in range(n):
+        s.rank_fates[rank] = KEPT
     if p.rejection == LINEAR:
         clip_linear_fit(x, p, s)
         return
@@ -333,8 +322,10 @@ def reject(x: Floats, p: Parameters, esd_limits: Doubles, s: Scratch) -> None:
         first, last = clip_esd(x, p, esd_limits)
     elif p.rejection != NONE:
         first, last = clip_by_sigma(x, p, s.work)
-    s.rank_fates[:first] = LOW
-    s.rank_fates[last:n] = HIGH
+    for rank in range(first):
+        s.rank_fates[rank] = LOW
+    for rank in range(last, n):
+        s.rank_fates[rank] = HIGH
 
 
 # Combination -----------------------------------------------------------------------------
@@ -357,10 +348,11 @@ def combine(kept: Floats, combination: int, s: Scratch) -> float:
     """Combine the survivors of a pixel."""
     if combination == MEDIAN:
         return median_of(kept, s)
-    if combination == MINIMUM:
-        return kept.min()
-    if combination == MAXIMUM:
-        return kept.max()
+    if combination in (MINIMUM, MAXIMUM):
+        extreme = kept[0]
+        for sample in kept:
+            extreme = min(extreme, sample) if combination == MINIMUM else max(extreme, sample)
+        return np.float64(extreme)
     for i in range(len(kept)):
         s.work[i] = kept[i]
     return mean(s.work[: len(kept)])
@@ -384,9 +376,10 @@ def integrate_pixel(
     sort_indices(order, values)
     for rank in range(inside):
         s.x[rank] = values[order[rank]]
-    s.rank_fates[:inside] = KEPT
     if inside >= 2:
         reject(s.x[:inside], p, esd_limits, s)
+    else:
+        s.rank_fates[0] = KEPT
     count = 0
     for rank in range(inside):
         fates[order[rank]] = s.rank_fates[rank]
@@ -394,3 +387,59 @@ def integrate_pixel(
             s.kept[count] = raws[order[rank]]
             count += 1
     return combine(s.kept[:count], p.combination, s) if count else median_of(raws, s)
+
+
+@kernel
+def hides_outliers(x: Floats) -> bool:
+    """Whether more than half of a sorted stack is one value, and not all: Sn is 0 then."""
+    equal = 0
+    for value in x:
+        equal += value == x[len(x) // 2]
+    return len(x) // 2 < equal < len(x)
+
+
+@kernel
+def integrate_strip(
+    values: Floats,
+    raws: Floats,
+    p: Parameters,
+    esd_limits: Doubles,
+    pixels: Floats,
+    rejected: Integers,
+    by_frame: Integers,
+    s: Scratch,
+) -> int:
+    """Reject and combine a strip of pixels, one after the other.
+
+    Parameters
+    ----------
+    values, raws : (n, count) arrays of float32
+        Samples normalized for rejection and for the output.
+    esd_limits : (n + 1,) array of float64
+    pixels : (count,) array of float32
+        The result.
+    rejected : (2, count) array of int64
+        How many samples of each pixel were rejected as low and as high.
+    by_frame : (2, n) array of int64
+        Has the low and high samples of each frame added.
+
+    Returns
+    -------
+    int
+        Pixels whose outliers Winsorization cannot see, since most of their samples are equal.
+    """
+    hidden = 0
+    for j in range(len(pixels)):
+        fates = s.fates
+        pixels[j] = integrate_pixel(values[:, j], raws[:, j], p, esd_limits, fates, s)
+        low = high = 0
+        for i in range(len(fates)):
+            if fates[i] == LOW:
+                low += 1
+                by_frame[0, i] += 1
+            elif fates[i] == HIGH:
+                high += 1
+                by_frame[1, i] += 1
+        rejected[0, j], rejected[1, j] = low, high
+        hidden += hides_outliers(s.x)
+    return hidden

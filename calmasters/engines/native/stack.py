@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numba import njit
@@ -19,14 +19,18 @@ __all__ = ["kernel", "mean", "median", "scale_sn", "standard_deviation", "winsor
 Floats: TypeAlias = NDArray[np.float32]
 Doubles: TypeAlias = NDArray[np.float64]
 
-#: How every kernel is compiled; ``error_model`` keeps division by zero IEEE and free of branches.
-kernel: Final[Callable[..., Any]] = njit(error_model="numpy", nogil=True)
+Function = TypeVar("Function", bound=Callable[..., object])
 
 SN_CORRECTION: Final = np.array([0.743, 1.851, 0.954, 1.351, 0.993, 1.198, 1.005, 1.131])
 SN_TO_SIGMA: Final = 1.1926
 HUBER_LIMIT: Final = 1.5
 HUBER_CORRECTION: Final = 1.134
 HUBER_TOLERANCE: Final = 0.0005
+
+
+def kernel(function: Function) -> Function:
+    """Compile a function; ``error_model`` makes division by zero IEEE, and free of branches."""
+    return cast(Function, njit(error_model="numpy", nogil=True)(function))
 
 
 @kernel
@@ -80,7 +84,7 @@ def standard_deviation(values: Doubles) -> float:
 def sn_correction(n: int) -> float:
     """Sn's factor for samples of ``n``."""
     if n < 10:
-        return SN_CORRECTION[n - 2]
+        return np.float64(SN_CORRECTION[n - 2])
     return n / (n - 0.9) if n % 2 else 1.0
 
 
@@ -101,7 +105,7 @@ def scale_sn(x: Floats, work: Doubles) -> float:
             start += 1
         work[i] = max(here - x[start], x[start + size - 1] - here)
     sort(work[:n])
-    return sn_correction(n) * work[(n + 1) // 2 - 1]
+    return sn_correction(n) * np.float64(work[(n + 1) // 2 - 1])
 
 
 @kernel

@@ -1,0 +1,90 @@
+"""Make one master through the native engine in one cold process, so that anyone can time it.
+
+python benchmarks/one_master.py --type bias --output M.xisf FRAME...
+python benchmarks/one_master.py --type flat --bias B.xisf --dark D.xisf --output M.xisf FRAME...
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from calmasters.cards import read_fits_header
+from calmasters.engines.native import NativeEngine
+from calmasters.frames import FrameType, Geometry
+from calmasters.jobs import ALGORITHM_VERSION, FrameFile, MasterJob, Recipe, UsedMaster
+from calmasters.settings import Calibration, Integration
+
+
+def main() -> int:
+    """Read the command line and make the master."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--type", choices=["bias", "dark", "flat"], required=True)
+    parser.add_argument("--output", type=Path, required=True, help="the master, .xisf or .fits")
+    parser.add_argument("--bias", type=Path, help="master bias, for flats")
+    parser.add_argument("--dark", type=Path, help="master dark, for flats")
+    parser.add_argument("--rejection", default="WinsorizedSigmaClip")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("frames", type=Path, nargs="+")
+    arguments = parser.parse_args()
+    output = arguments.output.absolute()
+    statistics = NativeEngine(arguments.threads).make(
+        job_of(arguments), Path(), Path(), output, output.with_suffix(".log")
+    )
+    print(f"{output}: mean {statistics.mean:.6f}, {statistics.seconds:.3f} s in the engine")
+    return 0
+
+
+def job_of(arguments: argparse.Namespace) -> MasterJob:
+    """Make the job that the workflow would plan, with the default settings of the type."""
+    type_ = FrameType(arguments.type)
+    flat = type_ is FrameType.FLAT
+    integration = Integration(
+        rejection=arguments.rejection,
+        normalization="Multiplicative" if flat else "NoNormalization",
+        rejectionNormalization="EqualizeFluxes" if flat else "NoRejectionNormalization",
+    )
+    return MasterJob(
+        name=arguments.output.stem,
+        type=type_,
+        keywords={},
+        geometry=geometry_of(arguments.frames[0]),
+        frames=tuple(frame_file(path) for path in arguments.frames),
+        header={},
+        recipe=Recipe(
+            engine="native",
+            algorithm_version=ALGORITHM_VERSION["native"],
+            integration=integration,
+            calibration=Calibration() if flat else None,
+            float_range="unit",
+            master_format=arguments.output.suffix[1:],
+        ),
+        bias=used(arguments.bias),
+        dark=used(arguments.dark),
+        optimize_dark=bool(arguments.bias and arguments.dark),
+    )
+
+
+def geometry_of(path: Path) -> Geometry:
+    """Read size and mosaic off the first frame."""
+    cards = read_fits_header(path).cards
+    pattern = cards.get("BAYERPAT")
+    return Geometry(
+        int(cards["NAXIS1"]), int(cards["NAXIS2"]), bayerpat=str(pattern) if pattern else None
+    )
+
+
+def frame_file(path: Path) -> FrameFile:
+    """Describe a frame as the plan would."""
+    stat = path.stat()
+    return FrameFile(str(path), stat.st_size, stat.st_mtime_ns)
+
+
+def used(path: Path | None) -> UsedMaster | None:
+    """Describe a bias or dark as one of a library."""
+    return UsedMaster(str(path), "library", "given on the command line") if path else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

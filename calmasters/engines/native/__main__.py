@@ -1,0 +1,7 @@
+"""Compile the kernels ahead of the first job: ``python -m calmasters.engines.native``."""
+
+from __future__ import annotations
+
+from calmasters.engines.native.compiled import kernels
+
+kernels()

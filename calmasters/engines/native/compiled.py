@@ -1,0 +1,205 @@
+"""The compiled kernels, by name: what Python calls.
+
+numba compiles them once on a machine. Importing numba takes longer than making a small master, so
+the compiled code is kept as a file and loaded by llvmlite alone. Where that is not tried or fails,
+numba itself loads the same functions: slower to start, the same bytes.
+
+``python -m calmasters.engines.native`` compiles ahead of the first job.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import importlib.util
+import marshal
+import os
+import platform
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType, SimpleNamespace
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+__all__ = ["SIGNATURES", "kernels"]
+
+Function: TypeAlias = Callable[..., None]
+
+#: Machine code and the name of the function in it, by entry point.
+Objects: TypeAlias = Mapping[str, tuple[str, bytes]]
+
+#: Arguments of each entry point: p an array's address, i int64, d float64, f float32.
+SIGNATURES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "unpack": "pip",
+        "calibrate": "pipipiff",
+        "normalize": "pidd",
+        "box_mean": "piip",
+        "survey": "piddddpp",
+        "cold_moments": "ppiidp",
+        "integrate": "ppiippppppp",
+    }
+)
+
+_C_TYPES: Final = {
+    "p": ctypes.c_void_p,
+    "i": ctypes.c_int64,
+    "d": ctypes.c_double,
+    "f": ctypes.c_float,
+}
+
+#: What compiled code refers to but never calls, since kernels neither allocate nor raise.
+_NEVER_CALLED: Final = (
+    *("NRT_Free", "NRT_MemInfo_call_dtor", "numba_do_raise", "numba_gil_ensure"),
+    *("numba_gil_release", "numba_runtime_build_excinfo_struct", "numba_unpickle"),
+)
+
+#: Whose change asks for another compilation.
+_KERNEL_MODULES: Final = ("entries", "loading", "moments", "rejection", "stack")
+
+#: Where loading without numba was tried.
+_TRIED: Final = ("Linux", "x86_64")
+
+
+@cache
+def kernels(*, plain: bool = False) -> Any:
+    """Load the kernels, each an attribute that takes arrays and numbers.
+
+    They hold no lock: several threads may run them at once.
+
+    Parameters
+    ----------
+    plain : bool
+        Let numba load them, even where there is a quicker way.
+    """
+    quick = not plain and (platform.system(), platform.machine()) == _TRIED
+    functions = (quick and _load_objects()) or _load_by_numba()
+    return SimpleNamespace(**{name: _by_address(call) for name, call in functions.items()})
+
+
+def _by_address(function: Function) -> Function:
+    def call(*arguments: Any) -> None:
+        function(*(a.ctypes.data if isinstance(a, np.ndarray) else a for a in arguments))
+
+    return call
+
+
+# By llvmlite -----------------------------------------------------------------------------
+
+
+def _load_objects() -> Mapping[str, Function] | None:
+    """Link the machine code of a cache file into this process; None where that fails."""
+    # Whatever goes wrong here, from a damaged file to another version of a private interface:
+    # numba still does it the plain way.
+    with suppress(Exception):
+        return _link(_cached_objects() or _build())
+    return None
+
+
+def _link(objects: Objects) -> Mapping[str, Function]:
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    dead_end = ctypes.cast(ctypes.pythonapi.Py_FatalError, ctypes.c_void_p).value
+    for name in _NEVER_CALLED:
+        llvm.add_symbol(name, dead_end)
+    machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    for _, code in objects.values():
+        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return {
+        name: _c_function(name, engine.get_function_address(symbol), engine)
+        for name, (symbol, _) in objects.items()
+    }
+
+
+def _c_function(name: str, address: int, engine: object) -> Function:
+    if not address:
+        raise LookupError(name)
+    types = [_C_TYPES[code] for code in SIGNATURES[name]]
+    function: Any = ctypes.CFUNCTYPE(None, *types)(address)
+    function.keeps_alive = engine
+    return function  # type: ignore[no-any-return]
+
+
+def _cached_objects() -> Objects | None:
+    name = _cache_name()
+    for directory in _cache_directories():
+        with suppress(OSError):
+            return marshal.loads((directory / name).read_bytes())  # type: ignore[no-any-return]
+    return None
+
+
+def _build() -> Objects:
+    """Compile all kernels and keep the machine code where a later process finds it."""
+    started = time.perf_counter()
+    print("compiling the native engine, once on this machine…", file=sys.stderr, flush=True)
+    from calmasters.engines.native.entries import machine_code
+
+    objects = {name: machine_code(name) for name in SIGNATURES}
+    for _, code in objects.values():
+        _require_self_contained(code)
+    for directory in _cache_directories():
+        with suppress(OSError):
+            _keep(directory / _cache_name(), marshal.dumps(objects))
+            break
+    print(f"compiled in {time.perf_counter() - started:.0f} s", file=sys.stderr)
+    return objects
+
+
+def _require_self_contained(code: bytes) -> None:
+    """Refuse machine code that calls numba's runtime, which only numba can provide."""
+    calls = {name.decode() for name in re.findall(rb"\0((?:NRT|numba)_\w+)", code)}
+    if unknown := calls - {*_NEVER_CALLED, "NRT_incref", "NRT_decref"}:
+        raise LookupError(f"kernels need {', '.join(unknown)} of numba's runtime")
+
+
+def _keep(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    partial.write_bytes(data)
+    partial.replace(path)
+
+
+def _cache_directories() -> Iterator[Path]:
+    """Places for compiled code: with the package, else the user's."""
+    yield Path(__file__).parent / "__pycache__"
+    if sys.platform == "win32":
+        yield Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "calmasters"
+    else:
+        yield Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "calmasters"
+
+
+@cache
+def _cache_name() -> str:
+    """Name a file by everything that compiled code depends on."""
+    import llvmlite
+    import llvmlite.binding as llvm
+
+    digest = hashlib.sha256()
+    for module in _KERNEL_MODULES:
+        digest.update(Path(__file__).with_name(f"{module}.py").read_bytes())
+    numba = importlib.util.find_spec("numba")
+    if numba and numba.origin:
+        digest.update(Path(numba.origin).with_name("_version.py").read_bytes())
+    for part in (llvmlite.__version__, sys.version, llvm.get_host_cpu_name()):
+        digest.update(part.encode())
+    digest.update(llvm.get_host_cpu_features().flatten().encode())
+    return f"kernels-{digest.hexdigest()[:16]}.bin"
+
+
+# By numba --------------------------------------------------------------------------------
+
+
+def _load_by_numba() -> Mapping[str, Function]:
+    from calmasters.engines.native.entries import compiled
+
+    return {name: compiled(name) for name in SIGNATURES}

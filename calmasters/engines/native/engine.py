@@ -1,0 +1,332 @@
+"""The native engine: a master from its job, by the arithmetic of PixInsight's processes."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Final, NoReturn, TextIO
+
+import numpy as np
+
+from calmasters.cards import Card
+from calmasters.engines.native.darks import DarkOptimizer
+from calmasters.engines.native.flats import Calibrator, FrameLevel, RawStack, measure
+from calmasters.engines.native.integration import Integrated, Normalization, check, integrate
+from calmasters.engines.native.levels import image_median
+from calmasters.engines.native.reference import Float32, fix_range
+from calmasters.engines.native.statistics import noise
+from calmasters.errors import CalmastersError, EngineError, FrameError
+from calmasters.frames import FrameType
+from calmasters.images import RawFrame, read_image, replacing, write_master
+from calmasters.jobs import FrameFile, MasterJob, UsedMaster
+from calmasters.masters import FrameStatistics, MasterStatistics, header_cards, statistics_json
+from calmasters.settings import Calibration, Integration
+
+__all__ = ["NativeEngine", "resolved"]
+
+#: A factor outside of these is more likely a failed search than a dark current.
+_PLAUSIBLE_K: Final = (0.1, 3.0)
+
+#: Below this ratio of variances what the search finds is mostly chance.
+_CERTAIN_RATIO: Final = 1e-2
+
+#: With a smaller share of thermal pixels in the dark, chance decides much of its factor.
+_FEW_THERMAL_PIXELS: Final = 1e-3
+
+#: Share of pixels with hidden outliers from which on the user is told.
+_HIDDEN_SHARE: Final = 0.01
+
+
+class NativeEngine:
+    """Makes masters without PixInsight.
+
+    Parameters
+    ----------
+    threads : int
+        How many threads to compute with; the pixels do not depend on it.
+    """
+
+    def __init__(self, threads: int) -> None:
+        if threads < 1:
+            raise ValueError(f"threads must be at least 1, not {threads}")
+        self._threads = threads
+
+    def make(
+        self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path, log: Path
+    ) -> MasterStatistics:
+        """Make the master of ``job`` at ``output``, whole or not at all, and its JSON beside it.
+
+        Raises
+        ------
+        ConfigError
+            If the recipe asks for what the engine does not have.
+        EngineError, FrameError
+            If the frames or masters cannot serve, with the reason.
+        """
+        started = time.perf_counter()
+        for path in (output, log):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("w", encoding="utf-8") as lines:
+            say = _Log(lines)
+            say(f"{job.name}: {len(job.frames)} {job.type} frames, {job.geometry}")
+            try:
+                made = _Making(job, input_dir, output_dir, self._threads, say).run()
+                return _finish(job, made, output, started, say)
+            except CalmastersError as error:
+                say(f"failed: {error}")
+                raise
+
+
+class _Log:
+    """Writes lines for people, with the time."""
+
+    def __init__(self, lines: TextIO) -> None:
+        self._lines = lines
+
+    def __call__(self, line: str) -> None:
+        self._lines.write(f"{datetime.now():%H:%M:%S} {line}\n")
+        self._lines.flush()
+
+
+def resolved(settings: Integration, type_: FrameType, frames: int) -> Integration:
+    """Replace the rejection ``auto`` by what PixInsight's WBPP takes for so many frames."""
+    if settings.rejection != "auto":
+        return settings
+    if frames < 6:
+        return replace(settings, rejection="PercentileClip")
+    if frames <= 15 or type_ is not FrameType.FLAT:
+        return replace(settings, rejection="WinsorizedSigmaClip")
+    return replace(settings, rejection="LinearFit")
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A master's pixels, and what is known of them before it is written."""
+
+    image: Float32
+    integrated: Integrated
+    levels: Sequence[FrameLevel]
+    warnings: Sequence[str]
+
+
+class _Making:
+    """The making of one master, from files to pixels."""
+
+    def __init__(
+        self, job: MasterJob, input_dir: Path, output_dir: Path, threads: int, say: _Log
+    ) -> None:
+        check(job.recipe.integration)
+        self._job, self._threads, self._say = job, threads, say
+        self._input_dir, self._output_dir = input_dir, output_dir
+        self._settings = resolved(job.recipe.integration, job.type, len(job.frames))
+        self._calibration = job.recipe.calibration or Calibration()
+        self._warnings: list[str] = []
+
+    def run(self) -> _Made:
+        self._require_enough_frames()
+        with ExitStack() as opened:
+            frames = [self._open(file, opened) for file in self._job.frames]
+            bias, dark = self._master(self._job.bias), self._master(self._job.dark)
+            calibrator = self._calibrator(bias, dark)
+            levels = self._levels(frames, calibrator)
+            stack = RawStack(frames, calibrator, [level.k for level in levels])
+            integrated = integrate(
+                stack, self._settings, self._normalization(levels), self._threads
+            )
+        self._warn_of_stack(stack, integrated)
+        return _Made(self._in_range(integrated), integrated, levels, self._warnings)
+
+    def _warn(self, warning: str) -> None:
+        self._warnings.append(warning)
+        self._say(f"warning: {warning}")
+
+    def _fail(self, reason: str) -> NoReturn:
+        raise EngineError(f"{self._job.name}: {reason}")
+
+    # What goes in
+
+    def _require_enough_frames(self) -> None:
+        fewest = 5 if self._settings.rejection == "LinearFit" else 3
+        if len(self._job.frames) < fewest:
+            self._fail(f"{len(self._job.frames)} frames; {self._settings.rejection} needs {fewest}")
+
+    def _open(self, file: FrameFile, opened: ExitStack) -> RawFrame:
+        path = self._input_dir / file.path
+        try:
+            size = path.stat().st_size
+        except OSError as error:
+            raise EngineError(f"{self._job.name}: {path} cannot be read: {error}") from error
+        if size != file.size:
+            self._fail(
+                f"{path} has {size} bytes where the plan found {file.size};"
+                " it changed since: run again to plan anew"
+            )
+        frame = opened.enter_context(RawFrame(path, self._job.recipe.float_range))
+        self._require_size(path, frame.width, frame.height)
+        return frame
+
+    def _require_size(self, path: Path, width: int, height: int) -> None:
+        expected = self._job.geometry
+        if (width, height) != (expected.width, expected.height):
+            self._fail(
+                f"{path} has {width}x{height} pixels where {expected.width}x{expected.height}"
+                " were expected; a master needs frames of one size"
+            )
+
+    def _master(self, used: UsedMaster | None) -> Float32 | None:
+        if used is None:
+            return None
+        path = used.located(self._output_dir)
+        try:
+            image, not_finite = read_image(path, self._job.recipe.float_range)
+        except FrameError as error:
+            raise EngineError(f"{self._job.name}: a master it needs: {error}") from error
+        self._require_size(path, image.shape[1], image.shape[0])
+        if not_finite:
+            self._warn(f"{path}: {not_finite} samples were not finite and count as 0")
+        return np.ascontiguousarray(image)
+
+    # What is measured before
+
+    def _calibrator(self, bias: Float32 | None, dark: Float32 | None) -> Calibrator | None:
+        pedestal = self._calibration.outputPedestal
+        if bias is None and dark is None and not pedestal:
+            return None
+        thermal = dark - bias if dark is not None and bias is not None else dark
+        optimizer = None
+        if self._job.optimize_dark and thermal is not None and bias is not None:
+            optimizer = self._optimizer(thermal)
+        return Calibrator(bias, thermal, pedestal, optimizer)
+
+    def _optimizer(self, thermal: Float32) -> DarkOptimizer:
+        optimizer = DarkOptimizer(
+            thermal,
+            sigmas=self._calibration.darkOptimizationLow,
+            window=self._calibration.darkOptimizationWindow,
+            cfa=self._calibration.enableCFA and self._job.geometry.bayerpat is not None,
+        )
+        if not optimizer.usable:
+            self._warn(
+                f"only {optimizer.thermal_pixels} pixels of the dark stand out of its noise:"
+                " it is not scaled"
+            )
+        elif optimizer.share < _FEW_THERMAL_PIXELS:
+            self._warn(f"only {optimizer.share:.2%} of the dark's pixels decide its factor")
+        return optimizer
+
+    def _levels(
+        self, frames: Sequence[RawFrame], calibrator: Calibrator | None
+    ) -> Sequence[FrameLevel]:
+        located = self._needs_locations
+        if not located and not (calibrator and calibrator.optimizer):
+            return [FrameLevel()] * len(frames)
+        levels = measure(frames, calibrator, self._threads)
+        for file, level in zip(self._job.frames, levels, strict=True):
+            k = "" if level.k is None else f", k {level.k:.5f}"
+            self._say(f"{file.path}: level {level.location:.6f}{k}")
+            if located and level.location == 0:
+                self._fail(
+                    f"{file.path} has no level to normalize by: all of its calibrated samples"
+                    " are black or saturated; exclude it"
+                )
+        self._warn_of_factors(levels)
+        return levels
+
+    @property
+    def _needs_locations(self) -> bool:
+        settings = self._settings
+        return (
+            settings.normalization != "NoNormalization"
+            or settings.rejectionNormalization != "NoRejectionNormalization"
+        )
+
+    def _normalization(self, levels: Sequence[FrameLevel]) -> Normalization:
+        if not self._needs_locations:
+            return Normalization.none(len(levels))
+        return Normalization.of(self._settings, [level.location or 0.0 for level in levels])
+
+    def _warn_of_factors(self, levels: Sequence[FrameLevel]) -> None:
+        low, high = _PLAUSIBLE_K
+        odd = [level.k for level in levels if level.k is not None and not low < level.k < high]
+        if odd:
+            self._warn(
+                f"the dark's factor is outside {low:g} to {high:g} for {len(odd)} of"
+                f" {len(levels)} frames ({min(odd):.3f} to {max(odd):.3f}): it is hardly"
+                " determined by these flats; consider optimizeDarks: false"
+            )
+        unsure = sum(level.certainty < _CERTAIN_RATIO for level in levels)
+        if unsure:
+            self._warn(
+                f"the dark's signal is less than {_CERTAIN_RATIO:.0%} of the variance of"
+                f" {unsure} of {len(levels)} frames: its factor is uncertain"
+            )
+
+    # What came out
+
+    def _warn_of_stack(self, stack: RawStack, integrated: Integrated) -> None:
+        if any(stack.not_finite):
+            frames = sum(count > 0 for count in stack.not_finite)
+            self._warn(
+                f"{sum(stack.not_finite)} samples of {frames} frames were not finite and count as 0"
+            )
+        share = integrated.hidden / stack.size
+        if self._settings.rejection == "WinsorizedSigmaClip" and share > _HIDDEN_SHARE:
+            self._warn(
+                f"in {share:.1%} of the pixels most samples are equal: outliers there are not"
+                " rejected, as in PixInsight (noise below the step of the samples)"
+            )
+
+    def _in_range(self, integrated: Integrated) -> Float32:
+        image = integrated.pixels.reshape(self._job.geometry.height, self._job.geometry.width)
+        fixed = fix_range(image, self._settings.truncateOnOutOfRange)
+        if fixed is not image:
+            self._warn(f"values from {image.min():g} to {image.max():g} were brought into 0 to 1")
+        return fixed
+
+
+def _finish(
+    job: MasterJob, made: _Made, output: Path, started: float, say: _Log
+) -> MasterStatistics:
+    write_master(output, made.image, header_cards(job))
+    if made.integrated.maps is not None:
+        _write_maps(made, output)
+    statistics = _statistics(job, made, time.perf_counter() - started)
+    with replacing(output.with_suffix(".json")) as file:
+        file.write(statistics_json(job, statistics).encode())
+    say(f"{output} written after {statistics.seconds:.2f} s")
+    return statistics
+
+
+def _write_maps(made: _Made, output: Path) -> None:
+    assert made.integrated.maps is not None
+    for side, pixels in zip(("low", "high"), made.integrated.maps, strict=True):
+        path = output.with_name(f"{output.stem}_rejection_{side}.xisf")
+        comment = f"share of samples rejected as too {side}"
+        cards = [Card("IMAGETYP", f"Rejection Map {side.capitalize()}", comment)]
+        write_master(path, pixels.reshape(made.image.shape), cards)
+
+
+def _statistics(job: MasterJob, made: _Made, seconds: float) -> MasterStatistics:
+    image, integrated = made.image, made.integrated
+    frames = tuple(
+        FrameStatistics(file.path, int(low), int(high), level.location, level.k)
+        for file, low, high, level in zip(
+            job.frames, integrated.low, integrated.high, made.levels, strict=True
+        )
+    )
+    return MasterStatistics(
+        frames=frames,
+        mean=float(image.mean(dtype=np.float64)),
+        median=image_median(image),
+        minimum=float(image.min()),
+        maximum=float(image.max()),
+        noise=noise(image, mosaic=job.geometry.bayerpat is not None),
+        seconds=seconds,
+        versions={"python": platform.python_version(), "numpy": np.__version__},
+        warnings=tuple(made.warnings),
+    )

@@ -1,0 +1,156 @@
+"""Raw frames as a stack; flats calibrated on the way, by their bias and dark masters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Final
+
+import numpy as np
+
+from calmasters.engines.native.compiled import kernels
+from calmasters.engines.native.darks import DarkOptimizer
+from calmasters.engines.native.integration import in_threads
+from calmasters.engines.native.levels import location
+from calmasters.engines.native.reference import Float32
+from calmasters.images import RawFrame
+
+__all__ = ["Calibrator", "FrameLevel", "RawStack", "measure"]
+
+_NOTHING: Final = np.empty(0, np.float32)
+
+#: Samples read at a time into a whole frame.
+_READ_SAMPLES: Final = 1 << 19
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrator:
+    """``target - (bias + k * dark)``, truncated to [0, 1].
+
+    Attributes
+    ----------
+    bias, dark : (height, width) array of float32 or None
+        The dark has the bias subtracted, if there is one.
+    pedestal : int
+        Added to the result, 16-bit ADU.
+    optimizer : DarkOptimizer or None
+        Finds the factor of the dark; without it, the dark is not scaled.
+    """
+
+    bias: Float32 | None = None
+    dark: Float32 | None = None
+    pedestal: int = 0
+    optimizer: DarkOptimizer | None = None
+
+    def apply(self, samples: Float32, start: int, k: float) -> None:
+        """Calibrate a run of samples of a frame in place, from pixel ``start`` on."""
+        bias, dark = (
+            _NOTHING if master is None else master.reshape(-1)[start : start + len(samples)]
+            for master in (self.bias, self.dark)
+        )
+        pedestal = float(np.float32(self.pedestal / 65535))
+        kernels().calibrate(
+            samples, len(samples), bias, len(bias), dark, len(dark), float(k), pedestal
+        )
+
+
+class RawStack:
+    """Raw frames, opened, as a stack to combine.
+
+    Parameters
+    ----------
+    frames : sequence of RawFrame
+        Of one size.
+    calibrator : Calibrator, optional
+        Calibrates each frame on the way.
+    factors : sequence of float or None, optional
+        k of each frame's dark; 1 where there is none.
+    """
+
+    def __init__(
+        self,
+        frames: Sequence[RawFrame],
+        calibrator: Calibrator | None = None,
+        factors: Sequence[float | None] = (),
+    ) -> None:
+        self._frames, self._calibrator = frames, calibrator
+        self._factors = [1.0 if k is None else k for k in factors or [None] * len(frames)]
+        self._lock = Lock()
+        self.count = len(frames)
+        self.size = frames[0].size
+        self.not_finite = [0] * len(frames)
+
+    def load(self, start: int, samples: Float32) -> None:
+        """Read a strip of every frame, calibrated; safe to call from several threads."""
+        for index, (frame, row) in enumerate(zip(self._frames, samples, strict=True)):
+            not_finite = read_samples(frame, start, row)
+            if self._calibrator:
+                self._calibrator.apply(row, start, self._factors[index])
+            if not_finite:
+                with self._lock:
+                    self.not_finite[index] += not_finite
+
+
+def read_samples(frame: RawFrame, start: int, samples: Float32) -> int:
+    """Read a run of a frame's samples; returns how many were not finite."""
+    if not frame.format.is_uint16:
+        strip = frame.read(start, len(samples))
+        samples[:] = strip.samples
+        return strip.not_finite
+    codes = np.empty(len(samples), np.uint16)
+    frame.read_codes(start, codes)
+    kernels().unpack(codes, len(codes), samples)
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class FrameLevel:
+    """What was measured on a frame before it is combined.
+
+    Attributes
+    ----------
+    location : float or None
+        Median of the calibrated frame.
+    k : float or None
+        Factor of the dark, where it was optimized.
+    certainty : float
+        Variance of the thermal signal over that of the frame; k means little where it is tiny.
+    """
+
+    location: float | None = None
+    k: float | None = None
+    certainty: float = math.inf
+
+
+def measure(
+    frames: Sequence[RawFrame], calibrator: Calibrator | None, threads: int
+) -> list[FrameLevel]:
+    """Find the dark's factor and the level of every frame."""
+    levels: dict[int, FrameLevel] = {}
+
+    def work(indices: Iterator[int]) -> None:
+        image = np.empty((frames[0].height, frames[0].width), np.float32)
+        for index in indices:
+            _read_whole(frames[index], image)
+            levels[index] = _measure(image, calibrator or Calibrator())
+
+    in_threads(work, range(len(frames)), threads)
+    return [levels[index] for index in range(len(frames))]
+
+
+def _read_whole(frame: RawFrame, image: Float32) -> None:
+    samples = image.reshape(-1)
+    for start in range(0, samples.size, _READ_SAMPLES):
+        read_samples(frame, start, samples[start : start + _READ_SAMPLES])
+
+
+def _measure(image: Float32, calibrator: Calibrator) -> FrameLevel:
+    """Measure a raw frame, calibrating it in place."""
+    k, certainty = None, math.inf
+    if calibrator.optimizer:
+        k = float(calibrator.optimizer.factor(image))
+        certainty = calibrator.optimizer.variance_ratio(image)
+    calibrator.apply(image.reshape(-1), 0, 1.0 if k is None else k)
+    return FrameLevel(location(image), k, certainty)

@@ -1,0 +1,261 @@
+"""Combine the frames of a stack, strip by strip, in threads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Lock
+from typing import Final, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calmasters.engines.native.compiled import kernels
+from calmasters.engines.native.reference import Float32, Float64, esd_limit
+from calmasters.errors import ConfigError
+from calmasters.settings import Integration
+
+__all__ = ["Integrated", "Normalization", "Stack", "check", "in_threads", "integrate"]
+
+Counts: TypeAlias = NDArray[np.int64]
+
+#: Samples of all frames that a thread holds at a time (float32, 2 MiB).
+STRIP_SAMPLES: Final = 1 << 19
+
+#: As ``rejection.py`` has them (which imports numba, and this module must not).
+_REJECTIONS: Final = (
+    *("NoRejection", "MinMax", "PercentileClip", "SigmaClip", "WinsorizedSigmaClip"),
+    *("AveragedSigmaClip", "LinearFit", "Rejection_ESD"),
+)
+_COMBINATIONS: Final = ("Average", "Median", "Minimum", "Maximum")
+_NORMALIZATIONS: Final = ("NoNormalization", "Additive", "Multiplicative")
+_REJECTION_NORMALIZATIONS: Final = ("NoRejectionNormalization", "EqualizeFluxes")
+
+
+class Stack(Protocol):
+    """Frames to combine: any source of their samples by strips."""
+
+    @property
+    def count(self) -> int:
+        """Number of frames."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Number of pixels of a frame."""
+        ...
+
+    def load(self, start: int, samples: Float32) -> None:
+        """Fill ``samples``, (frames, pixels), from pixel ``start`` on; called from threads."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Normalization:
+    """How each frame is brought to the level of the first, for rejection and for the output.
+
+    Attributes
+    ----------
+    value_factors, raw_factors, raw_shifts : (n,) arrays of float64
+    """
+
+    value_factors: Float64
+    raw_factors: Float64
+    raw_shifts: Float64
+
+    @classmethod
+    def of(cls, settings: Integration, locations: Sequence[float]) -> Normalization:
+        """Derive it from the frames' levels, all above 0."""
+        levels = np.array(locations)
+        ones, zeros = np.ones(len(levels)), np.zeros(len(levels))
+        equal = settings.rejectionNormalization == "EqualizeFluxes"
+        factors, shifts = levels[0] / levels, levels[0] - levels
+        return cls(
+            factors if equal else ones,
+            factors if settings.normalization == "Multiplicative" else ones,
+            shifts if settings.normalization == "Additive" else zeros,
+        )
+
+    @classmethod
+    def none(cls, frames: int) -> Normalization:
+        """Leave all frames as they are."""
+        ones = np.ones(frames)
+        return cls(ones, ones, np.zeros(frames))
+
+    @property
+    def same(self) -> bool:
+        """Whether rejection and output see the same samples."""
+        return not self.raw_shifts.any() and np.array_equal(self.value_factors, self.raw_factors)
+
+
+@dataclass(frozen=True, slots=True)
+class Integrated:
+    """The result of an integration.
+
+    Attributes
+    ----------
+    pixels : (size,) array of float32
+        Before the range is fixed.
+    low, high : (n,) arrays of int64
+        Samples of each frame rejected as too low and too high.
+    hidden : int
+        Pixels whose outliers Winsorization cannot see.
+    maps : (2, size) array of float32 or None
+        Share of each pixel's samples rejected as low and as high.
+    """
+
+    pixels: Float32
+    low: Counts
+    high: Counts
+    hidden: int
+    maps: Float32 | None
+
+
+def check(settings: Integration) -> None:
+    """Refuse settings that the engine does not have.
+
+    Raises
+    ------
+    ConfigError
+        Naming the setting, and what there is.
+    """
+    for name, known in (
+        ("rejection", (*_REJECTIONS, "auto")),
+        ("combination", _COMBINATIONS),
+        ("normalization", _NORMALIZATIONS),
+        ("rejectionNormalization", _REJECTION_NORMALIZATIONS),
+        ("weightMode", ("DontCare",)),
+    ):
+        value = getattr(settings, name)
+        if value not in known:
+            raise ConfigError(
+                f"the native engine has no {name} {value}; it has {', '.join(known)}"
+                " (the pixinsight engine has them all)"
+            )
+    if settings.rejection == "Rejection_ESD" and not (settings.clipLow and settings.clipHigh):
+        raise ConfigError("Rejection_ESD clips both sides; set clipLow and clipHigh to true")
+
+
+def integrate(
+    stack: Stack, settings: Integration, normalization: Normalization, threads: int
+) -> Integrated:
+    """Combine all frames of a stack; the result does not depend on ``threads``."""
+    work = _Work(stack, settings, normalization)
+    in_threads(work.strips, range(0, stack.size, work.strip), threads)
+    return work.result()
+
+
+def in_threads(work: Callable[[Iterator[int]], None], items: Iterable[int], threads: int) -> None:
+    """Run ``work`` in each of several threads on one iterator, from which they all take."""
+    shared = _Shared(items)
+    if threads == 1:
+        work(shared)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for future in [pool.submit(work, shared) for _ in range(threads)]:
+            future.result()
+
+
+class _Shared:
+    """An iterator that threads may share."""
+
+    def __init__(self, items: Iterable[int]) -> None:
+        self._items, self._lock = iter(items), Lock()
+
+    def __iter__(self) -> Iterator[int]:
+        return self
+
+    def __next__(self) -> int:
+        with self._lock:
+            return next(self._items)
+
+
+class _Work:
+    """The strips of one integration, and what comes of them."""
+
+    def __init__(self, stack: Stack, settings: Integration, normalization: Normalization) -> None:
+        self._stack, self._normalization = stack, normalization
+        self._parameters = parameters(settings)
+        self._limits = _esd_limits(settings, stack.count)
+        self._pixels = np.empty(stack.size, np.float32)
+        self._maps = (
+            np.empty((2, stack.size), np.float32) if settings.generateRejectionMaps else None
+        )
+        self._by_frame = np.zeros((2, stack.count), np.int64)
+        self._hidden = np.zeros(1, np.int64)
+        self._lock = Lock()
+        self.strip = max(1, STRIP_SAMPLES // stack.count)
+
+    def strips(self, starts: Iterator[int]) -> None:
+        """Combine strips until none is left: what a thread does."""
+        n = self._stack.count
+        by_frame, hidden = np.zeros((2, n), np.int64), np.zeros(1, np.int64)
+        room, buffers = np.empty(8 * n), np.empty((2, n * self.strip), np.float32)
+        for start in starts:
+            count = min(self.strip, self._stack.size - start)
+            values, raws = self._load(start, buffers[:, : n * count].reshape(2, n, count))
+            rejected = np.empty((2, count), np.int64)
+            pixels = self._pixels[start : start + count]
+            kernels().integrate(
+                *(values, raws, n, count, self._parameters, self._limits),
+                *(pixels, rejected, by_frame, hidden, room),
+            )
+            if self._maps is not None:
+                self._maps[:, start : start + count] = rejected / n
+        with self._lock:
+            self._by_frame += by_frame
+            self._hidden += hidden
+
+    def _load(self, start: int, buffers: Float32) -> tuple[Float32, Float32]:
+        values, raws = buffers
+        self._stack.load(start, values)
+        same = self._normalization.same
+        if not same:
+            raws[:] = values
+            _normalize(raws, self._normalization.raw_factors, self._normalization.raw_shifts)
+        _normalize(values, self._normalization.value_factors, np.zeros(len(values)))
+        return values, values if same else raws
+
+    def result(self) -> Integrated:
+        """Gather what all strips gave."""
+        low, high = self._by_frame
+        return Integrated(self._pixels, low, high, int(self._hidden[0]), self._maps)
+
+
+def _normalize(samples: Float32, factors: Float64, shifts: Float64) -> None:
+    for row, factor, shift in zip(samples, factors, shifts, strict=True):
+        kernels().normalize(row, len(row), factor, shift)
+
+
+def parameters(settings: Integration) -> Float64:
+    """Put the settings in the order of :class:`calmasters.engines.native.rejection.Parameters`."""
+    low, high = _limits(settings)
+    values = (
+        low if settings.clipLow else 0.0 if settings.rejection == "MinMax" else math.inf,
+        high if settings.clipHigh else 0.0 if settings.rejection == "MinMax" else math.inf,
+        settings.winsorizationCutoff,
+        settings.esdOutliersFraction,
+        settings.esdLowRelaxation,
+        settings.rangeLow if settings.rangeClipLow else -math.inf,
+        settings.rangeHigh if settings.rangeClipHigh else math.inf,
+    )
+    codes = _REJECTIONS.index(settings.rejection), _COMBINATIONS.index(settings.combination)
+    return np.array([*codes, *np.array(values, np.float32)], np.float64)
+
+
+def _limits(settings: Integration) -> tuple[float, float]:
+    return {
+        "MinMax": (settings.minMaxLow, settings.minMaxHigh),
+        "PercentileClip": (settings.pcClipLow, settings.pcClipHigh),
+        "LinearFit": (settings.linearFitLow, settings.linearFitHigh),
+    }.get(settings.rejection, (settings.sigmaLow, settings.sigmaHigh))
+
+
+def _esd_limits(settings: Integration, n: int) -> Float64:
+    """Critical values of the ESD test by the number of samples left."""
+    if settings.rejection != "Rejection_ESD":
+        return np.zeros(n + 1)
+    alpha = float(np.float32(settings.esdAlpha))
+    return np.array([esd_limit(m, alpha) if m >= 3 else math.inf for m in range(n + 1)])

@@ -1,0 +1,399 @@
+"""The native engine, from files to files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from xisf import XISF
+
+from calmasters.engines.native import NativeEngine, flats, integration, reference, reference_flats
+from calmasters.engines.native.engine import resolved
+from calmasters.errors import CalmastersError, ConfigError, EngineError, FrameError
+from calmasters.frames import FrameType, Geometry
+from calmasters.images import read_image
+from calmasters.jobs import ALGORITHM_VERSION, MasterJob, UsedMaster
+from calmasters.masters import MasterStatistics
+from calmasters.settings import Calibration, Integration
+
+SHAPE = (31, 43)
+FLAT_SETTINGS = Integration(normalization="Multiplicative", rejectionNormalization="EqualizeFluxes")
+
+
+def bias_frames(n: int = 7, shape: tuple[int, int] = SHAPE, seed: int = 1) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    frames = rng.normal(500, 8, (n, *shape))
+    frames[rng.random(frames.shape) < 0.01] = 30000
+    return np.round(frames).astype(np.uint16)
+
+
+def unit(codes: np.ndarray) -> np.ndarray:
+    return (codes / 65535).astype(np.float32)
+
+
+def by_reference(frames: np.ndarray, settings: Integration) -> np.ndarray:
+    stacks = frames.reshape(len(frames), -1).T
+    pixels = [reference.integrate_pixel(stack, stack, settings).value for stack in stacks]
+    return np.array(pixels).reshape(frames.shape[1:])
+
+
+def make(site, job: MasterJob, threads: int = 1) -> MasterStatistics:
+    return NativeEngine(threads).make(job, site.input_dir, site.output_dir, site.output, site.log)
+
+
+def test_bias_is_combined_as_by_the_reference(site) -> None:
+    codes = bias_frames()
+    job = site.job(site.write(codes), SHAPE)
+    made = make(site, job)
+    image, _ = read_image(site.output)
+    np.testing.assert_array_equal(image, by_reference(unit(codes), Integration()))
+    assert made.mean == pytest.approx(image.mean(dtype=float))
+    assert (made.minimum, made.maximum) == (image.min(), image.max())
+    assert made.noise == pytest.approx(8 / 65535 / np.sqrt(7), rel=0.2)
+    assert [frame.path for frame in made.frames] == [frame.path for frame in job.frames]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32, np.float32, np.float64])
+def test_frames_of_every_sample_format_are_combined(site, dtype: type) -> None:
+    frames = np.random.default_rng(2).integers(90, 110, (5, *SHAPE)).astype(dtype)
+    if np.issubdtype(dtype, np.floating):
+        frames /= 128
+    job = site.job(site.write(frames), SHAPE)
+    make(site, job)
+    read = np.array([read_image(site.input_dir / frame.path)[0] for frame in job.frames])
+    np.testing.assert_array_equal(read_image(site.output)[0], by_reference(read, Integration()))
+
+
+def flat_job(site, *, bayer: str | None = None) -> tuple[MasterJob, dict[str, np.ndarray]]:
+    rng = np.random.default_rng(4)
+    shape = (60, 70)
+    bias = rng.normal(500, 3, shape) / 65535
+    thermal = np.where(rng.random(shape) < 0.03, rng.exponential(0.02, shape), 0)
+    slope = np.linspace(0.9, 1.1, 70)
+    levels = [0.40, 0.42, 0.38, 0.41, 0.39]
+    codes = np.array(
+        [
+            np.round(65535 * (bias + level * slope + 0.5 * thermal) + rng.normal(0, 20, shape))
+            for level in levels
+        ]
+    ).astype(np.uint16)
+    masters = {"bias": bias.astype(np.float32), "dark": (bias + thermal).astype(np.float32)}
+    job = site.job(
+        site.write(codes, "flat"),
+        shape,
+        FrameType.FLAT,
+        bias=site.master(masters["bias"], "bias.fits"),
+        dark=site.master(masters["dark"], "dark.fits"),
+        optimize_dark=True,
+        geometry=Geometry(70, 60, bayerpat=bayer),
+    )
+    return job, {"codes": codes, **masters}
+
+
+@pytest.mark.parametrize("bayer", [None, "RGGB"])
+def test_flats_are_calibrated_levelled_and_combined_as_by_the_reference(site, bayer) -> None:
+    job, data = flat_job(site, bayer=bayer)
+    made = make(site, job, threads=2)
+    thermal = data["dark"] - data["bias"]
+    calibrated, factors = [], []
+    for target in unit(data["codes"]):
+        k = reference_flats.optimal_dark_scale(target, thermal, sigmas=3, cfa=bayer is not None)
+        factors.append(float(k))
+        calibrated.append(reference_flats.calibrate(target, data["bias"], thermal, k))
+    levels = [reference_flats.location(frame) for frame in calibrated]
+    scaled = np.array(
+        [
+            reference.normalized(frame, levels[0], level, "Multiplicative")
+            for frame, level in zip(calibrated, levels, strict=True)
+        ]
+    )
+    expected = reference.fix_range(by_reference(scaled, FLAT_SETTINGS), True)
+    np.testing.assert_array_equal(read_image(site.output)[0], expected)
+    assert [frame.k for frame in made.frames] == factors
+    assert [frame.location for frame in made.frames] == levels
+    assert factors[0] == pytest.approx(0.5, abs=0.05 if bayer is None else 0.2)
+
+
+def test_flat_without_bias_subtracts_the_dark_unscaled(site) -> None:
+    job, data = flat_job(site)
+    job = replace(job, bias=None, optimize_dark=False)
+    made = make(site, job)
+    frame = reference_flats.calibrate(unit(data["codes"][0]), None, data["dark"])
+    assert made.frames[0].location == reference_flats.location(frame)
+    assert made.frames[0].k is None
+
+
+def test_flat_without_dark_subtracts_the_bias(site) -> None:
+    job, data = flat_job(site)
+    made = make(site, replace(job, dark=None, optimize_dark=False))
+    frame = reference_flats.calibrate(unit(data["codes"][0]), data["bias"], None)
+    assert made.frames[0].location == reference_flats.location(frame)
+
+
+def test_pedestal_is_added_to_calibrated_flats(site) -> None:
+    job, data = flat_job(site)
+    recipe = replace(job.recipe, calibration=Calibration(outputPedestal=100))
+    made = make(site, replace(job, dark=None, optimize_dark=False, recipe=recipe))
+    frame = reference_flats.calibrate(unit(data["codes"][0]), data["bias"], None, pedestal=100)
+    assert made.frames[0].location == reference_flats.location(frame)
+
+
+def test_bytes_depend_neither_on_threads_nor_on_strips(site, monkeypatch) -> None:
+    job, _ = flat_job(site)
+    images = []
+    for threads, samples in ((1, 1 << 19), (2, 1 << 19), (2, 777), (3, 5 * 64)):
+        monkeypatch.setattr(integration, "STRIP_SAMPLES", samples)
+        monkeypatch.setattr(flats, "_READ_SAMPLES", samples)
+        make(site, job, threads)
+        images.append(read_image(site.output)[0].tobytes())
+    assert len(set(images)) == 1
+
+
+def test_pixels_of_a_fixed_job_do_not_change(site) -> None:
+    job, _ = flat_job(site, bayer="RGGB")
+    make(site, job)
+    digest = hashlib.sha256(read_image(site.output)[0].astype("<f4").tobytes()).hexdigest()[:16]
+    assert (ALGORITHM_VERSION["native"], digest) == (1, "5b6ee1c5eb2fae24"), (
+        "pixels changed: raise ALGORITHM_VERSION and note it in CHANGELOG"
+    )
+
+
+def test_json_beside_the_master_has_its_numbers(site) -> None:
+    made = make(site, site.job(site.write(bias_frames()), SHAPE))
+    written = json.loads(site.output.with_suffix(".json").read_text())
+    assert written["frames"][0]["high"] == made.frames[0].high > 0
+    assert written["mean"] == made.mean
+    assert "bias frames" in site.log.read_text()
+
+
+def test_master_carries_its_cards_and_can_be_fits(site) -> None:
+    frames = site.write(bias_frames())
+    make(site, site.job(frames, SHAPE))
+    keywords = XISF(str(site.output)).get_images_metadata()[0]["FITSKeywords"]
+    assert keywords["IMAGETYP"][0]["value"] == "Master Bias"
+    xisf, _ = read_image(site.output)
+    site.output = site.output.with_suffix(".fits")
+    make(site, site.job(frames, SHAPE))
+    assert fits.getheader(site.output)["NCOMBINE"] == 7
+    np.testing.assert_array_equal(fits.getdata(site.output), xisf)
+
+
+def test_rejection_maps_lie_beside_the_master(site) -> None:
+    codes = np.full((6, *SHAPE), 500, np.uint16) + np.arange(6, dtype=np.uint16)[:, None, None]
+    codes[2, 3, 4] = 60000
+    settings = Integration(generateRejectionMaps=True)
+    make(site, site.job(site.write(codes), SHAPE, settings=settings))
+    maps = {
+        side: read_image(site.output.with_name(f"M_rejection_{side}.xisf"))[0]
+        for side in ("low", "high")
+    }
+    assert maps["high"][3, 4] == np.float32(1 / 6)
+    assert np.count_nonzero(maps["high"]) == 1
+    assert not maps["low"].any()
+
+
+def failure(site, job: MasterJob) -> CalmastersError:
+    with pytest.raises(CalmastersError) as caught:
+        make(site, job)
+    assert not site.output.exists()
+    assert not list(site.output.parent.glob("*"))
+    return caught.value
+
+
+def test_frame_of_another_size_is_refused(site) -> None:
+    frames = site.write(bias_frames(4)) + site.write(bias_frames(1, (20, 43)), "odd")
+    error = failure(site, site.job(frames, SHAPE))
+    assert isinstance(error, EngineError)
+    assert "odd000.fits has 43x20 pixels where 43x31 were expected" in str(error)
+    assert "failed:" in site.log.read_text()
+
+
+def test_frame_changed_since_the_plan_is_refused(site) -> None:
+    frames = site.write(bias_frames(4))
+    frames[2] = replace(frames[2], size=frames[2].size + 2880)
+    error = failure(site, site.job(frames, SHAPE))
+    assert isinstance(error, EngineError)
+    assert "frame002.fits" in str(error)
+
+
+def test_truncated_frame_is_refused(site) -> None:
+    frames = site.write(bias_frames(4, (100, 100)))
+    path = site.input_dir / frames[1].path
+    path.write_bytes(path.read_bytes()[:8000])
+    frames[1] = replace(frames[1], size=8000)
+    error = failure(site, site.job(frames, (100, 100)))
+    assert isinstance(error, FrameError)
+    assert "truncated, 8000 bytes" in str(error)
+
+
+def test_missing_frame_is_refused(site) -> None:
+    frames = site.write(bias_frames(4))
+    (site.input_dir / frames[1].path).unlink()
+    assert "frame001.fits cannot be read" in str(failure(site, site.job(frames, SHAPE)))
+
+
+def test_missing_bias_is_refused(site) -> None:
+    job, _ = flat_job(site)
+    error = failure(site, replace(job, bias=UsedMaster("gone.xisf", "run", "")))
+    assert isinstance(error, EngineError)
+    assert "gone.xisf" in str(error)
+
+
+def test_bias_of_another_size_is_refused(site) -> None:
+    job, _ = flat_job(site)
+    bias = site.master(np.zeros((10, 10)), "small.fits")
+    assert "small.fits has 10x10 pixels" in str(failure(site, replace(job, bias=bias)))
+
+
+def test_frame_without_a_level_is_refused(site) -> None:
+    codes = np.full((4, *SHAPE), 20000, np.uint16)
+    codes[2] = 65535
+    error = failure(site, site.job(site.write(codes), SHAPE, FrameType.FLAT))
+    assert isinstance(error, EngineError)
+    assert "frame002.fits has no level" in str(error)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rejection": "RCR"},
+        {"combination": "Sum"},
+        {"normalization": "AdditiveWithScaling"},
+        {"rejectionNormalization": "RejectionScale"},
+        {"weightMode": "PSFSignalWeight"},
+        {"rejection": "Rejection_ESD", "clipLow": False},
+    ],
+    ids=str,
+)
+def test_settings_without_a_counterpart_are_refused_by_name(site, change) -> None:
+    settings = replace(Integration(), **change)
+    error = failure(site, site.job(site.write(bias_frames(4)), SHAPE, settings=settings))
+    assert isinstance(error, ConfigError)
+    assert str(next(iter(change.values()))) in str(error)
+
+
+@pytest.mark.parametrize(("rejection", "n"), [("WinsorizedSigmaClip", 2), ("LinearFit", 4)])
+def test_too_few_frames_are_refused(site, rejection: str, n: int) -> None:
+    settings = Integration(rejection=rejection)
+    error = failure(site, site.job(site.write(bias_frames(n)), SHAPE, settings=settings))
+    assert f"{n} frames; {rejection} needs {n + 1}" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("type_", "frames", "rejection"),
+    [
+        (FrameType.FLAT, 5, "PercentileClip"),
+        (FrameType.BIAS, 5, "PercentileClip"),
+        (FrameType.FLAT, 6, "WinsorizedSigmaClip"),
+        (FrameType.FLAT, 15, "WinsorizedSigmaClip"),
+        (FrameType.FLAT, 16, "LinearFit"),
+        (FrameType.DARK, 50, "WinsorizedSigmaClip"),
+    ],
+)
+def test_auto_is_what_wbpp_takes(type_: FrameType, frames: int, rejection: str) -> None:
+    assert resolved(Integration(rejection="auto"), type_, frames).rejection == rejection
+
+
+def test_a_chosen_rejection_is_kept() -> None:
+    settings = Integration(rejection="SigmaClip")
+    assert resolved(settings, FrameType.FLAT, 30) is settings
+
+
+def warnings_of(made: MasterStatistics) -> str:
+    return "\n".join(made.warnings)
+
+
+def test_hidden_outliers_are_reported(site) -> None:
+    codes = np.full((9, *SHAPE), 500, np.uint16)
+    codes[3, ::2] = 501
+    assert "most samples are equal" in warnings_of(make(site, site.job(site.write(codes), SHAPE)))
+
+
+def test_constant_frames_are_no_hidden_outliers(site) -> None:
+    codes = np.full((9, *SHAPE), 500, np.uint16)
+    assert not make(site, site.job(site.write(codes), SHAPE)).warnings
+
+
+def test_samples_that_are_not_finite_are_reported(site) -> None:
+    frames = unit(bias_frames())
+    frames[1, 2, 3] = np.nan
+    assert "1 samples of 1 frames" in warnings_of(make(site, site.job(site.write(frames), SHAPE)))
+
+
+def test_uncertain_dark_factor_is_reported(site) -> None:
+    job, data = flat_job(site)
+    weak = data["bias"] + (data["dark"] - data["bias"]) / 100
+    made = make(site, replace(job, dark=site.master(weak, "weak.fits")))
+    assert "outside 0.1 to 3 for 5 of 5" in warnings_of(made)
+    assert "uncertain" in warnings_of(made)
+
+
+def test_dark_without_thermal_pixels_is_reported(site) -> None:
+    job, data = flat_job(site)
+    plain = data["bias"] + np.random.default_rng(6).normal(0.001, 1e-5, (60, 70))
+    recipe = replace(job.recipe, calibration=Calibration(darkOptimizationLow=8))
+    made = make(site, replace(job, dark=site.master(plain, "plain.fits"), recipe=recipe))
+    assert "only 0 pixels of the dark stand out" in warnings_of(made)
+    assert [frame.k for frame in made.frames] == [1.0] * 5
+
+
+def test_image_brought_into_range_is_reported(site) -> None:
+    codes = np.stack([np.full(SHAPE, level, np.uint16) for level in (40000, 20000, 20000, 20000)])
+    codes[:, 0, 0] = 60000
+    made = make(site, site.job(site.write(codes), SHAPE, FrameType.FLAT))
+    assert "brought into 0 to 1" in warnings_of(made)
+    assert made.maximum == 1
+
+
+JOB_PROCESS = """
+import sys
+from pathlib import Path
+from calmasters.engines.native import NativeEngine
+from calmasters.jobs import MasterJob
+job, inputs, output = map(Path, sys.argv[1:])
+NativeEngine(2).make(MasterJob.from_json(job.read_text()), inputs, output.parent, output,
+                     output.with_suffix(".log"))
+"""
+
+
+def run_process(site, job: MasterJob, then: str) -> list[str]:
+    file = site.output_dir / "job.json"
+    file.write_text(job.to_json())
+    command = [
+        sys.executable,
+        "-c",
+        JOB_PROCESS + then,
+        str(file),
+        str(site.input_dir),
+        str(site.output),
+    ]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return done.stdout.split()
+
+
+def test_process_of_a_job_imports_nothing_slow(site) -> None:
+    job = site.job(site.write(bias_frames()), SHAPE)
+    modules = run_process(site, job, "print(*sys.modules)")
+    assert not {"astropy", "pandas", "snakemake", "xisf"} & set(modules)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells the peak")
+def test_memory_does_not_grow_with_the_number_of_frames(site) -> None:
+    shape = (600, 1000)
+    codes = np.random.default_rng(5).integers(400, 600, (100, *shape)).astype(np.uint16)
+    frames = site.write(codes)
+    peaks = {n: peak_mib(site, site.job(frames[:n], shape)) for n in (5, 100)}
+    # All samples of the 95 frames more would be 217 MiB of float32.
+    assert peaks[100] < peaks[5] + 20
+
+
+def peak_mib(site, job: MasterJob) -> float:
+    status = run_process(site, job, 'print(open("/proc/self/status").read())')
+    return int(status[status.index("VmHWM:") + 1]) / 1024

@@ -1,0 +1,283 @@
+"""The compiled kernels equal the plain arithmetic, to the bit."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from calmasters.engines.native import (
+    compiled,
+    darks,
+    entries,
+    flats,
+    integration,
+    levels,
+    reference,
+    reference_flats,
+)
+from calmasters.engines.native.integration import Integrated, Normalization, integrate
+from calmasters.engines.native.reference import Fate
+from calmasters.settings import Integration
+
+Vectors = Mapping[str, np.ndarray]
+
+FLAT_SETTINGS = Integration(normalization="Multiplicative", rejectionNormalization="EqualizeFluxes")
+
+METHODS = {
+    "": "WinsorizedSigmaClip",
+    "sigma_": "SigmaClip",
+    "averaged_": "AveragedSigmaClip",
+    "percentile_": "PercentileClip",
+    "minmax_": "MinMax",
+    "esd_": "Rejection_ESD",
+}
+
+
+class ArrayStack:
+    """Samples in memory as a stack: (n, pixels)."""
+
+    def __init__(self, samples: np.ndarray) -> None:
+        self.samples = samples
+        self.count, self.size = samples.shape
+
+    def load(self, start: int, samples: np.ndarray) -> None:
+        samples[:] = self.samples[:, start : start + samples.shape[1]]
+
+
+def made(
+    samples: np.ndarray, chosen: Integration, locations: list[float] | None = None
+) -> Integrated:
+    normalization = (
+        Normalization.of(chosen, locations) if locations else Normalization.none(len(samples))
+    )
+    return integrate(ArrayStack(samples), chosen, normalization, threads=2)
+
+
+def assert_equal_to_reference(
+    samples: np.ndarray, chosen: Integration, locations: list[float] | None = None
+) -> None:
+    levels_ = locations or [1.0] * len(samples)
+    values, raws = (
+        np.array(
+            [
+                reference.normalized(frame, levels_[0], level, method)
+                for frame, level in zip(samples, levels_, strict=True)
+            ]
+        )
+        for method in (chosen.rejectionNormalization, chosen.normalization)
+    )
+    pixels = [
+        reference.integrate_pixel(value, raw, chosen)
+        for value, raw in zip(values.T, raws.T, strict=True)
+    ]
+    fates = np.array([pixel.fates for pixel in pixels]).T
+    result = made(samples, chosen, locations)
+    expected = np.array([pixel.value for pixel in pixels])
+    np.testing.assert_array_equal(result.pixels.view(np.uint32), expected.view(np.uint32))
+    np.testing.assert_array_equal(result.low, (fates == Fate.LOW).sum(axis=1))
+    np.testing.assert_array_equal(result.high, (fates == Fate.HIGH).sum(axis=1))
+
+
+@pytest.mark.parametrize("n", [3, 5, 10, 20, 50])
+@pytest.mark.parametrize("method", METHODS)
+def test_kernels_equal_pixinsights_code(vectors: Vectors, n: int, method: str) -> None:
+    chosen = Integration(rejection=METHODS[method], generateRejectionMaps=True)
+    result = made(vectors[f"winsor_n{n}_stack"], chosen)
+    np.testing.assert_array_equal(result.pixels, vectors[f"winsor_n{n}_{method}out"])
+    if not method:
+        low, high = vectors[f"winsor_n{n}_low"], vectors[f"winsor_n{n}_high"]
+        np.testing.assert_array_equal(result.low, low.sum(axis=1))
+        np.testing.assert_array_equal(result.high, high.sum(axis=1))
+        maps = np.array([low.sum(axis=0), high.sum(axis=0)]) / n
+        np.testing.assert_array_equal(result.maps, maps.astype(np.float32))
+
+
+def test_flats_equal_pixinsights_code(vectors: Vectors) -> None:
+    frames = vectors["flat_stack"]
+    locations = [levels.location(frame) for frame in frames]
+    result = made(frames.reshape(len(frames), -1), FLAT_SETTINGS, locations)
+    image = reference.fix_range(result.pixels, True)
+    np.testing.assert_array_equal(image, vectors["flat_out"].reshape(-1))
+    np.testing.assert_array_equal(result.low, vectors["flat_low"].sum(axis=(1, 2)))
+    np.testing.assert_array_equal(result.high, vectors["flat_high"].sum(axis=(1, 2)))
+
+
+def test_median_of_a_large_image_equals_pixinsights_code(vectors: Vectors) -> None:
+    assert levels.image_median(vectors["bigmedian_img"]) == vectors["bigmedian_plain"]
+    assert levels.location(vectors["bigmedian_img"]) == vectors["bigmedian_clipped"]
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("cfa", [False, True])
+@pytest.mark.parametrize("scene", ["wellposed", "typicalflat", "k0", "kbig"])
+def test_darks_factor_equals_pixinsights_code(
+    vectors: Vectors, scene: str, cfa: bool, exact: bool
+) -> None:
+    target, bias, dark = (vectors[f"dark_{scene}_{name}"] for name in ("target", "bias", "dark"))
+    optimizer = darks.DarkOptimizer(dark - bias, sigmas=3, window=0, cfa=cfa, exact=exact)
+    k = optimizer.factor(target)
+    assert float(k) == vectors[f"dark_{scene}_k_cfa{int(cfa)}"]
+    calibrated = target.copy()
+    calibrator = flats.Calibrator(bias, dark - bias)
+    calibrator.apply(calibrated.reshape(-1), 0, float(k))
+    np.testing.assert_array_equal(calibrated, vectors[f"dark_{scene}_out_cfa{int(cfa)}"])
+
+
+def stacks(rng: np.random.Generator, kind: str, n: int, pixels: int) -> np.ndarray:
+    shape = (n, pixels)
+    samples = {
+        "gaussian": lambda: rng.normal(0.02, 0.0003, shape),
+        "bright": lambda: rng.normal(0.6, 0.01, shape),
+        "quantised": lambda: np.round(rng.normal(500, rng.uniform(0.2, 2, pixels), shape)) / 65535,
+        "near zero": lambda: np.round(rng.normal(3, 2, shape)) / 65535,
+        "heavy tails": lambda: 0.3 + 0.001 * rng.standard_cauchy(shape),
+        "outliers": lambda: np.where(
+            rng.random(shape) < 0.1, rng.random(shape), rng.normal(0.1, 0.001, shape)
+        ),
+        "constant": lambda: np.full(shape, rng.random()),
+        "extremes": lambda: rng.integers(0, 2, shape),
+        "two levels": lambda: rng.integers(500, 502, shape) / 65535,
+        "rising": lambda: np.sort(rng.random(shape), axis=0),
+    }[kind]()
+    return (np.clip(samples, 0, 1) + 0.0).astype(np.float32)  # no negative zeros
+
+
+KINDS = (
+    *("gaussian", "bright", "quantised", "near zero", "heavy tails", "outliers", "constant"),
+    *("extremes", "two levels", "rising"),
+)
+
+
+@given(
+    n=st.one_of(st.integers(3, 12), st.integers(13, 64), st.sampled_from([100, 199, 200, 300])),
+    kind=st.sampled_from(KINDS),
+    seed=st.integers(0, 2**32 - 1),
+    low=st.sampled_from([4.0, 2.0, 1.5]),
+    high=st.sampled_from([3.0, 2.0]),
+)
+@settings(max_examples=150, deadline=None)
+def test_random_stacks_are_winsorized_as_by_the_reference(
+    n: int, kind: str, seed: int, low: float, high: float
+) -> None:
+    samples = stacks(np.random.default_rng(seed), kind, n, 900 // n + 5)
+    assert_equal_to_reference(samples, Integration(sigmaLow=low, sigmaHigh=high))
+
+
+@given(
+    n=st.integers(3, 40),
+    kind=st.sampled_from(KINDS),
+    seed=st.integers(0, 2**32 - 1),
+    rejection=st.sampled_from(sorted(reference.REJECTIONS)),
+    combination=st.sampled_from(sorted(reference.COMBINATIONS)),
+    range_clip=st.booleans(),
+)
+@settings(max_examples=150, deadline=None)
+def test_random_stacks_are_combined_as_by_the_reference_with_every_method(
+    n: int, kind: str, seed: int, rejection: str, combination: str, range_clip: bool
+) -> None:
+    chosen = Integration(
+        rejection=rejection,
+        combination=combination,
+        rangeClipLow=range_clip,
+        rangeClipHigh=range_clip,
+        rangeHigh=0.7,
+    )
+    assert_equal_to_reference(stacks(np.random.default_rng(seed), kind, n, 25), chosen)
+
+
+@pytest.mark.parametrize(
+    ("rejection_side", "output_side"),
+    list(
+        itertools.product(
+            ("NoRejectionNormalization", "EqualizeFluxes"),
+            ("NoNormalization", "Additive", "Multiplicative"),
+        )
+    ),
+)
+def test_normalizations_equal_the_reference(rejection_side: str, output_side: str) -> None:
+    rng = np.random.default_rng(3)
+    locations = list(rng.uniform(0.2, 0.5, 9))
+    samples = (rng.normal(1, 0.02, (9, 200)) * np.array(locations)[:, None]).astype(np.float32)
+    samples[4, ::7] = 0
+    chosen = Integration(rejectionNormalization=rejection_side, normalization=output_side)
+    assert_equal_to_reference(samples, chosen, locations)
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "bright", "quantised", "constant", "extremes"])
+@pytest.mark.parametrize("shape", [(300, 301), (257, 256), (255, 258)])
+def test_medians_of_large_images_equal_the_reference(kind: str, shape: tuple[int, int]) -> None:
+    image = stacks(np.random.default_rng(len(kind)), kind, *shape)
+    assert levels.image_median(image) == reference_flats.image_median(image)
+    assert levels.location(image) == reference_flats.location(image)
+
+
+@given(seed=st.integers(0, 2**32 - 1), signal=st.sampled_from([0.0, 0.02, 0.3, 1.0, 3.0]))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_darks_factor_equals_the_reference(seed: int, signal: float) -> None:
+    rng = np.random.default_rng(seed)
+    thermal = np.where(rng.random((61, 75)) < 0.03, rng.exponential(0.02, (61, 75)), 0)
+    dark = (thermal + rng.normal(0, 1e-4, thermal.shape)).astype(np.float32)
+    flat = np.round(65535 * (0.4 + signal * thermal) + rng.normal(0, 30, thermal.shape))
+    target = np.clip(flat / 65535, 0, 1).astype(np.float32)
+    for cfa, window in ((False, 0), (True, 0), (False, 40)):
+        optimizer = darks.DarkOptimizer(dark, sigmas=3, window=window, cfa=cfa)
+        expected = reference_flats.optimal_dark_scale(
+            target, dark, sigmas=3, window=window, cfa=cfa
+        )
+        assert optimizer.factor(target) == expected
+
+
+def test_every_16_bit_code_becomes_the_nearest_float() -> None:
+    codes = np.arange(65536, dtype=np.uint16)
+    stored = (codes.astype(np.int32) - 32768).astype(">i2").view(np.uint16)
+    samples = np.empty(65536, np.float32)
+    compiled.kernels().unpack(stored, 65536, samples)
+    np.testing.assert_array_equal(samples, (codes / 65535).astype(np.float32))
+
+
+def test_numba_alone_gives_the_same_bytes() -> None:
+    samples = stacks(np.random.default_rng(8), "outliers", 10, 300)
+    parameters = integration.parameters(Integration())
+    results = []
+    for functions in (compiled.kernels(), compiled.kernels(plain=True)):
+        pixels, room = np.empty(300, np.float32), np.empty(80)
+        counts = [np.zeros((2, 300), np.int64), np.zeros((2, 10), np.int64), np.zeros(1, np.int64)]
+        functions.integrate(
+            samples, samples, 10, 300, parameters, np.zeros(11), pixels, *counts, room
+        )
+        results.append((pixels.tobytes(), *(count.tobytes() for count in counts)))
+    assert results[0] == results[1]
+
+
+def test_every_kernel_module_counts_for_the_cache() -> None:
+    folder = Path(inspect.getfile(compiled)).parent
+    kernel_modules = {
+        path.stem
+        for path in folder.glob("*.py")
+        if any(
+            isinstance(node, ast.ImportFrom)
+            and node.module in {"numba", "calmasters.engines.native.stack"}
+            for node in ast.walk(ast.parse(path.read_text()))
+        )
+    }
+    assert kernel_modules == set(compiled._KERNEL_MODULES)
+
+
+def test_compiled_code_needs_nothing_of_numba() -> None:
+    objects = compiled._cached_objects()
+    assert objects is not None
+    for _, code in objects.values():
+        compiled._require_self_contained(code)
+
+
+def test_signatures_match_the_entry_points() -> None:
+    for name, codes in compiled.SIGNATURES.items():
+        assert len(inspect.signature(getattr(entries, name)).parameters) == len(codes), name
