@@ -2,6 +2,7 @@
 #
 #     snakemake masters        make what is missing or stale
 #     snakemake -n masters     tell what would be made
+#     snakemake scripts        only write what PixInsight would run
 #     snakemake summary        frames by type, what was refused and why, what to shoot next
 
 from pathlib import Path
@@ -41,6 +42,7 @@ localrules:
     masters,
     inventory,
     summary,
+    scripts,
 
 
 include: "rules/common.smk"
@@ -54,3 +56,4 @@ rule masters:
 
 include: "rules/inventory.smk"
 include: "rules/masters.smk"
+include: "rules/pixinsight.smk"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from pathlib import Path
-from typing import BinaryIO, Final, TypeAlias
+from typing import Any, BinaryIO, Final, TypeAlias
 
 from calmasters.errors import FrameError
 from calmasters.frames import Value
@@ -27,6 +27,7 @@ _CARD: Final = 80
 _BLOCK: Final = 2880
 #: Headers are a few blocks long; one of 3 MB is damage or malice.
 _MOST_BLOCKS: Final = 1000
+_COMMENTARY: Final = ("COMMENT", "HISTORY", "")
 _ODD: Final = (b"CONTINUE", b"HIERARCH")
 _STRING: Final = re.compile(r"\s*'((?:[^']|'')*)'")
 
@@ -89,8 +90,8 @@ def read_fits_header(path: Path) -> FitsHeader:
             if primary.get("NAXIS") != 0:
                 return FitsHeader(primary, file.tell())
             return _first_extension(file, primary)
-    except OSError as error:
-        raise FrameError(f"cannot be read: {error.strerror or error}") from error
+    except (OSError, OverflowError) as error:
+        raise FrameError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _first_extension(file: BinaryIO, primary: dict[str, CardValue]) -> FitsHeader:
@@ -108,8 +109,10 @@ def _first_extension(file: BinaryIO, primary: dict[str, CardValue]) -> FitsHeade
 def _data_bytes(cards: Mapping[str, CardValue]) -> int:
     try:
         axes = [int(cards[f"NAXIS{axis + 1}"]) for axis in range(int(cards.get("NAXIS", 0)))]
+        if any(axis < 0 for axis in axes):
+            raise ValueError(f"axes {axes}")
         return abs(int(cards.get("BITPIX", 8))) // 8 * prod(axes)
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, OverflowError) as error:
         raise FrameError(
             f"is damaged: its header does not give the image's size ({error})"
         ) from error
@@ -122,16 +125,21 @@ def _padded(size: int) -> int:
 def _read_blocks(file: BinaryIO, first: bytes) -> bytes:
     """Read header blocks up to the one with END, leaving the file at the data."""
     start = file.tell()
-    text = file.read(4 * _BLOCK)
+    text = _read_some(file)
     if not text.startswith(first):
         raise FrameError("is not a FITS file: it is empty" if not text else "is not a FITS file")
     while (end := _find_end(text)) < 0:
-        more = file.read(4 * _BLOCK)
+        more = _read_some(file)
         if not more or len(text) > _MOST_BLOCKS * _BLOCK:
             raise FrameError("is truncated: its header has no END")
         text += more
     file.seek(start + _padded(end + _CARD))
     return text[:end]
+
+
+def _read_some(file: BinaryIO) -> bytes:
+    # Some programs pad with null bytes where FITS has blanks.
+    return file.read(4 * _BLOCK).replace(b"\0", b" ")
 
 
 def _find_end(text: bytes) -> int:
@@ -161,7 +169,9 @@ def _parse(card: bytes) -> tuple[str, CardValue] | None:
     if card[8:10] != b"= ":
         return None
     keyword = card[:8].decode("latin-1").rstrip().upper()
-    text = card[10:].decode("latin-1").replace("\0", " ")
+    if keyword in _COMMENTARY:
+        return None
+    text = card[10:].decode("latin-1")
     if match := _STRING.match(text):
         return keyword, match[1].replace("''", "'").rstrip()
     value = _parse_bare(text.partition("/")[0].strip())
@@ -188,33 +198,35 @@ def _cards_by_astropy(text: bytes) -> dict[str, CardValue]:
     from astropy.io.fits import Header
     from astropy.io.fits.card import Undefined
 
-    header = Header.fromstring(text.decode("latin-1").replace("\0", " "))
+    header = Header.fromstring(text.decode("latin-1"))
     cards: dict[str, CardValue] = {}
     for card in header.cards:
         try:
             keyword, value = card.keyword.upper(), card.value
         except Exception:
             continue
-        if keyword not in ("COMMENT", "HISTORY", "") and not isinstance(value, Undefined | complex):
+        if keyword not in _COMMENTARY and not isinstance(value, Undefined | complex):
             cards.setdefault(keyword, value)
     return cards
 
 
 def _read_xisf_cards(path: Path) -> Mapping[str, CardValue]:
-    return dict(_xisf_cards(path))
-
-
-def _xisf_cards(path: Path) -> Iterator[tuple[str, CardValue]]:
     from xisf import XISF
 
     try:
         image = XISF(str(path)).get_images_metadata()[0]
-    except Exception as error:
+        width, height, channels = image["geometry"]
+        cards = dict(_keywords_of(image.get("FITSKeywords", {})))
+    except Exception as error:  # the package raises whatever the damage causes
         raise FrameError(f"cannot be read as XISF: {error}") from error
-    width, height, channels = image["geometry"]
-    yield from {"NAXIS": 2, "NAXIS1": width, "NAXIS2": height, "NAXIS3": channels}.items()
-    for keyword, entries in image.get("FITSKeywords", {}).items():
-        text = str(entries[0]["value"]).strip()
-        value = text[1:-1].strip() if text[:1] == "'" else _parse_bare(text)
-        if keyword.upper() not in ("COMMENT", "HISTORY") and value is not None:
+    # The image itself, not its keywords, says how large it is.
+    axes = {"NAXIS": 2 if channels == 1 else 3, "NAXIS1": width, "NAXIS2": height}
+    return {**cards, **axes, "NAXIS3": channels}
+
+
+def _keywords_of(found: Mapping[str, Any]) -> Iterator[tuple[str, CardValue]]:
+    for keyword, entries in found.items():
+        # The package has taken the outer quotes off.
+        value = _parse_bare(str(entries[0]["value"]).replace("''", "'").strip())
+        if keyword.upper() not in _COMMENTARY and value is not None:
             yield keyword.upper(), value

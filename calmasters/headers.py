@@ -309,7 +309,7 @@ def _number(raw: CardValue | None) -> float | None:
         return None
     try:
         number = float(raw)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
 
@@ -473,9 +473,11 @@ def _parse_moment(text: str) -> datetime | None:
     if "T" not in text and " " not in text:
         return None
     try:
-        return datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         return None
+    # An unknown time is written as year 1; such a time also has no evening before it.
+    return moment if 1 < moment.year < 9999 else None
 
 
 def _degrees(raw: CardValue | None) -> float | None:
@@ -507,8 +509,8 @@ def _geometry(cards: Mapping[str, CardValue]) -> Geometry | None:
 
 
 def _binning(cards: Mapping[str, CardValue], names: Iterable[str], axis: int) -> int:
-    """Read 2, '2', '2x2', '2*2' or '2 2'; 1 where the header is silent."""
-    found = re.findall(r"\d+", str(_first(cards, names)[1] or ""))
+    """Read 2, 2.0, '2', '2x2', '2*2' or '2 2'; 1 where the header is silent."""
+    found = re.findall(r"(\d+)(?:\.\d*)?", str(_first(cards, names)[1] or ""))
     return max(1, int(found[min(axis, len(found) - 1)])) if found else 1
 
 

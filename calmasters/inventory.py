@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from fnmatch import fnmatchcase
@@ -15,6 +16,7 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
+from calmasters import __version__
 from calmasters.cards import CardValue, read_cards, read_fits_header
 from calmasters.errors import ConfigError, FrameError
 from calmasters.frames import Frame, Geometry, Verdict, format_value
@@ -106,22 +108,24 @@ def scan_frames(settings: Settings) -> list[ScannedFile]:
 
 
 def scan_library(settings: Settings) -> list[ScannedFile]:
-    """List the files of all libraries, their paths as configured.
+    """List the files of all libraries, their paths as configured; ``output_dir`` is not entered.
 
     Raises
     ------
     ConfigError
         If a library directory does not exist.
     """
-    files: list[ScannedFile] = []
-    for directory in dict.fromkeys(_library_directories(settings)):
+    files: dict[str, ScannedFile] = {}
+    for directory in _library_directories(settings):
         if not directory.is_dir():
             raise ConfigError(
                 f"library: there is no directory '{directory}' (from {Path.cwd()}); "
                 "correct library.bias or library.dark, or take it out"
             )
-        files += _walk(directory, f"{directory.as_posix()}/", MASTER_EXTENSIONS, set())
-    return sorted(files, key=lambda file: file.path)
+        kept_out = {_real(settings.output_dir)}
+        found = _walk(directory, f"{directory.as_posix()}/", MASTER_EXTENSIONS, kept_out)
+        files |= {file.path: file for file in found}
+    return [files[path] for path in sorted(files)]
 
 
 def scan_masters(settings: Settings) -> list[ScannedFile]:
@@ -138,41 +142,77 @@ def _library_directories(settings: Settings) -> tuple[Path, ...]:
     return (*settings.library.bias, *settings.library.dark)
 
 
-def _real(path: Path) -> str:
+def _real(path: Path | str) -> str:
     return os.path.realpath(path)
 
 
 def _walk(
     root: Path, prefix: str, extensions: tuple[str, ...], kept_out: set[str]
 ) -> Iterator[ScannedFile]:
-    """Walk a tree, following links but no folder twice."""
+    """Walk a tree, following links but coming to no folder and no file twice.
+
+    Links come last, so that what lies in the tree itself has its own path.
+    """
     seen = set(kept_out)
-    folders = [(str(root), prefix)]
+    folders = deque([(str(root), prefix)])
+    links: list[tuple[os.DirEntry[str], str]] = []
     while folders:
         folder, prefix = folders.pop()
-        real = os.path.realpath(folder)
+        real = _real(folder)
         if real in seen:
             continue
         seen.add(real)
         try:
-            entries = [*os.scandir(folder)]
+            inner, files = _entries(folder, extensions)
         except OSError as error:
             yield ScannedFile(prefix.rstrip("/"), 0, 0, f"cannot be opened: {error.strerror}")
             continue
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                folders.append((entry.path, f"{prefix}{entry.name}/"))
-            elif entry.name.lower().endswith(extensions):
+        for entry in inner:
+            add = folders.appendleft if entry.is_symlink() else folders.append
+            if not entry.is_symlink() or _outside(entry, kept_out):
+                add((entry.path, f"{prefix}{entry.name}/"))
+        for entry in files:
+            if entry.is_symlink():
+                links.append((entry, prefix + entry.name))
+            else:
+                seen.add(f"{real}{os.sep}{entry.name}")
                 yield _scanned(entry, prefix + entry.name)
+    for entry, path in links:
+        if (real := _real(entry.path)) not in seen:
+            seen.add(real)
+            yield _scanned(entry, path)
+
+
+def _entries(
+    folder: str, extensions: tuple[str, ...]
+) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
+    """List what is not hidden in a folder, by name: its folders, and its files of some kinds."""
+    found = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
+    found.sort(key=lambda entry: entry.name)
+    folders = [entry for entry in found if _is_folder(entry)]
+    named = [entry for entry in found if entry.name.lower().endswith(extensions)]
+    return folders, [entry for entry in named if not _is_folder(entry)]
+
+
+def _outside(link: os.DirEntry[str], kept_out: set[str]) -> bool:
+    return kept_out.isdisjoint(map(str, Path(_real(link.path)).parents))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _scanned(entry: os.DirEntry[str], path: str) -> ScannedFile:
-    if not entry.is_file():
-        return ScannedFile(path, 0, 0, "is not a regular file (a broken link, a pipe or a device)")
-    status = entry.stat()
-    return ScannedFile(path, status.st_size, status.st_mtime_ns)
+    try:
+        if entry.is_file():
+            status = entry.stat()
+            return ScannedFile(path, status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        return ScannedFile(path, 0, 0, f"cannot be opened: {error.strerror}")
+    return ScannedFile(path, 0, 0, "is not a regular file (a broken link, a pipe or a device)")
 
 
 def fingerprint(*parts: object) -> str:
@@ -195,7 +235,7 @@ class HeaderCache:
     def __init__(self, settings: Settings) -> None:
         self._path = settings.output_dir / ".cache" / "headers.json"
         self._settings = settings
-        self._rules = fingerprint(settings.headers, settings.float_range)
+        self._rules = fingerprint(settings.headers, settings.float_range, __version__)
         self._before = self._load()
         self._now: dict[str, list[Any]] = {}
 
@@ -207,7 +247,9 @@ class HeaderCache:
         same = isinstance(stored, dict) and stored.get("rules") == self._rules
         return stored["frames"] if same else {}
 
-    def read(self, files: Iterable[ScannedFile], root: Path) -> list[Frame]:
+    def read(
+        self, files: Iterable[ScannedFile], root: Path, exclude: Sequence[str] = ()
+    ) -> list[Frame]:
         """Describe files, reading only the headers of new and changed ones.
 
         Parameters
@@ -215,11 +257,13 @@ class HeaderCache:
         files : iterable of ScannedFile
         root : Path
             What their paths are relative to.
+        exclude : sequence of str
+            Patterns of those to leave alone.
         """
-        return [self._frame(file, root) for file in files]
+        return [self._frame(file, root, exclude) for file in files]
 
-    def _frame(self, file: ScannedFile, root: Path) -> Frame:
-        if pattern := _excluded(file.path, self._settings.exclude):
+    def _frame(self, file: ScannedFile, root: Path, exclude: Sequence[str]) -> Frame:
+        if pattern := _excluded(file.path, exclude):
             reason = f"exclude: {pattern}"
             return Frame(file.path, file.size, file.mtime_ns, excluded=reason)
         key = f"{root.as_posix()}:{file.path}"

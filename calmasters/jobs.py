@@ -1,6 +1,6 @@
 """The job of one master: everything an engine needs to make it, as a file.
 
-A job file is what makes a master stale: the plan writes it, and only when its content changes.
+A job file is what makes a master stale: the plan writes it, and only when its digest changes.
 Its paths are relative (frames to ``input_dir``, masters of this project to ``output_dir``), so
 that moving the directories re-makes nothing.
 """
@@ -124,8 +124,16 @@ class MasterJob:
 
     @property
     def digest(self) -> str:
-        """A short hash of the whole job: the one parameter that Snakemake compares."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+        """A short hash of what decides the master's file: the parameter that Snakemake compares.
+
+        Words (why a dark was chosen, warnings) and the origin of a master do not count: a flat
+        stays as it is when the frames of its dark are archived.
+        """
+        fields = asdict(self)
+        del fields["warnings"]
+        for kind in ("bias", "dark"):
+            fields[kind] = fields[kind] and fields[kind]["path"]
+        return hashlib.sha256(json.dumps(fields).encode()).hexdigest()[:16]
 
     def to_json(self) -> str:
         """Write the job as JSON text (ASCII, one line a frame)."""

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Final
 
+from calmasters import __version__
 from calmasters.cards import Card
 from calmasters.frames import FrameType
 from calmasters.jobs import MasterJob
@@ -140,7 +140,7 @@ def _geometry_cards(job: MasterJob) -> Iterator[Card]:
 
 def _recipe_cards(job: MasterJob) -> Iterator[Card]:
     recipe, integration = job.recipe, job.recipe.integration
-    yield Card("CREATOR", f"calmasters {version('calmasters')}", "software")
+    yield Card("CREATOR", f"calmasters {__version__}", "software")
     yield Card("ENGINE", recipe.engine, "what combined the pixels")
     yield Card("ALGOVER", recipe.algorithm_version, "version of the engine's arithmetic")
     yield Card("REJECT", integration.rejection, "pixel rejection")
@@ -174,6 +174,7 @@ def statistics_json(job: MasterJob, statistics: MasterStatistics) -> str:
         "optimize_dark": job.optimize_dark,
         "recipe": asdict(job.recipe),
         **asdict(statistics),
+        "versions": {"calmasters": __version__, **statistics.versions},
         "warnings": [*job.warnings, *statistics.warnings],
     }
     return json.dumps(made, indent=1) + "\n"

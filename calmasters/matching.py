@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from statistics import median
-from typing import Final
+from typing import Final, TypeAlias
 
 from calmasters.frames import Frame, FrameType, Geometry, Value, format_value
 from calmasters.grouping import Group
@@ -13,6 +14,9 @@ from calmasters.jobs import UsedMaster
 from calmasters.settings import Settings
 
 __all__ = ["Candidate", "Match", "candidate_of", "match_flats"]
+
+#: In what a master differs from a group of flats: how far, and in words.
+Miss: TypeAlias = tuple[tuple[float, str], ...]
 
 _ORIGINS: Final = ("run", "kept", "library")
 _PLACES: Final = {"run": "made in this run", "kept": "kept in output_dir", "library": "library"}
@@ -80,7 +84,7 @@ def match_flats(group: Group, candidates: Iterable[Candidate], settings: Setting
         ``master_match_keywords``, ``flat_dark_tolerance_s``, ``calibration.flat``.
     """
     fitting: dict[FrameType, list[Candidate]] = {FrameType.BIAS: [], FrameType.DARK: []}
-    misses: dict[FrameType, list[tuple[str, ...]]] = {FrameType.BIAS: [], FrameType.DARK: []}
+    misses: dict[FrameType, list[Miss]] = {FrameType.BIAS: [], FrameType.DARK: []}
     for candidate in candidates:
         if differences := _differences(group, candidate, settings):
             misses[candidate.type].append(differences)
@@ -98,17 +102,25 @@ def match_flats(group: Group, candidates: Iterable[Candidate], settings: Setting
     return Match(bias, dark, optimize, tuple(warnings))
 
 
-def _differences(group: Group, candidate: Candidate, settings: Settings) -> tuple[str, ...]:
+def _differences(group: Group, candidate: Candidate, settings: Settings) -> Miss:
     """Tell in what a candidate differs from a flat group; empty where it fits."""
-    differences = [
-        f"{keyword} {theirs or 'absent'} against {ours or 'absent'}"
-        for keyword in settings.master_match_keywords
-        if (ours := _text(keyword, group.frames[0].keywords))
-        != (theirs := _text(keyword, candidate.keywords))
-    ]
+    differences = []
+    for keyword in settings.master_match_keywords:
+        ours = _text(keyword, group.frames[0].keywords)
+        theirs = _text(keyword, candidate.keywords)
+        if ours != theirs:
+            words = f"{keyword} {theirs or 'absent'} against {ours or 'absent'}"
+            differences.append((_distance(ours, theirs), words))
     if not _same_geometry(group.geometry, candidate.geometry):
-        differences.append(f"{candidate.geometry} against {group.geometry}")
+        differences.append((inf, f"{candidate.geometry} against {group.geometry}"))
     return tuple(differences)
+
+
+def _distance(ours: str, theirs: str) -> float:
+    try:
+        return abs(float(ours) - float(theirs))
+    except ValueError:
+        return inf
 
 
 def _text(keyword: str, keywords: Mapping[str, Value]) -> str:
@@ -125,11 +137,12 @@ def _same_geometry(ours: Geometry, theirs: Geometry) -> bool:
     return ours == theirs
 
 
-def _none_matches(kind: FrameType, misses: Sequence[tuple[str, ...]]) -> str:
+def _none_matches(kind: FrameType, misses: Sequence[Miss]) -> str:
     if not misses:
         return f"no {kind.value} master: there is none at all"
     nearest = min(misses, key=lambda differences: (len(differences), differences))
-    return f"no {kind.value} master matches; the nearest has {', '.join(nearest)}"
+    words = ", ".join(text for _, text in nearest)
+    return f"no {kind.value} master matches; the nearest has {words}"
 
 
 def _preference(candidate: Candidate) -> tuple[object, ...]:

@@ -33,15 +33,15 @@ def name_groups(groups: Iterable[Group]) -> list[str]:
     """
     groups = list(groups)
     names = [_name(group) for group in groups]
-    count = Counter(name.casefold() for name, _ in names)
+    count = Counter(name.casefold() for name in names)
     return [
-        _with_digest(name, group) if lossy or count[name.casefold()] > 1 else name
-        for group, (name, lossy) in zip(groups, names, strict=True)
+        _with_digest(name, group) if count[name.casefold()] > 1 else name
+        for group, name in zip(groups, names, strict=True)
     ]
 
 
-def _name(group: Group) -> tuple[str, bool]:
-    """Compose a name; also tell whether it lost something of the keywords."""
+def _name(group: Group) -> str:
+    """Compose a name, with a digest where it lost something of the keywords."""
     words = [f"master{group.type.value.capitalize()}"]
     lossy = False
     for keyword, value in sorted(group.key, key=_place):
@@ -51,7 +51,7 @@ def _name(group: Group) -> tuple[str, bool]:
     if (group.geometry.xbinning, group.geometry.ybinning) != (1, 1):
         words.append(f"BIN-{group.geometry.xbinning}x{group.geometry.ybinning}")
     name = "_".join(words)
-    return name, lossy or len(name) > LONGEST_NAME
+    return _with_digest(name, group) if lossy or len(name) > LONGEST_NAME else name
 
 
 def _place(item: tuple[str, str]) -> int:

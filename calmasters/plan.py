@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from statistics import median
 from typing import Any
 
+from calmasters import __version__
 from calmasters.frames import Frame, FrameType, Status, Value, Verdict
 from calmasters.grouping import Group, group_frames, judge
 from calmasters.inventory import (
@@ -177,7 +178,7 @@ def scan(settings: Settings) -> Scan:
     """
     frames, library = scan_frames(settings), scan_library(settings)
     listing = "\n".join(f"{file.path}\t{file.size}\t{file.mtime_ns}" for file in frames + library)
-    decided_by = (settings, ALGORITHM_VERSION[settings.engine], version("calmasters"))
+    decided_by = (settings, ALGORITHM_VERSION[settings.engine], __version__)
     return Scan(tuple(frames), tuple(library), fingerprint(listing, *decided_by))
 
 
@@ -192,7 +193,7 @@ def decide(settings: Settings, cache: HeaderCache | None = None) -> Decision:
     """
     scanned = scan(settings)
     cache = cache or HeaderCache(settings)
-    frames = cache.read(scanned.frames, settings.input_dir)
+    frames = cache.read(scanned.frames, settings.input_dir, settings.exclude)
     groups = group_frames(frames, settings)
     named = dict(zip(name_groups(groups), groups, strict=True))
     made = {name: group for name, group in named.items() if _large_enough(group, settings)}
@@ -274,6 +275,7 @@ def _library_warnings(library: Iterable[Frame]) -> Iterator[str]:
 
 def _job(name: str, group: Group, settings: Settings) -> MasterJob:
     kind = group.type.value
+    further = settings.pixinsight.pixel_parameters if settings.engine == "pixinsight" else {}
     return MasterJob(
         name=name,
         type=group.type,
@@ -288,6 +290,7 @@ def _job(name: str, group: Group, settings: Settings) -> MasterJob:
             calibration=settings.calibration.get(kind),
             float_range=settings.float_range,
             master_format=settings.master_format,
+            parameters=further,
         ),
     )
 
@@ -340,7 +343,7 @@ def _numbers(values: Iterable[Value | None]) -> list[float]:
 def write(settings: Settings) -> Decision:
     """Decide, and write ``inventory.csv``, ``plan.json`` and the job files.
 
-    A job file is written only when its content changes: its time tells Snakemake that its master
+    A job file is written only when its digest changes: its time tells Snakemake that its master
     is stale, also where Snakemake's own records are lost. ``plan.json`` comes last: it vouches
     for the others.
     """
@@ -349,7 +352,7 @@ def write(settings: Settings) -> Decision:
     output = settings.output_dir
     cache.save()
     for job in decision.jobs:
-        _write_if_changed(output / job.file, job.to_json())
+        _write_if_changed(output / job.file, job)
     _remove_old_jobs(output, {job.file for job in decision.jobs})
     table = inventory_table(decision.frames, decision.verdicts, settings.headers.extra)
     table.to_csv(output / "inventory.csv", index=False, errors="surrogateescape")
@@ -357,12 +360,13 @@ def write(settings: Settings) -> Decision:
     return decision
 
 
-def _write_if_changed(path: Path, text: str) -> None:
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
-        return
+def _write_if_changed(path: Path, job: MasterJob) -> None:
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        if MasterJob.from_json(path.read_text(encoding="utf-8")).digest == job.digest:
+            return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_text(job.to_json(), encoding="utf-8")
     temporary.replace(path)
 
 

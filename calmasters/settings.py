@@ -101,6 +101,11 @@ class Calibrated:
     directory: Path = Path("calibrated")
     keep: bool = False
 
+    @classmethod
+    def from_config(cls, value: Mapping[str, Any]) -> Calibrated:
+        """Read the ``calibrated`` of a configuration that was checked before."""
+        return cls(_path(value["directory"]), value["keep"])
+
 
 @dataclass(frozen=True)
 class PixInsight:
@@ -129,6 +134,12 @@ class PixInsight:
     retries: int = 1
     force_exit: bool = True
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def from_config(cls, value: Mapping[str, Any]) -> PixInsight:
+        """Read the ``pixinsight`` of a configuration that was checked before."""
+        binary = _path(value["binary"]) if value["binary"] else None
+        return cls(**{**value, "binary": binary})
 
     @property
     def pixel_parameters(self) -> dict[str, dict[str, Any]]:
@@ -231,8 +242,10 @@ class Settings:
             "input_dir": Path,
             "output_dir": Path,
             "library": lambda value: Library(**{key: _paths(value[key]) for key in value}),
-            "pixinsight": _pixinsight,
-            "calibrated": lambda value: Calibrated(_path(value["directory"]), value["keep"]),
+            "pixinsight": PixInsight.from_config,
+            "calibrated": Calibrated.from_config,
+            # YAML reads a bare off as false.
+            "path_keywords": lambda value: value or "off",
             "integration": lambda value: {key: Integration(**value[key]) for key in value},
             "calibration": lambda value: {key: Calibration(**value[key]) for key in value},
         }
@@ -258,11 +271,6 @@ def _path(name: str) -> Path:
 
 def _paths(names: Iterable[str]) -> tuple[Path, ...]:
     return tuple(_path(name) for name in names)
-
-
-def _pixinsight(value: Mapping[str, Any]) -> PixInsight:
-    binary = _path(value["binary"]) if value["binary"] else None
-    return PixInsight(**{**value, "binary": binary})
 
 
 def _frozen(value: Any) -> Any:
@@ -317,10 +325,10 @@ def parse_zone(text: str) -> tzinfo:
     ConfigError
         If it is neither.
     """
-    if offset := re.fullmatch(r"([-+])(\d{1,2}):?(\d{2})?", text):
-        minutes = int(offset[2]) * 60 + int(offset[3] or 0)
-        return timezone(timedelta(minutes=-minutes if offset[1] == "-" else minutes))
     try:
+        if offset := re.fullmatch(r"([-+])(\d{1,2}):?(\d{2})?", text):
+            minutes = int(offset[2]) * 60 + int(offset[3] or 0)
+            return timezone(timedelta(minutes=-minutes if offset[1] == "-" else minutes))
         return ZoneInfo(text)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ConfigError(

@@ -5,6 +5,7 @@
 
 from functools import lru_cache
 
+from calmasters.inventory import fingerprint
 from calmasters.plan import Plan, decide, job_file, scan
 
 OUTPUT = SETTINGS.output_dir
@@ -70,13 +71,9 @@ def planned(wildcards, kind):
 
 
 def all_masters(wildcards):
-    masters = [f"{OUTPUT.as_posix()}/{master}" for master in plan().masters]
-    # In a preview nothing else asks for the checkpoint, and it must show.
-    return [*masters, *checkpoint_outputs()] if previewing() else masters
-
-
-def checkpoint_outputs():
-    return [f"{OUTPUT.as_posix()}/{name}" for name in ("inventory.csv", "plan.json")]
+    # The plan itself is asked for too: a preview shows the checkpoint by it, and a directory of
+    # which no master can be made still leaves nothing to be done.
+    return [f"{OUTPUT.as_posix()}/{path}" for path in (*plan().masters, "plan.json")]
 
 
 def scan_digest(wildcards):
@@ -91,6 +88,16 @@ def job_of(kind):
         return [] if previewing() and not file.exists() else file.as_posix()
 
     return job
+
+
+def plan_file(wildcards):
+    plan()  # removes the file where it no longer holds
+    return f"{OUTPUT.as_posix()}/plan.json"
+
+
+def scripts_digest(wildcards):
+    """What the scripts depend on besides the jobs."""
+    return fingerprint(SETTINGS.pixinsight, SETTINGS.calibrated, Path.cwd())
 
 
 def digest_of(kind):

@@ -27,6 +27,8 @@ rule master_bias:
     threads: 4
     resources:
         mem_mb=1024,
+        # How many PixInsight may run at once is set by the profile.
+        pixinsight=int(SETTINGS.engine == "pixinsight"),
     params:
         digest=digest_of("bias"),
     script:

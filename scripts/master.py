@@ -10,7 +10,7 @@ log = Path(snakemake.log[0])
 
 with reported(log):
     job = MasterJob.from_json(Path(snakemake.input.job).read_text(encoding="utf-8"))
-    engine_for(job, snakemake.threads).make(
+    engine_for(job, snakemake.config, snakemake.threads).make(
         job,
         input_dir=Path(snakemake.config["input_dir"]),
         output_dir=Path(snakemake.config["output_dir"]),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from calmasters.errors import ConfigError
 from calmasters.jobs import MasterJob
@@ -38,8 +39,17 @@ class Engine(Protocol):
         ...
 
 
-def engine_for(job: MasterJob, threads: int) -> Engine:
+def engine_for(job: MasterJob, config: Mapping[str, Any], threads: int) -> Engine:
     """Load the engine that a job asks for, and nothing of the others.
+
+    Parameters
+    ----------
+    job : MasterJob
+    config : mapping
+        All of ``config.yaml``, checked before: how PixInsight is run. What decides the pixels is
+        in the job.
+    threads : int
+        How many the native engine may use.
 
     Raises
     ------
@@ -50,4 +60,8 @@ def engine_for(job: MasterJob, threads: int) -> Engine:
         from calmasters.engines.native import NativeEngine
 
         return NativeEngine(threads)
+    if job.recipe.engine == "pixinsight":
+        from calmasters.engines.pixinsight import PixInsightEngine
+
+        return PixInsightEngine.from_config(config)
     raise ConfigError(f"engine: there is no engine '{job.recipe.engine}'")

@@ -1,0 +1,24 @@
+# Plan to PixInsight's scripts: one for each master, to be read or to be run by hand.
+#
+# INPUTS:
+#   plan       = <output>/plan.json                which masters there are
+#   (and)        <output>/jobs/<type>/<name>.json   what each is made of, and how
+# OUTPUTS:
+#   scripts    = <output>/scripts/<type>/<name>.js
+#
+# With engine: pixinsight the masters are made by the same scripts, but not from these files: a
+# script is nobody's input.
+
+
+rule scripts:
+    """Write the script of every master; run nothing."""
+    input:
+        plan=plan_file,
+    output:
+        scripts=directory("<output>/scripts"),
+    log:
+        "<output>/logs/scripts.log",
+    params:
+        digest=scripts_digest,
+    script:
+        "../scripts/scripts.py"

@@ -1,0 +1,155 @@
+"""What the tests share: the configuration, settings for a directory of their own, and frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from datetime import datetime, timedelta, timezone
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import hypothesis
+import numpy as np
+import pytest
+import yaml
+
+from calmasters.cards import Card
+from calmasters.frames import Frame, FrameType, Geometry, Value
+from calmasters.images import write_master
+from calmasters.settings import Settings
+from calmasters.synthetic import Camera, Shot, nina_header, write_frame
+
+REPOSITORY = Path(__file__).parents[1]
+
+# Every run tries the same examples, however slow the machine.
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("same")
+
+MakeSettings: TypeAlias = Callable[..., Settings]
+MakeFrame: TypeAlias = Callable[..., Frame]
+AddFile: TypeAlias = Callable[..., Path]
+
+#: What describes a frame of each type, as its header says it.
+_KEYWORDS: Mapping[str, Value] = {
+    "INSTRUME": "ATR585M",
+    "SET-TEMP": -10.0,
+    "GAIN": 100,
+    "OFFSET": 150,
+    "READOUTM": "Low Noise",
+    "DATE": "2026-01-15",
+}
+_EXPOSURES: Mapping[str, float] = {"bias": 0.0, "dark": 60.0, "flat": 1.5, "light": 300.0}
+
+
+@pytest.fixture(scope="session")
+def schema() -> Path:
+    return REPOSITORY / "config" / "config.schema.yaml"
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    text = (REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = yaml.safe_load(text)
+    return loaded
+
+
+@pytest.fixture
+def config() -> dict[str, Any]:
+    """The repository's configuration, one's own to change."""
+    return deepcopy(_defaults())
+
+
+@pytest.fixture
+def make_settings(tmp_path: Path, config: dict[str, Any], schema: Path) -> MakeSettings:
+    """Settings for frames/ and output/ below ``tmp_path``; keyword arguments override keys."""
+
+    def make(**overrides: Any) -> Settings:
+        merged = deepcopy(config)
+        merged["input_dir"] = str(tmp_path / "frames")
+        merged["output_dir"] = str(tmp_path / "output")
+        for key, value in overrides.items():
+            both = isinstance(value, dict) and isinstance(merged[key], dict)
+            merged[key] = {**merged[key], **value} if both else value
+        return Settings.from_config(merged, schema)
+
+    return make
+
+
+@pytest.fixture
+def settings(make_settings: MakeSettings) -> Settings:
+    return make_settings()
+
+
+@pytest.fixture
+def make_frame() -> MakeFrame:
+    """A frame of the inventory, without a file; keywords given as None are absent."""
+
+    def make(
+        kind: str = "bias",
+        number: int = 1,
+        keywords: Mapping[str, Value | None] | None = None,
+        **fields: Any,
+    ) -> Frame:
+        own = {"FILTER": "B"} if kind == "flat" else {}
+        given: dict[str, Value | None] = {
+            "TYPE": kind,
+            **_KEYWORDS,
+            **own,
+            "EXPOSURE": _EXPOSURES.get(kind, 0.0),
+        }
+        given |= dict(keywords or {})
+        frame: dict[str, Any] = {
+            "path": f"{kind}/{number:04d}.fits",
+            "size": 1000,
+            "mtime_ns": 1_700_000_000_000_000_000 + number,
+            "keywords": {key: value for key, value in given.items() if value is not None},
+            "geometry": Geometry(4, 3),
+            "date_obs": f"2026-01-15T21:00:{number:02d}",
+        }
+        return Frame(**(frame | fields))
+
+    return make
+
+
+@pytest.fixture
+def add_frame(tmp_path: Path) -> AddFile:
+    """Write a frame of 4x3 pixels below frames/, as N.I.N.A. does; None leaves a card out."""
+
+    def add(
+        path: str, kind: str = "bias", cards: Mapping[str, Value | bool | None] | None = None
+    ) -> Path:
+        shot = Shot(
+            FrameType(kind),
+            datetime(2026, 1, 15, 21, tzinfo=timezone(timedelta(hours=1))),
+            _EXPOSURES[kind],
+            filter="B" if kind == "flat" else None,
+        )
+        file = tmp_path / "frames" / path
+        header = nina_header(Camera(), shot) | dict(cards or {})
+        write_frame(file, np.full((3, 4), 600, np.uint16), header)
+        return file
+
+    return add
+
+
+@pytest.fixture
+def add_master(tmp_path: Path) -> AddFile:
+    """Write a master of 4x3 pixels; None leaves a card out."""
+
+    def add(path: Path | str, kind: str, cards: Mapping[str, Value | None] | None = None) -> Path:
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        header = {
+            "IMAGETYP": f"Master {kind.capitalize()}",
+            **{key: value for key, value in _KEYWORDS.items() if key != "DATE"},
+            "EXPTIME": _EXPOSURES[kind],
+            **dict(cards or {}),
+        }
+        image = np.full((3, 4), 0.01, np.float32)
+        write_master(
+            file, image, [Card(key, value) for key, value in header.items() if value is not None]
+        )
+        return file
+
+    return add

@@ -1,0 +1,144 @@
+"""The project holds together: dependencies, imports, public names."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).parents[1]
+PACKAGE = REPOSITORY / "calmasters"
+
+#: The modules in reading order: each imports only from those before it.
+ORDER = (
+    *("errors", "frames", "cards", "settings", "headers", "images", "inventory", "grouping"),
+    *("naming", "jobs", "masters", "matching", "plan", "summary", "engines", "synthetic"),
+)
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def dotted(path: Path) -> str:
+    parts = path.relative_to(REPOSITORY).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Modules of ours that a module imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            yield str(node.module)
+            if node.module and node.module.startswith("calmasters"):
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def place(module: str) -> int:
+    """Where a module stands in the reading order; -1 for the package itself and for others."""
+    name = module.split(".")[1] if module.startswith("calmasters.") else ""
+    return ORDER.index(name) if name in ORDER else -1
+
+
+# --- imports --------------------------------------------------------------------------------------
+
+
+def test_every_module_has_its_place() -> None:
+    found = {dotted(path).split(".")[1] for path in MODULES if path.parent != PACKAGE}
+    found |= {path.stem for path in PACKAGE.glob("*.py")}
+    assert found - {"__init__"} == set(ORDER)
+
+
+@pytest.mark.parametrize("path", [PACKAGE / f"{name}.py" for name in ORDER if name != "engines"])
+def test_imports_run_in_one_direction(path: Path) -> None:
+    later = {name for name in imported(path) if place(name) >= place(dotted(path))}
+    assert later == set()
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "engines").rglob("*.py")), ids=dotted)
+def test_engines_know_their_job_and_not_how_it_was_decided(path: Path) -> None:
+    jobs = ("errors", "frames", "cards", "settings", "images", "jobs", "masters", "engines")
+    known = {-1, *map(ORDER.index, jobs)}
+    assert {name for name in imported(path) if place(name) not in known} == set()
+
+
+HEAVY = ("numpy", "pandas", "astropy", "numba", "xisf", "jsonschema", "yaml")
+
+
+@pytest.mark.parametrize("module", ["calmasters", "calmasters.jobs", "calmasters.plan"])
+def test_what_every_run_imports_is_light(module: str) -> None:
+    program = f"import sys, {module}; print(*sorted(set(sys.modules) & set({HEAVY!r})))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
+
+
+# --- public names ---------------------------------------------------------------------------------
+
+
+def defined(tree: ast.Module) -> Iterator[str]:
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            yield from (part.id for part in ast.walk(node) if isinstance(part, ast.Name))
+
+
+def exported(tree: ast.Module) -> list[str] | None:
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            names: list[str] = ast.literal_eval(node.value)
+            return names
+    return None
+
+
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
+def test_public_names_exist_and_are_in_order(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree)
+    names = exported(tree)
+    if path.stem != "__main__":
+        assert names is not None
+        assert set(names) <= set(defined(tree))
+        assert len(names) == len(set(names))
+
+
+# --- dependencies ---------------------------------------------------------------------------------
+
+
+def name_of(requirement: str) -> str:
+    name = re.split(r"[<>=!~\[ ]", requirement)[0].lower()
+    # Snakemake without its plotting extras has another name on bioconda.
+    return {"snakemake-minimal": "snakemake"}.get(name, name)
+
+
+def bounds_of(requirement: str) -> str:
+    return re.sub(r"^[A-Za-z0-9_.-]+", "", requirement).replace(" ", "")
+
+
+def test_the_conda_environment_names_the_dependencies_of_the_package() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    conda = yaml.safe_load((REPOSITORY / "environment.yml").read_text(encoding="utf-8"))
+    (by_pip,) = (entry["pip"] for entry in conda["dependencies"] if isinstance(entry, dict))
+    by_conda = [entry for entry in conda["dependencies"] if isinstance(entry, str)]
+    listed = {
+        name_of(entry): bounds_of(entry)
+        for entry in [*by_conda, *by_pip]
+        if entry not in ("pip", "--editable .")
+    }
+    assert listed.pop("python") == project["requires-python"]
+    required = {name_of(entry): bounds_of(entry) for entry in project["dependencies"]}
+    assert set(listed) == set(required)
+    differing = {name for name in listed if listed[name] not in ("", required[name])}
+    assert differing == set()
+    assert "--editable ." in by_pip

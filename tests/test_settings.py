@@ -1,0 +1,304 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from calmasters.errors import ConfigError
+from calmasters.settings import (
+    Calibrated,
+    Calibration,
+    Integration,
+    Library,
+    PixInsight,
+    Settings,
+    parse_zone,
+)
+
+MakeSettings = Callable[..., Settings]
+README = Path(__file__).parents[1] / "config" / "README.md"
+
+AGREED_ORDER = (
+    *("engine", "input_dir", "output_dir", "library", "pixinsight"),
+    *("required_keywords", "optional_keywords", "master_match_keywords", "ignored_types"),
+    *("keyword_aliases", "exclude", "path_keywords", "night", "round", "temperature"),
+    *("minimum_frames", "flat_dark_tolerance_s", "integration", "calibration", "calibrated"),
+    *("master_format", "layout", "float_range", "quality"),
+)
+
+
+def mistakes(config: Mapping[str, Any], schema: Path) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        Settings.from_config(config, schema)
+    first, *found = str(caught.value).splitlines()
+    assert first == "the configuration has mistakes:"
+    return [line.strip() for line in found]
+
+
+def with_value(config: dict[str, Any], key: str, value: object) -> dict[str, Any]:
+    """Set a key, nested ones written with dots."""
+    *path, last = key.split(".")
+    inner = config
+    for step in path:
+        inner = inner[step]
+    inner[last] = value
+    return config
+
+
+# --- a sound configuration ------------------------------------------------------------------------
+
+
+def test_the_defaults_are_sound_and_become_typed_settings(
+    config: dict[str, Any], schema: Path
+) -> None:
+    settings = Settings.from_config(config, schema)
+    assert (settings.engine, settings.input_dir) == ("native", Path("frames"))
+    assert (settings.library, settings.pixinsight.binary) == (Library(), None)
+    assert settings.required_keywords["dark"][-1] == "EXPOSURE"
+    assert settings.optional_keywords == ("READOUTM", "FILTER")
+    assert settings.integration["bias"] == Integration()
+    assert settings.integration["flat"] == Integration(
+        normalization="Multiplicative", rejectionNormalization="EqualizeFluxes"
+    )
+    assert settings.calibration == {"flat": Calibration()}
+    assert settings.calibrated == Calibrated()
+    assert settings.pixinsight == PixInsight(
+        parameters={"ImageIntegration": {}, "ImageCalibration": {}}
+    )
+
+
+def test_settings_cannot_be_changed(settings: Settings) -> None:
+    with pytest.raises(AttributeError):
+        settings.engine = "pixinsight"  # type: ignore[misc]
+
+
+def test_what_is_left_out_of_a_process_has_its_default(make_settings: MakeSettings) -> None:
+    settings = make_settings(integration={"bias": {"rejection": "MinMax"}})
+    assert settings.integration["bias"] == Integration(rejection="MinMax")
+
+
+def test_home_directories_are_found(make_settings: MakeSettings) -> None:
+    settings = make_settings(library={"dark": ["~/darks"]}, pixinsight={"binary": "~/bin/PI"})
+    assert settings.library.dark == (Path.home() / "darks",)
+    assert settings.pixinsight.binary == Path.home() / "bin" / "PI"
+
+
+@pytest.mark.parametrize("value", ["off", False])
+def test_a_bare_off_is_off(make_settings: MakeSettings, value: object) -> None:
+    assert make_settings(path_keywords=value).headers.path_keywords == "off"
+
+
+def test_the_rules_for_headers_name_every_keyword_of_the_lists(
+    make_settings: MakeSettings,
+) -> None:
+    rules = make_settings(
+        required_keywords={"flat": ["TYPE", "FOCALLEN"]},
+        optional_keywords=["USBLIMIT"],
+        master_match_keywords=["GAIN", "EGAIN"],
+        keyword_aliases={"INSTRUME": ["CAMNAME"]},
+        night={"timezone": "+02:00"},
+        temperature={"tolerance_c": 2.5},
+    ).headers
+    assert {"FOCALLEN", "USBLIMIT", "EGAIN", "GAIN", "EXPOSURE"} <= set(rules.extra)
+    assert len(rules.extra) == len(set(rules.extra))
+    assert rules.aliases == {"INSTRUME": ("CAMNAME",)}
+    assert (rules.timezone, rules.temperature_tolerance_c) == ("+02:00", 2.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "hours"),
+    [("+02:00", 2), ("-0330", -3.5), ("+5", 5), ("Europe/Berlin", 1), ("UTC", 0)],
+)
+def test_zones_are_names_or_offsets(text: str, hours: float) -> None:
+    assert parse_zone(text).utcoffset(datetime(2026, 1, 15)) == timedelta(hours=hours)
+
+
+@pytest.mark.parametrize("text", ["Europe/Berlyn", "+25:00", "", "../etc", "2", "Europe"])
+def test_what_is_no_zone_is_told_with_what_would_be_one(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"night\.timezone: .*such as Europe/Berlin.*\+02:00"):
+        parse_zone(text)
+
+
+def test_only_what_changes_pixels_counts_of_further_parameters(
+    make_settings: MakeSettings,
+) -> None:
+    parameters = {
+        "ImageIntegration": {"rcrLimit": 0.1, "bufferSizeMB": 64},
+        "ImageCalibration": {"fileThreadOverload": 2.0},
+    }
+    settings = make_settings(pixinsight={"parameters": parameters})
+    assert settings.pixinsight.pixel_parameters == {
+        "ImageIntegration": {"rcrLimit": 0.1},
+        "ImageCalibration": {},
+    }
+
+
+# --- mistakes -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "near"),
+    [
+        ("exlude", "exclude"),
+        ("minimun_frames", "minimum_frames"),
+        ("library.biases", "bias"),
+        ("integration.flat.sigmalow", "sigmaLow"),
+        ("pixinsight.timeout", "timeout_minutes"),
+        ("pixinsight.parameters.ImageIntegration.bufferSize", "bufferSizeMB"),
+    ],
+)
+def test_an_unknown_key_is_told_with_the_nearest_one(
+    config: dict[str, Any], schema: Path, key: str, near: str
+) -> None:
+    assert mistakes(with_value(config, key, 1), schema) == [
+        f"{key}: there is no such key; did you mean '{near}'?"
+    ]
+
+
+def test_an_unknown_key_like_no_other_is_told_with_all(
+    config: dict[str, Any], schema: Path
+) -> None:
+    assert mistakes(with_value(config, "library.xyzzy", 1), schema) == [
+        "library.xyzzy: there is no such key; known keys: bias, dark"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("engine", "siril"),
+        ("input_dir", ""),
+        ("library", None),
+        ("library.bias", "masters"),
+        ("exclude", "*.bad"),
+        ("required_keywords.bias", []),
+        ("optional_keywords", {}),
+        ("keyword_aliases.GAIN", "EGAIN"),
+        ("round.EXPOSURE", 0),
+        ("night.timezone", 2),
+        ("minimum_frames", 2),
+        ("minimum_frames", "5"),
+        ("minimum_frames", True),
+        ("flat_dark_tolerance_s", -0.1),
+        ("integration.bias.sigmaLow", "4"),
+        ("integration.dark.rejection", "SigmaClipping"),
+        ("integration.flat.winsorizationCutoff", 2.9),
+        ("calibration.flat.optimizeDarks", "yes"),
+        ("calibrated.keep", 1),
+        ("pixinsight.retries", -1),
+        ("master_format", "tiff"),
+        ("float_range", "adu"),
+    ],
+)
+def test_a_wrong_value_is_told_with_its_key(
+    config: dict[str, Any], schema: Path, key: str, value: object
+) -> None:
+    (mistake,) = mistakes(with_value(config, key, value), schema)
+    where, _, what = mistake.partition(": ")
+    assert where == key
+    assert repr(value) in what
+
+
+def test_a_missing_key_is_told(config: dict[str, Any], schema: Path) -> None:
+    del config["engine"], config["library"]["dark"]
+    assert mistakes(config, schema) == [
+        "top level: 'engine' is a required property",
+        "library: 'dark' is a required property",
+    ]
+
+
+def test_all_mistakes_are_told_at_once(config: dict[str, Any], schema: Path) -> None:
+    config |= {"exlude": [], "engin": "native", "minimum_frames": 1, "path_keywords": "always"}
+    found = mistakes(config, schema)
+    assert sorted(line.partition(":")[0] for line in found) == [
+        *("engin", "exlude", "minimum_frames", "path_keywords"),
+    ]
+
+
+def test_darks_grouped_without_their_exposure_and_a_wrong_zone_are_told_together(
+    config: dict[str, Any], schema: Path
+) -> None:
+    config["required_keywords"]["dark"].remove("EXPOSURE")
+    config["night"]["timezone"] = "Mars/Olympus"
+    darks, zone = mistakes(config, schema)
+    assert re.search("required_keywords.dark: EXPOSURE is missing; .* add EXPOSURE", darks)
+    assert "'Mars/Olympus' is no time zone" in zone
+
+
+# --- one list of names ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def properties(schema: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(schema.read_text(encoding="utf-8"))
+    return loaded
+
+
+def names(part: Mapping[str, Any]) -> list[str]:
+    return list(part["properties"])
+
+
+def test_the_keys_are_in_the_order_agreed(config: dict[str, Any]) -> None:
+    assert list(config) == [key for key in AGREED_ORDER if key in config]
+
+
+def test_configuration_schema_and_settings_have_the_same_keys(
+    config: dict[str, Any], properties: dict[str, Any]
+) -> None:
+    assert list(config) == names(properties) == properties["required"]
+    assert list(config) == [field.name for field in fields(Settings)]
+
+
+@pytest.mark.parametrize(
+    ("section", "of"),
+    [("library", Library), ("pixinsight", PixInsight), ("calibrated", Calibrated)],
+)
+def test_sections_have_the_same_keys(
+    config: dict[str, Any], properties: dict[str, Any], section: str, of: type[Any]
+) -> None:
+    inner = properties["properties"][section]
+    attributes = [field.name for field in fields(of)]
+    assert list(config[section]) == names(inner) == inner["required"] == attributes
+
+
+@pytest.mark.parametrize(
+    ("process", "of"), [("integration", Integration), ("calibration", Calibration)]
+)
+def test_processes_have_the_same_parameters(
+    config: dict[str, Any], properties: dict[str, Any], process: str, of: type[Any]
+) -> None:
+    assert names(properties["$defs"][process]) == [field.name for field in fields(of)]
+    for given in config[process].values():
+        assert set(given) <= {field.name for field in fields(of)}
+
+
+def test_no_key_may_be_unknown_at_any_depth(properties: dict[str, Any]) -> None:
+    def objects(part: object) -> Iterator[Mapping[str, Any]]:
+        if isinstance(part, Mapping):
+            if part.get("type") == "object":
+                yield part
+            for inner in part.values():
+                yield from objects(inner)
+
+    for part in objects(properties):
+        assert part.get("additionalProperties") is not None
+        described = part.get("properties", {}).items()
+        assert all("description" in inner for _, inner in described)
+
+
+def test_every_key_is_explained(config: dict[str, Any], properties: dict[str, Any]) -> None:
+    sections = ("library", "pixinsight", "required_keywords", "night", "temperature", "calibrated")
+    known = [
+        *config,
+        *(key for section in sections for key in config[section]),
+        *names(properties["$defs"]["integration"]),
+        *names(properties["$defs"]["calibration"]),
+    ]
+    told = set(re.findall(r"`(\w+)`", README.read_text(encoding="utf-8")))
+    assert set(known) - told == set()
