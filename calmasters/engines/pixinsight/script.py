@@ -1,0 +1,177 @@
+"""The script of one master: the hand-written files of ``pixinsight/`` and the job as JSON.
+
+No code is ever made from a template: what a header or a path says stands in a JSON string, and
+nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from calmasters.cards import Card
+from calmasters.frames import FrameType
+from calmasters.images import fits_literal
+from calmasters.jobs import MasterJob, UsedMaster
+from calmasters.masters import header_cards
+from calmasters.settings import Calibration, PixInsight
+
+__all__ = ["Places", "script_text"]
+
+_HEAD: Final = """\
+// Makes one master in PixInsight; generated, and the same for the same frames and settings.
+// By hand: Script > Execute Script File. Paths are absolute: write it again after moving files.
+"""
+
+#: The files of ``pixinsight/`` in the order in which they stand in a script.
+SOURCES: Final = ("report", "process", "windows", "calibration", "integration", "master", "main")
+
+_DIRECTORY: Final = Path(__file__).parents[3] / "pixinsight"
+
+#: PixInsight's ``imageType`` of raw frames.
+_IMAGE_TYPE: Final[Mapping[FrameType, int]] = {
+    FrameType.BIAS: 1,
+    FrameType.DARK: 2,
+    FrameType.FLAT: 3,
+}
+
+#: PixInsight's own default, to which the range of floating-point frames is added.
+_INPUT_HINTS: Final = "fits-keywords normalize raw cfa signed-is-physical"
+_RANGE_HINTS: Final[Mapping[str, str]] = {
+    "unit": "",
+    "adu16": " lower-range 0 upper-range 65535",
+}
+#: As WBPP writes its masters. Hints given once stay for a whole session: they are always given.
+_OUTPUT_HINTS: Final[Mapping[str, str]] = {
+    "xisf": "properties fits-keywords no-compress-data block-alignment 4096 "
+    "max-inline-block-size 3072 no-embedded-data no-resolution",
+    "fits": "",
+}
+
+#: Inside JSON these can only stand in strings. PixInsight's preprocessor reads the text before
+#: JavaScript does; it must see neither a directive nor the start or end of a comment.
+_ESCAPED: Final = str.maketrans({"#": "\\u0023", "*": "\\u002a"})
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the files of a job lie.
+
+    Attributes
+    ----------
+    input_dir, output_dir : Path
+        Of the workflow.
+    output : Path
+        The master. What is written on the way lies beside it under short names that begin with
+        a dot, so that the name's length and letters do not matter.
+    calibrated : Path
+        The folder of this job's calibrated frames.
+    keep_calibrated : bool
+        Leave them there when the master is made.
+    """
+
+    input_dir: Path
+    output_dir: Path
+    output: Path
+    calibrated: Path
+    keep_calibrated: bool
+
+    def part(self, job: MasterJob) -> Path:
+        """Where the master lies before it was looked at."""
+        return self.output.with_name(f".{job.digest}.{job.recipe.master_format}")
+
+    def status(self, job: MasterJob) -> Path:
+        """Where the script reports."""
+        return self.output.with_name(f".{job.digest}.status.json")
+
+
+def script_text(job: MasterJob, places: Places, options: PixInsight) -> str:
+    """Write the script that makes a master in PixInsight: ASCII, LF, ECMAScript 5.
+
+    The text depends on the job, the places and the options alone, so that the script a person
+    runs by hand is the one that the engine runs.
+
+    Raises
+    ------
+    EngineError
+        If PixInsight cannot do the job.
+    """
+    # The preprocessor looks for the directive in the first lines only.
+    engine = ["#engine v8"] if options.wants_v8 else []
+    data = _json(_script_job(job, places, options))
+    sources = [_source(name) for name in SOURCES]
+    return "\n".join([*engine, _HEAD, f"var JOB = {data};\n", *sources])
+
+
+def _source(name: str) -> str:
+    return (_DIRECTORY / f"{name}.js").read_text(encoding="ascii")
+
+
+def _json(value: Any) -> str:
+    # A path //server/share must not look like a comment either.
+    return json.dumps(value, indent=1).translate(_ESCAPED).replace("//", "/\\/")
+
+
+def _script_job(job: MasterJob, places: Places, options: PixInsight) -> dict[str, Any]:
+    """Everything that the script reads: paths are absolute, with ``/`` on every system."""
+    return {
+        "type": job.type.value,
+        "imageType": _IMAGE_TYPE[job.type],
+        "frames": [_path(places.input_dir / frame.path) for frame in job.frames],
+        "master": _path(places.output),
+        "part": _path(places.part(job)),
+        "status": _path(places.status(job)),
+        "extension": f".{job.recipe.master_format}",
+        "outputHints": _OUTPUT_HINTS[job.recipe.master_format],
+        "keywords": [_fits_keyword(card) for card in header_cards(job)],
+        "integration": {
+            "inputHints": _input_hints(job),
+            **options.parameters.get("ImageIntegration", {}),
+            **asdict(job.recipe.integration),
+        },
+        "calibration": _calibration(job, places, options),
+    }
+
+
+def _calibration(job: MasterJob, places: Places, options: PixInsight) -> dict[str, Any] | None:
+    if not (job.bias or job.dark):
+        return None
+    parameters = asdict(job.recipe.calibration or Calibration())
+    del parameters["optimizeDarks"]  # the job has decided it
+    return {
+        "directory": _path(places.calibrated),
+        "keep": places.keep_calibrated,
+        "bias": _master(job.bias, places),
+        "dark": _master(job.dark, places),
+        "optimizeDarks": job.optimize_dark,
+        "parameters": {
+            "inputHints": _input_hints(job),
+            **options.parameters.get("ImageCalibration", {}),
+            **parameters,
+        },
+    }
+
+
+def _path(path: Path) -> str:
+    return path.absolute().as_posix()
+
+
+def _master(used: UsedMaster | None, places: Places) -> str | None:
+    return _path(used.located(places.output_dir)) if used else None
+
+
+def _input_hints(job: MasterJob) -> str:
+    return _INPUT_HINTS + _RANGE_HINTS[job.recipe.float_range]
+
+
+def _fits_keyword(card: Card) -> tuple[str, str | None, str]:
+    """Write a card as PixInsight's FITSKeyword takes it: name, value as FITS text, comment.
+
+    DATE is None: the script knows when the master is created, and its text must not change.
+    """
+    if card.keyword in ("HISTORY", "COMMENT"):
+        return card.keyword, "", str(card.value)
+    return card.keyword, None if card.keyword == "DATE" else fits_literal(card.value), card.comment

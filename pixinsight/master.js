@@ -1,0 +1,47 @@
+// The master's file: its header, and writing it with every step checked.
+
+// FITS gives each keyword its value as text: strings in quotes, already so in the job. The one
+// value that a job cannot know is the time of creation.
+function masterKeywords(job) {
+   return job.keywords.map(function (card) {
+      var value = card[1] === null ? "'" + new Date().toISOString().slice(0, 19) + "'" : card[1];
+      return new FITSKeyword(card[0], value, card[2]);
+   });
+}
+
+// Write the images of these windows, the master first, into one file.
+function writeMaster(job, ids, path) {
+   findWindow(ids[0]).keywords = masterKeywords(job);
+   var format = new FileFormat(job.extension, false, true);
+   if (format.isNull)
+      throw new Error("this PixInsight cannot write " + job.extension + " files");
+   var file = new FileFormatInstance(format);
+   if (file.isNull)
+      throw new Error("PixInsight could not open its " + job.extension + " file format");
+   check(file.create(path, job.outputHints, ids.length), "create", path);
+   try {
+      ids.forEach(function (id) { writeImage(file, format, findWindow(id), id, path); });
+   } finally {
+      var isClosed = file.close();
+   }
+   check(isClosed, "close", path);
+}
+
+function writeImage(file, format, imageWindow, id, path) {
+   var description = new ImageDescription;
+   description.bitsPerSample = 32;
+   description.ieeefpSampleFormat = true;
+   if ("imageType" in description && "imageType" in imageWindow)
+      description.imageType = imageWindow.imageType;
+   check(file.setOptions(description), "set the options of", path);
+   file.keywords = imageWindow.keywords;
+   if (format.canStoreProperties && format.supportsViewProperties)
+      imageWindow.mainView.exportProperties(file);
+   check(file.setImageId(id), "name the image in", path);
+   check(file.writeImage(imageWindow.mainView.image), "write the image into", path);
+}
+
+function check(succeeded, what, path) {
+   if (succeeded !== true)
+      throw new Error("PixInsight could not " + what + " " + path);
+}

@@ -1,0 +1,204 @@
+"""An installed stand-in for PixInsight, and small jobs for it and for the native engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from standin.core import Behaviour, Core
+from standin.program import choose_fault, run_script
+
+from calmasters.engines.native import NativeEngine
+from calmasters.engines.pixinsight import PixInsightEngine
+from calmasters.frames import FrameType, Geometry
+from calmasters.jobs import FrameFile, MasterJob, Recipe, UsedMaster
+from calmasters.masters import MasterStatistics
+from calmasters.settings import Calibrated, Calibration, Integration, PixInsight
+
+WIDTH, HEIGHT = 24, 16
+SMALL = Geometry(WIDTH, HEIGHT)
+
+#: PixInsight as it was and as it is: (what the program is, what the scripts ask for). Tests that
+#: take neither run on what was between: 1.9.3, old engine, logs as bytes, failures as false.
+MODES = {
+    "sm": ({"version": "1.8.9", "log_is_text": True, "failures_throw": True}, "sm"),
+    "v8": ({"version": "1.9.4", "has_legacy_engine": False}, "v8"),
+}
+
+FLATS = Integration(
+    normalization="Multiplicative",
+    rejectionNormalization="EqualizeFluxes",
+)
+
+
+class HungError(Exception):
+    """The program would wait for ever."""
+
+
+class InProcess(Core):
+    """The program without a process of its own: quick, for tests of scripts alone."""
+
+    hangs = ""
+
+    def hang(self, why: str) -> None:
+        self.hangs = why
+        raise HungError(why)
+
+
+@dataclass
+class Program:
+    """An installed stand-in: a launcher and how the program behaves."""
+
+    folder: Path
+    behaviour: dict[str, Any] = field(default_factory=dict)
+    js_engine: str = "sm"
+
+    @property
+    def binary(self) -> Path:
+        return self.folder / ("PixInsight.bat" if os.name == "nt" else "PixInsight.sh")
+
+    def install(self) -> None:
+        """Write the launcher, which is not the program itself: just so is PixInsight.sh."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.behave()
+        start = f'"{sys.executable}" -m standin "{self.folder / "behaviour.json"}"'
+        path = Path(__file__).parent
+        if os.name == "nt":
+            text = f"@echo off\nset PYTHONPATH={path}\n{start} %*\n"
+        else:
+            text = f'#!/bin/sh\nPYTHONPATH="{path}" {start} "$@"\n'
+        self.binary.write_text(text, encoding="utf-8")
+        self.binary.chmod(0o755)
+
+    def behave(self, **behaviour: Any) -> None:
+        """Change how the program behaves from now on."""
+        self.behaviour |= behaviour
+        text = json.dumps(asdict(Behaviour(**self.behaviour)))
+        (self.folder / "behaviour.json").write_text(text, encoding="utf-8")
+
+    def journal(self) -> list[dict[str, Any]]:
+        """What the program did, a record a run."""
+        path = self.folder / "journal.jsonl"
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+    def run_script(self, text: str) -> Core:
+        """Run a script without a process of its own."""
+        core = InProcess(Behaviour(**self.behaviour), self.folder, ())
+        choose_fault(core, text)
+        run_script(core, text)
+        return core
+
+
+@dataclass
+class Session:
+    """A directory of frames and the engines that make masters of it."""
+
+    folder: Path
+    program: Program
+
+    @property
+    def input_dir(self) -> Path:
+        return self.folder / "frames"
+
+    @property
+    def output_dir(self) -> Path:
+        return self.folder / "output"
+
+    def engine(self, *, keep: bool = False, **options: Any) -> PixInsightEngine:
+        settings = {"timeout_minutes": 1.0, "retries": 0, "js_engine": self.program.js_engine}
+        made = PixInsight(binary=self.program.binary, **{**settings, **options})
+        return PixInsightEngine(made, Calibrated(keep=keep))
+
+    def make(self, job: MasterJob, **options: Any) -> MasterStatistics:
+        """Make a master by PixInsight."""
+        return self.engine(**options).make(
+            job, self.input_dir, self.output_dir, self.output_dir / job.master, self.log(job)
+        )
+
+    def make_by_hand(self, job: MasterJob) -> None:
+        """Make a master as a person would, by its script alone."""
+        self.program.run_script(self.script(job))
+
+    def make_native(self, job: MasterJob) -> Path:
+        """Make a master by the native engine, elsewhere."""
+        output = self.folder / "native" / job.master
+        output.parent.mkdir(parents=True, exist_ok=True)
+        log = output.with_suffix(".log")
+        NativeEngine(1).make(job, self.input_dir, self.output_dir, output, log)
+        return output
+
+    def log(self, job: MasterJob) -> Path:
+        return self.output_dir / "logs" / f"{job.name}.log"
+
+    def script(self, job: MasterJob, **options: Any) -> str:
+        """Write the script of a job, and the folder that the engine or the user would make."""
+        output = self.output_dir / job.master
+        output.parent.mkdir(parents=True, exist_ok=True)
+        return self.engine(**options).script(job, self.input_dir, self.output_dir, output)
+
+    def write(self, name: str, pixels: np.ndarray) -> FrameFile:
+        """Write a raw frame of unsigned 16-bit samples."""
+        path = self.input_dir / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fits.PrimaryHDU(pixels.astype(np.uint16)).writeto(path)
+        stat = path.stat()
+        return FrameFile(name, stat.st_size, stat.st_mtime_ns)
+
+
+def level_of(kind: FrameType) -> np.ndarray:
+    """What the sensor shows: a pattern, hot pixels where it is dark, vignetting where light is."""
+    rng = np.random.default_rng(7)
+    level = 300 + rng.normal(0, 3, (HEIGHT, WIDTH))
+    if kind is not FrameType.BIAS:
+        level[rng.random((HEIGHT, WIDTH)) < 0.1] += 900
+    if kind is FrameType.FLAT:
+        level += 20_000 * (1 - 0.3 * np.linspace(-1, 1, WIDTH) ** 2)
+    return level
+
+
+def make_job(
+    session: Session,
+    kind: FrameType,
+    frames: int = 5,
+    *,
+    bias: UsedMaster | None = None,
+    dark: UsedMaster | None = None,
+    **changes: Any,
+) -> MasterJob:
+    """Write frames (with outliers, and zeros in one corner) and describe their master."""
+    rng = np.random.default_rng(list(FrameType).index(kind))
+    level, files = level_of(kind), []
+    for number in range(frames):
+        gain = 1 + 0.05 * number if kind is FrameType.FLAT else 1
+        pixels = level * gain + rng.normal(0, 4, (HEIGHT, WIDTH))
+        pixels[number, 2 * number] = 60_000
+        pixels[-1, :2] = 0 if kind is FrameType.BIAS else 300
+        # Equal names in different folders, as cameras give them.
+        files.append(session.write(f"{kind}/{number}/image.fits", pixels.clip(0, 65_535).round()))
+    is_flat = kind is FrameType.FLAT
+    job = MasterJob(
+        name=f"master{kind.capitalize()}_INSTRUME-Camera_GAIN-100",
+        type=kind,
+        keywords={"TYPE": kind.value, "INSTRUME": "Camera", "GAIN": 100, "SET-TEMP": -10.0},
+        geometry=SMALL,
+        frames=tuple(files),
+        header={"DATE-OBS": "2026-01-16T03:04:05", "EXPTIME": 1.5, "CCD-TEMP": -9.9},
+        recipe=Recipe(
+            engine="pixinsight",
+            algorithm_version=1,
+            integration=FLATS if is_flat else Integration(),
+            calibration=Calibration() if is_flat else None,
+            float_range="unit",
+            master_format="xisf",
+        ),
+        bias=bias,
+        dark=dark,
+        optimize_dark=bias is not None and dark is not None,
+    )
+    return replace(job, **changes)

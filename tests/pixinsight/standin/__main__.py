@@ -1,0 +1,7 @@
+"""``python -m standin BEHAVIOUR.json ARGUMENT...``."""
+
+import sys
+
+from standin.program import main
+
+sys.exit(main())

@@ -1,0 +1,119 @@
+"""Reading and writing images as PixInsight does: samples are float32 in [0, 1]."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+from xml.etree import ElementTree
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from standin.objects import ScriptError
+
+Pixels = NDArray[np.float32]
+
+#: Room for the XML before the pixels.
+HEADER_BYTES = 65536
+
+#: White of an integer sample.
+WHITE = {np.uint8: 255, np.uint16: 65535, np.uint32: 2**32 - 1}
+
+
+class Keyword(NamedTuple):
+    name: str
+    value: str
+    comment: str
+
+
+class Image(NamedTuple):
+    pixels: Pixels
+    keywords: list[Keyword]
+
+
+def read(path: str, hints: str) -> Image:
+    """Read an image; an empty or damaged file is an error of the run."""
+    try:
+        image = _read_xisf(path) if path.lower().endswith(".xisf") else _read_fits(path, hints)
+    except Exception as error:
+        raise ScriptError(f"Unable to read image file: {path}: {error}") from error
+    if image.pixels.min() < 0 or image.pixels.max() > 1:
+        raise ScriptError(f"Pixel sample values are out of the [0,1] range: {path}")
+    return image
+
+
+def _read_xisf(path: str) -> Image:
+    from xisf import XISF
+
+    file = XISF(path)
+    metadata = file.get_images_metadata()[0]["FITSKeywords"]
+    keywords = [
+        Keyword(name, f"'{card['value']}'", card["comment"])
+        for name, cards in metadata.items()
+        for card in cards
+    ]
+    return Image(_normalized(file.read_image(0)[:, :, 0]), keywords)
+
+
+def _read_fits(path: str, hints: str) -> Image:
+    with fits.open(path, memmap=False) as file:
+        pixels = file[0].data
+        keywords = [Keyword(c.keyword, f"'{c.value}'", c.comment) for c in file[0].header.cards]
+    words = hints.split()
+    if pixels.dtype.kind == "f" and "upper-range" in words:
+        low, high = (float(words[words.index(f"{end}-range") + 1]) for end in ("lower", "upper"))
+        pixels = ((pixels.astype(np.float64) - low) / (high - low)).astype(np.float32)
+    return Image(_normalized(pixels), keywords)
+
+
+def _normalized(pixels: NDArray[Any]) -> Pixels:
+    if pixels.dtype.kind == "f":
+        return np.nan_to_num(pixels.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    if pixels.dtype == np.int16:
+        return ((pixels.astype(np.float64) + 32768) / 65535).astype(np.float32)
+    return (pixels / np.float64(WHITE[pixels.dtype.type])).astype(np.float32)
+
+
+def write(path: Path, pictures: list[Image]) -> None:
+    """Write images, by the extension; the first one's keywords are the file's."""
+    if path.suffix == ".xisf":
+        _write_xisf(path, pictures)
+    else:
+        _write_fits(path, pictures)
+
+
+def _write_xisf(path: Path, pictures: list[Image]) -> None:
+    root = ElementTree.Element("xisf", version="1.0", xmlns="http://www.pixinsight.com/xisf")
+    position = HEADER_BYTES
+    for pixels, keywords in pictures:
+        height, width = pixels.shape
+        image = ElementTree.SubElement(
+            root,
+            "Image",
+            geometry=f"{width}:{height}:1",
+            sampleFormat="Float32",
+            bounds="0:1",
+            colorSpace="Gray",
+            location=f"attachment:{position}:{pixels.nbytes}",
+        )
+        for keyword in keywords:
+            ElementTree.SubElement(image, "FITSKeyword", keyword._asdict())
+        position += pixels.nbytes
+    ElementTree.SubElement(root, "Metadata")
+    xml = ElementTree.tostring(root, "utf-8")
+    header = b"XISF0100" + len(xml).to_bytes(4, "little") + bytes(4) + xml
+    data = b"".join(picture.pixels.astype("<f4").tobytes() for picture in pictures)
+    path.write_bytes(header.ljust(HEADER_BYTES, b"\0") + data)
+
+
+def _write_fits(path: Path, pictures: list[Image]) -> None:
+    header = fits.Header()
+    for name, value, comment in pictures[0].keywords:
+        if name in ("HISTORY", "COMMENT"):
+            header.add_history(comment) if name == "HISTORY" else header.add_comment(comment)
+        else:
+            header.append(fits.Card.fromstring(f"{name:8}= {value} / {comment}"[:80].ljust(80)))
+    hdus = [fits.PrimaryHDU(pictures[0].pixels, header)]
+    hdus += [fits.ImageHDU(picture.pixels) for picture in pictures[1:]]
+    fits.HDUList(hdus).writeto(path, overwrite=True)

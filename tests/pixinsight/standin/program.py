@@ -1,0 +1,102 @@
+"""The program from its start to its end: command line, script, exit."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from pathlib import Path
+
+from standin.commandline import CommandLine, DialogError, parse
+from standin.core import Behaviour, Bridge, Core, World
+
+NOISE = "libEGL warning: failed to get driver name for fd -1\nGLES: MESA-LOADER: no device\n"
+
+#: The directive must be among these first lines to be seen.
+PROLOGUE_LINES = 5
+
+
+def main() -> int:
+    behaviour_file = Path(sys.argv[1])
+    behaviour = Behaviour(**json.loads(behaviour_file.read_text(encoding="utf-8")))
+    sys.stderr.write(NOISE)
+    core = Core(behaviour, behaviour_file.parent, ())
+    try:
+        line = parse(sys.argv[2:])
+    except DialogError as dialog:
+        core.hang(str(dialog))
+    if not line.new_instance and (core.state / "running").exists():
+        return 0
+    start(core, line)
+    while not line.force_exit:
+        time.sleep(60)
+    return 0
+
+
+def start(core: Core, line: CommandLine) -> None:
+    core.arguments[:] = line.arguments
+    core.journal |= {"arguments": sys.argv[2:]}
+    script = Path(line.script).read_text(encoding="utf-8") if line.script else ""
+    core.journal |= {"script": script, "began": time.time()}
+    choose_fault(core, script)
+    if core.fault == "hang-at-start":
+        core.hang("the licence")
+    if core.fault == "slow-start":
+        time.sleep(2)
+    if script:
+        run_script(core, script)
+    core.write_journal(ended=time.time())
+
+
+def choose_fault(core: Core, script: str) -> None:
+    master = re.search(r'^ "master": (.*),$', script, re.MULTILINE)
+    if core.behaviour.fault_of and (not master or core.behaviour.fault_of not in master[1]):
+        core.fault = ""
+
+
+def run_script(core: Core, script: str) -> None:
+    """Run a script; whatever is wrong with it, nobody hears of it."""
+    import dukpy
+
+    prologue = script.splitlines()[:PROLOGUE_LINES]
+    core.is_legacy = "#engine v8" not in prologue
+    code = preprocessed(core, script)
+    if code is None:
+        return
+    bridge = Bridge(World(core))
+    interpreter = dukpy.JSInterpreter()
+    interpreter.export_function("answer", bridge.answer)
+    prelude = Path(__file__).with_name("prelude.js").read_text(encoding="utf-8")
+    interpreter.evaljs(prelude + "\nnull")
+    try:
+        interpreter.evaljs(code + "\nnull")
+    except dukpy.JSRuntimeError as error:
+        core.write_console(f"*** Error: {error}")
+
+
+def preprocessed(core: Core, script: str) -> str | None:
+    """What the JavaScript engine gets; None where the script is not even begun."""
+    if core.is_legacy:
+        if not core.behaviour.has_legacy_engine:
+            core.write_console("The legacy 'sm' JavaScript engine is not available")
+            return None
+    elif core.version < (1, 9, 4):
+        core.write_console("unknown directive: #engine")
+        return None
+    code = re.sub(r"^#engine (v8|sm)$", "", script, flags=re.MULTILINE)
+    if re.search(r"^\s*#", code, re.MULTILINE) or re.search(r"//.*/\*", code):
+        core.write_console("*** Error: preprocessor")
+        return None
+    return code if not core.is_legacy or is_es5(core, code) else None
+
+
+def is_es5(core: Core, code: str) -> bool:
+    from calmjs.parse import es5
+
+    try:
+        es5(code)
+    except Exception as error:
+        core.write_console(f"*** Error: {error}")
+        return False
+    return True

@@ -1,0 +1,460 @@
+"""Masters by PixInsight: the native engine's to the bit, or a failure a person can act on."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from jobs_for_pixinsight import SMALL, Program, Session, make_job
+
+from calmasters.cards import read_cards
+from calmasters.errors import EngineError
+from calmasters.frames import FrameType
+from calmasters.images import read_image
+from calmasters.jobs import MasterJob
+
+BIAS, DARK, FLAT = FrameType.BIAS, FrameType.DARK, FrameType.FLAT
+
+
+def assert_equals_native(
+    session: Session, job: MasterJob, *, by_hand: bool = False, **options: Any
+) -> None:
+    if by_hand:
+        session.make_by_hand(job)
+    else:
+        session.make(job, **options)
+    ours = read_image(session.output_dir / job.master)[0]
+    native = read_image(session.make_native(job))[0]
+    assert np.array_equal(ours, native)
+    assert ours.std() > 0
+
+
+# Equal to the native engine --------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("mode")
+@pytest.mark.parametrize("kind", [BIAS, DARK, FLAT])
+def test_masters_equal_the_native_engines(session: Session, kind: FrameType) -> None:
+    assert_equals_native(session, make_job(session, kind))
+
+
+@pytest.mark.usefixtures("mode")
+@pytest.mark.parametrize("kinds", [(BIAS,), (DARK,), (BIAS, DARK)], ids="+".join)
+@pytest.mark.parametrize("origin", ["run", "library"])
+def test_calibrated_flats_equal_the_native_engines(
+    session: Session,
+    flat_with_masters: Callable[..., MasterJob],
+    kinds: tuple[FrameType, ...],
+    origin: str,
+) -> None:
+    job = flat_with_masters(*kinds, origin=origin)
+    assert_equals_native(session, job, by_hand=(origin, len(kinds)) != ("library", 2))
+
+
+def test_flats_with_an_unscaled_dark_equal_the_native_engines(
+    session: Session, flat_with_masters: Callable[..., MasterJob]
+) -> None:
+    job = replace(flat_with_masters(BIAS, DARK), optimize_dark=False)
+    assert_equals_native(session, job, by_hand=True)
+
+
+def test_flats_of_a_mosaic_equal_the_native_engines(
+    session: Session, flat_with_masters: Callable[..., MasterJob]
+) -> None:
+    job = flat_with_masters(BIAS, DARK, geometry=replace(SMALL, bayerpat="RGGB"))
+    assert_equals_native(session, job, by_hand=True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"darkOptimizationLow": 1.0},
+        {"darkOptimizationWindow": 10},
+        {"outputPedestal": 150},
+        {"enableCFA": False},
+    ],
+    ids=str,
+)
+def test_other_calibrations_equal_the_native_engines(
+    session: Session, flat_with_masters: Callable[..., MasterJob], changes: Any
+) -> None:
+    job = flat_with_masters(BIAS, DARK, geometry=replace(SMALL, bayerpat="RGGB"))
+    recipe = replace(job.recipe, calibration=replace(job.recipe.calibration, **changes))
+    assert_equals_native(session, replace(job, recipe=recipe), by_hand=True)
+
+
+def test_a_pedestal_card_is_not_acted_on_by_either_engine(
+    session: Session, flat_with_masters: Callable[..., MasterJob]
+) -> None:
+    job = flat_with_masters(BIAS)
+    for frame in job.frames:
+        fits.setval(session.input_dir / frame.path, "PEDESTAL", value=100)
+    assert_equals_native(session, job, by_hand=True)
+
+
+def test_floating_point_frames_in_adu_equal_the_native_engines(
+    session: Session, flat_with_masters: Callable[..., MasterJob]
+) -> None:
+    job = flat_with_masters(BIAS, DARK)
+    frames = []
+    for frame in job.frames:
+        path = session.input_dir / frame.path
+        pixels = fits.getdata(path).astype(np.float32)
+        fits.PrimaryHDU(pixels).writeto(path, overwrite=True)
+        frames.append(replace(frame, size=path.stat().st_size))
+    recipe = replace(job.recipe, float_range="adu16")
+    job = replace(job, frames=tuple(frames), recipe=recipe)
+    assert_equals_native(session, job, by_hand=True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rejection": "NoRejection"},
+        {"rejection": "MinMax"},
+        {"rejection": "PercentileClip"},
+        {"rejection": "SigmaClip", "sigmaHigh": 1.5},
+        {"rejection": "AveragedSigmaClip"},
+        {"rejection": "LinearFit"},
+        {"rejection": "Rejection_ESD"},
+        {"combination": "Median"},
+        {"rangeClipLow": True},
+    ],
+    ids=str,
+)
+def test_other_settings_equal_the_native_engines(session: Session, changes: Any) -> None:
+    job = make_job(session, BIAS, frames=7)
+    integration = replace(job.recipe.integration, **changes)
+    recipe = replace(job.recipe, integration=integration)
+    assert_equals_native(session, replace(job, recipe=recipe), by_hand=True)
+
+
+# What a master carries -------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("mode")
+@pytest.mark.parametrize("master_format", ["xisf", "fits"])
+def test_the_header_equals_the_native_engines(
+    session: Session, flat_with_masters: Callable[..., MasterJob], master_format: str
+) -> None:
+    job = flat_with_masters(BIAS, DARK)
+    job = replace(job, recipe=replace(job.recipe, master_format=master_format))
+    assert_equals_native(session, job, by_hand=True)
+    ours = dict(read_cards(session.output_dir / job.master))
+    native = dict(read_cards(session.make_native(job)))
+    assert ours.pop("DATE")[:4].isdigit()  # type: ignore[index,union-attr]
+    native.pop("DATE")
+    assert ours == native
+    assert ours["IMAGETYP"] == "Master Flat"
+
+
+@pytest.mark.usefixtures("mode")
+def test_hostile_header_text_passes_unharmed(session: Session) -> None:
+    text = 'O\'Neil "x" \\ \n #engine */ // ${1} </script> 日本 Ω\u2028 ' + "é" * 250
+    job = make_job(session, BIAS, keywords={"TYPE": "bias", "INSTRUME": text})
+    session.make_by_hand(job)
+    ours = read_cards(session.output_dir / job.master)["INSTRUME"]
+    assert ours == read_cards(session.make_native(job))["INSTRUME"]
+    assert str(ours).startswith('O\'Neil "x"')
+
+
+@pytest.mark.parametrize(
+    "folder", ["it's, a=b #1", "日本 Ωmega", "*(x)", "a b", "$HOME `x` ${x}", "x" * 200]
+)
+def test_hostile_paths_pass_unharmed(tmp_path: Path, program: Program, folder: str) -> None:
+    session = Session(tmp_path / folder, program)
+    job = make_job(session, BIAS, name="masterBias_INSTRUME-" + "n" * 160)
+    assert_equals_native(session, job)
+
+
+def test_the_statistics_lie_beside_the_master(
+    session: Session, flat_with_masters: Callable[..., MasterJob]
+) -> None:
+    job = flat_with_masters(BIAS, DARK)
+    made = session.make(job)
+    master = session.output_dir / job.master
+    beside = json.loads(master.with_suffix(".json").read_text())
+    assert beside["versions"]["PixInsight"] == "1.9.3"
+    assert beside["rejected_high"] == sum(frame.high for frame in made.frames) >= 5
+    image = read_image(master)[0]
+    assert (made.minimum, made.maximum) == (image.min(), image.max())
+    assert [frame.path for frame in made.frames] == [frame.path for frame in job.frames]
+    assert all(0 <= frame.k < 10 for frame in made.frames if frame.k is not None)
+
+
+def test_nothing_but_the_master_is_left(
+    session: Session, flat_with_masters: Callable[..., MasterJob]
+) -> None:
+    job = flat_with_masters(BIAS, DARK)
+    session.make(job)
+    left = {path.name for path in (session.output_dir / job.master).parent.iterdir()}
+    assert left == {f"{job.name}.xisf", f"{job.name}.json"}
+    assert not (session.output_dir / "calibrated" / job.name).exists()
+
+
+def test_calibrated_flats_are_kept_when_asked_for_and_do_not_pile_up(
+    session: Session, flat_with_masters: Callable[..., MasterJob]
+) -> None:
+    job = flat_with_masters(BIAS)
+    for _ in range(2):
+        session.make(job, keep=True)
+    kept = list((session.output_dir / "calibrated" / job.name).iterdir())
+    assert len(kept) == len(job.frames)
+
+
+def test_every_run_leaves_no_window(session: Session) -> None:
+    session.make(make_job(session, BIAS))
+    assert [run["windows"] for run in session.program.journal()] == [[]]
+
+
+def test_the_engine_runs_the_script_that_a_person_can_run(session: Session) -> None:
+    job = make_job(session, BIAS)
+    session.make(job)
+    by_engine = read_image(session.output_dir / job.master)[0]
+    (session.output_dir / job.master).unlink()
+    session.program.run_script(session.script(job))
+    assert np.array_equal(read_image(session.output_dir / job.master)[0], by_engine)
+
+
+# Faults ----------------------------------------------------------------------------------
+
+FAULTS = {
+    "crash": "PixInsight crashed while integrating 5 frames (exit code 139)",
+    "no-signal": "Zero or insignificant signal detected.",
+    "leak": "Out of memory.",
+    "no-master": "PixInsight reported success, but there is no master",
+    "empty": "PixInsight reported success, but its master cannot be used",
+    "truncated": "PixInsight reported success, but its master cannot be used",
+    "wrong-size": "PixInsight's master has",
+    "write-fails": "PixInsight could not write the image into",
+}
+
+
+def assert_nothing_left(session: Session, job: MasterJob) -> None:
+    assert list((session.output_dir / job.master).parent.iterdir()) == []
+    for run in session.program.journal():
+        assert_gone(run["pid"])
+
+
+def assert_gone(pid: int) -> None:
+    if os.name == "nt":
+        tasks = subprocess.run(["tasklist", "/FI", f"PID eq {pid}"], capture_output=True, text=True)
+        assert str(pid) not in tasks.stdout
+        return
+    stat = Path(f"/proc/{pid}/stat")
+    if stat.exists():
+        assert stat.read_text().rsplit(")", 1)[1].split()[0] == "Z"  # dead, not yet collected
+        return
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+@pytest.mark.usefixtures("mode")
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_ends_in_a_message_and_nothing_left(session: Session, fault: str) -> None:
+    session.program.behave(fault=fault)
+    job = make_job(session, BIAS)
+    with pytest.raises(EngineError) as raised:
+        session.make(job)
+    message = str(raised.value)
+    assert FAULTS[fault] in message
+    assert job.master in message
+    assert str(session.log(job)) in message
+    if fault != "crash":
+        assert_nothing_left(session, job)
+
+
+@pytest.mark.parametrize("fault", ["hang", "survivor"])
+def test_a_hang_is_ended_with_all_processes(session: Session, fault: str) -> None:
+    session.program.behave(fault=fault)
+    job = make_job(session, BIAS)
+    with pytest.raises(EngineError, match="while integrating 5 frames: raise the limit"):
+        session.make(job, timeout_minutes=0.05)
+    assert_nothing_left(session, job)
+    for run in session.program.journal():
+        for pid in run.get("children", []):
+            assert_gone(pid)
+
+
+def test_a_script_that_never_began_is_told_from_one_that_crashed(session: Session) -> None:
+    session.program.behave(fault="hang-at-start")
+    job = make_job(session, BIAS)
+    with pytest.raises(EngineError, match="without running its script: start it by hand"):
+        session.make(job, timeout_minutes=0.03)
+    assert_nothing_left(session, job)
+
+
+def test_where_there_is_no_old_engine_the_message_names_the_new_one(session: Session) -> None:
+    session.program.behave(version="1.9.4", has_legacy_engine=False)
+    with pytest.raises(EngineError, match=r"set pixinsight\.js_engine: v8"):
+        session.make(make_job(session, BIAS), js_engine="sm")
+
+
+def test_a_crash_is_forgiven_as_often_as_configured(session: Session) -> None:
+    session.program.behave(fault="crash-once")
+    assert_equals_native(session, make_job(session, BIAS), retries=1)
+
+
+def test_a_failure_that_was_reported_is_not_tried_again(session: Session) -> None:
+    session.program.behave(fault="no-signal")
+    with pytest.raises(EngineError):
+        session.make(make_job(session, BIAS), retries=3)
+    assert len(session.program.journal()) == 1
+
+
+def test_a_slow_start_is_waited_for(session: Session) -> None:
+    session.program.behave(fault="slow-start")
+    assert_equals_native(session, make_job(session, BIAS))
+
+
+def test_without_force_exit_the_program_is_ended_when_the_script_is_done(session: Session) -> None:
+    assert_equals_native(session, make_job(session, BIAS), force_exit=False)
+    for run in session.program.journal():
+        assert_gone(run["pid"])
+
+
+def test_a_running_instance_of_the_user_is_left_alone(session: Session) -> None:
+    (session.program.folder / "running").touch()
+    assert_equals_native(session, make_job(session, BIAS))
+
+
+@pytest.mark.parametrize(
+    ("frames", "rejection", "fewest"), [(2, "WinsorizedSigmaClip", 3), (4, "LinearFit", 5)]
+)
+def test_too_few_frames_are_refused_before_pixinsight_starts(
+    session: Session, frames: int, rejection: str, fewest: int
+) -> None:
+    job = make_job(session, BIAS, frames=frames)
+    integration = replace(job.recipe.integration, rejection=rejection)
+    with pytest.raises(EngineError, match=f"PixInsight combines {fewest} frames or more"):
+        session.make(replace(job, recipe=replace(job.recipe, integration=integration)))
+    assert not (session.program.folder / "journal.jsonl").exists()
+
+
+def test_a_frame_that_cannot_be_read_is_named(session: Session) -> None:
+    job = make_job(session, BIAS)
+    (session.input_dir / job.frames[1].path).write_bytes(b"x" * job.frames[1].size)
+    with pytest.raises(EngineError, match="Unable to read image file"):
+        session.make(job)
+
+
+def test_an_older_master_is_not_taken_for_the_new_one(session: Session) -> None:
+    job = make_job(session, BIAS)
+    session.make(job)
+    session.program.behave(fault="no-master")
+    with pytest.raises(EngineError, match="there is no master"):
+        session.make(job)
+
+
+INTERRUPTED = """
+import sys
+from pathlib import Path
+from calmasters.engines.pixinsight import PixInsightEngine
+from calmasters.jobs import MasterJob
+from calmasters.settings import Calibrated, PixInsight
+
+binary, job_file, folder = map(Path, sys.argv[1:])
+job = MasterJob.from_json(job_file.read_text())
+engine = PixInsightEngine(PixInsight(binary=binary, js_engine="sm"), Calibrated())
+output = folder / "output"
+engine.make(job, folder / "frames", output, output / job.master, output / "log")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_an_interrupt_ends_pixinsight_too(session: Session, tmp_path: Path, name: str) -> None:
+    import signal
+    import time
+
+    session.program.behave(fault="hang")
+    job = make_job(session, BIAS)
+    (tmp_path / "job.json").write_text(job.to_json())
+    arguments = [session.program.binary, tmp_path / "job.json", tmp_path]
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, *arguments], stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 30
+    while not (session.program.folder / "journal.jsonl").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(getattr(signal, name))
+    assert process.wait(20) != 0
+    assert_nothing_left(session, job)
+
+
+# Planted mistakes ------------------------------------------------------------------------
+
+#: A mistake: what stands in a script, what is put in its place, the fault that brings it to light.
+MISTAKES = {
+    "a wrong flag": ("calibration.bias !== null && calibration.dark !== null;", "false;", ""),
+    "another wrong flag": ("masterFlatEnabled: false,", "", ""),
+    "a wrong enumeration": ('onError: "Continue"', 'onError: "Carry on"', ""),
+    "a wrong number": ("imageType: job.imageType", "imageType: -1", ""),
+    "an ignored result of a process": ("process.executeGlobal() !== true", "false", "no-signal"),
+    "an ignored result of writing": ("if (succeeded !== true)", "if (false)", "write-fails"),
+    "a predicted name": ("rows[i][0]", 'job.calibration.directory + "/image_c.xisf"', ""),
+    "a window left open": ("open.forceClose();", ";", ""),
+    "the constants of one engine": ("var value = Process[name];", "var value;", ""),
+    "a newer language": ("var found =", "let found =", ""),
+    "the header of the first frame": (".keywords = masterKeywords(job);", ".keywords;", ""),
+    "a loop over a process": (
+        'execute(process, "ImageIntegration");',
+        'for (var each in process) {} execute(process, "ImageIntegration");',
+        "",
+    ),
+}
+V8_ONLY = {"the constants of one engine"}
+
+
+def problems(session: Session, job: MasterJob, script: str, expected: Any) -> list[str]:
+    """Run a script as a runner does and look at all that it should have done."""
+    match = [line for line in script.splitlines() if line.startswith(' "status": ')]
+    status = Path(json.loads(match[0].strip()[len('"status": ') : -1]))
+    status.write_text('{"state": "requested"}')
+    try:
+        core = session.program.run_script(script)
+    except SystemExit:
+        return ["aborted"]
+    found = json.loads(status.read_text())
+    part = status.parent / status.name.replace(".status.json", ".xisf")
+    windows = ["windows left"] if core.windows else []
+    if session.program.behaviour.get("fault"):
+        named = "ImageIntegration failed" in found.get("error", "") or "could not" in str(found)
+        return windows + ([] if found["state"] == "failed" and named else ["not reported"])
+    if found["state"] != "completed":
+        return [*windows, found.get("error", found["state"])]
+    pixels, cards = read_image(part)[0], read_cards(part)
+    wrong_pixels = [] if np.array_equal(pixels, expected) else ["pixels"]
+    return windows + wrong_pixels + ([] if cards["IMAGETYP"] == "Master Flat" else ["IMAGETYP"])
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_planted_mistake_is_found(
+    session: Session,
+    flat_with_masters: Callable[..., MasterJob],
+    monkeypatch: pytest.MonkeyPatch,
+    mistake: str,
+) -> None:
+    monkeypatch.setattr("standin.core.abort", lambda: sys.exit(139))
+    right, wrong, fault = MISTAKES[mistake]
+    if mistake in V8_ONLY:
+        session.program.behave(version="1.9.4")
+        session.program.js_engine = "v8"
+    session.program.behave(fault=fault)
+    job = flat_with_masters(BIAS, DARK)
+    expected = read_image(session.make_native(job))[0]
+    script = session.script(job)
+    assert script.count(right) == 1
+    (session.output_dir / job.master).parent.mkdir(parents=True, exist_ok=True)
+    assert problems(session, job, script, expected) == []
+    assert problems(session, job, script.replace(right, wrong), expected) != []

@@ -1,0 +1,125 @@
+"""The workflow with ``engine: pixinsight``: the real Snakefile, the stand-in for the program."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from jobs_for_pixinsight import Program
+
+from calmasters.images import read_image
+from calmasters.synthetic import main as write_session
+
+REPOSITORY = Path(__file__).parents[2]
+SMALL = (
+    *("--size", "24", "16", "--bias", "3", "--darks", "3", "--dark-exposures", "1.5"),
+    *("--flats", "3", "--nights", "1", "--lights", "0", "--broken", "0"),
+)
+
+
+class Workflow:
+    def __init__(self, directory: Path, program: Program) -> None:
+        self.directory = directory
+        self.program = program
+        self.output = directory / "output"
+        self.configure()
+
+    def configure(self, **settings: Any) -> None:
+        pixinsight = {"binary": str(self.program.binary), "js_engine": "sm", "retries": 0}
+        path = self.directory / "config" / "config.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"pixinsight": pixinsight, **settings}))
+
+    def run(self, *arguments: str, succeeds: bool = True) -> str:
+        where = ["--snakefile", REPOSITORY / "Snakefile", "--directory", self.directory]
+        done = subprocess.run(
+            [sys.executable, "-m", "snakemake", *where, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+        output = done.stdout + done.stderr
+        assert (done.returncode == 0) == succeeds, output
+        return output
+
+    def files(self, folder: str, pattern: str) -> dict[str, Path]:
+        paths = sorted((self.output / folder).rglob(pattern))
+        return {path.stem.split("_SETTEMP")[0]: path for path in paths}
+
+
+@pytest.fixture
+def workflow(tmp_path: Path, program: Program) -> Workflow:
+    write_session([str(tmp_path / "frames"), *SMALL])
+    return Workflow(tmp_path, program)
+
+
+def test_scripts_are_written_and_nothing_is_run(workflow: Workflow) -> None:
+    workflow.run("scripts")
+    scripts = workflow.files("scripts", "*.js")
+    assert [path.parent.name for path in scripts.values()] == ["bias", "dark", "flat", "flat"]
+    assert not (workflow.output / "masters").exists()
+    assert not (workflow.program.folder / "journal.jsonl").exists()
+    assert "Nothing to be done" in workflow.run("scripts")
+
+
+def test_switching_the_engine_makes_the_same_masters_anew_with_the_scripts_shown(
+    workflow: Workflow,
+) -> None:
+    workflow.run("masters")
+    native = {
+        name: read_image(path)[0] for name, path in workflow.files("masters", "*.xisf").items()
+    }
+    workflow.run("scripts")
+    workflow.configure(engine="pixinsight")
+    output = workflow.run("masters")
+    assert output.count("Finished jobid") == 1 + len(native) + 1  # inventory, masters, target
+    by_pixinsight = workflow.files("masters", "*.xisf")
+    assert list(by_pixinsight) == list(native)
+    for name, path in by_pixinsight.items():
+        assert np.array_equal(read_image(path)[0], native[name]), name
+    journal = workflow.program.journal()
+    ran = {run["script"] for run in journal}
+    assert ran == {path.read_text() for path in workflow.files("scripts", "*.js").values()}
+    times = sorted((run["began"], run["ended"]) for run in journal)
+    assert all(ended <= began for (_, ended), (began, _) in pairwise(times))
+    assert "Nothing to be done" in workflow.run("masters")
+
+
+def test_one_failing_master_leaves_the_others(workflow: Workflow) -> None:
+    workflow.program.behave(fault="no-signal", fault_of="FILTER-Ha")
+    workflow.configure(engine="pixinsight")
+    output = workflow.run("masters", "--keep-going", succeeds=False)
+    assert "Zero or insignificant signal detected." in output
+    made = set(workflow.files("masters", "*.xisf"))
+    assert len(made) == 3
+    assert not any("FILTER-Ha" in name for name in made)
+    assert not list((workflow.output / "masters").rglob(".*"))
+    log = next(path for name, path in workflow.files("logs", "*.log").items() if "-Ha_" in name)
+    assert "Zero or insignificant signal detected." in log.read_text()
+    workflow.program.behave(fault="")
+    assert "FILTER-Ha" in workflow.run("masters")
+    assert len(workflow.files("masters", "*.xisf")) == 4
+
+
+def test_settings_of_the_program_make_nothing_anew_but_those_of_pixels_do(
+    workflow: Workflow,
+) -> None:
+    workflow.configure(engine="pixinsight")
+    workflow.run("masters")
+
+    def masters_to_make(**settings: Any) -> int:
+        pixinsight = {"binary": str(workflow.program.binary), "js_engine": "sm", **settings}
+        workflow.configure(engine="pixinsight", pixinsight=pixinsight)
+        return workflow.run("-n", "masters").count("rule master_")
+
+    speed = {"ImageIntegration": {"bufferSizeMB": 64}}
+    pixels = {"ImageIntegration": {"largeScaleClipHigh": True}}
+    assert masters_to_make(timeout_minutes=5, retries=2, parameters=speed) == 0
+    assert masters_to_make(parameters=pixels) == 4
