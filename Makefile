@@ -32,6 +32,7 @@ $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable .[dev]
+	$(BIN)/python -m calmasters.engines.native
 	touch $@
 
 clean:

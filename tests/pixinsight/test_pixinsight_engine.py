@@ -268,7 +268,6 @@ def test_a_fault_ends_in_a_message_and_nothing_left(session: Session, fault: str
     message = str(raised.value)
     assert FAULTS[fault] in message
     assert job.master in message
-    assert str(session.log(job)) in message
     if fault != "crash":
         assert_nothing_left(session, job)
 
@@ -345,6 +344,26 @@ def test_a_frame_that_cannot_be_read_is_named(session: Session) -> None:
     (session.input_dir / job.frames[1].path).write_bytes(b"x" * job.frames[1].size)
     with pytest.raises(EngineError, match="Unable to read image file"):
         session.make(job)
+
+
+@pytest.mark.parametrize("content", [None, b"shorter"])
+def test_a_frame_that_changed_since_the_plan_is_named(
+    session: Session, content: bytes | None
+) -> None:
+    job = make_job(session, BIAS)
+    frame = session.input_dir / job.frames[1].path
+    frame.unlink() if content is None else frame.write_bytes(content)
+    with pytest.raises(EngineError, match=r"1/image\.fits had \d+ bytes when the job was planned"):
+        session.make(job)
+
+
+def test_the_message_of_a_failure_names_the_log_and_shows_the_console(session: Session) -> None:
+    session.program.behave(fault="no-signal")
+    job = make_job(session, BIAS)
+    with pytest.raises(EngineError) as raised:
+        session.make(job)
+    assert str(session.log(job)) in str(raised.value)
+    assert "*** Error: Zero or insignificant signal detected." in session.log(job).read_text()
 
 
 def test_an_older_master_is_not_taken_for_the_new_one(session: Session) -> None:

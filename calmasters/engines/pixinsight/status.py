@@ -9,11 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-__all__ = ["REQUESTED", "Status", "read_status"]
+from calmasters.settings import PixInsight
+
+__all__ = ["REQUESTED", "Status", "explain", "read_status"]
 
 #: What lies at the place of the status before PixInsight starts: it tells the script that a
 #: runner waits, and the runner whether the script ever began.
 REQUESTED: Final = '{"state": "requested"}\n'
+
+#: How many of the console's last lines a failing job shows.
+_LAST_LINES: Final = 12
 
 _WARNING: Final = re.compile(r"^\*\* Warning:\s*(.+)$", re.MULTILINE)
 
@@ -68,3 +73,34 @@ def read_status(path: Path) -> Status | None:
         return Status(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def explain(status: Status, ending: str | None, options: PixInsight) -> str:
+    """Say why there is no master, and what a person can do.
+
+    Parameters
+    ----------
+    status : Status
+        What the script reported last.
+    ending : str or None
+        How PixInsight ended; None where it was ended by us.
+    options : PixInsight
+    """
+    if status.state == "failed":
+        lines = "\n    ".join(status.console.splitlines()[-_LAST_LINES:])
+        return f"{status.error}\n  the console's last lines:\n    {lines}"
+    limit = f"did not end within pixinsight.timeout_minutes: {options.timeout_minutes:g}"
+    ended = f"ended ({ending})" if ending else limit
+    if status.state == "requested":
+        return (
+            f"PixInsight {ended} without running its script: start it by hand to see whether "
+            "it waits for a licence, an update or another dialog (docs/pixinsight.md); where it "
+            "has no old JavaScript engine, set pixinsight.js_engine: v8"
+        )
+    if ending is None:
+        return (
+            f"PixInsight {limit} while {status.step}: raise the limit for large groups; see "
+            "docs/pixinsight.md for what to do when it hangs"
+        )
+    tries = f" in {1 + options.retries} attempts" if options.retries else ""
+    return f"PixInsight crashed{tries} while {status.step} ({ending})"

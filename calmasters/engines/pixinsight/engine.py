@@ -1,0 +1,185 @@
+"""The engine: from a job, by way of PixInsight, to a master that was looked at."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from calmasters.engines.pixinsight.result import check_master, describe
+from calmasters.engines.pixinsight.runner import command, find_binary, run, safe_folder
+from calmasters.engines.pixinsight.script import Places, script_text
+from calmasters.engines.pixinsight.status import REQUESTED, Status, explain, read_status
+from calmasters.errors import EngineError
+from calmasters.images import replacing
+from calmasters.jobs import ALGORITHM_VERSION, MasterJob
+from calmasters.masters import MasterStatistics, statistics_json
+from calmasters.settings import Calibrated, PixInsight
+
+__all__ = ["PixInsightEngine"]
+
+#: How long PixInsight may take to leave when its script has ended, in seconds.
+_FAREWELL_S: Final = 15.0
+#: ImageIntegration refuses fewer frames; linear fit clipping fewer still.
+_FEWEST: Final = 3
+_FEWEST_TO_FIT: Final = 5
+
+
+@dataclass(frozen=True)
+class PixInsightEngine:
+    """Makes masters with PixInsight's ImageCalibration and ImageIntegration.
+
+    Attributes
+    ----------
+    options : PixInsight
+        How PixInsight is found and run.
+    calibrated : Calibrated
+        What becomes of calibrated flats.
+    """
+
+    options: PixInsight
+    calibrated: Calibrated
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> PixInsightEngine:
+        """Read how PixInsight is run from a configuration that was checked before."""
+        return cls(
+            PixInsight.from_config(config["pixinsight"]),
+            Calibrated.from_config(config["calibrated"]),
+        )
+
+    def script(self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path) -> str:
+        """Write the script that makes a master: the one that :meth:`make` runs."""
+        places = self._places(job, input_dir, output_dir, output)
+        return script_text(job, places, self.options)
+
+    def write_scripts(
+        self, jobs: Iterable[Path], input_dir: Path, output_dir: Path, folder: Path
+    ) -> None:
+        """Write the scripts of job files, as ``folder/TYPE/NAME.js``.
+
+        A job that was planned for another engine gets the script that this one would run.
+        """
+        for path in jobs:
+            job = self._adopted(MasterJob.from_json(path.read_text(encoding="utf-8")))
+            script = folder / job.type.value / f"{job.name}.js"
+            script.parent.mkdir(parents=True, exist_ok=True)
+            text = self.script(job, input_dir, output_dir, output_dir / job.master)
+            script.write_text(text, encoding="ascii", newline="\n")
+
+    def _adopted(self, job: MasterJob) -> MasterJob:
+        recipe = replace(
+            job.recipe,
+            engine="pixinsight",
+            algorithm_version=ALGORITHM_VERSION["pixinsight"],
+            parameters=self.options.pixel_parameters,
+        )
+        return replace(job, recipe=recipe)
+
+    def make(
+        self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path, log: Path
+    ) -> MasterStatistics:
+        """Make a master, whole or not at all; see :meth:`calmasters.engines.Engine.make`."""
+        started = time.perf_counter()
+        _require_possible(job)
+        _require_frames(job, input_dir)
+        places = self._places(job, input_dir, output_dir, output)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with _working_files(job, places):
+            status = self._run(job, places, log)
+            image = check_master(places.part(job), job)
+            statistics = describe(job, status, image, time.perf_counter() - started)
+            with replacing(output.with_suffix(".json")) as file:
+                file.write(statistics_json(job, statistics).encode("ascii"))
+            places.part(job).replace(output)
+        return statistics
+
+    def _places(self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path) -> Places:
+        calibrated = output_dir / self.calibrated.directory / job.name
+        return Places(input_dir, output_dir, output, calibrated, self.calibrated.keep)
+
+    def _run(self, job: MasterJob, places: Places, log: Path) -> Status:
+        """Run PixInsight until its script has reported, as often as crashes are forgiven."""
+        with safe_folder() as folder, log.open("wb") as file:
+            script = folder / "master.js"
+            text = script_text(job, places, self.options)
+            script.write_text(text, encoding="ascii", newline="\n")
+            arguments = command(find_binary(self.options), script, self.options)
+            for _ in range(1 + self.options.retries):
+                status, ending = self._start(job, places, arguments, file)
+                if status.is_final or ending is None:
+                    break
+            file.write(f"{status.console}\n".encode("utf-8", "backslashreplace"))
+        if status.state != "completed":
+            why = explain(status, ending, self.options)
+            raise EngineError(f"{job.master}: {why}\n  all that PixInsight said: {log}")
+        return status
+
+    def _start(
+        self, job: MasterJob, places: Places, arguments: list[str], log: BinaryIO
+    ) -> tuple[Status, str | None]:
+        """Run PixInsight once: what its script reported last, and how it ended by itself."""
+        places.part(job).unlink(missing_ok=True)
+        report = places.status(job)
+        report.write_text(REQUESTED, encoding="ascii")
+        log.write(os.fsencode(f"$ {' '.join(arguments)}\n"))
+        log.flush()
+        ending = run(
+            arguments,
+            log,
+            lambda: (read_status(report) or Status()).is_final,
+            limit_s=60 * self.options.timeout_minutes,
+            farewell_s=_FAREWELL_S if self.options.force_exit else 0.0,
+        )
+        # Between the two steps in which the script replaces its report there is none.
+        return read_status(report) or Status(state="running", step="reporting"), ending
+
+
+def _require_possible(job: MasterJob) -> None:
+    """Refuse before the half minute that PixInsight takes to start."""
+    fewest = _FEWEST_TO_FIT if job.recipe.integration.rejection == "LinearFit" else _FEWEST
+    if len(job.frames) < fewest:
+        raise EngineError(
+            f"{job.master}: PixInsight combines {fewest} frames or more "
+            f"(rejection: {job.recipe.integration.rejection}), and there are {len(job.frames)}; "
+            f"take more, or set minimum_frames: {fewest}"
+        )
+    fits = [used.path for used in (job.bias, job.dark) if used and not used.path.endswith(".xisf")]
+    if fits and job.recipe.float_range == "adu16":
+        raise EngineError(
+            f"{job.master}: with float_range: adu16 PixInsight would read the master {fits[0]} "
+            "as 16-bit ADU too; convert it to XISF, or set engine: native"
+        )
+
+
+def _require_frames(job: MasterJob, input_dir: Path) -> None:
+    for frame in job.frames:
+        path = input_dir / frame.path
+        found = path.stat().st_size if path.is_file() else "no file"
+        if found != frame.size:
+            raise EngineError(
+                f"{job.master}: {path} had {frame.size} bytes when the job was planned, now there "
+                f"is {found}; run again, so that the plan is made anew"
+            )
+
+
+@contextmanager
+def _working_files(job: MasterJob, places: Places) -> Iterator[None]:
+    """Make the folders that the script writes into, and leave nothing in them but the master."""
+    places.output.parent.mkdir(parents=True, exist_ok=True)
+    if job.bias or job.dark:
+        # Frames of an earlier run would give these ones other names.
+        shutil.rmtree(places.calibrated, ignore_errors=True)
+        places.calibrated.mkdir(parents=True)
+    try:
+        yield
+    finally:
+        for path in (places.part(job), places.status(job)):
+            path.unlink(missing_ok=True)
+        if not places.keep_calibrated:
+            shutil.rmtree(places.calibrated, ignore_errors=True)

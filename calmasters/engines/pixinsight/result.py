@@ -1,0 +1,87 @@
+"""What PixInsight made: looked at before it is believed, and described."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from calmasters.cards import read_cards
+from calmasters.engines.native.statistics import noise
+from calmasters.engines.pixinsight.status import Status
+from calmasters.errors import EngineError, FrameError
+from calmasters.images import Image, read_image
+from calmasters.jobs import MasterJob
+from calmasters.masters import FrameStatistics, MasterStatistics
+
+__all__ = ["check_master", "describe"]
+
+
+def check_master(path: Path, job: MasterJob) -> Image:
+    """Read the master that PixInsight says it has written.
+
+    Returns
+    -------
+    (height, width) array of float32
+        In [0, 1].
+
+    Raises
+    ------
+    EngineError
+        If it is not there, not whole, or not the master of ``job``.
+    """
+    if not path.exists():
+        raise EngineError(f"{job.master}: PixInsight reported success, but there is no master")
+    try:
+        image, not_finite = read_image(path)
+        image_type = read_cards(path).get("IMAGETYP")
+    except (OSError, FrameError) as error:
+        raise EngineError(
+            f"{job.master}: PixInsight reported success, but its master cannot be used: {error}"
+        ) from error
+    found = (image.shape[1], image.shape[0], not_finite, image_type)
+    expected = (job.geometry.width, job.geometry.height, 0, job.type.master_name)
+    if found != expected:
+        raise EngineError(
+            f"{job.master}: PixInsight's master has (width, height, NaNs, IMAGETYP) {found}; "
+            f"{expected} was expected"
+        )
+    return image
+
+
+def describe(job: MasterJob, status: Status, image: Image, seconds: float) -> MasterStatistics:
+    """Say what is known of a master.
+
+    Parameters
+    ----------
+    job : MasterJob
+    status : Status
+        What PixInsight reported: rejected samples, factors of the dark, warnings.
+    image : (height, width) array of float32
+        The master, in [0, 1].
+    seconds : float
+        Wall time it took.
+    """
+    return MasterStatistics(
+        frames=_frames(job, status),
+        mean=float(image.mean(dtype=np.float64)),
+        median=float(np.median(image)),
+        minimum=float(image.min()),
+        maximum=float(image.max()),
+        noise=noise(image, mosaic=job.geometry.bayerpat is not None),
+        seconds=seconds,
+        versions={"PixInsight": status.version, "calmasters": version("calmasters")},
+        warnings=status.warnings,
+    )
+
+
+def _frames(job: MasterJob, status: Status) -> tuple[FrameStatistics, ...]:
+    """Say what became of each frame, as far as PixInsight tells."""
+    n = len(job.frames)
+    rejected = status.rejected if len(status.rejected) == n else [(0, 0)] * n
+    factors = status.k if len(status.k) == n else [None] * n
+    return tuple(
+        FrameStatistics(frame.path, low=low, high=high, k=k)
+        for frame, (low, high), k in zip(job.frames, rejected, factors, strict=True)
+    )
