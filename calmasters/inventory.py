@@ -398,7 +398,8 @@ def inventory_table(
     extra = [keyword for keyword in keywords if keyword not in COLUMNS]
     at = COLUMNS.index("size")
     columns = [*COLUMNS[:at], *extra, *COLUMNS[at:]]
-    return pd.DataFrame(rows, columns=columns, dtype="str").fillna("").sort_values("path")
+    # As objects, since Arrow's strings cannot hold file names that are no text.
+    return pd.DataFrame(rows, columns=columns, dtype="object").fillna("").sort_values("path")
 
 
 def _row(frame: Frame, verdict: Verdict) -> dict[str, str]:

@@ -136,7 +136,7 @@ class MasterJob:
         return hashlib.sha256(json.dumps(fields).encode()).hexdigest()[:16]
 
     def to_json(self) -> str:
-        """Write the job as JSON text (ASCII, one line a frame)."""
+        """Write the job as JSON text, in ASCII."""
         return json.dumps({"version": 1, **asdict(self)}, indent=1) + "\n"
 
     @classmethod

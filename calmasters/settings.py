@@ -296,6 +296,12 @@ def _mistakes(config: Mapping[str, Any], schema: Path) -> Iterator[str]:
             "required_keywords.dark: EXPOSURE is missing; darks of different exposure "
             "must not be averaged: add EXPOSURE to the list"
         )
+    for keyword in ("DATE", "FILTER"):
+        if keyword in config["master_match_keywords"]:
+            yield (
+                f"master_match_keywords: {keyword} must not be in it; a bias or dark serves flats "
+                f"of any date and filter: take {keyword} out"
+            )
     if config["night"]["timezone"] != "auto":
         try:
             parse_zone(config["night"]["timezone"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from functools import cache
 from pathlib import Path
@@ -20,7 +21,8 @@ from calmasters.images import write_master
 from calmasters.settings import Settings
 from calmasters.synthetic import Camera, Shot, nina_header, write_frame
 
-REPOSITORY = Path(__file__).parents[1]
+CONFIG = Path(__file__).parents[1] / "config"
+SCHEMA = CONFIG / "config.schema.yaml"
 
 # Every run tries the same examples, however slow the machine.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
@@ -44,12 +46,12 @@ _EXPOSURES: Mapping[str, float] = {"bias": 0.0, "dark": 60.0, "flat": 1.5, "ligh
 
 @pytest.fixture(scope="session")
 def schema() -> Path:
-    return REPOSITORY / "config" / "config.schema.yaml"
+    return SCHEMA
 
 
 @cache
 def _defaults() -> dict[str, Any]:
-    text = (REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8")
+    text = (CONFIG / "config.yaml").read_text(encoding="utf-8")
     loaded: dict[str, Any] = yaml.safe_load(text)
     return loaded
 
@@ -76,9 +78,17 @@ def make_settings(tmp_path: Path, config: dict[str, Any], schema: Path) -> MakeS
     return make
 
 
+@cache
+def _default_settings() -> Settings:
+    return Settings.from_config(_defaults(), SCHEMA)
+
+
 @pytest.fixture
-def settings(make_settings: MakeSettings) -> Settings:
-    return make_settings()
+def settings(tmp_path: Path) -> Settings:
+    """The default settings, for frames/ and output/ below ``tmp_path``."""
+    return replace(
+        _default_settings(), input_dir=tmp_path / "frames", output_dir=tmp_path / "output"
+    )
 
 
 @pytest.fixture

@@ -382,6 +382,7 @@ def test_the_path_can_be_left_alone() -> None:
         ("TYPE_unknown/x.fits", "TYPE", None),
         ("masterDark_GAIN-5.xisf", "TYPE", "dark"),
         ("GAIN_5/GAIN_7/x.fits", "GAIN", 7),
+        ("GAIN_5/x_GAIN_7.fits", "GAIN", 7),
         ("GAIN_5/GAIN_.fits", "GAIN", 5),
         ("AGAIN_5/x.fits", "GAIN", None),
         ("DATE_tonight/x.fits", "DATE", None),

@@ -158,6 +158,18 @@ def test_the_header_of_a_master_tells_what_its_frames_say_together(
     assert "TELESCOP" not in only(settings, "flat").header
 
 
+def test_darks_have_one_exposure_and_no_telescope(
+    settings: Settings, add_frames: AddFrames
+) -> None:
+    add_frames("dark")
+    assert only(settings, "dark").header == {
+        "EXPTIME": 60.0,
+        "EXPOSURE": 60.0,
+        "CCD-TEMP": -10.1,
+        "DATE-OBS": "2026-01-15T20:00:00",
+    }
+
+
 def test_the_recipe_is_that_of_the_configuration(
     make_settings: Callable[..., Settings], add_frames: AddFrames
 ) -> None:

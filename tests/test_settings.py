@@ -231,6 +231,15 @@ def test_darks_grouped_without_their_exposure_and_a_wrong_zone_are_told_together
     assert "'Mars/Olympus' is no time zone" in zone
 
 
+@pytest.mark.parametrize("keyword", ["DATE", "FILTER"])
+def test_flats_cannot_be_made_to_match_masters_by_date_or_filter(
+    config: dict[str, Any], schema: Path, keyword: str
+) -> None:
+    config["master_match_keywords"].append(keyword)
+    (mistake,) = mistakes(config, schema)
+    assert re.search(f"master_match_keywords: {keyword} .* take {keyword} out", mistake)
+
+
 # --- one list of names ----------------------------------------------------------------------------
 
 
