@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from calmasters.cards import read_fits_header
+from calmasters.cards import read_header
 from calmasters.engines.native import NativeEngine
 from calmasters.frames import FrameType, Geometry
 from calmasters.jobs import ALGORITHM_VERSION, FrameFile, MasterJob, Recipe, UsedMaster
@@ -68,7 +68,7 @@ def job_of(arguments: argparse.Namespace) -> MasterJob:
 
 def geometry_of(path: Path) -> Geometry:
     """Read size and mosaic off the first frame."""
-    cards = read_fits_header(path).cards
+    cards = read_header(path).cards
     pattern = cards.get("BAYERPAT")
     return Geometry(
         int(cards["NAXIS1"]), int(cards["NAXIS2"]), bayerpat=str(pattern) if pattern else None

@@ -145,11 +145,34 @@ def test_pedestal_is_added_to_calibrated_flats(site) -> None:
     assert made.frames[0].location == reference_flats.location(frame)
 
 
+def test_quick_ways_give_the_bytes_and_counts_of_the_exact_ones(site) -> None:
+    job, _ = flat_job(site)
+    made = []
+    for exact in (False, True):
+        engine = NativeEngine(2, exact=exact)
+        done = engine.make(job, site.input_dir, site.output_dir, site.output, site.log)
+        made.append((read_image(site.output)[0].tobytes(), done.frames))
+    assert made[0] == made[1]
+
+
+def test_more_frames_than_files_may_be_open_are_combined(site) -> None:
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    job = site.job(site.write(bias_frames(60, (8, 9))), (8, 9))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (40, hard))
+        assert len(make(site, job).frames) == 60
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def test_bytes_depend_neither_on_threads_nor_on_strips(site, monkeypatch) -> None:
     job, _ = flat_job(site)
     images = []
     for threads, samples in ((1, 1 << 19), (2, 1 << 19), (2, 777), (3, 5 * 64)):
         monkeypatch.setattr(integration, "STRIP_SAMPLES", samples)
+        monkeypatch.setattr(integration, "READ_SAMPLES", 3 * samples)
+        monkeypatch.setattr(integration, "READ_FRAME_SAMPLES", 100)
         monkeypatch.setattr(flats, "_READ_SAMPLES", samples)
         make(site, job, threads)
         images.append(read_image(site.output)[0].tobytes())
@@ -391,7 +414,7 @@ def test_memory_does_not_grow_with_the_number_of_frames(site) -> None:
     frames = site.write(codes)
     peaks = {n: peak_mib(site, site.job(frames[:n], shape)) for n in (5, 100)}
     # All samples of the 95 frames more would be 217 MiB of float32.
-    assert peaks[100] < peaks[5] + 20
+    assert peaks[100] < peaks[5] + 50
 
 
 def peak_mib(site, job: MasterJob) -> float:

@@ -23,7 +23,7 @@ from calmasters.engines.native import (
     reference,
     reference_flats,
 )
-from calmasters.engines.native.integration import Integrated, Normalization, integrate
+from calmasters.engines.native.integration import Integrated, Loader, Normalization, integrate
 from calmasters.engines.native.reference import Fate
 from calmasters.settings import Integration
 
@@ -48,17 +48,26 @@ class ArrayStack:
         self.samples = samples
         self.count, self.size = samples.shape
 
-    def load(self, start: int, samples: np.ndarray) -> None:
-        samples[:] = self.samples[:, start : start + samples.shape[1]]
+    def read(self, start: int, count: int) -> Loader:
+        read = self.samples[:, start : start + count]
+
+        def load(offset: int, samples: np.ndarray) -> None:
+            samples[:] = read[:, offset : offset + samples.shape[1]]
+
+        return load
 
 
 def made(
-    samples: np.ndarray, chosen: Integration, locations: list[float] | None = None
+    samples: np.ndarray,
+    chosen: Integration,
+    locations: list[float] | None = None,
+    *,
+    exact: bool = False,
 ) -> Integrated:
     normalization = (
         Normalization.of(chosen, locations) if locations else Normalization.none(len(samples))
     )
-    return integrate(ArrayStack(samples), chosen, normalization, threads=2)
+    return integrate(ArrayStack(samples), chosen, normalization, threads=2, exact=exact)
 
 
 def assert_equal_to_reference(
@@ -123,11 +132,11 @@ def test_darks_factor_equals_pixinsights_code(
 ) -> None:
     target, bias, dark = (vectors[f"dark_{scene}_{name}"] for name in ("target", "bias", "dark"))
     optimizer = darks.DarkOptimizer(dark - bias, sigmas=3, window=0, cfa=cfa, exact=exact)
-    k = optimizer.factor(target)
+    k = optimizer.fit(target).k
     assert float(k) == vectors[f"dark_{scene}_k_cfa{int(cfa)}"]
     calibrated = target.copy()
     calibrator = flats.Calibrator(bias, dark - bias)
-    calibrator.apply(calibrated.reshape(-1), 0, float(k))
+    calibrator.apply(calibrated.reshape(1, -1), 0, np.array([k]))
     np.testing.assert_array_equal(calibrated, vectors[f"dark_{scene}_out_cfa{int(cfa)}"])
 
 
@@ -169,6 +178,56 @@ def test_random_stacks_are_winsorized_as_by_the_reference(
 ) -> None:
     samples = stacks(np.random.default_rng(seed), kind, n, 900 // n + 5)
     assert_equal_to_reference(samples, Integration(sigmaLow=low, sigmaHigh=high))
+
+
+@given(
+    n=st.one_of(st.integers(3, 70), st.sampled_from([128, 200])),
+    kind=st.sampled_from(KINDS),
+    seed=st.integers(0, 2**32 - 1),
+    limits=st.sampled_from([(4.0, 3.0, 5.0), (1.5, 1.5, 5.0), (3.0, 2.5, 0.0), (0.5, 0.5, 2.0)]),
+    sides=st.sampled_from([(True, True), (False, True), (True, False)]),
+)
+@settings(max_examples=150, deadline=None)
+def test_quick_way_gives_the_bytes_of_the_exact_one(
+    n: int,
+    kind: str,
+    seed: int,
+    limits: tuple[float, float, float],
+    sides: tuple[bool, bool],
+) -> None:
+    samples = stacks(np.random.default_rng(seed), kind, n, 20_000 // n)
+    low, high, cutoff = limits
+    chosen = Integration(
+        sigmaLow=low,
+        sigmaHigh=high,
+        winsorizationCutoff=cutoff,
+        clipLow=sides[0],
+        clipHigh=sides[1],
+        generateRejectionMaps=True,
+    )
+    assert_same(made(samples, chosen), made(samples, chosen, exact=True))
+
+
+def test_quick_way_gives_the_bytes_of_the_exact_one_at_the_very_limits() -> None:
+    # Limits set to where the highest sample of a stack lies, and to the floats beside that.
+    rng = np.random.default_rng(12)
+    for n in (4, 9, 20, 33):
+        samples = stacks(rng, "gaussian", n, 500)
+        for column in samples.T[:40]:
+            ordered = np.sort(column)
+            centre, sigma = reference.winsorized_huber(ordered, 5.0)
+            limit = np.float32((float(ordered[-1]) - centre) / sigma)
+            for high in (np.nextafter(limit, np.float32(0)), limit, np.nextafter(limit, 9)):
+                chosen = Integration(sigmaHigh=float(high))
+                assert_same(made(samples, chosen), made(samples, chosen, exact=True))
+
+
+def assert_same(one: Integrated, other: Integrated) -> None:
+    np.testing.assert_array_equal(one.pixels.view(np.uint32), other.pixels.view(np.uint32))
+    np.testing.assert_array_equal([one.low, one.high], [other.low, other.high])
+    assert one.hidden == other.hidden
+    if one.maps is not None:
+        np.testing.assert_array_equal(one.maps, other.maps)
 
 
 @given(
@@ -232,14 +291,14 @@ def test_darks_factor_equals_the_reference(seed: int, signal: float) -> None:
         expected = reference_flats.optimal_dark_scale(
             target, dark, sigmas=3, window=window, cfa=cfa
         )
-        assert optimizer.factor(target) == expected
+        assert optimizer.fit(target).k == expected
 
 
 def test_every_16_bit_code_becomes_the_nearest_float() -> None:
     codes = np.arange(65536, dtype=np.uint16)
     stored = (codes.astype(np.int32) - 32768).astype(">i2").view(np.uint16)
     samples = np.empty(65536, np.float32)
-    compiled.kernels().unpack(stored, 65536, samples)
+    compiled.kernels().unpack(stored, 65536, 0, samples, 1, 65536)
     np.testing.assert_array_equal(samples, (codes / 65535).astype(np.float32))
 
 

@@ -37,13 +37,17 @@ Objects: TypeAlias = Mapping[str, tuple[str, bytes]]
 #: Arguments of each entry point: p an array's address, i int64, d float64, f float32.
 SIGNATURES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "unpack": "pip",
-        "calibrate": "pipipiff",
-        "normalize": "pidd",
+        "unpack": "piipii",
+        "calibrate": "piipipipf",
+        "normalize": "piipp",
         "box_mean": "piip",
         "survey": "piddddpp",
-        "cold_moments": "ppiidp",
+        "count_below": "pidddp",
+        "cold_moments": "ppiidpp",
+        "hot_moments": "ppifdp",
         "integrate": "ppiippppppp",
+        "winsorize": "piippppppp",
+        "room_size": "ip",
     }
 )
 
@@ -61,7 +65,7 @@ _NEVER_CALLED: Final = (
 )
 
 #: Whose change asks for another compilation.
-_KERNEL_MODULES: Final = ("entries", "loading", "moments", "rejection", "stack")
+_KERNEL_MODULES: Final = ("entries", "loading", "moments", "rejection", "stack", "tiles")
 
 #: Where loading without numba was tried.
 _TRIED: Final = ("Linux", "x86_64")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -26,11 +27,29 @@ from calmasters.engines.native.reference_flats import (
     threshold,
 )
 
-__all__ = ["DarkOptimizer"]
+__all__ = ["DarkOptimizer", "Fit"]
 
 #: Relative rounding error of a sum of squares per row and column of the image, here and in the
 #: reference together: both add columns first, and each of the few operations errs by 2^-53.
 _ROUNDING: Final = 16 * 2.0**-53
+
+#: As ``moments.py`` has it (which imports numba, and this module must not).
+_HOT_RUNS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A dark's factor for one frame.
+
+    Attributes
+    ----------
+    k : float32
+    certainty : float
+        Variance of the thermal signal over that of the frame: where it is tiny, k means little.
+    """
+
+    k: np.float32
+    certainty: float
 
 
 class DarkOptimizer:
@@ -62,22 +81,21 @@ class DarkOptimizer:
         cropped = centred_crop(np.where(stands_out, dark, np.float32(0)), window)
         self._dark = np.ascontiguousarray(cropped)
         self._where = np.flatnonzero(self._dark)
+        self._signal = self._dark.reshape(-1)[self._where]
+        self._variance = float(np.var(self._dark, dtype=np.float64))
 
     @property
     def usable(self) -> bool:
         """Whether enough pixels stand out; without them the factor is 1."""
         return self.thermal_pixels >= FEWEST_THERMAL_PIXELS
 
-    def variance_ratio(self, frame: Float32) -> float:
-        """Variance of the thermal signal over that of the frame: tiny ones make k uncertain."""
-        variance = float(np.var(self._target(frame), dtype=np.float64))
-        return float(np.var(self._dark, dtype=np.float64)) / variance if variance else math.inf
-
-    def factor(self, frame: Float32) -> np.float32:
+    def fit(self, frame: Float32) -> Fit:
         """Find the factor that leaves the least noise in a raw ``(height, width)`` frame."""
         if not self.usable:
-            return np.float32(1)
-        return minimize(self._noise(self._target(frame)))
+            return Fit(np.float32(1), math.inf)
+        noise = self._noise(self._target(frame))
+        variance = float(noise(np.float32(0))) ** 2
+        return Fit(minimize(noise), self._variance / variance if variance else math.inf)
 
     def _target(self, frame: Float32) -> Float32:
         target = box_mean(frame) if self._cfa else frame
@@ -86,33 +104,37 @@ class DarkOptimizer:
     def _noise(self, target: Float32) -> Callable[[np.float32], np.float32]:
         if self._exact:
             return dark_objective(target, self._dark)
-        return _Noise(target, self._dark, self._where)
+        return _Noise(target, self._dark, self._where, self._signal)
 
 
 class _Noise:
     """The noise that a factor of the dark leaves in one frame: :func:`dark_objective`, faster."""
 
-    def __init__(self, target: Float32, dark: Float32, where: NDArray[np.intp]) -> None:
+    def __init__(
+        self, target: Float32, dark: Float32, where: NDArray[np.intp], signal: Float32
+    ) -> None:
         self._slow = dark_objective(target, dark)
+        self._hot, self._signal = target.reshape(-1)[where], signal
         self._size = target.size
-        self._rounding = sum(target.shape) * _ROUNDING
-        self._hot, self._signal = target.reshape(-1)[where], dark.reshape(-1)[where]
-        self._centre = float(np.mean(target, dtype=np.float64))
-        cold = np.empty(2)
-        kernels().cold_moments(target, dark, *target.shape, self._centre, cold)
+        self._rounding = (sum(target.shape) + len(where) // _HOT_RUNS) * _ROUNDING
+        # Any value near the mean will do.
+        self._centre = float(np.mean(target[:: 1 + target.shape[0] // 64], dtype=np.float64))
+        cold, room = np.empty(2), np.empty((2, target.shape[1]))
+        kernels().cold_moments(target, dark, *target.shape, self._centre, room, cold)
         self._cold_sum, self._cold_squares = cold.tolist()
 
     def __call__(self, k: np.float32) -> np.float32:
-        deviations = (self._hot - k * self._signal).astype(np.float64) - self._centre
-        total = self._cold_sum + float(deviations.sum())
-        squares = self._cold_squares + float(np.dot(deviations, deviations))
+        sums = np.empty((2, _HOT_RUNS))
+        kernels().hot_moments(self._hot, self._signal, len(self._hot), float(k), self._centre, sums)
+        hot_sum, hot_squares = sums.sum(axis=1).tolist()
+        total, squares = self._cold_sum + hot_sum, self._cold_squares + hot_squares
         about_mean = squares - total * total / self._size
         doubt = self._rounding * squares
-        noise = [
+        low, high = (
             np.float32(math.sqrt(max(value, 0.0) / (self._size - 1)))
             for value in (about_mean - doubt, about_mean + doubt)
-        ]
-        return noise[0] if noise[0] == noise[1] else self._slow(k)
+        )
+        return low if low == high else self._slow(k)
 
 
 def box_mean(image: Float32) -> Float32:

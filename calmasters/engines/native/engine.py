@@ -38,6 +38,9 @@ _CERTAIN_RATIO: Final = 1e-2
 #: With a smaller share of thermal pixels in the dark, chance decides much of its factor.
 _FEW_THERMAL_PIXELS: Final = 1e-3
 
+#: Files that a process has open besides the frames, at most.
+_OTHER_FILES: Final = 64
+
 #: Share of pixels with hidden outliers from which on the user is told.
 _HIDDEN_SHARE: Final = 0.01
 
@@ -49,12 +52,14 @@ class NativeEngine:
     ----------
     threads : int
         How many threads to compute with; the pixels do not depend on it.
+    exact : bool
+        Do without the quick ways, pixel by pixel and step by step: slow, and the same pixels.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, *, exact: bool = False) -> None:
         if threads < 1:
             raise ValueError(f"threads must be at least 1, not {threads}")
-        self._threads = threads
+        self._threads, self._exact = threads, exact
 
     def make(
         self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path, log: Path
@@ -75,7 +80,9 @@ class NativeEngine:
             say = _Log(lines)
             say(f"{job.name}: {len(job.frames)} {job.type} frames, {job.geometry}")
             try:
-                made = _Making(job, input_dir, output_dir, self._threads, say).run()
+                made = _Making(
+                    job, input_dir, output_dir, self._threads, say, exact=self._exact
+                ).run()
                 return _finish(job, made, output, started, say)
             except CalmastersError as error:
                 say(f"failed: {error}")
@@ -118,9 +125,17 @@ class _Making:
     """The making of one master, from files to pixels."""
 
     def __init__(
-        self, job: MasterJob, input_dir: Path, output_dir: Path, threads: int, say: _Log
+        self,
+        job: MasterJob,
+        input_dir: Path,
+        output_dir: Path,
+        threads: int,
+        say: _Log,
+        *,
+        exact: bool,
     ) -> None:
         check(job.recipe.integration)
+        self._exact = exact
         self._job, self._threads, self._say = job, threads, say
         self._input_dir, self._output_dir = input_dir, output_dir
         self._settings = resolved(job.recipe.integration, job.type, len(job.frames))
@@ -129,14 +144,18 @@ class _Making:
 
     def run(self) -> _Made:
         self._require_enough_frames()
+        _allow_open_files(len(self._job.frames))
         with ExitStack() as opened:
             frames = [self._open(file, opened) for file in self._job.frames]
-            bias, dark = self._master(self._job.bias), self._master(self._job.dark)
-            calibrator = self._calibrator(bias, dark)
+            calibrator = self._calibrator()
             levels = self._levels(frames, calibrator)
             stack = RawStack(frames, calibrator, [level.k for level in levels])
             integrated = integrate(
-                stack, self._settings, self._normalization(levels), self._threads
+                stack,
+                self._settings,
+                self._normalization(levels),
+                self._threads,
+                exact=self._exact,
             )
         self._warn_of_stack(stack, integrated)
         return _Made(self._in_range(integrated), integrated, levels, self._warnings)
@@ -193,11 +212,14 @@ class _Making:
 
     # What is measured before
 
-    def _calibrator(self, bias: Float32 | None, dark: Float32 | None) -> Calibrator | None:
+    def _calibrator(self) -> Calibrator | None:
+        bias, dark = self._master(self._job.bias), self._master(self._job.dark)
         pedestal = self._calibration.outputPedestal
         if bias is None and dark is None and not pedestal:
             return None
-        thermal = dark - bias if dark is not None and bias is not None else dark
+        thermal = dark
+        if dark is not None and bias is not None:
+            thermal = np.subtract(dark, bias, out=dark)
         optimizer = None
         if self._job.optimize_dark and thermal is not None and bias is not None:
             optimizer = self._optimizer(thermal)
@@ -209,6 +231,7 @@ class _Making:
             sigmas=self._calibration.darkOptimizationLow,
             window=self._calibration.darkOptimizationWindow,
             cfa=self._calibration.enableCFA and self._job.geometry.bayerpat is not None,
+            exact=self._exact,
         )
         if not optimizer.usable:
             self._warn(
@@ -287,6 +310,19 @@ class _Making:
         if fixed is not image:
             self._warn(f"values from {image.min():g} to {image.max():g} were brought into 0 to 1")
         return fixed
+
+
+def _allow_open_files(frames: int) -> None:
+    """Raise this process's limit of open files, where there is one, to so many and some more."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = frames + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        within = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (within, hard))
 
 
 def _finish(

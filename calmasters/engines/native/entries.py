@@ -8,10 +8,8 @@ from typing import Any, Final, TypeAlias, cast
 import numpy as np
 from numba import carray, cfunc, types  # type: ignore[attr-defined]
 
-from calmasters.engines.native import loading
+from calmasters.engines.native import loading, moments, tiles
 from calmasters.engines.native.compiled import SIGNATURES
-from calmasters.engines.native.moments import cold_moments as _cold_moments
-from calmasters.engines.native.moments import survey as _survey
 from calmasters.engines.native.rejection import (
     Scratch,
     integrate_strip,
@@ -43,31 +41,44 @@ def _compile(name: str) -> Any:
     return cfunc(signature, error_model="numpy")(globals()[name])
 
 
-def unpack(stored: Address, size: int, samples: Address) -> None:
-    loading.unpack(carray(stored, (size,), np.uint16), carray(samples, (size,), np.float32))
+def unpack(stored: Address, stride: int, offset: int, samples: Address, n: int, count: int) -> None:
+    """Unpack ``count`` samples of each of n rows of ``stride``, from ``offset`` on."""
+    codes = carray(stored, (n, stride), np.uint16)
+    into = carray(samples, (n, count), np.float32)
+    for i in range(n):
+        loading.unpack(codes[i, offset : offset + count], into[i])
 
 
 def calibrate(
     samples: Address,
-    size: int,
+    n: int,
+    count: int,
     bias: Address,
     bias_size: int,
     dark: Address,
     dark_size: int,
-    k: float,
+    factors: Address,
     pedestal: float,
 ) -> None:
-    loading.calibrate(
-        carray(samples, (size,), np.float32),
-        carray(bias, (bias_size,), np.float32),
-        carray(dark, (dark_size,), np.float32),
-        k,
-        pedestal,
-    )
+    """Calibrate a run of ``count`` samples of each of n frames in place."""
+    rows = carray(samples, (n, count), np.float32)
+    k = carray(factors, (n,), np.float32)
+    for i in range(n):
+        loading.calibrate(
+            rows[i],
+            carray(bias, (bias_size,), np.float32),
+            carray(dark, (dark_size,), np.float32),
+            k[i],
+            pedestal,
+        )
 
 
-def normalize(samples: Address, size: int, factor: float, shift: float) -> None:
-    loading.normalize(carray(samples, (size,), np.float32), factor, shift)
+def normalize(samples: Address, n: int, count: int, factors: Address, shifts: Address) -> None:
+    """Normalize a run of ``count`` samples of each of n frames in place."""
+    rows = carray(samples, (n, count), np.float32)
+    factor, shift = carray(factors, (n,), np.float64), carray(shifts, (n,), np.float64)
+    for i in range(n):
+        loading.normalize(rows[i], factor[i], shift[i])
 
 
 def box_mean(image: Address, rows: int, columns: int, means: Address) -> None:
@@ -87,25 +98,54 @@ def survey(
     inside: Address,
     found: Address,
 ) -> None:
-    _survey(
+    moments.survey(
         carray(image, (size,), np.float32),
         low,
         high,
         window_low,
         window_high,
-        carray(inside, (size,), np.float32),
+        carray(inside, (size + 1,), np.float32),
         carray(found, (5,), np.float64),
     )
 
 
-def cold_moments(
-    target: Address, dark: Address, rows: int, columns: int, centre: float, sums: Address
+def count_below(
+    image: Address, size: int, low: float, high: float, limit: float, count: Address
 ) -> None:
-    _cold_moments(
+    """Count samples below a limit: :func:`moments.count_below`."""
+    samples = carray(image, (size,), np.float32)
+    carray(count, (1,), np.int64)[0] = moments.count_below(samples, low, high, limit)
+
+
+def cold_moments(
+    target: Address,
+    dark: Address,
+    rows: int,
+    columns: int,
+    centre: float,
+    room: Address,
+    sums: Address,
+) -> None:
+    """Sum over pixels without thermal signal: :func:`moments.cold_moments`."""
+    moments.cold_moments(
         carray(target, (rows, columns), np.float32),
         carray(dark, (rows, columns), np.float32),
         centre,
+        carray(room, (2, columns), np.float64),
         carray(sums, (2,), np.float64),
+    )
+
+
+def hot_moments(
+    hot: Address, signal: Address, size: int, k: float, centre: float, sums: Address
+) -> None:
+    """Sum over pixels with thermal signal: :func:`moments.hot_moments`."""
+    moments.hot_moments(
+        carray(hot, (size,), np.float32),
+        carray(signal, (size,), np.float32),
+        k,
+        centre,
+        carray(sums, (2, moments.RUNS), np.float64),
     )
 
 
@@ -122,8 +162,8 @@ def integrate(
     hidden: Address,
     room: Address,
 ) -> None:
-    hides = carray(hidden, (1,), np.int64)
-    hides[0] += integrate_strip(
+    """Combine a strip by any method: :func:`rejection.integrate_strip`."""
+    carray(hidden, (1,), np.int64)[0] += integrate_strip(
         carray(values, (n, count), np.float32),
         carray(raws, (n, count), np.float32),
         parameters_of(carray(parameters, (9,), np.float64)),
@@ -131,17 +171,59 @@ def integrate(
         carray(pixels, (count,), np.float32),
         carray(rejected, (2, count), np.int64),
         carray(by_frame, (2, n), np.int64),
-        scratch_of(room, n),
+        scratch_of(room, 0, n),
     )
 
 
+def winsorize(
+    samples: Address,
+    n: int,
+    count: int,
+    parameters: Address,
+    pixels: Address,
+    lowest: Address,
+    highest: Address,
+    by_frame: Address,
+    hidden: Address,
+    room: Address,
+) -> None:
+    """Combine a strip by Winsorized sigma clipping, quickly: :func:`tiles.winsorize_strip`."""
+    stacks = carray(samples, (n, count), np.float32)
+    outcome = tiles.Outcome(
+        carray(pixels, (count,), np.float32),
+        carray(lowest, (count,), np.float32),
+        carray(highest, (count,), np.float32),
+    )
+    tile, queues = tile_of(room, 8 * n, n), queues_of(room, 8 * n + tile_size(n), n)
+    carray(hidden, (1,), np.int64)[0] += tiles.winsorize_strip(
+        stacks,
+        parameters_of(carray(parameters, (9,), np.float64)),
+        outcome,
+        tile,
+        queues,
+        scratch_of(room, 0, n),
+    )
+    tiles.count_rejected(stacks, outcome, carray(by_frame, (2, n), np.int64))
+
+
+def room_size(n: int, size: Address) -> None:
+    """Tell how many float64, zeros, a thread needs as room for stacks of ``n`` samples."""
+    queues = tiles.QUEUE * n * (n + 1) // 4 + (n + 1) * (tiles.QUEUE + 1)
+    carray(size, (1,), np.int64)[0] = 8 * n + tile_size(n) + queues
+
+
+# Room is one block of float64. Views of it as other types are taken at its start, since compiled
+# code that is loaded without numba cannot turn one array into another type.
+
+
 @kernel
-def scratch_of(room: Address, n: int) -> Scratch:
-    """Divide ``8 * n`` float64 of room into the scratch of a stack of ``n`` samples."""
-    doubles = carray(room, (8 * n,), np.float64)
-    integers = carray(room, (8 * n,), np.int64)
-    floats = carray(room, (16 * n,), np.float32)
-    bytes_ = carray(room, (64 * n,), np.int8)
+def scratch_of(room: Address, start: int, n: int) -> Scratch:
+    """Take the scratch of a stack of ``n`` samples: ``8 * n`` float64 of the room."""
+    end = start + 8 * n
+    doubles = carray(room, (end,), np.float64)[start:]
+    integers = carray(room, (end,), np.int64)[start:]
+    floats = carray(room, (2 * end,), np.float32)[2 * start :]
+    bytes_ = carray(room, (8 * end,), np.int8)[8 * start :]
     return Scratch(
         order=integers[:n],
         ranks=integers[n : 2 * n],
@@ -151,4 +233,41 @@ def scratch_of(room: Address, n: int) -> Scratch:
         fates=bytes_[40 * n : 41 * n],
         work=doubles[6 * n : 7 * n],
         slopes=doubles[7 * n :],
+    )
+
+
+@kernel
+def tile_size(n: int) -> int:
+    """Give the float64 that :func:`tile_of` takes."""
+    return (n + 1) * tiles.LANES + tiles.LANES + tiles.STATE
+
+
+@kernel
+def tile_of(room: Address, start: int, n: int) -> tiles.Tile:
+    """Take the tile of ``n`` frames from the room."""
+    rows, lanes = n * tiles.LANES, (n + 1) * tiles.LANES
+    end = start + tile_size(n)
+    floats = carray(room, (2 * end,), np.float32)[2 * start :]
+    bits = carray(room, (2 * end,), np.int32)[2 * start :]
+    return tiles.Tile(
+        x=floats[:rows],
+        bits=bits[:rows],
+        distances=floats[rows : 2 * lanes],
+        distance_bits=bits[rows : 2 * lanes],
+        pixel=carray(room, (end,), np.int64)[start:][lanes : lanes + tiles.LANES],
+        lanes=carray(room, (end,), np.float64)[start:][lanes + tiles.LANES :],
+    )
+
+
+@kernel
+def queues_of(room: Address, start: int, n: int) -> tiles.Queues:
+    """Take the queues of up to ``n`` samples from the room."""
+    floats = tiles.QUEUE * n * (n + 1) // 2
+    pixels = (n + 1) * tiles.QUEUE
+    end = start + floats // 2 + pixels + n + 1
+    integers = carray(room, (end,), np.int64)[start + floats // 2 :]
+    return tiles.Queues(
+        x=carray(room, (2 * end,), np.float32)[2 * start :][:floats],
+        pixel=integers[:pixels],
+        length=integers[pixels:],
     )

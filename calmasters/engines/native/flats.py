@@ -12,7 +12,7 @@ import numpy as np
 
 from calmasters.engines.native.compiled import kernels
 from calmasters.engines.native.darks import DarkOptimizer
-from calmasters.engines.native.integration import in_threads
+from calmasters.engines.native.integration import Loader, in_threads
 from calmasters.engines.native.levels import location
 from calmasters.engines.native.reference import Float32
 from calmasters.images import RawFrame
@@ -44,16 +44,23 @@ class Calibrator:
     pedestal: int = 0
     optimizer: DarkOptimizer | None = None
 
-    def apply(self, samples: Float32, start: int, k: float) -> None:
-        """Calibrate a run of samples of a frame in place, from pixel ``start`` on."""
+    def apply(self, samples: Float32, start: int, factors: Float32) -> None:
+        """Calibrate a run of samples in place.
+
+        Parameters
+        ----------
+        samples : (n, count) array of float32
+            Of n frames, from pixel ``start`` on.
+        factors : (n,) array of float32
+            k of each frame's dark.
+        """
+        n, count = samples.shape
         bias, dark = (
-            _NOTHING if master is None else master.reshape(-1)[start : start + len(samples)]
+            _NOTHING if master is None else master.reshape(-1)[start : start + count]
             for master in (self.bias, self.dark)
         )
         pedestal = float(np.float32(self.pedestal / 65535))
-        kernels().calibrate(
-            samples, len(samples), bias, len(bias), dark, len(dark), float(k), pedestal
-        )
+        kernels().calibrate(samples, n, count, bias, len(bias), dark, len(dark), factors, pedestal)
 
 
 class RawStack:
@@ -76,21 +83,44 @@ class RawStack:
         factors: Sequence[float | None] = (),
     ) -> None:
         self._frames, self._calibrator = frames, calibrator
-        self._factors = [1.0 if k is None else k for k in factors or [None] * len(frames)]
+        known = factors or [None] * len(frames)
+        self._factors = np.array([1.0 if k is None else k for k in known], np.float32)
+        self._plain = all(frame.format.is_uint16 for frame in frames)
         self._lock = Lock()
         self.count = len(frames)
         self.size = frames[0].size
         self.not_finite = [0] * len(frames)
 
-    def load(self, start: int, samples: Float32) -> None:
-        """Read a strip of every frame, calibrated; safe to call from several threads."""
-        for index, (frame, row) in enumerate(zip(self._frames, samples, strict=True)):
-            not_finite = read_samples(frame, start, row)
+    def read(self, start: int, count: int) -> Loader:
+        """Read a run of every frame; what it returns calibrates. For use from several threads."""
+        fill = self._read_codes(start, count) if self._plain else self._read_any(start, count)
+
+        def load(offset: int, samples: Float32) -> None:
+            fill(offset, samples)
             if self._calibrator:
-                self._calibrator.apply(row, start, self._factors[index])
-            if not_finite:
-                with self._lock:
-                    self.not_finite[index] += not_finite
+                self._calibrator.apply(samples, start + offset, self._factors)
+
+        return load
+
+    def _read_codes(self, start: int, count: int) -> Loader:
+        codes = np.empty((self.count, count), np.uint16)
+        for frame, row in zip(self._frames, codes, strict=True):
+            frame.read_codes(start, row)
+        return lambda offset, samples: kernels().unpack(
+            codes, count, offset, samples, *samples.shape
+        )
+
+    def _read_any(self, start: int, count: int) -> Loader:
+        read = np.empty((self.count, count), np.float32)
+        for index, (frame, row) in enumerate(zip(self._frames, read, strict=True)):
+            not_finite = read_samples(frame, start, row)
+            with self._lock:
+                self.not_finite[index] += not_finite
+
+        def fill(offset: int, samples: Float32) -> None:
+            samples[:] = read[:, offset : offset + samples.shape[1]]
+
+        return fill
 
 
 def read_samples(frame: RawFrame, start: int, samples: Float32) -> int:
@@ -101,7 +131,7 @@ def read_samples(frame: RawFrame, start: int, samples: Float32) -> int:
         return strip.not_finite
     codes = np.empty(len(samples), np.uint16)
     frame.read_codes(start, codes)
-    kernels().unpack(codes, len(codes), samples)
+    kernels().unpack(codes, len(codes), 0, samples, 1, len(codes))
     return 0
 
 
@@ -150,7 +180,8 @@ def _measure(image: Float32, calibrator: Calibrator) -> FrameLevel:
     """Measure a raw frame, calibrating it in place."""
     k, certainty = None, math.inf
     if calibrator.optimizer:
-        k = float(calibrator.optimizer.factor(image))
-        certainty = calibrator.optimizer.variance_ratio(image)
-    calibrator.apply(image.reshape(-1), 0, 1.0 if k is None else k)
+        fit = calibrator.optimizer.fit(image)
+        k, certainty = float(fit.k), fit.certainty
+    factor = np.array([1.0 if k is None else k], np.float32)
+    calibrator.apply(image.reshape(1, -1), 0, factor)
     return FrameLevel(location(image), k, certainty)

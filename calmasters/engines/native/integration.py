@@ -21,8 +21,13 @@ __all__ = ["Integrated", "Normalization", "Stack", "check", "in_threads", "integ
 
 Counts: TypeAlias = NDArray[np.int64]
 
-#: Samples of all frames that a thread holds at a time (float32, 2 MiB).
-STRIP_SAMPLES: Final = 1 << 19
+#: Samples of all frames that a thread combines at a time: 1 MiB of float32 stays in the cache.
+STRIP_SAMPLES: Final = 1 << 18
+
+#: Samples of all frames that a thread reads at a time, in any case so many of one frame: reads
+#: of less cost more than they bring.
+READ_SAMPLES: Final = 1 << 20
+READ_FRAME_SAMPLES: Final = 1 << 15
 
 #: As ``rejection.py`` has them (which imports numba, and this module must not).
 _REJECTIONS: Final = (
@@ -32,6 +37,10 @@ _REJECTIONS: Final = (
 _COMBINATIONS: Final = ("Average", "Median", "Minimum", "Maximum")
 _NORMALIZATIONS: Final = ("NoNormalization", "Additive", "Multiplicative")
 _REJECTION_NORMALIZATIONS: Final = ("NoRejectionNormalization", "EqualizeFluxes")
+
+
+#: Fills an array (frames, pixels) with samples that were read, from a pixel of them on.
+Loader: TypeAlias = Callable[[int, Float32], None]
 
 
 class Stack(Protocol):
@@ -47,8 +56,8 @@ class Stack(Protocol):
         """Number of pixels of a frame."""
         ...
 
-    def load(self, start: int, samples: Float32) -> None:
-        """Fill ``samples``, (frames, pixels), from pixel ``start`` on; called from threads."""
+    def read(self, start: int, count: int) -> Loader:
+        """Read ``count`` pixels of all frames from pixel ``start`` on; called from threads."""
         ...
 
 
@@ -139,11 +148,19 @@ def check(settings: Integration) -> None:
 
 
 def integrate(
-    stack: Stack, settings: Integration, normalization: Normalization, threads: int
+    stack: Stack,
+    settings: Integration,
+    normalization: Normalization,
+    threads: int,
+    *,
+    exact: bool = False,
 ) -> Integrated:
-    """Combine all frames of a stack; the result does not depend on ``threads``."""
-    work = _Work(stack, settings, normalization)
-    in_threads(work.strips, range(0, stack.size, work.strip), threads)
+    """Combine all frames of a stack; the result does not depend on ``threads``.
+
+    ``exact`` does without the quick way, pixel by pixel; the result is the same.
+    """
+    work = _Work(stack, settings, normalization, exact=exact)
+    in_threads(work.strips, range(0, stack.size, work.step), threads)
     return work.result()
 
 
@@ -175,7 +192,9 @@ class _Shared:
 class _Work:
     """The strips of one integration, and what comes of them."""
 
-    def __init__(self, stack: Stack, settings: Integration, normalization: Normalization) -> None:
+    def __init__(
+        self, stack: Stack, settings: Integration, normalization: Normalization, *, exact: bool
+    ) -> None:
         self._stack, self._normalization = stack, normalization
         self._parameters = parameters(settings)
         self._limits = _esd_limits(settings, stack.count)
@@ -186,37 +205,76 @@ class _Work:
         self._by_frame = np.zeros((2, stack.count), np.int64)
         self._hidden = np.zeros(1, np.int64)
         self._lock = Lock()
-        self.strip = max(1, STRIP_SAMPLES // stack.count)
+        self._strip = max(1, STRIP_SAMPLES // stack.count)
+        self.step = max(self._strip, READ_SAMPLES // stack.count, READ_FRAME_SAMPLES)
+        self._quick = not exact and normalization.same and _winsorizes_all(settings)
 
     def strips(self, starts: Iterator[int]) -> None:
         """Combine strips until none is left: what a thread does."""
         n = self._stack.count
-        by_frame, hidden = np.zeros((2, n), np.int64), np.zeros(1, np.int64)
-        room, buffers = np.empty(8 * n), np.empty((2, n * self.strip), np.float32)
+        sums = np.zeros((2, n), np.int64), np.zeros(1, np.int64)
+        room, buffers = _room(n), np.empty((2, n * self._strip), np.float32)
+        combine = self._combine_quickly if self._quick else self._combine
         for start in starts:
-            count = min(self.strip, self._stack.size - start)
-            values, raws = self._load(start, buffers[:, : n * count].reshape(2, n, count))
-            rejected = np.empty((2, count), np.int64)
-            pixels = self._pixels[start : start + count]
-            kernels().integrate(
-                *(values, raws, n, count, self._parameters, self._limits),
-                *(pixels, rejected, by_frame, hidden, room),
-            )
-            if self._maps is not None:
-                self._maps[:, start : start + count] = rejected / n
+            load = self._stack.read(start, min(self.step, self._stack.size - start))
+            stop = min(start + self.step, self._stack.size)
+            for first in range(start, stop, self._strip):
+                count = min(self._strip, stop - first)
+                arrays = buffers[:, : n * count].reshape(2, n, count)
+                values, raws = self._load(load, first - start, arrays)
+                combine(first, values, raws, *sums, room)
         with self._lock:
-            self._by_frame += by_frame
-            self._hidden += hidden
+            self._by_frame += sums[0]
+            self._hidden += sums[1]
 
-    def _load(self, start: int, buffers: Float32) -> tuple[Float32, Float32]:
+    def _combine(
+        self,
+        start: int,
+        values: Float32,
+        raws: Float32,
+        by_frame: Counts,
+        hidden: Counts,
+        room: Float64,
+    ) -> None:
+        n, count = values.shape
+        rejected = np.empty((2, count), np.int64)
+        kernels().integrate(
+            *(values, raws, n, count, self._parameters, self._limits),
+            *(self._pixels[start : start + count], rejected, by_frame, hidden, room),
+        )
+        if self._maps is not None:
+            self._maps[:, start : start + count] = rejected / n
+
+    def _combine_quickly(
+        self,
+        start: int,
+        values: Float32,
+        _: Float32,
+        by_frame: Counts,
+        hidden: Counts,
+        room: Float64,
+    ) -> None:
+        n, count = values.shape
+        lowest, highest = (np.full(count, end, np.float32) for end in (-math.inf, math.inf))
+        kernels().winsorize(
+            *(values, n, count, self._parameters),
+            *(self._pixels[start : start + count], lowest, highest, by_frame, hidden, room),
+        )
+        if self._maps is not None:
+            rejected = np.array([(values < lowest).sum(axis=0), (values > highest).sum(axis=0)])
+            self._maps[:, start : start + count] = rejected / n
+
+    def _load(self, load: Loader, offset: int, buffers: Float32) -> tuple[Float32, Float32]:
         values, raws = buffers
-        self._stack.load(start, values)
-        same = self._normalization.same
-        if not same:
-            raws[:] = values
-            _normalize(raws, self._normalization.raw_factors, self._normalization.raw_shifts)
-        _normalize(values, self._normalization.value_factors, np.zeros(len(values)))
-        return values, values if same else raws
+        load(offset, values)
+        normalization = self._normalization
+        if normalization.same:
+            _normalize(values, normalization.value_factors, normalization.raw_shifts)
+            return values, values
+        raws[:] = values
+        _normalize(raws, normalization.raw_factors, normalization.raw_shifts)
+        _normalize(values, normalization.value_factors, np.zeros(len(values)))
+        return values, raws
 
     def result(self) -> Integrated:
         """Gather what all strips gave."""
@@ -224,9 +282,25 @@ class _Work:
         return Integrated(self._pixels, low, high, int(self._hidden[0]), self._maps)
 
 
+def _room(n: int) -> Float64:
+    """Make room for one thread's stacks of ``n`` samples."""
+    size = np.zeros(1, np.int64)
+    kernels().room_size(n, size)
+    room = np.zeros(size[0] + 8)
+    # Vectors that begin where a cache line does are read at once.
+    return room[-(room.ctypes.data // 8) % 8 :]
+
+
 def _normalize(samples: Float32, factors: Float64, shifts: Float64) -> None:
-    for row, factor, shift in zip(samples, factors, shifts, strict=True):
-        kernels().normalize(row, len(row), factor, shift)
+    if shifts.any() or (factors != 1).any():
+        kernels().normalize(samples, *samples.shape, factors, shifts)
+
+
+def _winsorizes_all(settings: Integration) -> bool:
+    """Whether the quick kernels do what is asked for."""
+    chosen = settings.rejection, settings.combination
+    ranged = settings.rangeClipLow or settings.rangeClipHigh
+    return chosen == ("WinsorizedSigmaClip", "Average") and not ranged
 
 
 def parameters(settings: Integration) -> Float64:

@@ -26,25 +26,26 @@ from calmasters.engines.native.reference_flats import image_median as exact_imag
 
 __all__ = ["image_median", "location"]
 
-#: One sample in so many gives the first guess of the median.
+#: One sample in so many gives a first guess of the median.
 _GUESS_STEP: Final = 61
 
-#: Half width of the window around the guess, in bins of the first histogram; then times 8.
-_WINDOW_BINS: Final = 4.0
+#: Share of the samples on each side of the median that are sorted at first; then times 8.
+_WINDOW_SHARE: Final = 0.008
 _WINDOW_GROWTH: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """The samples of an image in [``low``, ``high``), sorted, and what lies around them.
+    """The samples of an image around its median, sorted, and what lies about them.
 
-    ``count`` samples are in range, from ``minimum`` to ``maximum``; ``below`` of them come
-    before the window.
+    Of the ``image``, the samples strictly inside (``low``, ``high``) count: ``count`` in number,
+    from ``minimum`` to ``maximum``; ``below`` of them come before the window.
     """
 
-    samples: Float64
+    image: Float32
     low: float
     high: float
+    samples: Float64
     below: int
     count: int
     minimum: float
@@ -52,7 +53,7 @@ class _Window:
 
 
 class _WindowLeftError(Exception):
-    """The search left the window: it was too narrow."""
+    """A sample was looked for outside of the window."""
 
 
 def location(image: Float32) -> float:
@@ -68,27 +69,36 @@ def image_median(image: Float32, low: float = -math.inf, high: float = math.inf)
     if image.size <= EXACT_MEDIAN_SAMPLES:
         return exact_image_median(image, low, high)
     image = np.ascontiguousarray(image).reshape(-1)
-    guess = exact_image_median(image[::_GUESS_STEP][:EXACT_MEDIAN_SAMPLES], low, high)
-    width = _WINDOW_BINS / HISTOGRAM_BINS
+    guess = image[::_GUESS_STEP]
+    guess = np.sort(guess[(guess > low) & (guess < high)])
+    share = _WINDOW_SHARE
     while True:
-        window = _survey(image, low, high, guess - width, guess + width)
+        window = _survey(image, low, high, *_ends(guess, share))
         if window.count == 0:
             return 0.0
         try:
             return _median_in(window)
         except _WindowLeftError:
-            width *= _WINDOW_GROWTH
+            share *= _WINDOW_GROWTH
+
+
+def _ends(guess: Float32, share: float) -> tuple[float, float]:
+    """Enclose a share of the samples on each side of the median."""
+    if share >= 0.5 or len(guess) == 0:
+        return -math.inf, math.inf
+    below, above = (int(len(guess) * (0.5 + side)) for side in (-share, share))
+    return float(guess[below]), float(np.nextafter(guess[above], np.float32(math.inf)))
 
 
 def _survey(
     image: Float32, low: float, high: float, window_low: float, window_high: float
 ) -> _Window:
-    inside = np.empty(image.size, np.float32)
+    inside = np.empty(image.size + 1, np.float32)
     found = np.zeros(5)
     kernels().survey(image, image.size, low, high, window_low, window_high, inside, found)
-    count, below, size, minimum, maximum = found
+    count, below, size, minimum, maximum = found.tolist()
     samples = np.sort(inside[: int(size)]).astype(np.float64)
-    return _Window(samples, window_low, window_high, int(below), int(count), minimum, maximum)
+    return _Window(image, low, high, samples, int(below), int(count), minimum, maximum)
 
 
 def _median_in(window: _Window) -> float:
@@ -120,7 +130,8 @@ def _edges(window: _Window, rank: int, high: float) -> tuple[float, float]:
 
 
 def _bin(sample: float, low: float, high: float) -> int:
-    return int((HISTOGRAM_BINS - 1) * (sample - low) / (high - low))
+    position = (HISTOGRAM_BINS - 1) * (sample - low) / (high - low)
+    return int(position) if position > -1 else -1
 
 
 def _sample(window: _Window, position: int) -> float:
@@ -132,8 +143,23 @@ def _sample(window: _Window, position: int) -> float:
 
 def _first_at(window: _Window, found: int, low: float, high: float) -> int:
     """Position, in the sorted image, of the first sample of bin ``found`` or later."""
-    bins = np.trunc((HISTOGRAM_BINS - 1) * (window.samples - low) / (high - low))
-    index = int(np.searchsorted(bins, found))
-    if index == 0 and window.below > 0:
-        raise _WindowLeftError
-    return index + window.below
+    first = _first_of_bin(found, low, high)
+    index = int(np.searchsorted(window.samples, first))
+    if 0 < index < len(window.samples):
+        return index + window.below
+    count = np.zeros(1, np.int64)
+    kernels().count_below(window.image, window.image.size, window.low, window.high, first, count)
+    return int(count[0])
+
+
+def _first_of_bin(found: int, low: float, high: float) -> float:
+    """Smallest float32 in bin ``found`` or later: bins grow with the sample."""
+    # Rounding towards zero makes bin 0 twice as wide.
+    edge = found if found > 0 else -1
+    sample = np.float32(low + (high - low) * edge / (HISTOGRAM_BINS - 1))
+    down, up = np.float32(-math.inf), np.float32(math.inf)
+    while _bin(float(sample), low, high) >= found:
+        sample = np.nextafter(sample, down)
+    while _bin(float(sample), low, high) < found:
+        sample = np.nextafter(sample, up)
+    return float(sample)

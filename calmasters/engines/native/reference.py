@@ -12,7 +12,7 @@ each rank its :class:`Fate`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
@@ -27,10 +27,13 @@ from calmasters.settings import Integration
 __all__ = [
     "COMBINATIONS",
     "REJECTIONS",
+    "Estimate",
     "Fate",
     "Float32",
     "Float64",
     "Pixel",
+    "Round",
+    "averaged_estimate",
     "esd_limit",
     "fix_range",
     "integrate_pixel",
@@ -39,9 +42,12 @@ __all__ = [
     "median",
     "normalized",
     "scale_estimate_sn",
+    "sigma_rounds",
     "standard_deviation",
+    "standard_estimate",
     "student_t_quantile",
     "total",
+    "winsorized_estimate",
     "winsorized_huber",
 ]
 
@@ -144,40 +150,60 @@ def winsorized_huber(sorted_values: Float32, cutoff: float) -> tuple[float, floa
     return centre, sigma
 
 
-def clip_by_sigma(
-    sorted_values: Float32,
-    settings: Integration,
-    estimate: Callable[[Float32, int], tuple[float, float]],
-) -> Fates:
+#: Gives centre and sigma of sorted values in a round of clipping (0, 1…).
+Estimate: TypeAlias = Callable[[Float32, int], tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round of clipping: centre and sigma, and the ranks [first, last) that survive it."""
+
+    centre: float
+    sigma: float
+    first: int
+    last: int
+
+
+def sigma_rounds(
+    sorted_values: Float32, settings: Integration, estimate: Estimate
+) -> Iterator[Round]:
     """Reject what lies beyond sigma limits, estimate again, until nothing more is rejected.
 
-    ``estimate`` gives the centre and sigma of sorted values in the given round (0, 1…). It ends
-    with fewer than 3 values left, or a sigma that vanishes beside 1.
+    It ends with fewer than 3 values left, or a sigma that vanishes beside 1.
     """
     low, high = _float32(settings.sigmaLow), _float32(settings.sigmaHigh)
     first, last, rounds = 0, len(sorted_values), 0
     while last - first >= 3:
         values = sorted_values[first:last]
         centre, sigma = estimate(values, rounds)
-        if 1 + sigma == 1:
-            break
-        deviations = (values.astype(np.float64) - centre) / sigma
-        below = _count(-deviations > low) if settings.clipLow else 0
-        above = _count(deviations > high) if settings.clipHigh else 0
-        if below == 0 and above == 0:
-            break
+        below = above = 0
+        if 1 + sigma != 1:
+            deviations = (values.astype(np.float64) - centre) / sigma
+            below = _count(-deviations > low) if settings.clipLow else 0
+            above = _count(deviations > high) if settings.clipHigh else 0
         first, last, rounds = first + below, last - above, rounds + 1
-    return _keep(len(sorted_values), first, last)
+        yield Round(centre, sigma, first, last)
+        if below == 0 and above == 0:
+            return
+
+
+def clip_by_sigma(sorted_values: Float32, settings: Integration, estimate: Estimate) -> Fates:
+    """Reject by :func:`sigma_rounds`."""
+    n, first, last = len(sorted_values), 0, len(sorted_values)
+    for clipped in sigma_rounds(sorted_values, settings, estimate):
+        first, last = clipped.first, clipped.last
+    return _keep(n, first, last)
+
+
+def winsorized_estimate(settings: Integration) -> Estimate:
+    """Give Winsorized mean and sigma; the cutoff in the first round."""
+    cutoff = _float32(settings.winsorizationCutoff)
+    return lambda values, rounds: winsorized_huber(values, 0.0 if rounds else cutoff)
 
 
 def winsorized_sigma_clip(sorted_values: Float32, settings: Integration) -> Fates:
-    """Clip about the Winsorized mean, by the Winsorized sigma; the cutoff in the first round."""
-    cutoff = _float32(settings.winsorizationCutoff)
-    return clip_by_sigma(
-        sorted_values,
-        settings,
-        lambda values, rounds: winsorized_huber(values, 0.0 if rounds else cutoff),
-    )
+    """Clip about the Winsorized mean, by the Winsorized sigma."""
+    return clip_by_sigma(sorted_values, settings, winsorized_estimate(settings))
 
 
 # The other rejection methods ------------------------------------------------------------
@@ -207,31 +233,34 @@ def percentile_clip(sorted_values: Float32, settings: Integration) -> Fates:
     return _keep(n, below, n - above)
 
 
+def standard_estimate(values: Float32, _: int) -> tuple[float, float]:
+    """Give median and standard deviation."""
+    return median(values), standard_deviation(values.astype(np.float64))
+
+
 def sigma_clip(sorted_values: Float32, settings: Integration) -> Fates:
     """Clip about the median, by the standard deviation."""
-    return clip_by_sigma(
-        sorted_values,
-        settings,
-        lambda values, _: (median(values), standard_deviation(values.astype(np.float64))),
-    )
+    return clip_by_sigma(sorted_values, settings, standard_estimate)
+
+
+def averaged_estimate(sorted_values: Float32) -> Estimate:
+    """Give the median, and a sigma that follows its square root.
+
+    Their ratio, as of the gain of a Poisson process, is estimated once from all samples.
+    """
+    centre = median(sorted_values)
+    deviations = sorted_values.astype(np.float64) - centre
+    squares = total(deviations * deviations / centre)
+    gain = math.sqrt(squares / max(len(sorted_values) - 1, 1))
+    return lambda values, _: (median(values), gain * math.sqrt(median(values)))
 
 
 def averaged_sigma_clip(sorted_values: Float32, settings: Integration) -> Fates:
-    """Clip about the median, by a sigma that follows the square root of the median.
-
-    Its factor, as of the gain of a Poisson process, is estimated once from all samples. A median
-    that vanishes beside 1 leaves no sample.
-    """
-    n, centre = len(sorted_values), median(sorted_values)
-    if 1 + centre == 1:
+    """Clip by averaged sigma; a median that vanishes beside 1 leaves no sample."""
+    n = len(sorted_values)
+    if 1 + median(sorted_values) == 1:
         return _keep(n, n, n)
-    deviations = sorted_values.astype(np.float64) - centre
-    gain = math.sqrt(total(deviations * deviations / centre) / max(n - 1, 1))
-
-    def estimate(values: Float32, _: int) -> tuple[float, float]:
-        return median(values), gain * math.sqrt(median(values))
-
-    return clip_by_sigma(sorted_values, settings, estimate)
+    return clip_by_sigma(sorted_values, settings, averaged_estimate(sorted_values))
 
 
 def linear_fit_clip(sorted_values: Float32, settings: Integration) -> Fates:

@@ -63,9 +63,10 @@ def location(image: Float32) -> float:
 
 
 def _exact_median(samples: Float64) -> float:
-    half = samples.size // 2
-    ordered = np.partition(samples, (max(half - 1, 0), half), axis=None)
-    return float(ordered[half] if samples.size % 2 else (ordered[half - 1] + ordered[half]) / 2)
+    """Median of samples, which are put in another order."""
+    half, samples = samples.size // 2, samples.reshape(-1)
+    samples.partition((max(half - 1, 0), half))
+    return float(samples[half] if samples.size % 2 else (samples[half - 1] + samples[half]) / 2)
 
 
 def _histogram_median(samples: Float64) -> float:
@@ -98,7 +99,9 @@ def _histogram_rank(samples: Float64, rank: int, low: float, high: float) -> tup
 
 def image_mad(image: Float32, centre: float) -> float:
     """Median of the absolute deviations from ``centre``, unscaled."""
-    return _exact_median(np.abs(image.astype(np.float64) - centre))
+    deviations = image.astype(np.float64)
+    deviations -= centre
+    return _exact_median(np.abs(deviations, out=deviations))
 
 
 # Calibration of flats -------------------------------------------------------------------
@@ -171,10 +174,14 @@ def image_total(image: NDArray[np.floating[Any]]) -> float:
 
 def image_standard_deviation(image: Float32) -> float:
     """Two-pass standard deviation (n - 1) of an image, corrected for the rounding of the mean."""
-    deviations = image.astype(np.float64) - image_total(image) / image.size
-    residue = image_total(deviations)
-    variance = image_total(deviations * deviations) - residue * residue / image.size
-    return math.sqrt(variance / (image.size - 1))
+    centre = image_total(image) / image.size
+    residues, squares = np.zeros(image.shape[1]), np.zeros(image.shape[1])
+    for row in image:
+        deviations = row.astype(np.float64) - centre
+        residues += deviations
+        squares += deviations * deviations
+    residue = total(residues)
+    return math.sqrt((total(squares) - residue * residue / image.size) / (image.size - 1))
 
 
 def dark_objective(target: Float32, optimizing_dark: Float32) -> Callable[[np.float32], np.float32]:

@@ -145,9 +145,12 @@ def poisson_gain(x: Floats) -> float:
 
 
 @kernel
-def clip_by_sigma(x: Floats, p: Parameters, work: Doubles) -> tuple[int, int]:
-    """Clip by sigma limits until nothing more is rejected: three methods differ in sigma."""
-    first, last, cutoff, gain = 0, len(x), p.cutoff, 0.0
+def clip_by_sigma(x: Floats, p: Parameters, cutoff: float, work: Doubles) -> tuple[int, int]:
+    """Clip by sigma limits until nothing more is rejected: three methods differ in sigma.
+
+    Winsorization uses ``cutoff`` in the first round.
+    """
+    first, last, gain = 0, len(x), 0.0
     if p.rejection == AVERAGED:
         if 1 + median(x) == 1:
             return last, last
@@ -321,7 +324,7 @@ def reject(x: Floats, p: Parameters, esd_limits: Doubles, s: Scratch) -> None:
     elif p.rejection == ESD:
         first, last = clip_esd(x, p, esd_limits)
     elif p.rejection != NONE:
-        first, last = clip_by_sigma(x, p, s.work)
+        first, last = clip_by_sigma(x, p, p.cutoff, s.work)
     for rank in range(first):
         s.rank_fates[rank] = LOW
     for rank in range(last, n):

@@ -12,7 +12,7 @@ from calmasters.engines.native.reference import Float32
 __all__ = ["noise"]
 
 #: Differences that are enough for a noise within a few parts in a thousand.
-_ENOUGH: Final = 1 << 20
+_ENOUGH: Final = 1 << 18
 
 
 def noise(image: Float32, *, mosaic: bool) -> float:

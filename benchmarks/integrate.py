@@ -1,0 +1,256 @@
+"""Time masters of the native engine against Siril and ccdproc: whole cold processes, interleaved.
+
+    python benchmarks/integrate.py --counts 3 10 30 --rounds 3
+    python benchmarks/integrate.py --counts 3 5 10 30 100 200 300 --plot integrate.png
+
+Every figure is a ratio to the engine's own time in the same round, since machines are noisy. The
+frames are synthetic and read once before, so that they come from memory. Peers that are not
+installed are left out. Siril and ccdproc have other rejection rules: the same job, not the same
+arithmetic. `floor` is two threads reading and summing all bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+WRITE_FRAMES = """
+import sys
+import numpy as np
+directory, kind, count, width, height = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
+rng = np.random.default_rng(7)
+shape = (height, width)
+fixed = 800 + 2 * rng.standard_normal(shape, "f4")
+thermal = (300 * rng.standard_exponential(shape, "f4")) * (rng.random(shape, "f4") < 0.01)
+y, x = np.mgrid[-1:1:height * 1j, -1:1:width * 1j]
+level = (28000 * (1 - 0.3 * (x * x + y * y))).astype("f4")
+axes = {"SIMPLE": "T", "BITPIX": 16, "NAXIS": 2, "NAXIS1": width, "NAXIS2": height,
+        "BZERO": 32768, "BSCALE": 1}
+header = "".join(f"{key:8}= {value:>20}".ljust(80) for key, value in axes.items()) + "END"
+for i in range(count):
+    image = fixed + {"bias": 0, "dark": thermal}.get(kind, 0.35 * thermal + level)
+    image = image + rng.standard_normal(shape, "f4") * (9 if kind != "flat" else np.sqrt(level))
+    hits = rng.integers(0, image.size, image.size // 50000)
+    image.reshape(-1)[hits] += 2000
+    stored = (np.clip(np.round(image), 0, 65535).astype("i4") - 32768).astype(">i2").tobytes()
+    with open(f"{directory}/{kind}_{i + 1:05}.fit", "wb") as file:
+        file.write(header.ljust(2880).encode() + stored + bytes(-len(stored) % 2880))
+"""
+
+FLOOR = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np
+with ThreadPoolExecutor(2) as pool:
+    print(sum(pool.map(lambda p: int(np.fromfile(p, "u8").sum()), sys.argv[1:])))
+"""
+
+CCDPROC = """
+import sys
+import ccdproc
+master = ccdproc.combine(sys.argv[2:], sys.argv[1], method="average", unit="adu", sigma_clip=True,
+                         sigma_clip_low_thresh=4, sigma_clip_high_thresh=3, mem_limit=2e9,
+                         overwrite_output=True)
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a process took."""
+
+    wall_s: float
+    cpu_s: float
+    peak_mib: float
+
+
+@dataclass(frozen=True)
+class Case:
+    """One master to make: its type and frames, and for flats the masters to calibrate with."""
+
+    kind: str
+    frames: Sequence[Path]
+    directory: Path
+
+    @property
+    def masters(self) -> dict[str, Path]:
+        """Bias and dark of a flat."""
+        if self.kind != "flat":
+            return {}
+        return {kind: self.directory / f"master_{kind}" for kind in ("bias", "dark")}
+
+
+def run(command: Sequence[str | Path]) -> Run:
+    """Run a process to its end."""
+    started = time.perf_counter()
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"failed with {process.returncode}: {command}")
+    wall_s = time.perf_counter() - started
+    return Run(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def run_native(case: Case) -> Run:
+    """Make the master with the native engine."""
+    masters = [
+        part for kind, path in case.masters.items() for part in (f"--{kind}", f"{path}.xisf")
+    ]
+    output = case.directory / "native.xisf"
+    options = ["--type", case.kind, "--output", output, *masters]
+    return run([sys.executable, HERE / "one_master.py", *options, *case.frames])
+
+
+def run_floor(case: Case) -> Run:
+    """Read and sum all bytes."""
+    return run([sys.executable, "-c", FLOOR, *case.frames])
+
+
+def run_ccdproc(case: Case) -> Run:
+    """Combine with ccdproc, sigma clipping (no calibration)."""
+    output = case.directory / "ccdproc.fits"
+    return run([sys.executable, "-c", CCDPROC, output, *case.frames])
+
+
+def run_siril(case: Case) -> Run:
+    """Stack with Siril, Winsorized 4/3; flats are calibrated first and scaled."""
+    script = case.directory / "siril.ssf"
+    script.write_text("\n".join(siril_commands(case)) + "\n")
+    sequence = case.directory / "siril"
+    shutil.rmtree(sequence, ignore_errors=True)
+    sequence.mkdir()
+    for frame in case.frames:
+        (sequence / frame.name).symlink_to(frame)
+    return run(["siril-cli", "-d", sequence, "-s", script])
+
+
+def siril_commands(case: Case) -> Iterator[str]:
+    """Write the commands of a Siril script."""
+    yield from ("requires 1.0.0", "setext fit", "setcpu 2")
+    if case.kind == "flat":
+        bias, dark = (f"../{path.name}" for path in case.masters.values())
+        yield f"preprocess flat_ -bias={bias} -dark={dark} -opt"
+        yield "stack pp_flat_ rej w 4 3 -norm=mul -out=master"
+    else:
+        yield f"stack {case.kind}_ rej w 4 3 -nonorm -out=../siril_{case.kind}"
+
+
+def write_frames(directory: Path, kind: str, count: int, width: int, height: int) -> list[Path]:
+    """Write synthetic raw frames (in another process: this one stays small)."""
+    run([sys.executable, "-c", WRITE_FRAMES, directory, kind, *map(str, (count, width, height))])
+    return sorted(directory.glob(f"{kind}_*.fit"))
+
+
+def prepare_masters(directory: Path, width: int, height: int) -> None:
+    """Make the bias and dark that flats are calibrated with, for both programs."""
+    for kind in ("bias", "dark"):
+        case = Case(kind, write_frames(directory, kind, 10, width, height), directory)
+        run_native(case)
+        shutil.copy(directory / "native.xisf", directory / f"master_{kind}.xisf")
+        if shutil.which("siril-cli"):
+            run_siril(case)
+            shutil.copy(directory / f"siril_{kind}.fit", directory / f"master_{kind}.fit")
+
+
+def peers() -> dict[str, Callable[[Case], Run]]:
+    """Find what there is to compare with."""
+    found: dict[str, Callable[[Case], Run]] = {"native": run_native, "floor": run_floor}
+    if shutil.which("siril-cli"):
+        found["siril"] = run_siril
+    try:
+        import ccdproc  # noqa: F401
+    except ImportError:
+        return found
+    return {**found, "ccdproc": run_ccdproc}
+
+
+def measure(
+    case: Case, programs: dict[str, Callable[[Case], Run]], rounds: int
+) -> dict[str, list[Run]]:
+    """Run every program in turn, several times."""
+    runs: dict[str, list[Run]] = {name: [] for name in programs}
+    for _ in range(rounds):
+        for name, program in programs.items():
+            runs[name].append(program(case))
+    return runs
+
+
+def rows(runs: dict[str, list[Run]]) -> Iterator[tuple[str, float, float, float, float]]:
+    """Summarise: program, native / program by wall and CPU time (medians), seconds, peak MiB."""
+    native = runs["native"]
+    for name, own in runs.items():
+        pairs = list(zip(native, own, strict=True))
+        yield (
+            name,
+            statistics.median(ours.wall_s / theirs.wall_s for ours, theirs in pairs),
+            statistics.median(ours.cpu_s / theirs.cpu_s for ours, theirs in pairs),
+            statistics.median(each.wall_s for each in own),
+            max(each.peak_mib for each in own),
+        )
+
+
+def plot(path: Path, ratios: dict[str, dict[int, float]]) -> None:
+    """Draw the ratios against the number of frames."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots()
+    for name, by_count in ratios.items():
+        axes.plot(list(by_count), list(by_count.values()), "o-", label=name)
+    axes.set(xscale="log", yscale="log", xlabel="frames", ylabel="wall time, native / other")
+    axes.legend()
+    figure.savefig(path)
+
+
+def main() -> int:
+    """Print the table, and draw the plot if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--kinds", nargs="+", default=["bias", "flat"], choices=["bias", "dark", "flat"]
+    )
+    parser.add_argument("--counts", type=int, nargs="+", default=[10, 30])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--size", type=int, nargs=2, default=[3840, 2160], metavar=("W", "H"))
+    parser.add_argument("--without", nargs="*", default=[], help="peers to leave out")
+    parser.add_argument("--plot", type=Path)
+    chosen = parser.parse_args()
+    programs = {name: each for name, each in peers().items() if name not in chosen.without}
+    ratios: dict[str, dict[int, float]] = {}
+    print(
+        f"{'job':12} {'program':8} {'native/it, wall':>16} {'native/it, CPU':>15}"
+        f" {'s':>7} {'MiB':>6}"
+    )
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        prepare_masters(directory, *chosen.size)
+        for kind in chosen.kinds:
+            frames = write_frames(directory, kind, max(chosen.counts), *chosen.size)
+            for count in chosen.counts:
+                case = Case(kind, frames[:count], directory)
+                run_floor(case)
+                for program, wall, cpu, seconds, mib in rows(
+                    measure(case, programs, chosen.rounds)
+                ):
+                    print(
+                        f"{kind + ' ' + str(count):12} {program:8} {wall:16.3f} {cpu:15.3f}"
+                        f" {seconds:7.2f} {mib:6.0f}",
+                        flush=True,
+                    )
+                    ratios.setdefault(f"{kind} / {program}", {})[count] = wall
+    if chosen.plot:
+        plot(chosen.plot, ratios)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
