@@ -1,34 +1,65 @@
 """Header cards as they stand in FITS and XISF files: keyword, value, comment.
 
-Plain FITS cards are read here, fast and with the standard library alone, since an inventory reads
-tens of thousands of headers; headers with odd cards (``CONTINUE``, ``HIERARCH``) go to astropy,
-and XISF files to the ``xisf`` package.
+Headers are read here, fast and with the standard library alone, since an inventory reads tens of
+thousands of them; only those with long strings (``CONTINUE``) go to astropy.
 """
 
 from __future__ import annotations
 
+import gzip
+import math
+import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO, Final, TypeAlias
+from typing import IO, TYPE_CHECKING, Final, TypeAlias, cast
 
 from calmasters.errors import FrameError
 from calmasters.frames import Value
 
-__all__ = ["Card", "CardValue", "FitsHeader", "read_cards", "read_fits_header"]
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+__all__ = [
+    "IMAGE_EXTENSIONS",
+    "Card",
+    "CardValue",
+    "Cards",
+    "ImageHeader",
+    "first_of",
+    "number_of",
+    "read_cards",
+    "read_header",
+]
 
 #: What a card can hold: a keyword's value, or a logical.
 CardValue: TypeAlias = Value | bool
+
+#: The cards of a header, by keyword; the first of those that repeat.
+Cards: TypeAlias = Mapping[str, CardValue]
+
+#: How names of image files end, in any letter case: FITS, tile-compressed or zipped, and XISF.
+IMAGE_EXTENSIONS: Final = (
+    *(f".{fits}{packing}" for packing in ("", ".fz", ".gz") for fits in ("fits", "fit", "fts")),
+    ".xisf",
+)
 
 _CARD: Final = 80
 _BLOCK: Final = 2880
 #: Headers are a few blocks long; one of 3 MB is damage or malice.
 _MOST_BLOCKS: Final = 1000
+_MOST_EXTENSIONS: Final = 100
+_MOST_XML: Final = 1 << 24
 _COMMENTARY: Final = ("COMMENT", "HISTORY", "")
-_ODD: Final = (b"CONTINUE", b"HIERARCH")
+#: Sample formats of XISF, as the BITPIX and BZERO that FITS has for them.
+_XISF_FORMATS: Final[Mapping[str, tuple[int, int]]] = {
+    **{"UInt8": (8, 0), "UInt16": (16, 1 << 15), "UInt32": (32, 1 << 31)},
+    **{"Float32": (-32, 0), "Float64": (-64, 0)},
+}
 _STRING: Final = re.compile(r"\s*'((?:[^']|'')*)'")
 
 
@@ -42,76 +73,160 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
-class FitsHeader:
-    """The header of a FITS file's image.
+class ImageHeader:
+    """The header of a file's image.
 
     Attributes
     ----------
-    cards : mapping of str to CardValue
-        The first value of each keyword; in a file whose image is an extension, the primary
-        header's cards stand under the extension's.
+    cards : Cards
+        In a FITS file whose image is an extension, the primary header's cards stand under the
+        extension's; a compressed image has the cards of the image, not of the table it lies in.
     data_offset : int
-        Where the image's data begin, in bytes from the start of the file.
+        Where the image's data begin, in bytes from the start of the (unzipped) file.
+    end_of_data : int
+        Bytes the file must have at least; 0 where the header cannot tell (``.gz``).
+    packing : str
+        How samples are stored: as they are (empty), ``gzip``, ``tiles`` (FITS tile compression)
+        or ``xisf``.
     """
 
-    cards: Mapping[str, CardValue]
+    cards: Cards
     data_offset: int
-
-    @property
-    def end_of_data(self) -> int:
-        """Bytes the file must have at least."""
-        return self.data_offset + _data_bytes(self.cards)
+    end_of_data: int
+    packing: str = ""
 
 
-def read_cards(path: Path) -> Mapping[str, CardValue]:
-    """Read the cards of a FITS or XISF image, by its extension.
-
-    Raises
-    ------
-    FrameError
-        If the file cannot be read or is not what its name says.
-    """
-    if path.suffix.lower() == ".xisf":
-        return _read_xisf_cards(path)
-    return read_fits_header(path).cards
+def read_cards(path: Path) -> Cards:
+    """Read the cards of a FITS or XISF image; see :func:`read_header`."""
+    return read_header(path).cards
 
 
-def read_fits_header(path: Path) -> FitsHeader:
-    """Read the header of the first image of a FITS file.
+def read_header(path: Path) -> ImageHeader:
+    """Read the header of the image in a FITS file (plain, zipped, compressed) or XISF file.
+
+    The ending of the name says which; of an XISF file it is the first image.
 
     Raises
     ------
     FrameError
-        If the file cannot be read, is not FITS, has no END, or holds no image or several.
+        If the file cannot be read, is not what its name says, has no end of header, or is a
+        FITS file with no image, or with several extensions that are images.
     """
+    ending = path.suffix.lower()
     try:
+        if ending == ".gz":
+            return _zipped_header(path)
         with path.open("rb") as file:
-            primary = _cards_of(_read_blocks(file, b"SIMPLE"))
-            if primary.get("NAXIS") != 0:
-                return FitsHeader(primary, file.tell())
-            return _first_extension(file, primary)
-    except (OSError, OverflowError) as error:
+            return _xisf_header(file) if ending == ".xisf" else _fits_header(file)
+    except (OSError, OverflowError, EOFError, zlib.error) as error:
         raise FrameError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _first_extension(file: BinaryIO, primary: dict[str, CardValue]) -> FitsHeader:
-    """Read the image extension behind a primary HDU without data; it must be the only one."""
-    extension = _cards_of(_read_blocks(file, b"XTENSION"))
-    if extension.get("XTENSION") != "IMAGE":
-        raise FrameError(f"holds no image but a {extension.get('XTENSION')} extension")
-    offset = file.tell()
-    file.seek(_padded(_data_bytes(extension)), 1)
-    if file.read(len(b"XTENSION= 'IMAGE")) == b"XTENSION= 'IMAGE":
+def first_of(cards: Cards, names: Iterable[str]) -> tuple[str, CardValue | None]:
+    """Find the first of some cards that is present and not empty."""
+    for name in names:
+        value = cards.get(name)
+        if value is not None and str(value).strip():
+            return name, value
+    return "", None
+
+
+def number_of(raw: CardValue | None) -> float | None:
+    """Read a finite number, also from text; None for anything else."""
+    if raw is None or isinstance(raw, bool):
+        return None
+    try:
+        number = float(raw)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+# --- FITS -----------------------------------------------------------------------------------------
+
+
+def _fits_header(file: IO[bytes]) -> ImageHeader:
+    text = _read_blocks(file, b"SIMPLE")
+    if text is None:
+        raise FrameError("is not a FITS file" if file.tell() else "is not a FITS file: it is empty")
+    primary = _cards_of(text)
+    if primary.get("NAXIS") != 0:
+        return _header_at(file, primary)
+    return _only_image(file, primary)
+
+
+def _zipped_header(path: Path) -> ImageHeader:
+    """Read the header of a zipped FITS file, and see that its data are whole."""
+    with gzip.open(path) as file:
+        header = _fits_header(cast("IO[bytes]", file))
+        expected = _padded(header.end_of_data)
+        # A sound file tells its length in its last bytes; any other is unzipped to be sure.
+        if _length_told(path) != expected and (found := file.seek(expected)) < header.end_of_data:
+            raise FrameError(
+                f"is truncated: {found} bytes where {expected} were expected, unzipped; "
+                "copy it again"
+            )
+    return replace(header, end_of_data=0, packing=header.packing or "gzip")
+
+
+def _length_told(path: Path) -> int:
+    """Read how long a zipped file is, modulo 2^32 (RFC 1952, ISIZE)."""
+    with path.open("rb") as file:
+        file.seek(-4, os.SEEK_END)
+        return int.from_bytes(file.read(), "little")
+
+
+def _header_at(file: IO[bytes], cards: Cards) -> ImageHeader:
+    """Make the header of an HDU whose data the file stands at."""
+    start = file.tell()
+    return ImageHeader(cards, start, start + _data_bytes(cards))
+
+
+def _only_image(file: IO[bytes], primary: Cards) -> ImageHeader:
+    """Find the one image among the extensions, plain or compressed."""
+    images: list[ImageHeader] = []
+    others: list[str] = []
+    for extension in _extensions(file):
+        if extension.cards.get("ZIMAGE") is True:
+            cards = _of_image({**primary, **extension.cards})
+            images.append(replace(extension, cards=cards, packing="tiles"))
+        elif extension.cards["XTENSION"] == "IMAGE" and extension.cards.get("NAXIS"):
+            images.append(replace(extension, cards={**primary, **extension.cards}))
+        else:
+            others.append(f"a {extension.cards['XTENSION']} extension")
+    if len(images) > 1:
         raise FrameError("holds several images (extensions); split them into files of one image")
-    return FitsHeader(primary | extension, offset)
+    if not images:
+        raise FrameError(f"holds no image but {', '.join(others) or 'a header'}")
+    return images[0]
 
 
-def _data_bytes(cards: Mapping[str, CardValue]) -> int:
+def _extensions(file: IO[bytes]) -> Iterator[ImageHeader]:
+    for _ in range(_MOST_EXTENSIONS):
+        text = _read_blocks(file, b"XTENSION")
+        if text is None:
+            return
+        header = _header_at(file, _cards_of(text))
+        yield header
+        file.seek(_padded(header.end_of_data))
+    raise FrameError(f"has more than {_MOST_EXTENSIONS} extensions; give a file of one image")
+
+
+def _of_image(table: Cards) -> Cards:
+    """Give a compressed image its own size and format (FITS standard 4.0, section 10.1)."""
+    own = {key: value for key, value in table.items() if not re.fullmatch(r"NAXIS\d*", key)}
+    found = {key[1:]: table[key] for key in table if re.fullmatch(r"Z(BITPIX|NAXIS\d*)", key)}
+    return {**own, **found, "XTENSION": "IMAGE"}
+
+
+def _data_bytes(cards: Cards) -> int:
     try:
         axes = [int(cards[f"NAXIS{axis + 1}"]) for axis in range(int(cards.get("NAXIS", 0)))]
-        if any(axis < 0 for axis in axes):
-            raise ValueError(f"axes {axes}")
-        return abs(int(cards.get("BITPIX", 8))) // 8 * prod(axes)
+        # Only extensions have a heap.
+        heap = int(cards.get("PCOUNT", 0)) if "XTENSION" in cards else 0
+        if any(size < 0 for size in (*axes, heap)):
+            raise ValueError(f"axes {axes}, PCOUNT {heap}")
+        return abs(int(cards.get("BITPIX", 8))) // 8 * (prod(axes) * bool(axes) + heap)
     except (KeyError, ValueError, OverflowError) as error:
         raise FrameError(
             f"is damaged: its header does not give the image's size ({error})"
@@ -122,12 +237,15 @@ def _padded(size: int) -> int:
     return -(-size // _BLOCK) * _BLOCK
 
 
-def _read_blocks(file: BinaryIO, first: bytes) -> bytes:
-    """Read header blocks up to the one with END, leaving the file at the data."""
+def _read_blocks(file: IO[bytes], first: bytes) -> bytes | None:
+    """Read header blocks up to the one with END, leaving the file at the data.
+
+    None where no header begins here.
+    """
     start = file.tell()
     text = _read_some(file)
     if not text.startswith(first):
-        raise FrameError("is not a FITS file: it is empty" if not text else "is not a FITS file")
+        return None
     while (end := _find_end(text)) < 0:
         more = _read_some(file)
         if not more or len(text) > _MOST_BLOCKS * _BLOCK:
@@ -137,7 +255,7 @@ def _read_blocks(file: BinaryIO, first: bytes) -> bytes:
     return text[:end]
 
 
-def _read_some(file: BinaryIO) -> bytes:
+def _read_some(file: IO[bytes]) -> bytes:
     # Some programs pad with null bytes where FITS has blanks.
     return file.read(4 * _BLOCK).replace(b"\0", b" ")
 
@@ -154,7 +272,7 @@ def _cards_of(text: bytes) -> dict[str, CardValue]:
     cards: dict[str, CardValue] = {}
     for start in range(0, len(text), _CARD):
         card = text[start : start + _CARD]
-        if card.startswith(_ODD):
+        if card.startswith(b"CONTINUE"):
             return _cards_by_astropy(text)
         parsed = _parse(card)
         if parsed and parsed[0] not in cards:
@@ -166,12 +284,15 @@ def _cards_of(text: bytes) -> dict[str, CardValue]:
 @lru_cache(maxsize=8192)
 def _parse(card: bytes) -> tuple[str, CardValue] | None:
     """Parse one plain card; None for comments, blanks and cards without a value."""
-    if card[8:10] != b"= ":
+    name, equals, rest = card[:8], card[8:10], card[10:]
+    if name == b"HIERARCH":
+        name, equals, rest = card[9:].partition(b"=")
+    if equals.rstrip() != b"=":
         return None
-    keyword = card[:8].decode("latin-1").rstrip().upper()
+    keyword = name.decode("latin-1").strip().upper()
     if keyword in _COMMENTARY:
         return None
-    text = card[10:].decode("latin-1")
+    text = rest.decode("latin-1")
     if match := _STRING.match(text):
         return keyword, match[1].replace("''", "'").rstrip()
     value = _parse_bare(text.partition("/")[0].strip())
@@ -210,23 +331,51 @@ def _cards_by_astropy(text: bytes) -> dict[str, CardValue]:
     return cards
 
 
-def _read_xisf_cards(path: Path) -> Mapping[str, CardValue]:
-    from xisf import XISF
+# --- XISF -----------------------------------------------------------------------------------------
 
+
+def _xisf_header(file: IO[bytes]) -> ImageHeader:
+    """Read the header of the first image (XISF 1.0, sections 9 to 11)."""
     try:
-        image = XISF(str(path)).get_images_metadata()[0]
-        width, height, channels = image["geometry"]
-        cards = dict(_keywords_of(image.get("FITSKeywords", {})))
-    except Exception as error:  # the package raises whatever the damage causes
+        image = _xisf_image(file)
+        width, height, channels = map(int, image.attrib["geometry"].split(":"))
+        place, *numbers = image.attrib["location"].split(":")
+        start, size = map(int, numbers) if place == "attachment" else (0, 0)
+    except (SyntaxError, LookupError, ValueError) as error:
         raise FrameError(f"cannot be read as XISF: {error}") from error
-    # The image itself, not its keywords, says how large it is.
-    axes = {"NAXIS": 2 if channels == 1 else 3, "NAXIS1": width, "NAXIS2": height}
-    return {**cards, **axes, "NAXIS3": channels}
+    cards = dict(_xisf_keywords(image.iterfind("{*}FITSKeyword")))
+    for mosaic in image.iterfind("{*}ColorFilterArray"):
+        cards.setdefault("BAYERPAT", mosaic.get("pattern", ""))
+    # The image itself, not its keywords, says what it is.
+    for keyword in ("BITPIX", "BSCALE", "BZERO"):
+        cards.pop(keyword, None)
+    axes = {"NAXIS1": width, "NAXIS2": height, "NAXIS3": channels}
+    cards |= {"NAXIS": 2 if channels == 1 else 3, **axes}
+    if stored := _XISF_FORMATS.get(image.get("sampleFormat", "")):
+        cards |= dict(zip(("BITPIX", "BZERO"), stored, strict=True))
+    return ImageHeader(cards, start, start + size, "xisf")
 
 
-def _keywords_of(found: Mapping[str, Any]) -> Iterator[tuple[str, CardValue]]:
-    for keyword, entries in found.items():
-        # The package has taken the outer quotes off.
-        value = _parse_bare(str(entries[0]["value"]).replace("''", "'").strip())
-        if keyword.upper() not in _COMMENTARY and value is not None:
-            yield keyword.upper(), value
+def _xisf_image(file: IO[bytes]) -> Element:
+    """Read the element of the first image; its parser raises SyntaxError."""
+    from xml.etree import ElementTree
+
+    signature = file.read(16)
+    length = int.from_bytes(signature[8:12], "little")
+    if not signature.startswith(b"XISF0100") or length > _MOST_XML:
+        raise ValueError("it does not begin as XISF files do")
+    image = ElementTree.fromstring(file.read(length).rstrip(b"\0")).find("{*}Image")
+    if image is None:
+        raise ValueError("it holds no image")
+    return image
+
+
+def _xisf_keywords(elements: Iterable[Element]) -> Iterator[tuple[str, CardValue]]:
+    for element in elements:
+        keyword, text = element.get("name", "").upper(), element.get("value", "")
+        if quoted := _STRING.match(text):
+            value: CardValue | None = quoted[1].replace("''", "'").rstrip()
+        else:
+            value = _parse_bare(text.strip())
+        if keyword not in _COMMENTARY and value is not None:
+            yield keyword, value

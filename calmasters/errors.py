@@ -5,7 +5,8 @@
     CalmastersError
     ├── ConfigError        a setting is wrong: mend config.yaml or the command line
     ├── FrameError         a file cannot serve as a raw frame or as a master
-    └── EngineError        an engine could not make a master from sound frames
+    ├── EngineError        an engine could not make a master from sound frames
+    └── QualityError       a master is made, but its numbers are outside the ranges asked for
 
 A message says what was being done, on which file or group, what was found and what was
 expected, and what to do next.
@@ -18,7 +19,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["CalmastersError", "ConfigError", "EngineError", "FrameError", "reported"]
+__all__ = [
+    "CalmastersError",
+    "ConfigError",
+    "EngineError",
+    "FrameError",
+    "QualityError",
+    "reported",
+]
 
 
 class CalmastersError(Exception):
@@ -35,6 +43,10 @@ class FrameError(CalmastersError):
 
 class EngineError(CalmastersError):
     """An engine could not make a master."""
+
+
+class QualityError(CalmastersError):
+    """A number of a master is outside its range, and the configuration asks to fail then."""
 
 
 @contextmanager

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from calmasters.frame_types import canonical_type
 from calmasters.frames import Frame, FrameType, Geometry, Status, Value, Verdict, format_value
-from calmasters.headers import canonical_type
 from calmasters.settings import Settings
 
 __all__ = ["CALIBRATION_TYPES", "Group", "Key", "group_frames", "judge"]
@@ -116,7 +116,7 @@ def _faults(frame: Frame, kind: str, settings: Settings) -> Iterator[tuple[str, 
         yield (
             "has no frame type",
             "set IMAGETYP in the capture program, or name its folder TYPE_bias, TYPE_dark "
-            "or TYPE_flat",
+            "or TYPE_flat, or set folder_types: true for folders named Bias, Darks, Flats",
         )
     elif kind not in settings.required_keywords:
         yield f"is of type '{kind}'", "add the type to ignored_types to pass over such frames"

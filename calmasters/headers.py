@@ -1,39 +1,45 @@
 """Header cards to canonical keywords: every capture program's dialect lives here.
 
+(The words for types are in ``frame_types.py``, dates in ``nights.py``, names of folders and files
+in ``path_tokens.py``.)
+
 Canonical keywords are TYPE, INSTRUME, SET-TEMP, GAIN, OFFSET, READOUTM, DATE, FILTER and EXPOSURE,
 and any other card that the configuration names. Past this module nobody looks at raw cards.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path, PurePath
 from typing import Final
 
-from calmasters.cards import CardValue, read_cards
+from calmasters.cards import (
+    IMAGE_EXTENSIONS,
+    Cards,
+    CardValue,
+    first_of,
+    number_of,
+    read_cards,
+)
 from calmasters.errors import FrameError
-from calmasters.frames import FrameType, Geometry, Value
-from calmasters.settings import HeaderRules, parse_zone
+from calmasters.frame_types import canonical_type, frame_type, says_master
+from calmasters.frames import Geometry, Value
+from calmasters.nights import DATE, creation_date, night_of, utc_of
+from calmasters.path_tokens import folder_type, name_type, path_tokens
+from calmasters.settings import HeaderRules
 
 __all__ = [
     "ALIASES",
-    "MASTER_EXTENSIONS",
     "Description",
-    "canonical_type",
     "describe",
-    "frame_type",
     "get_fits_headers",
     "get_metadata_for_directory",
+    "rounded",
+    "typed_value",
 ]
-
-#: Files that can hold a master.
-MASTER_EXTENSIONS: Final = (".fits", ".fit", ".fts", ".xisf")
 
 #: Canonical keyword to the cards that hold it, in order of preference: the first one present and
 #: not empty wins. EGAIN, PEDESTAL, BZERO and SBIG's BIAS look like GAIN or OFFSET and are neither.
@@ -46,6 +52,7 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "FILTER": ("FILTER", "FILT-1", "FILTER1", "FILTNAM1"),
     "EXPOSURE": ("EXPTIME", "EXPOSURE", "EXP", "EXP_TIME", "ELAPTIME", "DARKTIME"),
     "TELESCOP": ("TELESCOP",),
+    "FOCALLEN": ("FOCALLEN", "FOCAL"),
 }
 
 _CCD_TEMP: Final = (
@@ -56,35 +63,19 @@ _X_BINNING: Final = ("XBINNING", "CCDXBIN", "BINX", "HBIN", "BINNING", "CCDSUM")
 _Y_BINNING: Final = ("YBINNING", "CCDYBIN", "BINY", "VBIN", "BINNING", "CCDSUM")
 _BAYER: Final = ("BAYERPAT", "COLORTYP", "CFAIMAGE", "MOSAIC")
 _BAYER_PATTERNS: Final = frozenset({"RGGB", "BGGR", "GBRG", "GRBG"})
-_UTC: Final = ("DATE-OBS", "DATE-BEG", "DATE_OBS", "DATE-HP")
-_TIME_OF_DAY: Final = ("TIME-OBS", "UT", "UTC", "UT-OBS")
-_LOCAL: Final = ("DATE-LOC", "LOCALTIM", "DATE-LT")
-_LONGITUDE: Final = ("SITELONG", "SITE-LON", "OBSLONG", "LONG-OBS", "OBSGEO-L")
 _STACK_COUNT: Final = ("STACKCNT", "NCOMBINE", "NUMFRAME", "NCOMB", "NDARKS")
 
+#: What to do about a frame that was taken before its sensor was cold.
+_WARM: Final = "take it again once the sensor has settled, or raise temperature.tolerance_c"
+
 _NUMBERS: Final = frozenset({"SET-TEMP", "EXPOSURE"})
-_MAYBE_NUMBERS: Final = frozenset({"GAIN", "OFFSET"})
+_MAYBE_NUMBERS: Final = frozenset({"GAIN", "OFFSET", "FOCALLEN"})
 
 _TYPE_CARDS: Final = (
     *("TYPE", "IMAGETYP", "FRAMETYP", "FRAME"),
     *("OBSTYPE", "OBSTYP", "OBS_TYPE", "IMTYPE", "IMAGETYPE", "CALFRAME"),
 )
-#: Spellings after :func:`_squeezed`; a dark-flat is a dark.
-_TYPES: Final[Mapping[str, FrameType]] = {
-    **dict.fromkeys(("bias", "offset", "zero", "superbias"), FrameType.BIAS),
-    **dict.fromkeys(("dark", "darkflat", "flatdark"), FrameType.DARK),
-    **dict.fromkeys(("flat", "skyflat", "domeflat", "twilightflat", "flatlamp"), FrameType.FLAT),
-    **dict.fromkeys(("light", "science", "object", "expose", "snapshot"), FrameType.LIGHT),
-}
-
-#: Keys that may stand in a folder or file name as KEY_value or KEY-value, beside the canonical.
-_PATH_KEYS: Final[Mapping[str, str]] = {
-    **{"SETTEMP": "SET-TEMP", "EXP": "EXPOSURE", "EXPTIME": "EXPOSURE", "CAMERA": "INSTRUME"},
-    **{"IMAGETYP": "TYPE", "TYPE": "TYPE", "DATE": "DATE", "DATE-OBS": "DATE"},
-}
 _NUMBER_WITH_UNIT: Final = re.compile(r"([-+]?\d+(?:\.\d+)?)(?:s|sec|C)?", re.IGNORECASE)
-_MASTER_NAME: Final = re.compile(r"(?:master|super)[ _-]?(bias|dark|flat)", re.IGNORECASE)
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass(frozen=True)
@@ -191,7 +182,7 @@ def get_metadata_for_directory(
     found = {}
     for path in sorted(root.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-        if hidden or path.suffix.lower() not in MASTER_EXTENSIONS:
+        if hidden or not path.name.lower().endswith(IMAGE_EXTENSIONS):
             continue
         with suppress(FrameError):
             keywords = get_fits_headers(path, rules)
@@ -200,7 +191,7 @@ def get_metadata_for_directory(
     return found
 
 
-def describe(cards: Mapping[str, CardValue], path: PurePath, rules: HeaderRules) -> Description:
+def describe(cards: Cards, path: PurePath, rules: HeaderRules) -> Description:
     """Translate cards into canonical terms.
 
     Parameters
@@ -212,22 +203,29 @@ def describe(cards: Mapping[str, CardValue], path: PurePath, rules: HeaderRules)
     rules : HeaderRules
         How to read.
     """
-    keywords, sources = _read_keywords(cards, path, rules)
-    ccd_temp_c = _number(_first(cards, _CCD_TEMP)[1])
-    if "SET-TEMP" not in keywords and ccd_temp_c is not None:
-        keywords["SET-TEMP"] = _on_grid("SET-TEMP", float(round(ccd_temp_c)), rules)
-        sources["SET-TEMP"] = "CCD-TEMP, rounded"
+    tokens = {} if rules.path_keywords == "off" else _tokens(path, rules)
+    if "BINNING" in tokens:
+        cards = {"BINNING": tokens.pop("BINNING"), **cards}
+    master = _is_master(cards, path)
+    # A master's own header decides: its name is but a copy of it, cleaned and shortened.
+    override = rules.path_keywords == "override" and not master
+    keywords, sources = _read_keywords(cards, tokens, override, rules)
+    ccd_temp_c = number_of(first_of(cards, _CCD_TEMP)[1])
+    for keyword, value, source in _last_resorts(keywords, path, ccd_temp_c, rules):
+        keywords[keyword], sources[keyword] = value, source
     geometry = _geometry(cards)
-    utc = _utc(cards)
+    utc = utc_of(cards)
+    warm = _off_set_point(keywords, ccd_temp_c, rules)
+    refused = rules.temperature_action == "refuse"
     return Description(
         keywords=keywords,
-        master=_is_master(cards, path),
+        master=master,
         geometry=geometry,
         ccd_temp_c=ccd_temp_c,
         date_obs=utc.replace(tzinfo=None).isoformat() if utc else None,
         sources=sources,
-        warnings=tuple(_warnings(cards, keywords, ccd_temp_c, rules)),
-        problems=tuple(_problems(cards, geometry)),
+        warnings=(*(() if refused else warm), *_warnings(cards)),
+        problems=(*_problems(cards, geometry), *(f"{text}; {_WARM}" for text in warm if refused)),
     )
 
 
@@ -235,23 +233,33 @@ def describe(cards: Mapping[str, CardValue], path: PurePath, rules: HeaderRules)
 
 
 def _read_keywords(
-    cards: Mapping[str, CardValue], path: PurePath, rules: HeaderRules
+    cards: Cards, tokens: Mapping[str, Value], override: bool, rules: HeaderRules
 ) -> tuple[dict[str, Value], dict[str, str]]:
     """Find each wanted keyword in the header or in the path, and where it came from."""
-    tokens = {} if rules.path_keywords == "off" else _path_tokens(path, rules)
     keywords: dict[str, Value] = {}
     sources: dict[str, str] = {}
     for keyword in _wanted(rules):
         value, source = _in_header(keyword, cards, rules)
-        if keyword in tokens and (value is None or rules.path_keywords == "override"):
+        if keyword in tokens and (value is None or override):
             value, source = tokens[keyword], "path"
         if value is None and keyword == "DATE":
-            value, source = _creation_date(cards)
+            value, source = creation_date(cards)
         if value is not None:
             keywords[keyword] = _on_grid(keyword, value, rules)
         if source and source not in _plain_names(keyword):
             sources[keyword] = source
     return keywords, sources
+
+
+def _last_resorts(
+    keywords: Mapping[str, Value], path: PurePath, ccd_temp_c: float | None, rules: HeaderRules
+) -> Iterator[tuple[str, Value, str]]:
+    """Find what stands in for a keyword that neither the header nor a token has, and its source."""
+    if "TYPE" not in keywords and rules.folder_types and (named := folder_type(path)):
+        yield "TYPE", named.value, "folder name"
+    if "SET-TEMP" not in keywords and ccd_temp_c is not None:
+        step = max(1.0, rules.round.get("SET-TEMP", 0.0))
+        yield "SET-TEMP", rounded(ccd_temp_c, step), "CCD-TEMP, rounded"
 
 
 def _wanted(rules: HeaderRules) -> Iterable[str]:
@@ -260,58 +268,36 @@ def _wanted(rules: HeaderRules) -> Iterable[str]:
 
 def _plain_names(keyword: str) -> tuple[str, ...]:
     """Name the sources of a keyword that need no mention."""
-    plain = {"TYPE": ("TYPE", "IMAGETYP"), "EXPOSURE": ("EXPTIME", "EXPOSURE"), "DATE": _LOCAL[:1]}
-    return plain.get(keyword, (keyword,))
+    plain = {"TYPE": ("TYPE", "IMAGETYP"), "EXPOSURE": ("EXPTIME", "EXPOSURE")}
+    return {**plain, "DATE": ("DATE-LOC",)}.get(keyword, (keyword,))
 
 
-def _in_header(
-    keyword: str, cards: Mapping[str, CardValue], rules: HeaderRules
-) -> tuple[Value | None, str]:
+def _in_header(keyword: str, cards: Cards, rules: HeaderRules) -> tuple[Value | None, str]:
     if keyword == "DATE":
-        return _night(cards, rules)
+        return night_of(cards, rules.timezone)
     aliases = rules.aliases.get(keyword, ())
     if keyword == "TYPE":
         return _type(cards, aliases)
-    name, raw = _first(cards, (*aliases, *ALIASES.get(keyword, (keyword,))))
+    name, raw = first_of(cards, (*aliases, *ALIASES.get(keyword, (keyword,))))
     if keyword == "EXPOSURE" and raw is None:
-        microseconds = _number(cards.get("EXPOINUS"))
+        microseconds = number_of(cards.get("EXPOINUS"))
         return (None, "") if microseconds is None else (microseconds / 1e6, "EXPOINUS")
-    value = _typed(keyword, raw)
+    value = typed_value(keyword, raw)
     return (None, "") if value is None else (value, name)
 
 
-def _first(cards: Mapping[str, CardValue], names: Iterable[str]) -> tuple[str, CardValue | None]:
-    """Find the first of some cards that is present and not empty."""
-    for name in names:
-        value = cards.get(name)
-        if value is not None and str(value).strip():
-            return name, value
-    return "", None
-
-
-def _typed(keyword: str, raw: CardValue | None) -> Value | None:
-    """Give a raw value its canonical type; None where it cannot have it."""
+def typed_value(keyword: str, raw: CardValue | None) -> Value | None:
+    """Give a raw value of a keyword its canonical type; None where it cannot have it."""
     if raw is None:
         return None
     if keyword in _NUMBERS:
         # Drivers write -18.899999618530273 for a set-point of -18.9.
-        number = _number(raw)
+        number = number_of(raw)
         return None if number is None else round(number, 2 if keyword == "SET-TEMP" else 6)
-    number = _number(raw) if keyword in _MAYBE_NUMBERS or not isinstance(raw, str) else None
+    number = number_of(raw) if keyword in _MAYBE_NUMBERS or not isinstance(raw, str) else None
     if number is None or isinstance(raw, bool):
         return " ".join(str(raw).split())
     return int(number) if number.is_integer() else number
-
-
-def _number(raw: CardValue | None) -> float | None:
-    """Read a finite number, also from text; None for anything else."""
-    if raw is None or isinstance(raw, bool):
-        return None
-    try:
-        number = float(raw)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
 
 
 def _on_grid(keyword: str, value: Value, rules: HeaderRules) -> Value:
@@ -319,34 +305,18 @@ def _on_grid(keyword: str, value: Value, rules: HeaderRules) -> Value:
     step = rules.round.get(keyword)
     if step is None or isinstance(value, str):
         return value
+    return rounded(value, step)
+
+
+def rounded(value: float, step: float) -> float:
+    """Round to a multiple of a step; the grid is fixed, whatever other values there are."""
     return round(round(value / step) * step, 6)
 
 
 # --- type -----------------------------------------------------------------------------------------
 
 
-def frame_type(text: str) -> FrameType | None:
-    """Recognise a frame type in any program's spelling; None for anything else.
-
-    >>> frame_type("Flat Field"), frame_type("Master Dark"), frame_type("Tricolor Image")
-    (<FrameType.FLAT: 'flat'>, <FrameType.DARK: 'dark'>, None)
-    """
-    return _TYPES.get(_squeezed(text).removeprefix("master"))
-
-
-def canonical_type(text: str) -> str:
-    """Write a type as TYPE has it: a known one by its name, any other squeezed to one word."""
-    return (frame_type(text) or _squeezed(text)).lower()
-
-
-@cache
-def _squeezed(text: str) -> str:
-    """'Bias Frame', 'BIAS_FRAME' and 'bias' are one word; at least one word is left."""
-    word = re.sub(r"[\s_-]+", "", text.casefold())
-    return re.sub(r"(?<=.)(frames?|field|image)$", "", word)
-
-
-def _type(cards: Mapping[str, CardValue], aliases: tuple[str, ...]) -> tuple[Value | None, str]:
+def _type(cards: Cards, aliases: tuple[str, ...]) -> tuple[Value | None, str]:
     """Find the type: the first card whose text is one, else the first that claims to be."""
     names = (*aliases, *_TYPE_CARDS)
     texts = {name: text for name in names if isinstance(text := cards.get(name), str)}
@@ -355,16 +325,15 @@ def _type(cards: Mapping[str, CardValue], aliases: tuple[str, ...]) -> tuple[Val
             return known.value, name
     for name in ("TYPE", "IMAGETYP", "FRAMETYP", "IMAGETYPE"):
         if texts.get(name, "").strip():
-            return _squeezed(texts[name]), name
+            return canonical_type(texts[name]), name
     return None, ""
 
 
-def _is_master(cards: Mapping[str, CardValue], path: PurePath) -> bool:
+def _is_master(cards: Cards, path: PurePath) -> bool:
     """Tell a stack from a frame: by its type, its count of frames, or its name."""
-    texts = (str(cards.get(name, "")) for name in _TYPE_CARDS)
     return (
-        any(_squeezed(text).startswith(("master", "superbias")) for text in texts)
-        or any((_number(cards.get(name)) or 0) > 1 for name in _STACK_COUNT)
+        any(says_master(str(cards.get(name, ""))) for name in _TYPE_CARDS)
+        or any((number_of(cards.get(name)) or 0) > 1 for name in _STACK_COUNT)
         or path.name.casefold().startswith(("master", "superbias"))
     )
 
@@ -372,35 +341,15 @@ def _is_master(cards: Mapping[str, CardValue], path: PurePath) -> bool:
 # --- path -----------------------------------------------------------------------------------------
 
 
-def _path_tokens(path: PurePath, rules: HeaderRules) -> dict[str, Value]:
-    """Read KEY_value and KEY-value tokens of folders and name; the innermost wins."""
-    keys = _path_keys(rules)
+def _tokens(path: PurePath, rules: HeaderRules) -> dict[str, Value]:
+    """Read what the path says of keywords; the innermost wins."""
     tokens: dict[str, Value] = {}
-    if named := _MASTER_NAME.match(path.name):
-        tokens["TYPE"] = named[1].lower()
-    for part in (*path.parent.parts, path.stem):
-        for keyword, text in _tokens_of(part, keys):
-            if (value := _token_value(keyword, text)) is not None:
-                tokens[keyword] = value
+    if named := name_type(path):
+        tokens["TYPE"] = named.value
+    for keyword, text in path_tokens(path, (*ALIASES, *rules.aliases, *rules.extra)):
+        if (value := _token_value(keyword, text)) is not None:
+            tokens[keyword] = value
     return tokens
-
-
-def _path_keys(rules: HeaderRules) -> dict[str, str]:
-    canonical = (*ALIASES, *rules.aliases, *rules.extra)
-    return {**{keyword: keyword for keyword in canonical}, **_PATH_KEYS}
-
-
-def _tokens_of(part: str, keys: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    words = part.split("_")
-    for word, following in zip(words, (*words[1:], ""), strict=True):
-        if word in keys:
-            yield keys[word], following.strip()
-            continue
-        # The longest key first: DATE-OBS-2026-01-15 is DATE-OBS, not DATE.
-        for key in sorted(keys, key=len, reverse=True):
-            if word.startswith(f"{key}-"):
-                yield keys[key], word[len(key) + 1 :].strip()
-                break
 
 
 def _token_value(keyword: str, text: str) -> Value | None:
@@ -408,94 +357,16 @@ def _token_value(keyword: str, text: str) -> Value | None:
         known = frame_type(text)
         return known.value if known else None
     if keyword == "DATE":
-        return text if _DATE.fullmatch(text) else None
+        return text if DATE.fullmatch(text) else None
     if keyword in _NUMBERS and (number := _NUMBER_WITH_UNIT.fullmatch(text)):
         return float(number[1])
-    return _typed(keyword, text or None)
-
-
-# --- night ----------------------------------------------------------------------------------------
-
-
-def _night(cards: Mapping[str, CardValue], rules: HeaderRules) -> tuple[Value | None, str]:
-    """Find the night: the local date of the exposure, minus 12 hours."""
-    if local := _moment(cards, _LOCAL):
-        return _evening(local), _LOCAL[0]
-    utc = _utc(cards)
-    if utc is None:
-        # A date without a time is taken for the night it says.
-        name, text = _first(cards, _UTC)
-        return (found[0], name) if (found := _DATE.match(str(text))) else (None, "")
-    if rules.timezone != "auto":
-        local = utc.astimezone(parse_zone(rules.timezone))
-        return _evening(local), f"DATE-OBS, zone {rules.timezone}"
-    longitude = _degrees(_first(cards, _LONGITUDE)[1])
-    if longitude is not None:
-        return _evening(utc + timedelta(hours=longitude / 15)), "DATE-OBS, site longitude"
-    return _evening(utc), "DATE-OBS, UTC"
-
-
-def _evening(local: datetime) -> str:
-    return (local.replace(tzinfo=None) - timedelta(hours=12)).date().isoformat()
-
-
-def _creation_date(cards: Mapping[str, CardValue]) -> tuple[Value | None, str]:
-    """Last resort: when the file was written."""
-    text = str(cards.get("DATE", ""))
-    if moment := _parse_moment(text):
-        return _evening(moment), "DATE"
-    return (text, "DATE") if _DATE.fullmatch(text) else (None, "")
-
-
-def _utc(cards: Mapping[str, CardValue]) -> datetime | None:
-    """Find the start of the exposure, UTC; None where the header has no time of day."""
-    moment = _moment(cards, _UTC)
-    if moment is None:
-        return None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _moment(cards: Mapping[str, CardValue], names: Iterable[str]) -> datetime | None:
-    """Read the first card that holds a date and a time, joined with TIME-OBS where it must be."""
-    for name in names:
-        text = str(cards.get(name, "")).strip()
-        if text and "T" not in text and ":" not in text:
-            text = f"{text}T{_first(cards, _TIME_OF_DAY)[1]}"
-        if moment := _parse_moment(text):
-            return moment
-    return None
-
-
-def _parse_moment(text: str) -> datetime | None:
-    # N.I.N.A. writes seven fractional digits, Python reads six; MaxIm once wrote dd/mm/yy.
-    text = re.sub(r"(\.\d{6})\d+", r"\1", text.strip())
-    text = re.sub(r"^(\d\d)/(\d\d)/(\d\d)(?=T)", r"20\3-\2-\1", text)
-    if "T" not in text and " " not in text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    # An unknown time is written as year 1; such a time also has no evening before it.
-    return moment if 1 < moment.year < 9999 else None
-
-
-def _degrees(raw: CardValue | None) -> float | None:
-    """Read a longitude: decimal degrees or 'd m s', east positive."""
-    number = _number(raw)
-    if number is None and raw is not None:
-        parts = [_number(part) for part in re.split(r"[\s:]+", str(raw).strip())]
-        if len(parts) == 3 and None not in parts:
-            degrees, minutes, seconds = (abs(part or 0.0) for part in parts)
-            number = degrees + minutes / 60 + seconds / 3600
-            number = -number if str(raw).strip().startswith("-") else number
-    return number if number is not None and abs(number) <= 360 else None
+    return typed_value(keyword, text or None)
 
 
 # --- geometry and soundness -----------------------------------------------------------------------
 
 
-def _geometry(cards: Mapping[str, CardValue]) -> Geometry | None:
+def _geometry(cards: Cards) -> Geometry | None:
     axes = [cards.get(name) for name in ("NAXIS1", "NAXIS2")]
     if not all(type(axis) is int and axis > 0 for axis in axes):
         return None
@@ -503,39 +374,43 @@ def _geometry(cards: Mapping[str, CardValue]) -> Geometry | None:
         width=int(str(axes[0])),
         height=int(str(axes[1])),
         xbinning=_binning(cards, _X_BINNING, 0),
-        ybinning=_binning(cards, _Y_BINNING, 1),
+        # Some write XBINNING alone.
+        ybinning=_binning(cards, (*_Y_BINNING, *_X_BINNING), 1),
         bayerpat=_bayer(cards),
     )
 
 
-def _binning(cards: Mapping[str, CardValue], names: Iterable[str], axis: int) -> int:
+def _binning(cards: Cards, names: Iterable[str], axis: int) -> int:
     """Read 2, 2.0, '2', '2x2', '2*2' or '2 2'; 1 where the header is silent."""
-    found = re.findall(r"(\d+)(?:\.\d*)?", str(_first(cards, names)[1] or ""))
+    found = re.findall(r"(\d+)(?:\.\d*)?", str(first_of(cards, names)[1] or ""))
     return max(1, int(found[min(axis, len(found) - 1)])) if found else 1
 
 
-def _bayer(cards: Mapping[str, CardValue]) -> str | None:
-    pattern = str(_first(cards, _BAYER)[1]).strip().upper()
+def _bayer(cards: Cards) -> str | None:
+    pattern = str(first_of(cards, _BAYER)[1]).strip().upper()
     return pattern if pattern in _BAYER_PATTERNS else None
 
 
-def _warnings(
-    cards: Mapping[str, CardValue],
-    keywords: Mapping[str, Value],
-    ccd_temp_c: float | None,
-    rules: HeaderRules,
-) -> Iterator[str]:
+def _off_set_point(
+    keywords: Mapping[str, Value], ccd_temp_c: float | None, rules: HeaderRules
+) -> tuple[str, ...]:
+    """Tell where the sensor is farther from its set-point than the configured tolerance."""
     set_temp = keywords.get("SET-TEMP")
-    if ccd_temp_c is not None and isinstance(set_temp, float):
-        apart = abs(ccd_temp_c - set_temp)
-        if apart > rules.temperature_tolerance_c + abs(rules.round.get("SET-TEMP", 0.0)) / 2:
-            yield f"sensor at {ccd_temp_c:.1f} C, set-point {set_temp:.1f} C"
-    exposures = [_number(cards.get(name)) for name in ("EXPTIME", "EXPOSURE")]
+    if ccd_temp_c is None or not isinstance(set_temp, float):
+        return ()
+    tolerance = rules.temperature_tolerance_c + rules.round.get("SET-TEMP", 0.0) / 2
+    if abs(ccd_temp_c - set_temp) <= tolerance:
+        return ()
+    return (f"sensor at {ccd_temp_c:.1f} C, set-point {set_temp:.1f} C",)
+
+
+def _warnings(cards: Cards) -> Iterator[str]:
+    exposures = [number_of(cards.get(name)) for name in ("EXPTIME", "EXPOSURE")]
     if None not in exposures and abs((exposures[0] or 0.0) - (exposures[1] or 0.0)) > 1e-3:
         yield f"EXPTIME {exposures[0]:g} s differs from EXPOSURE {exposures[1]:g} s"
 
 
-def _problems(cards: Mapping[str, CardValue], geometry: Geometry | None) -> Iterator[str]:
+def _problems(cards: Cards, geometry: Geometry | None) -> Iterator[str]:
     planes = cards.get("NAXIS3", 1)
     if geometry is None or cards.get("NAXIS") not in (2, 3):
         yield f"holds no image of two dimensions (NAXIS {cards.get('NAXIS')})"

@@ -15,13 +15,13 @@ from pathlib import Path
 from threading import Lock
 from types import MappingProxyType, TracebackType
 from typing import Any, BinaryIO, Final, Self, TypeAlias
-from xml.sax.saxutils import quoteattr
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calmasters.cards import Card, CardValue, FitsHeader, read_fits_header
+from calmasters.cards import Card, CardValue, ImageHeader, read_header
 from calmasters.errors import FrameError
+from calmasters.unpacking import unpacked
 
 __all__ = [
     "RawFrame",
@@ -40,6 +40,9 @@ _TYPES: Final[Mapping[int, str]] = MappingProxyType(
     {8: "u1", 16: ">i2", 32: ">i4", -32: ">f4", -64: ">f8"}
 )
 _ADU16: Final = 65535.0
+
+#: Samples that are converted at a time.
+_PIECE: Final = 1 << 16
 
 #: Attached data of an XISF file begin at a multiple of this, as PixInsight writes them.
 _XISF_ALIGNMENT: Final = 4096
@@ -118,14 +121,17 @@ class Strip:
 
 
 class RawFrame:
-    """A raw FITS frame opened for reading; use it as a context manager.
+    """A raw frame opened for reading; use it as a context manager.
+
+    A packed frame (``.gz``, ``.fz``, ``.xisf``) is unpacked into a temporary file first.
 
     Parameters
     ----------
     path : Path
-        A FITS file whose first image has two dimensions (or three, the third of size 1).
+        A FITS or XISF file whose image has two dimensions (or three, the third of size 1).
     float_range : {'unit', 'adu16'}
-        What float samples mean: values in [0, 1], or 16-bit ADU.
+        What float samples of FITS files mean: values in [0, 1], or 16-bit ADU. Those of XISF
+        files are in [0, 1].
 
     Attributes
     ----------
@@ -139,14 +145,18 @@ class RawFrame:
     """
 
     def __init__(self, path: Path, float_range: str = "unit") -> None:
-        header = read_fits_header(path)
+        header = _header(path)
         self.path = path
+        self._float_range = "unit" if header.packing == "xisf" else float_range
         self.width, self.height = _size(path, header.cards)
-        self.format = _format(path, header, float_range)
-        self._offset = header.data_offset
-        self._float_range = float_range
-        _require_bytes(path, self._offset + self.size * self.format.dtype.itemsize)
-        self._file = path.open("rb", buffering=0)
+        self.format = _format(path, header, self._float_range)
+        if header.packing:
+            self._offset = header.data_offset if header.packing == "gzip" else 0
+            self._file = unpacked(path, header.packing)
+        else:
+            self._offset = header.data_offset
+            _require_bytes(path, self._offset + self.size * self.format.dtype.itemsize)
+            self._file = path.open("rb", buffering=0)
         self._lock = Lock()
 
     @property
@@ -202,6 +212,13 @@ class RawFrame:
             return self._file.readinto(buffer) or 0
 
 
+def _header(path: Path) -> ImageHeader:
+    try:
+        return read_header(path)
+    except FrameError as error:
+        raise FrameError(f"{path}: {error}") from error
+
+
 def _size(path: Path, cards: Mapping[str, CardValue]) -> tuple[int, int]:
     axes = [cards.get(f"NAXIS{axis + 1}") for axis in range(int(_number(cards, "NAXIS", 0)))]
     if len(axes) == 2 or (len(axes) == 3 and axes[2] == 1):
@@ -212,7 +229,7 @@ def _size(path: Path, cards: Mapping[str, CardValue]) -> tuple[int, int]:
     raise FrameError(f"{path}: the image has {found}; a plain width x height was expected")
 
 
-def _format(path: Path, header: FitsHeader, float_range: str) -> SampleFormat:
+def _format(path: Path, header: ImageHeader, float_range: str) -> SampleFormat:
     try:
         return SampleFormat.of(header.cards, float_range)
     except FrameError as error:
@@ -228,8 +245,12 @@ def _require_bytes(path: Path, expected: int) -> None:
 
 
 def _to_unit(stored: NDArray[Any], format_: SampleFormat, path: Path, float_range: str) -> Strip:
-    values = (stored.astype(np.float64) * format_.scale + format_.zero) / format_.unity
-    samples = values.astype(np.float32)
+    samples = np.empty(stored.shape, np.float32)
+    # By pieces, since whole images of float64 would take more memory than all else.
+    flat, filled = stored.reshape(-1), samples.reshape(-1)
+    for piece in range(0, stored.size, _PIECE):
+        values = flat[piece : piece + _PIECE].astype(np.float64)
+        filled[piece : piece + _PIECE] = (values * format_.scale + format_.zero) / format_.unity
     not_finite = 0
     if format_.is_float:
         finite = np.isfinite(samples)
@@ -365,14 +386,25 @@ def _xisf_header(width: int, height: int, position: int, cards: Sequence[Card]) 
     return b"XISF0100" + len(xml).to_bytes(4, "little") + bytes(4) + xml
 
 
+#: XML has no control characters but three, which an attribute keeps only as numbers.
+_XML_ESCAPES: Final = MappingProxyType(
+    dict.fromkeys(range(32), " ")
+    | {ord(character): f"&#{ord(character)};" for character in "\t\n\r"}
+    | {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord('"'): "&quot;"}
+)
+
+
 def _xisf_keyword(card: Card) -> str:
     value, comment = fits_literal(card.value), card.comment
     if card.keyword == "HISTORY":
         value, comment = "", str(card.value)
-    return (
-        f"<FITSKeyword name={quoteattr(card.keyword)}"
-        f" value={quoteattr(value)} comment={quoteattr(comment)}/>"
-    )
+    name, value, comment = map(_xml, (card.keyword, value, comment))
+    return f'<FITSKeyword name="{name}" value="{value}" comment="{comment}"/>'
+
+
+def _xml(text: str) -> str:
+    """Escape text for an attribute in double quotes; what XML cannot hold becomes a blank."""
+    return text.translate(_XML_ESCAPES)
 
 
 def fits_literal(value: CardValue) -> str:

@@ -10,17 +10,20 @@ import json
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from fnmatch import fnmatchcase
 from hashlib import sha256
+from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from calmasters import __version__
-from calmasters.cards import CardValue, read_cards, read_fits_header
+from calmasters.ap_reader import ap_keywords
+from calmasters.cards import IMAGE_EXTENSIONS, ImageHeader, number_of, read_header
 from calmasters.errors import ConfigError, FrameError
-from calmasters.frames import Frame, Geometry, Verdict, format_value
-from calmasters.headers import MASTER_EXTENSIONS, describe
+from calmasters.frames import Frame, FrameType, Geometry, Verdict, format_value
+from calmasters.headers import Description, describe
+from calmasters.jobs import master_folder
 from calmasters.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COLUMNS",
-    "FRAME_EXTENSIONS",
     "HeaderCache",
     "ScannedFile",
     "fingerprint",
@@ -37,9 +39,6 @@ __all__ = [
     "scan_library",
     "scan_masters",
 ]
-
-#: Files that can be raw frames, in any letter case.
-FRAME_EXTENSIONS: Final = (".fits", ".fit", ".fts")
 
 _KEYWORD_COLUMNS: Final = (
     *("TYPE", "INSTRUME", "SET-TEMP", "GAIN", "OFFSET", "READOUTM", "DATE", "FILTER", "EXPOSURE"),
@@ -98,10 +97,10 @@ def scan_frames(settings: Settings) -> list[ScannedFile]:
             "count as output: choose an output_dir beside or below input_dir"
         )
     kept_out = {output, *(_real(path) for path in _library_directories(settings))}
-    files = sorted(_walk(root, "", FRAME_EXTENSIONS, kept_out), key=lambda file: file.path)
+    files = sorted(_walk(root, "", kept_out), key=lambda file: file.path)
     if not files:
         raise ConfigError(
-            f"input_dir: no frames ({', '.join(FRAME_EXTENSIONS)}) below '{root}'; "
+            f"input_dir: no frames ({', '.join(IMAGE_EXTENSIONS)}) below '{root}'; "
             "set input_dir to the directory that holds them"
         )
     return files
@@ -123,18 +122,21 @@ def scan_library(settings: Settings) -> list[ScannedFile]:
                 "correct library.bias or library.dark, or take it out"
             )
         kept_out = {_real(settings.output_dir)}
-        found = _walk(directory, f"{directory.as_posix()}/", MASTER_EXTENSIONS, kept_out)
+        found = _walk(directory, f"{directory.as_posix()}/", kept_out)
         files |= {file.path: file for file in found}
     return [files[path] for path in sorted(files)]
 
 
 def scan_masters(settings: Settings) -> list[ScannedFile]:
-    """List the bias and dark masters in ``output_dir``, their paths relative to it."""
+    """List the bias and dark masters in ``output_dir``, their paths relative to it.
+
+    In both layouts: masters made before the layout was changed still serve.
+    """
     files: list[ScannedFile] = []
-    for kind in ("bias", "dark"):
-        directory = settings.output_dir / "masters" / kind
-        if directory.is_dir():
-            files += _walk(directory, f"masters/{kind}/", MASTER_EXTENSIONS, set())
+    for kind, layout in product((FrameType.BIAS, FrameType.DARK), ("by-type", "ap-library")):
+        folder = f"masters/{master_folder(kind, layout)}"
+        if (settings.output_dir / folder).is_dir():
+            files += _walk(settings.output_dir / folder, f"{folder}/", set())
     return sorted(files, key=lambda file: file.path)
 
 
@@ -146,9 +148,7 @@ def _real(path: Path | str) -> str:
     return os.path.realpath(path)
 
 
-def _walk(
-    root: Path, prefix: str, extensions: tuple[str, ...], kept_out: set[str]
-) -> Iterator[ScannedFile]:
+def _walk(root: Path, prefix: str, kept_out: set[str]) -> Iterator[ScannedFile]:
     """Walk a tree, following links but coming to no folder and no file twice.
 
     Links come last, so that what lies in the tree itself has its own path.
@@ -163,7 +163,7 @@ def _walk(
             continue
         seen.add(real)
         try:
-            inner, files = _entries(folder, extensions)
+            inner, files = _entries(folder)
         except OSError as error:
             yield ScannedFile(prefix.rstrip("/"), 0, 0, f"cannot be opened: {error.strerror}")
             continue
@@ -183,14 +183,12 @@ def _walk(
             yield _scanned(entry, path)
 
 
-def _entries(
-    folder: str, extensions: tuple[str, ...]
-) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
-    """List what is not hidden in a folder, by name: its folders, and its files of some kinds."""
+def _entries(folder: str) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
+    """List what is not hidden in a folder, by name: its folders, and its image files."""
     found = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
     found.sort(key=lambda entry: entry.name)
     folders = [entry for entry in found if _is_folder(entry)]
-    named = [entry for entry in found if entry.name.lower().endswith(extensions)]
+    named = [entry for entry in found if entry.name.lower().endswith(IMAGE_EXTENSIONS)]
     return folders, [entry for entry in named if not _is_folder(entry)]
 
 
@@ -299,17 +297,12 @@ def _read_frame(file: ScannedFile, root: Path, settings: Settings) -> Frame:
         return Frame(file.path, file.size, file.mtime_ns, problems=(file.problem,))
     path = root / file.path
     try:
-        cards, end_of_data = _header(path)
-        found = describe(cards, PurePosixPath(file.path), settings.headers)
+        header = read_header(path)
+        found = describe(header.cards, PurePosixPath(file.path), settings.headers)
+        if settings.header_reader == "ap-common" and not found.master:
+            found = replace(found, keywords=ap_keywords(path, settings.headers), sources={})
     except FrameError as error:
         return Frame(file.path, file.size, file.mtime_ns, problems=(str(error),))
-    problems = [*found.problems]
-    if file.size < end_of_data:
-        problems.append(
-            f"is truncated: {file.size} bytes where {end_of_data} were expected; copy it again"
-        )
-    elif not problems and found.keywords.get("TYPE") in settings.required_keywords:
-        problems += _float_problems(path, cards, settings.float_range)
     return Frame(
         path=file.path,
         size=file.size,
@@ -321,21 +314,26 @@ def _read_frame(file: ScannedFile, root: Path, settings: Settings) -> Frame:
         date_obs=found.date_obs,
         sources=found.sources,
         warnings=found.warnings,
-        problems=tuple(problems),
+        problems=(*found.problems, *_problems_of_data(file, path, header, found, settings)),
     )
 
 
-def _header(path: Path) -> tuple[Mapping[str, CardValue], int]:
-    """Read a file's cards, and how long it must be (0: it cannot be told from the header)."""
-    if path.suffix.lower() == ".xisf":
-        return read_cards(path), 0
-    header = read_fits_header(path)
-    return header.cards, header.end_of_data
+def _problems_of_data(
+    file: ScannedFile, path: Path, header: ImageHeader, found: Description, settings: Settings
+) -> Iterator[str]:
+    """Find what is wrong with a file behind its header."""
+    if file.size < header.end_of_data:
+        yield (
+            f"is truncated: {file.size} bytes where {header.end_of_data} were expected; "
+            "copy it again"
+        )
+    elif not found.problems and found.keywords.get("TYPE") in settings.required_keywords:
+        yield from _float_problems(path, header, settings.float_range)
 
 
-def _float_problems(path: Path, cards: Mapping[str, CardValue], float_range: str) -> Iterator[str]:
+def _float_problems(path: Path, header: ImageHeader, float_range: str) -> Iterator[str]:
     """Look at the samples of a floating point FITS frame: no header tells their range."""
-    if str(cards.get("BITPIX", "")).startswith("-"):
+    if header.packing != "xisf" and str(header.cards.get("BITPIX", "")).startswith("-"):
         # Needs numpy, and such frames are rare.
         from calmasters.images import RawFrame
 
@@ -344,7 +342,8 @@ def _float_problems(path: Path, cards: Mapping[str, CardValue], float_range: str
                 for start in range(0, frame.size, _STRIP):
                     frame.read(start, min(_STRIP, frame.size - start))
         except FrameError as error:
-            yield f"holds {str(error).removeprefix(f'{path}: ')}"
+            problem = str(error).removeprefix(f"{path}: ")
+            yield f"holds {problem}" if problem.startswith("samples") else problem
 
 
 #: Samples read at a time.
@@ -410,7 +409,7 @@ def _row(frame: Frame, verdict: Verdict) -> dict[str, str]:
         "status": verdict.status.value,
         "reason": verdict.reason,
         "group": verdict.group,
-        **{key: format_value(key, value) for key, value in frame.keywords.items()},
+        **{key: _cell(format_value(key, value)) for key, value in frame.keywords.items()},
         "CCD-TEMP": "" if temperature is None else format_value("CCD-TEMP", temperature),
         "DATE-OBS": frame.date_obs or "",
         **{key: str(value or "") for key, value in geometry.items()},
@@ -419,3 +418,9 @@ def _row(frame: Frame, verdict: Verdict) -> dict[str, str]:
         "sources": "; ".join(f"{key}: {source}" for key, source in frame.sources.items()),
         "warnings": "; ".join(frame.warnings),
     }
+
+
+def _cell(text: str) -> str:
+    """Keep a spreadsheet from taking the text of a header for a formula."""
+    formula = text.startswith(("=", "+", "-", "@")) and number_of(text) is None
+    return f"'{text}" if formula else text

@@ -17,7 +17,7 @@ from typing import Any, Final
 from calmasters.frames import FrameType, Geometry, Value
 from calmasters.settings import Calibration, Integration
 
-__all__ = ["ALGORITHM_VERSION", "FrameFile", "MasterJob", "Recipe", "UsedMaster"]
+__all__ = ["ALGORITHM_VERSION", "FrameFile", "MasterJob", "Recipe", "UsedMaster", "master_folder"]
 
 #: Raise an engine's number when its output pixels change: it re-makes that engine's masters.
 ALGORITHM_VERSION: Final[Mapping[str, int]] = {"native": 1, "pixinsight": 1}
@@ -58,7 +58,7 @@ class UsedMaster:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All that decides the pixels besides the frames themselves.
+    """All that decides the master's file besides the frames themselves.
 
     ``parameters`` are further ones of PixInsight's processes
     (:attr:`calmasters.settings.PixInsight.pixel_parameters`); other engines have none.
@@ -70,6 +70,7 @@ class Recipe:
     calibration: Calibration | None
     float_range: str
     master_format: str
+    layout: str = "by-type"
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -80,7 +81,7 @@ class MasterJob:
     Attributes
     ----------
     name : str
-        The master's file name without extension; also the group's name.
+        The master's file name without extension, below its type's folder; also the group's name.
     type : FrameType
         bias, dark or flat.
     keywords : mapping of str to Value
@@ -115,7 +116,8 @@ class MasterJob:
     @property
     def master(self) -> str:
         """The master's path, relative to ``output_dir``."""
-        return f"masters/{self.type.value}/{self.name}.{self.recipe.master_format}"
+        folder = master_folder(self.type, self.recipe.layout)
+        return f"masters/{folder}/{self.name}.{self.recipe.master_format}"
 
     @property
     def file(self) -> str:
@@ -165,3 +167,8 @@ class MasterJob:
 
 def _used(fields: Mapping[str, str] | None) -> UsedMaster | None:
     return UsedMaster(**fields) if fields else None
+
+
+def master_folder(kind: FrameType, layout: str) -> str:
+    """Give the folder of a type's masters below ``masters``: ``bias``, or ``MASTER BIAS``."""
+    return kind.master_name.upper() if layout == "ap-library" else kind.value

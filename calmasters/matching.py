@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
+from pathlib import PurePath
 from statistics import median
-from typing import Final, TypeAlias
+from typing import Final
 
-from calmasters.frames import Frame, FrameType, Geometry, Value, format_value
+from calmasters.differences import Difference, differences
+from calmasters.frames import Frame, FrameType, Geometry, Value
 from calmasters.grouping import Group
 from calmasters.jobs import UsedMaster
 from calmasters.settings import Settings
 
 __all__ = ["Candidate", "Match", "candidate_of", "match_flats"]
-
-#: In what a master differs from a group of flats: how far, and in words.
-Miss: TypeAlias = tuple[tuple[float, str], ...]
 
 _ORIGINS: Final = ("run", "kept", "library")
 _PLACES: Final = {"run": "made in this run", "kept": "kept in output_dir", "library": "library"}
@@ -49,6 +47,28 @@ class Candidate:
         """Exposure in seconds; None where the master does not say."""
         value = self.keywords.get("EXPOSURE")
         return value if isinstance(value, float) else None
+
+
+@dataclass(frozen=True)
+class Miss:
+    """A candidate that does not fit: its keywords that differ, and its geometry where it does."""
+
+    path: str
+    keywords: tuple[Difference, ...]
+    geometry: str = ""
+
+    @property
+    def size(self) -> tuple[object, ...]:
+        """How far it is from fitting: those that differ in least come first."""
+        words = tuple((each.distance, str(each)) for each in self.keywords)
+        return len(self.keywords) + bool(self.geometry), bool(self.geometry), words
+
+    def __str__(self) -> str:
+        found = ", ".join(filter(None, (*map(str, self.keywords), self.geometry)))
+        settings = [each.setting("master_match_keywords") for each in self.keywords]
+        if self.geometry or not all(settings):
+            return found
+        return f"{found}; if they belong together, {', and '.join(settings)}"
 
 
 @dataclass(frozen=True)
@@ -86,8 +106,8 @@ def match_flats(group: Group, candidates: Iterable[Candidate], settings: Setting
     fitting: dict[FrameType, list[Candidate]] = {FrameType.BIAS: [], FrameType.DARK: []}
     misses: dict[FrameType, list[Miss]] = {FrameType.BIAS: [], FrameType.DARK: []}
     for candidate in candidates:
-        if differences := _differences(group, candidate, settings):
-            misses[candidate.type].append(differences)
+        if miss := _miss(group, candidate, settings):
+            misses[candidate.type].append(miss)
         else:
             fitting[candidate.type].append(candidate)
     bias = _choose_bias(fitting[FrameType.BIAS])
@@ -102,29 +122,13 @@ def match_flats(group: Group, candidates: Iterable[Candidate], settings: Setting
     return Match(bias, dark, optimize, tuple(warnings))
 
 
-def _differences(group: Group, candidate: Candidate, settings: Settings) -> Miss:
-    """Tell in what a candidate differs from a flat group; empty where it fits."""
-    differences = []
-    for keyword in settings.master_match_keywords:
-        ours = _text(keyword, group.frames[0].keywords)
-        theirs = _text(keyword, candidate.keywords)
-        if ours != theirs:
-            words = f"{keyword} {theirs or 'absent'} against {ours or 'absent'}"
-            differences.append((_distance(ours, theirs), words))
-    if not _same_geometry(group.geometry, candidate.geometry):
-        differences.append((inf, f"{candidate.geometry} against {group.geometry}"))
-    return tuple(differences)
-
-
-def _distance(ours: str, theirs: str) -> float:
-    try:
-        return abs(float(ours) - float(theirs))
-    except ValueError:
-        return inf
-
-
-def _text(keyword: str, keywords: Mapping[str, Value]) -> str:
-    return format_value(keyword, keywords[keyword]) if keyword in keywords else ""
+def _miss(group: Group, candidate: Candidate, settings: Settings) -> Miss | None:
+    """Tell in what a candidate differs from a flat group; None where it fits."""
+    ours, theirs = group.frames[0].keywords, candidate.keywords
+    found = differences(ours, theirs, settings.master_match_keywords)
+    same = _same_geometry(group.geometry, candidate.geometry)
+    geometry = "" if same else f"{candidate.geometry} against {group.geometry}"
+    return Miss(candidate.path, found, geometry) if found or geometry else None
 
 
 def _same_geometry(ours: Geometry, theirs: Geometry) -> bool:
@@ -140,9 +144,9 @@ def _same_geometry(ours: Geometry, theirs: Geometry) -> bool:
 def _none_matches(kind: FrameType, misses: Sequence[Miss]) -> str:
     if not misses:
         return f"no {kind.value} master: there is none at all"
-    nearest = min(misses, key=lambda differences: (len(differences), differences))
-    words = ", ".join(text for _, text in nearest)
-    return f"no {kind.value} master matches; the nearest has {words}"
+    nearest = min(misses, key=lambda miss: miss.size)
+    name = PurePath(nearest.path).stem
+    return f"no {kind.value} master matches; the nearest, {name}, has {nearest}"
 
 
 def _preference(candidate: Candidate) -> tuple[object, ...]:

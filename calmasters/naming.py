@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
@@ -15,24 +16,64 @@ __all__ = ["LONGEST_NAME", "name_groups"]
 #: Characters of a name without extension; file systems take 255 bytes, temporary files need some.
 LONGEST_NAME: Final = 180
 
-#: Keywords of a name in their order; others follow in the order of the configuration.
-_ORDER: Final = (
-    *("EXPOSURE", "FILTER", "INSTRUME", "DATE"),
-    *("SET-TEMP", "GAIN", "OFFSET", "READOUTM"),
-)
+_LONGEST_FOLDER: Final = 60
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9 .+-]")
 
 
-def name_groups(groups: Iterable[Group]) -> list[str]:
+@dataclass(frozen=True)
+class _Style:
+    """How a layout writes names.
+
+    Attributes
+    ----------
+    order : tuple of str
+        Keywords in the order of the name; others follow in the order of the configuration.
+    joint : str
+        Between a keyword and its value.
+    folders : mapping of str to str
+        Keywords that make a folder of their own, the outermost first, with what stands before
+        the value.
+    """
+
+    order: tuple[str, ...]
+    joint: str
+    folders: Mapping[str, str]
+
+
+_STYLES: Final[Mapping[str, _Style]] = {
+    "by-type": _Style(
+        order=(
+            *("EXPOSURE", "FILTER", "INSTRUME", "DATE"),
+            *("SET-TEMP", "GAIN", "OFFSET", "READOUTM"),
+        ),
+        joint="-",
+        folders={},
+    ),
+    "ap-library": _Style(
+        order=("FILTER", "EXPOSURE", "GAIN", "OFFSET", "SET-TEMP", "FOCALLEN", "READOUTM"),
+        joint="_",
+        folders={"INSTRUME": "", "TELESCOP": "", "DATE": "DATE_"},
+    ),
+}
+
+
+def name_groups(groups: Iterable[Group], layout: str = "by-type") -> list[str]:
     """Name the masters of one run's groups.
 
     ``masterDark_EXPOSURE-300.00_INSTRUME-ATR585M_SETTEMP--10.00_GAIN-100…``: characters other
     than letters, digits, space, ``.``, ``+`` and ``-`` become ``-``. Where that or the length
     lost something, or two names are equal on a system that does not tell upper from lower case,
     the name ends in a digest of the group's keywords and geometry.
+
+    Parameters
+    ----------
+    groups : iterable of Group
+    layout : {'by-type', 'ap-library'}
+        The second gives names with folders, as the library of the ap-* tools has them:
+        ``ATR585M/DATE_2026-01-15/masterFlat_FILTER_B_GAIN_100…``.
     """
-    groups = list(groups)
-    names = [_name(group) for group in groups]
+    groups, style = list(groups), _STYLES[layout]
+    names = [_name(group, style) for group in groups]
     count = Counter(name.casefold() for name in names)
     return [
         _with_digest(name, group) if count[name.casefold()] > 1 else name
@@ -40,25 +81,33 @@ def name_groups(groups: Iterable[Group]) -> list[str]:
     ]
 
 
-def _name(group: Group) -> str:
+def _name(group: Group, style: _Style) -> str:
     """Compose a name, with a digest where it lost something of the keywords."""
+    values = {keyword: _UNSAFE.sub("-", value).strip(" .") for keyword, value in group.key}
+    lossy = any(values[keyword] != value for keyword, value in group.key)
+    folders = [
+        f"{before}{values.pop(keyword)}"[:_LONGEST_FOLDER].strip(" .") or "-"
+        for keyword, before in style.folders.items()
+        if keyword in values
+    ]
     words = [f"master{group.type.value.capitalize()}"]
-    lossy = False
-    for keyword, value in sorted(group.key, key=_place):
-        clean = _UNSAFE.sub("-", value).strip(" .")
-        lossy |= clean != value
-        words.append(f"{_UNSAFE.sub('', keyword.replace('-', ''))}-{clean}")
+    for keyword in sorted(values, key=lambda keyword: _place(keyword, style.order)):
+        name = _UNSAFE.sub("", keyword.replace("-", ""))
+        words.append(f"{name}{style.joint}{values[keyword]}")
     if (group.geometry.xbinning, group.geometry.ybinning) != (1, 1):
-        words.append(f"BIN-{group.geometry.xbinning}x{group.geometry.ybinning}")
-    name = "_".join(words)
-    return _with_digest(name, group) if lossy or len(name) > LONGEST_NAME else name
+        words.append(f"BIN{style.joint}{group.geometry.xbinning}x{group.geometry.ybinning}")
+    file = "_".join(words)
+    long = len(file) > LONGEST_NAME or any(len(name) == _LONGEST_FOLDER for name in folders)
+    path = "/".join((*folders, file))
+    return _with_digest(path, group) if lossy or long else path
 
 
-def _place(item: tuple[str, str]) -> int:
-    return _ORDER.index(item[0]) if item[0] in _ORDER else len(_ORDER)
+def _place(keyword: str, order: Sequence[str]) -> int:
+    return order.index(keyword) if keyword in order else len(order)
 
 
-def _with_digest(name: str, group: Group) -> str:
+def _with_digest(path: str, group: Group) -> str:
     identity = repr((group.type.value, group.key, str(group.geometry)))
     ending = f"_ID-{sha256(identity.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
-    return name[: LONGEST_NAME - len(ending)].rstrip(" .") + ending
+    folder, slash, file = path.rpartition("/")
+    return folder + slash + file[: LONGEST_NAME - len(ending)].rstrip(" .") + ending

@@ -156,8 +156,8 @@ class Decision:
 
 def job_file(master: str) -> str:
     """Give the job file of a master; both paths relative to ``output_dir``."""
-    path = PurePosixPath(master)
-    return f"jobs/{path.parent.name}/{path.stem}.json"
+    _, folder, *name = PurePosixPath(master).with_suffix(".json").parts
+    return "/".join(("jobs", folder.rpartition(" ")[2].lower(), *name))
 
 
 def _used(fields: Mapping[str, str] | None) -> UsedMaster | None:
@@ -195,7 +195,7 @@ def decide(settings: Settings, cache: HeaderCache | None = None) -> Decision:
     cache = cache or HeaderCache(settings)
     frames = cache.read(scanned.frames, settings.input_dir, settings.exclude)
     groups = group_frames(frames, settings)
-    named = dict(zip(name_groups(groups), groups, strict=True))
+    named = dict(zip(name_groups(groups, settings.layout), groups, strict=True))
     made = {name: group for name, group in named.items() if _large_enough(group, settings)}
     jobs = {name: _job(name, group, settings) for name, group in made.items()}
     kept_files = [
@@ -290,6 +290,7 @@ def _job(name: str, group: Group, settings: Settings) -> MasterJob:
             calibration=settings.calibration.get(kind),
             float_range=settings.float_range,
             master_format=settings.master_format,
+            layout=settings.layout,
             parameters=further,
         ),
     )
@@ -327,9 +328,11 @@ def _summary_cards(group: Group) -> dict[str, Value]:
         cards["CCD-TEMP"] = round(median(temperatures), 2)
     if group.frames[0].date_obs:
         cards["DATE-OBS"] = group.frames[0].date_obs
-    telescopes = {frame.keywords.get("TELESCOP", "") for frame in group.frames}
-    if _flat(group) and len(telescopes) == 1:
-        cards["TELESCOP"] = telescopes.pop()
+    if _flat(group):
+        for keyword in ("TELESCOP", "FOCALLEN"):
+            found = {frame.keywords.get(keyword, "") for frame in group.frames}
+            if len(found) == 1:
+                cards[keyword] = found.pop()
     return cards
 
 
@@ -371,7 +374,7 @@ def _write_if_changed(path: Path, job: MasterJob) -> None:
 
 
 def _remove_old_jobs(output: Path, current: set[str]) -> None:
-    for path in (output / "jobs").glob("*/*.json"):
+    for path in (output / "jobs").rglob("*.json"):
         if path.relative_to(output).as_posix() not in current:
             path.unlink()
 

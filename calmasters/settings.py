@@ -26,6 +26,7 @@ __all__ = [
     "Integration",
     "Library",
     "PixInsight",
+    "QualityRules",
     "Settings",
     "parse_zone",
 ]
@@ -174,7 +175,13 @@ class HeaderRules:
     round : mapping of str to float
         Step to which SET-TEMP or EXPOSURE is rounded.
     temperature_tolerance_c : float
-        Set-point and actual temperature farther apart than this get a warning.
+        How far set-point and actual temperature may be apart.
+    temperature_action : str
+        What becomes of a frame where they are farther: ``warn`` or ``refuse``.
+    folder_types : bool
+        A folder named as a type (``Darks``) serves where nothing else tells the type.
+    reader : str
+        What reads the keywords of raw frames: ``native`` or ``ap-common``.
     """
 
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -183,6 +190,9 @@ class HeaderRules:
     timezone: str = "auto"
     round: Mapping[str, float] = field(default_factory=dict)
     temperature_tolerance_c: float = 1.0
+    temperature_action: str = "warn"
+    folder_types: bool = False
+    reader: str = "native"
 
 
 @dataclass(frozen=True)
@@ -191,6 +201,24 @@ class Library:
 
     bias: tuple[Path, ...] = ()
     dark: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class QualityRules:
+    """What is expected of the numbers about a master.
+
+    Attributes
+    ----------
+    fail_on : str
+        ``error``: the report fails where a number is outside its range; ``none``: it only says so.
+    ranges : mapping of str to mapping
+        For bias, dark and flat: number to its lowest and highest value, None for no limit.
+    """
+
+    fail_on: str = "none"
+    ranges: Mapping[str, Mapping[str, tuple[float | None, float | None]]] = field(
+        default_factory=dict
+    )
 
 
 @dataclass(frozen=True)
@@ -209,16 +237,20 @@ class Settings:
     keyword_aliases: Mapping[str, tuple[str, ...]]
     exclude: tuple[str, ...]
     path_keywords: str
+    folder_types: bool
+    header_reader: str
     night: Mapping[str, str]
     round: Mapping[str, float]
-    temperature: Mapping[str, float]
+    temperature: Mapping[str, Any]
     minimum_frames: int
     flat_dark_tolerance_s: float
     integration: Mapping[str, Integration]
     calibration: Mapping[str, Calibration]
     calibrated: Calibrated
     master_format: str
+    layout: str
     float_range: str
+    quality: QualityRules
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], schema: Path) -> Settings:
@@ -248,6 +280,7 @@ class Settings:
             "path_keywords": lambda value: value or "off",
             "integration": lambda value: {key: Integration(**value[key]) for key in value},
             "calibration": lambda value: {key: Calibration(**value[key]) for key in value},
+            "quality": lambda value: QualityRules(**_frozen(value)),
         }
         return cls(**{key: convert.get(key, _frozen)(value) for key, value in config.items()})
 
@@ -262,6 +295,9 @@ class Settings:
             timezone=self.night["timezone"],
             round=self.round,
             temperature_tolerance_c=self.temperature["tolerance_c"],
+            temperature_action=self.temperature["action"],
+            folder_types=self.folder_types,
+            reader=self.header_reader,
         )
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, pairwise
 from pathlib import PurePath
 
-from calmasters.frames import Frame, FrameType, Status, Verdict
+from calmasters.cards import number_of
+from calmasters.differences import Difference
+from calmasters.frames import Frame, FrameType, Status, Verdict, format_value
 from calmasters.jobs import MasterJob
 from calmasters.plan import Decision
 
@@ -24,6 +27,7 @@ def summarize(decision: Decision) -> str:
         ("Left out", _ignored(decision)),
         ("Masters", _masters(decision.jobs)),
         ("What to shoot next", _wanted(decision)),
+        ("Near misses", _near_misses(decision)),
         ("Warnings", _warnings(decision)),
     )
     return "\n".join(
@@ -97,6 +101,35 @@ def _wanted(decision: Decision) -> Iterator[str]:
                     if key not in ("DATE", "FILTER")
                 )
                 yield f"{' and '.join(lacking)} frames for {job.name}: {settings}"
+
+
+def _near_misses(decision: Decision) -> Iterator[str]:
+    """Name groups too small that differ from another in one keyword, and what would join them."""
+    small = {group.name for group in decision.not_made}
+    for keyword, members in _differing_in_one(decision):
+        members.sort(key=lambda member: (number_of(member[0]) or 0.0, *member))
+        for (theirs, one), (ours, other) in pairwise(members):
+            difference = Difference(keyword, ours, theirs)
+            setting = difference.setting("required_keywords")
+            # Equal ones are of two frame sizes, which no setting joins.
+            if ours != theirs and setting and not small.isdisjoint((one, other)):
+                yield f"{one} and {other} ({difference}): if they belong together, {setting}"
+
+
+def _differing_in_one(decision: Decision) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Give groups that are equal in all keywords but one: that one, their values and names."""
+    groups = [
+        *((job.name, job.keywords) for job in decision.jobs),
+        *((group.name, group.keywords) for group in decision.not_made),
+    ]
+    keywords = dict.fromkeys(chain(*(found for _, found in groups)))
+    for keyword in keywords:
+        alike: dict[tuple[object, ...], list[tuple[str, str]]] = defaultdict(list)
+        for name, found in groups:
+            written = {key: format_value(key, value) for key, value in found.items()}
+            own = written.pop(keyword, "")
+            alike[PurePath(name).name.partition("_")[0], *written.items()].append((own, name))
+        yield from ((keyword, members) for members in alike.values())
 
 
 def _warnings(decision: Decision) -> Iterator[str]:

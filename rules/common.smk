@@ -22,8 +22,8 @@ def scanned():
 
 
 @lru_cache(1)
-def previewed_plan():
-    return decide(SETTINGS).plan
+def previewed():
+    return decide(SETTINGS)
 
 
 @lru_cache(1)
@@ -49,7 +49,7 @@ def loaded_plan(path, mtime_ns):
 def plan():
     """The plan: decided now in a preview, else as the checkpoint wrote it."""
     if previewing():
-        return previewed_plan()
+        return previewed().plan
     if workflow.is_main_process:
         forget_old_plan()
     path = Path(checkpoints.inventory.get().output.plan)
@@ -58,7 +58,8 @@ def plan():
 
 def planned(wildcards, kind):
     """The master that a rule's wildcard names."""
-    master = f"masters/{kind}/{wildcards.name}.{SETTINGS.master_format}"
+    folder = master_folder(FrameType(kind), SETTINGS.layout)
+    master = f"masters/{folder}/{wildcards.name}.{SETTINGS.master_format}"
     if master not in plan().masters:
         raise WorkflowError(
             f"the plan has no master {master}: see {OUTPUT}/plan.json for those it has, "

@@ -4,15 +4,15 @@
 #   job        = <output>/jobs/<type>/<name>.json   what the master is made of, and how
 #   bias, dark                                      of flats: the masters that calibrate them
 # OUTPUTS:
-#   master     = <output>/masters/<type>/<name>.<format>
-#   statistics = <output>/masters/<type>/<name>.json
+#   master     = <output>/masters/<type's folder>/<name>.<format>
+#   statistics = <output>/masters/<type's folder>/<name>.json
 #
 # A master is stale when its job file is newer or its job's digest has changed: frames that came,
 # went or changed, settings that change pixels, another bias or dark.
 
 
 wildcard_constraints:
-    name="master[^/]+",
+    name="(.+/)?master[^/]+",
 
 
 rule master_bias:
@@ -20,8 +20,8 @@ rule master_bias:
     input:
         job=job_of("bias"),
     output:
-        master="<output>/masters/bias/{name}.<format>",
-        statistics="<output>/masters/bias/{name}.json",
+        master="<output>/masters/<biases>/{name}.<format>",
+        statistics="<output>/masters/<biases>/{name}.json",
     log:
         "<output>/logs/bias/{name}.log",
     threads: 4
@@ -39,8 +39,8 @@ use rule master_bias as master_dark with:
     input:
         job=job_of("dark"),
     output:
-        master="<output>/masters/dark/{name}.<format>",
-        statistics="<output>/masters/dark/{name}.json",
+        master="<output>/masters/<darks>/{name}.<format>",
+        statistics="<output>/masters/<darks>/{name}.json",
     log:
         "<output>/logs/dark/{name}.log",
     params:
@@ -53,8 +53,8 @@ use rule master_bias as master_flat with:
         bias=flat_bias,
         dark=flat_dark,
     output:
-        master="<output>/masters/flat/{name}.<format>",
-        statistics="<output>/masters/flat/{name}.json",
+        master="<output>/masters/<flats>/{name}.<format>",
+        statistics="<output>/masters/<flats>/{name}.json",
     log:
         "<output>/logs/flat/{name}.log",
     params:

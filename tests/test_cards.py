@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from xisf import XISF
 
-from calmasters.cards import CardValue, read_cards, read_fits_header
+from calmasters.cards import CardValue, read_cards, read_header
 from calmasters.errors import FrameError
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "real"
@@ -32,9 +32,22 @@ EXTENSION = ("XTENSION= 'IMAGE   '", *IMAGE[1:], "PCOUNT  =   0", "GCOUNT  =   1
 DATA = bytes(2880)
 
 
+def table(width: int, heap: int, *cards: str) -> tuple[str, ...]:
+    sizes = (f"NAXIS1  = {width}", "NAXIS2  = 1", f"PCOUNT  = {heap}")
+    return ("XTENSION= 'BINTABLE'", "BITPIX  = 8", "NAXIS   = 2", *sizes, *cards)
+
+
+#: An image compressed to a table of one row, its samples in the table's heap.
+TILED = table(8, 0, "ZIMAGE  = T", "ZBITPIX = 16", "ZNAXIS  = 2", "ZNAXIS1 = 4", "ZNAXIS2 = 3")
+
+
 def block(*cards: str, end: str = "END", padding: str = " ") -> bytes:
     text = "".join(card.ljust(80, padding) for card in (*cards, end))
     return text.ljust(-(-len(text) // 2880) * 2880, padding).encode("latin-1")
+
+
+TABLE_CARDS = table(8, 0)
+TABLE = block(*TABLE_CARDS) + DATA
 
 
 def write(directory: Path, content: bytes, name: str = "frame.fits") -> Path:
@@ -149,7 +162,7 @@ def test_the_word_end_in_a_value_ends_nothing(tmp_path: Path) -> None:
 
 def test_a_header_of_many_blocks_is_read_to_its_end(tmp_path: Path) -> None:
     cards = [f"KEY{number:<5}= {number}" for number in range(2000)]
-    header = read_fits_header(write(tmp_path, block(*IMAGE, *cards) + DATA))
+    header = read_header(write(tmp_path, block(*IMAGE, *cards) + DATA))
     assert header.cards["KEY1999"] == 1999
     assert header.data_offset == len(block(*IMAGE, *cards))
     assert header.end_of_data == header.data_offset + 2 * 4 * 3
@@ -158,13 +171,28 @@ def test_a_header_of_many_blocks_is_read_to_its_end(tmp_path: Path) -> None:
 def test_an_image_in_the_first_extension_stands_over_the_primary_header(tmp_path: Path) -> None:
     primary = block(*EMPTY_PRIMARY, "GAIN    = 100", "FILTER  = 'B'")
     extension = block(*EXTENSION, "FILTER  = 'Ha'")
-    header = read_fits_header(write(tmp_path, primary + extension + DATA))
+    header = read_header(write(tmp_path, primary + extension + DATA))
     assert {key: header.cards[key] for key in ("GAIN", "FILTER", "NAXIS1")} == {
         "GAIN": 100,
         "FILTER": "Ha",
         "NAXIS1": 4,
     }
     assert header.data_offset == len(primary + extension)
+
+
+def test_the_data_of_a_compressed_image_are_a_table_and_its_heap(tmp_path: Path) -> None:
+    extension = block(*table(8, 5000, *TILED[6:]))
+    content = block(*EMPTY_PRIMARY, "GAIN    = 100") + extension + 2 * DATA + TABLE
+    header = read_header(write(tmp_path, content))
+    assert {key: header.cards[key] for key in ("GAIN", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2")} == {
+        "GAIN": 100,
+        "BITPIX": 16,
+        "NAXIS": 2,
+        "NAXIS1": 4,
+        "NAXIS2": 3,
+    }
+    assert header.packing == "tiles"
+    assert header.end_of_data == header.data_offset + 8 + 5000
 
 
 @pytest.mark.parametrize(
@@ -176,6 +204,10 @@ def test_an_image_in_the_first_extension_stands_over_the_primary_header(tmp_path
         (block(*EMPTY_PRIMARY), "is not a FITS file|holds no image"),
         (block(*EMPTY_PRIMARY) + block("XTENSION= 'BINTABLE'"), "no image but a BINTABLE"),
         (block(*EMPTY_PRIMARY) + 2 * (block(*EXTENSION) + DATA), "several images.*split them"),
+        (block(*EMPTY_PRIMARY) + 2 * (TABLE + block(*EXTENSION) + DATA), "several images"),
+        (block(*EMPTY_PRIMARY) + 2 * (block(*TILED) + DATA), "several images"),
+        (block(*EMPTY_PRIMARY) + TABLE + block(*EXTENSION[:2], "NAXIS   = 0"), "a BINTABLE ext"),
+        (block(*EMPTY_PRIMARY) + 101 * TABLE, "more than 100 extensions"),
         (block(*IMAGE[:4]), "does not give the image's size"),
         (block(*IMAGE[:4], "NAXIS2  = 'tall'"), "does not give the image's size"),
         (block(*IMAGE[:4], "NAXIS2  =  -3"), "does not give the image's size"),
@@ -183,12 +215,13 @@ def test_an_image_in_the_first_extension_stands_over_the_primary_header(tmp_path
     ],
     ids=[
         *("empty", "text", "no END", "no image", "table", "several images"),
+        *("images behind tables", "compressed images", "empty image", "tables without end"),
         *("no height", "text for a height", "negative height", "infinite axes"),
     ],
 )
 def test_what_is_no_image_is_refused_in_words(tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(FrameError, match=message):
-        _ = read_fits_header(write(tmp_path, content)).end_of_data
+        _ = read_header(write(tmp_path, content)).end_of_data
 
 
 @pytest.mark.parametrize("name", ["gone.fits", "gone.xisf", "folder.fits", "folder.xisf"])
@@ -233,12 +266,27 @@ def test_xisf_cards_have_their_types(tmp_path: Path) -> None:
         "NAXIS1": 4,
         "NAXIS2": 3,
         "NAXIS3": 1,
+        "BITPIX": -32,
+        "BZERO": 0,
     }
 
 
 def test_a_colour_xisf_shows_its_planes(tmp_path: Path) -> None:
     cards = read_cards(write_xisf(tmp_path / "colour.XISF", {}, (3, 4, 3)))
     assert (cards["NAXIS"], cards["NAXIS3"]) == (3, 3)
+
+
+def test_the_mosaic_of_an_xisf_image_is_its_bayer_pattern(tmp_path: Path) -> None:
+    xml = (
+        b'<xisf version="1.0" xmlns="http://www.pixinsight.com/xisf"><Image geometry="4:3:1" '
+        b'sampleFormat="UInt16" location="attachment:4096:24">'
+        b'<ColorFilterArray pattern="GRBG" width="2" height="2"/></Image></xisf>'
+    )
+    content = b"XISF0100" + len(xml).to_bytes(4, "little") + bytes(4) + xml
+    header = read_header(write(tmp_path, content, "x.xisf"))
+    assert header.cards["BAYERPAT"] == "GRBG"
+    assert (header.cards["BITPIX"], header.cards["BZERO"]) == (16, 32768)
+    assert (header.data_offset, header.end_of_data) == (4096, 4120)
 
 
 # --- any bytes ------------------------------------------------------------------------------------
@@ -271,7 +319,7 @@ def test_any_bytes_are_a_fits_header_or_refused(
     path = write(tmp_path_factory.getbasetemp(), content)
     with warnings.catch_warnings(), suppress(FrameError):
         warnings.simplefilter("ignore")
-        header = read_fits_header(path)
+        header = read_header(path)
         assert header.end_of_data >= header.data_offset
 
 

@@ -3,13 +3,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
 
 from calmasters.frames import Frame, FrameType, Geometry, Status, Verdict
 from calmasters.grouping import Group, group_frames, judge
-from calmasters.settings import Settings
+from calmasters.headers import describe
+from calmasters.naming import name_groups
+from calmasters.settings import HeaderRules, Settings
 
 MakeFrame = Callable[..., Frame]
 
@@ -241,3 +244,21 @@ def test_a_light_that_is_not_ignored_is_refused_and_never_a_wildcard(
 ) -> None:
     found = verdict(make_frame("light"), replace(settings, ignored_types=()))
     assert (found.status, found.reason[:21]) == (Status.REFUSED, "is of type 'light'; a")
+
+
+def test_jitter_does_not_split_groups_and_names_stay_when_frames_arrive(
+    settings: Settings, make_frame: Callable[..., Frame]
+) -> None:
+    rules = HeaderRules(round={"SET-TEMP": 0.5, "EXPOSURE": 0.05})
+
+    def frame(number: int, temperature: float, exposure: float) -> Frame:
+        cards = {"SET-TEMP": temperature, "EXPTIME": exposure}
+        found = describe(cards, PurePosixPath("x.fits"), rules).keywords
+        return make_frame("dark", number, found)
+
+    early = [frame(1, -10.0, 300.0), frame(2, -9.9, 300.01)]
+    late = [frame(3, -10.2, 299.98), frame(4, -10.24, 300.02)]
+    (before,), (after,) = group_frames(early, settings), group_frames(early + late, settings)
+    assert name_groups([before]) == name_groups([after])
+    assert len(after.frames) == 4
+    assert dict(after.key)["SET-TEMP"] == "-10.00"

@@ -16,8 +16,9 @@ from xisf import XISF
 
 from calmasters import get_fits_headers, get_metadata_for_directory
 from calmasters.errors import FrameError
+from calmasters.frame_types import canonical_type, frame_type
 from calmasters.frames import Geometry
-from calmasters.headers import ALIASES, Description, canonical_type, describe, frame_type
+from calmasters.headers import ALIASES, Description, describe
 from calmasters.settings import HeaderRules
 
 IMAGE = {"NAXIS": 2, "NAXIS1": 4, "NAXIS2": 3}
@@ -193,6 +194,13 @@ def test_a_missing_set_point_is_the_rounded_temperature_and_says_so() -> None:
     found = described({"CCD-TEMP": -9.7})
     assert (found.keywords["SET-TEMP"], found.ccd_temp_c) == (-10.0, -9.7)
     assert found.sources == {"SET-TEMP": "CCD-TEMP, rounded"}
+
+
+@pytest.mark.parametrize(("step", "expected"), [(0.5, -9.0), (2, -10.0)])
+def test_a_temperature_for_a_set_point_goes_to_the_coarser_of_a_degree_and_the_step(
+    step: float, expected: float
+) -> None:
+    assert value("SET-TEMP", {"CCD-TEMP": -9.4}, round={"SET-TEMP": step}) == expected
 
 
 @pytest.mark.parametrize(
@@ -492,6 +500,7 @@ def test_headers_of_one_file_as_the_users_documents_read_them(
         "FILTER": "B",
         "EXPOSURE": 1.5,
         "TELESCOP": "Refractor 80",
+        "FOCALLEN": 384,
     }
     types = {key: type(found) for key, found in headers.items()}
     assert (types["EXPOSURE"], types["GAIN"], types["OFFSET"]) == (float, int, int)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from collections.abc import Callable
@@ -9,9 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from astropy.io import fits
+from xisf import XISF
 
 from calmasters.errors import ConfigError
 from calmasters.frames import Frame, Geometry, Status, Value, Verdict
+from calmasters.grouping import judge
 from calmasters.inventory import (
     COLUMNS,
     HeaderCache,
@@ -54,8 +57,8 @@ def link(path: Path, target: Path) -> None:
 def test_frames_are_found_in_all_folders_in_any_letter_case_by_path(
     settings: Settings, tmp_path: Path
 ) -> None:
-    found = ["a.fits", "B/b.FIT", "B/c.Fts", "c/d/e.FITS"]
-    for name in [*found, "a.txt", "a.xisf", "a.fits.gz", "fits", "._a.fits", ".b/b.fits"]:
+    found = ["a.fits", "B/b.FIT", "B/c.Fts", "c/d/e.FITS", "a.fits.FZ", "a.fit.gz", "a.XISF"]
+    for name in [*found, "a.txt", "a.gz", "a.tar.gz", "fits", "._a.fits", ".b/b.fits"]:
         path = tmp_path / "frames" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -119,7 +122,7 @@ def test_broken_links_and_links_to_themselves_are_refused(
     ("overrides", "message"),
     [
         ({"input_dir": "nowhere"}, "input_dir: there is no directory 'nowhere'.*set input_dir"),
-        ({"input_dir": "empty"}, r"no frames \(.fits, .fit, .fts\) below 'empty'.*set input_dir"),
+        ({"input_dir": "empty"}, r"no frames \(.fits, .*.xisf\) below 'empty'.*set input_dir"),
         ({"input_dir": "a/b", "output_dir": "a"}, "output_dir 'a' holds input_dir 'a.b'.*choose"),
         ({"input_dir": "a", "output_dir": "a"}, "output_dir 'a' holds input_dir 'a'"),
     ],
@@ -380,3 +383,116 @@ def test_rows_are_in_order_of_their_paths() -> None:
     frames = [Frame(path, 0, 0) for path in ("b.fits", "a/z.fits", "B.fits", "a.fits")]
     table = inventory_table(frames, {frame.path: USED for frame in frames})
     assert list(table["path"]) == ["B.fits", "a.fits", "a/z.fits", "b.fits"]
+
+
+def test_a_spreadsheet_can_sort_and_filter_every_column(
+    settings: Settings, add_frame: Callable[..., Path], tmp_path: Path
+) -> None:
+    add_frame("a.fits", "bias", {"EXPTIME": 0.0015, "EXPOSURE": 0.0015, "GAIN": 100.0})
+    add_frame("b.fits", "dark", {"EXPTIME": 1800, "EXPOSURE": 1800, "SET-TEMP": -10})
+    add_frame("c.fits", "flat", {"FILTER": "=1+1", "READOUTM": "line\nbreak", "CCD-TEMP": -9.96})
+    add_frame("d.fits", "flat", {"FILTER": "-Ha", "READOUTM": "a, b; c"})
+    (tmp_path / "frames" / "e.fits").touch()
+    frames = read(settings)
+    verdicts = {path: judge(frame, settings) or USED for path, frame in frames.items()}
+    inventory_table(frames.values(), verdicts).to_csv(tmp_path / "inventory.csv", index=False)
+    # As a spreadsheet opens it: numbers are numbers where all of a column are.
+    table = pd.read_csv(tmp_path / "inventory.csv").set_index("path")
+    numbers = ("SET-TEMP", "GAIN", "OFFSET", "EXPOSURE", "CCD-TEMP", "width", "size", "mtime_ns")
+    assert all(pd.api.types.is_numeric_dtype(table[column]) for column in numbers)
+    assert list(table.sort_values("EXPOSURE").index) == [
+        "a.fits",
+        "c.fits",
+        "d.fits",
+        "b.fits",
+        "e.fits",
+    ]
+    assert list(table.index[table["GAIN"] == 100]) == ["a.fits", "b.fits", "c.fits", "d.fits"]
+    assert pd.to_datetime(table["DATE"]).notna().sum() == 4
+    assert pd.to_datetime(table["DATE-OBS"], format="ISO8601").notna().sum() == 4
+    assert set(table["status"]) == {"used", "refused"}
+    # What a header says is text, never a formula; every row is one line.
+    assert list(table["FILTER"].dropna()) == ["'=1+1", "'-Ha"]
+    assert len((tmp_path / "inventory.csv").read_text().splitlines()) == 1 + len(table)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda whole: gzip.compress(whole[:-2000]), "is truncated: 6640 bytes where 8640 were"),
+        (lambda whole: gzip.compress(whole)[:-20], "ended before the end-of-stream"),
+        (lambda whole: gzip.compress(whole) + b"behind", "Not a gzipped file"),
+        (lambda whole: whole, "Not a gzipped file"),
+    ],
+    ids=["cut before it was zipped", "cut", "something behind it", "not zipped"],
+)
+def test_zipped_files_are_seen_to_be_whole(
+    settings: Settings, tmp_path: Path, spoil: Callable[[bytes], bytes], reason: str
+) -> None:
+    image = np.random.default_rng(1).integers(0, 65536, (40, 60)).astype(np.uint16)
+    path = tmp_path / "frames" / "x.fits"
+    path.parent.mkdir()
+    fits.PrimaryHDU(image, fits.Header({"IMAGETYP": "BIAS"})).writeto(path)
+    whole = path.read_bytes()
+    path.unlink()
+    zipped = path.with_name("x.fits.gz")
+    zipped.write_bytes(gzip.compress(whole))
+    assert not problem(settings, "x.fits.gz")
+    zipped.write_bytes(spoil(whole))
+    assert reason in problem(settings, "x.fits.gz")
+
+
+@pytest.mark.parametrize("name", ["x.fits.fz", "x.xisf"])
+def test_packed_files_that_are_cut_are_refused(
+    settings: Settings, tmp_path: Path, name: str
+) -> None:
+    image = np.random.default_rng(1).integers(0, 65536, (40, 60)).astype(np.uint16)
+    path = tmp_path / "frames" / name
+    path.parent.mkdir()
+    if name.endswith("fz"):
+        fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(image)]).writeto(path)
+    else:
+        XISF.write(str(path), image[:, :, None], codec="zlib")
+    assert not problem(settings, name)
+    path.write_bytes(path.read_bytes()[:-2880])
+    assert problem(settings, name).startswith("is truncated: ")
+
+
+@pytest.mark.parametrize("folder", ["Darks", "dark 300s -10C"])
+def test_a_folder_tells_the_type_where_the_configuration_says_so(
+    make_settings: Callable[..., Settings], add_frame: Callable[..., Path], folder: str
+) -> None:
+    add_frame(f"{folder}/x.fits", "dark", {"IMAGETYP": None})
+    add_frame("Flats/y.fits", "dark")
+    assert "TYPE" not in read(make_settings())[f"{folder}/x.fits"].keywords
+    found = read(make_settings(folder_types=True))
+    assert found[f"{folder}/x.fits"].keywords["TYPE"] == "dark"
+    assert found[f"{folder}/x.fits"].sources["TYPE"] == "folder name"
+    assert found["Flats/y.fits"].keywords["TYPE"] == "dark"
+
+
+def test_frames_of_a_warm_sensor_are_refused_where_the_configuration_says_so(
+    make_settings: Callable[..., Settings], add_frame: Callable[..., Path]
+) -> None:
+    add_frame("warm.fits", "bias", {"CCD-TEMP": 10.7})
+    add_frame("near.fits", "bias", {"CCD-TEMP": -9.1})
+    add_frame("light.fits", "light", {"CCD-TEMP": 10.7})
+    refusing = make_settings(temperature={"action": "refuse"})
+    verdicts = {path: judge(frame, refusing) for path, frame in read(refusing).items()}
+    assert verdicts["near.fits"] is None
+    assert verdicts["light.fits"] == Verdict(Status.IGNORED, "type light")
+    warm = verdicts["warm.fits"]
+    assert warm is not None
+    assert warm.reason.startswith("sensor at 10.7 C, set-point -10.0 C; take it again")
+    assert warm.remedy.endswith("raise temperature.tolerance_c")
+    warning = make_settings()
+    assert all(judge(read(warning)[path], warning) is None for path in ("warm.fits", "near.fits"))
+
+
+def test_masters_are_found_in_both_layouts(settings: Settings, tmp_path: Path) -> None:
+    masters = tmp_path / "output" / "masters"
+    for name in ("bias/a.xisf", "MASTER DARK/ATR585M/b.xisf", "MASTER FLAT/ATR585M/c.xisf"):
+        (masters / name).parent.mkdir(parents=True, exist_ok=True)
+        (masters / name).touch()
+    found = [file.path for file in scan_masters(settings)]
+    assert found == ["masters/MASTER DARK/ATR585M/b.xisf", "masters/bias/a.xisf"]

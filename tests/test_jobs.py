@@ -49,6 +49,7 @@ RECIPE_CHANGES: dict[str, Any] = {
     "calibration": Calibration(outputPedestal=100),
     "float_range": "adu16",
     "master_format": "fits",
+    "layout": "ap-library",
     "parameters": {"ImageIntegration": {"largeScaleClipHigh": True}},
 }
 

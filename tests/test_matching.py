@@ -232,7 +232,33 @@ def test_the_nearest_miss_is_named(
     far = {**dict.fromkeys(SAME, "far"), "GAIN": 1}
     match = matched([bias("far", keywords=far), bias(keywords=keywords)])
     assert match.bias is None
-    assert match.warnings[0] == f"no bias master matches; the nearest has {miss}"
+    assert match.warnings[0].startswith(f"no bias master matches; the nearest, bias, has {miss}")
+
+
+@pytest.mark.parametrize(
+    ("keywords", "setting"),
+    [
+        ({"READOUTM": None}, "name the card that holds READOUTM in keyword_aliases, or the folder"),
+        ({"GAIN": 101}, "set round: {GAIN: 2}"),
+        ({"SET-TEMP": -10.5}, "set round: {SET-TEMP: 1}"),
+        ({"SET-TEMP": -9.9, "GAIN": 101}, "set round: {SET-TEMP: 0.2}, and set round: {GAIN: 2}"),
+        ({"SET-TEMP": -9.9, "GAIN": 240}, None),
+        ({"OFFSET": 10}, None),
+    ],
+)
+def test_the_setting_that_would_join_the_nearest_is_named(
+    matched: Matched, keywords: Mapping[str, Value | None], setting: str | None
+) -> None:
+    warning = matched([bias("old/masterBias_x.xisf", keywords=keywords)]).warnings[0]
+    assert "the nearest, masterBias_x, has" in warning
+    joined = warning.partition("; if they belong together, ")[2]
+    assert joined.startswith(setting) if setting else not joined
+
+
+def test_no_setting_joins_frames_of_two_sizes(matched: Matched) -> None:
+    warning = matched([bias(keywords={"GAIN": 101}, geometry=Geometry(8, 6))]).warnings[0]
+    assert "GAIN 101 against 100, 8x6 binned 1x1 against 4x3" in warning
+    assert "belong together" not in warning
 
 
 def test_the_nearest_of_numbers_is_the_one_least_apart(matched: Matched) -> None:

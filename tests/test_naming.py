@@ -136,7 +136,9 @@ def test_a_digest_is_the_same_in_every_run() -> None:
 TEXTS = st.one_of(
     st.text(min_size=1, max_size=6), st.sampled_from(["a/b", "A-B", "a-b", "..", "x" * 300])
 )
-KEYS = st.dictionaries(st.sampled_from(["FILTER", "GAIN", "A-B", "AB"]), TEXTS, max_size=3)
+KEYS = st.dictionaries(
+    st.sampled_from(["FILTER", "INSTRUME", "DATE", "GAIN", "A-B", "AB"]), TEXTS, max_size=3
+)
 GROUPS = st.builds(
     lambda kind, key, geometry: Group(kind, tuple(key.items()), geometry, ()),
     st.sampled_from([FrameType.BIAS, FrameType.DARK, FrameType.FLAT]),
@@ -145,14 +147,60 @@ GROUPS = st.builds(
 )
 
 
+@pytest.mark.parametrize(
+    ("kind", "keys", "expected"),
+    [
+        (
+            "bias",
+            {"INSTRUME": "ATR585M", "SET-TEMP": "-10.00", "GAIN": "100", "READOUTM": "Low Noise"},
+            "ATR585M/masterBias_GAIN_100_SETTEMP_-10.00_READOUTM_Low Noise",
+        ),
+        (
+            "dark",
+            {"INSTRUME": "ATR585M", "OFFSET": "150", "EXPOSURE": "300.00"},
+            "ATR585M/masterDark_EXPOSURE_300.00_OFFSET_150",
+        ),
+        (
+            "flat",
+            {
+                "TELESCOP": "SQA55",
+                "INSTRUME": "ATR585M",
+                "DATE": "2026-01-15",
+                "FOCALLEN": "264",
+                "FILTER": "B",
+                "GAIN": "100",
+            },
+            "ATR585M/SQA55/DATE_2026-01-15/masterFlat_FILTER_B_GAIN_100_FOCALLEN_264",
+        ),
+        ("bias", {"GAIN": "100", "USBLIMIT": "50"}, "masterBias_GAIN_100_USBLIMIT_50"),
+    ],
+)
+def test_names_of_the_ap_library_are_those_of_its_tools(
+    kind: str, keys: dict[str, str], expected: str
+) -> None:
+    (found,) = name_groups([group(kind, **keys)], "ap-library")
+    assert found == expected
+
+
+def test_a_folder_that_lost_something_gives_the_name_a_digest() -> None:
+    cameras = ("SBIG ST-7/7E", "SBIG ST-7-7E", "x" * 300, "..", "a_b")
+    names = name_groups([group(INSTRUME=camera) for camera in cameras], "ap-library")
+    folders, files = zip(*(found.split("/") for found in names), strict=True)
+    assert folders == ("SBIG ST-7-7E", "SBIG ST-7-7E", "x" * 60, "-", "a-b")
+    digests = [bool(re.fullmatch("masterBias_ID-[0-9a-f]{8}", file)) for file in files]
+    assert digests == [True, False, True, True, True]
+
+
 def identity(of: Group) -> Any:
     return of.type, of.key, of.geometry
 
 
-@given(st.lists(GROUPS, max_size=8, unique_by=identity))
-def test_any_groups_have_safe_names_of_their_own(groups: list[Group]) -> None:
-    names = name_groups(groups)
+@given(st.lists(GROUPS, max_size=8, unique_by=identity), st.sampled_from(["by-type", "ap-library"]))
+def test_any_groups_have_safe_names_of_their_own(groups: list[Group], layout: str) -> None:
+    names = name_groups(groups, layout)
     assert len({found.casefold() for found in names}) == len(groups)
     for found in names:
-        assert SAFE.fullmatch(found)
-        assert len(found) <= LONGEST_NAME
+        *folders, file = found.split("/")
+        assert SAFE.fullmatch(file)
+        assert len(file) <= LONGEST_NAME
+        assert all(re.fullmatch(r"[A-Za-z0-9 .+_-]*[A-Za-z0-9+_-]", folder) for folder in folders)

@@ -153,6 +153,7 @@ def test_the_header_of_a_master_tells_what_its_frames_say_together(
         "CCD-TEMP": -10.0,
         "DATE-OBS": "2026-01-15T20:00:00",
         "TELESCOP": "Refractor 80",
+        "FOCALLEN": 384,
     }
     add_frame("d.fits", "flat", {"TELESCOP": "Newton"})
     assert "TELESCOP" not in only(settings, "flat").header
@@ -461,3 +462,32 @@ def test_file_names_that_are_no_text_are_survived(
         tmp_path / "output" / "inventory.csv", encoding_errors="surrogateescape", dtype="str"
     )
     assert list(table["path"]) == [frame.path for frame in job.frames]
+
+
+@pytest.mark.parametrize("layout", ["by-type", "ap-library"])
+def test_the_job_file_of_a_master_is_found_by_its_path_in_every_layout(
+    make_settings: Callable[..., Settings], add_frames: AddFrames, layout: str
+) -> None:
+    for kind in ("bias", "dark", "flat"):
+        add_frames(kind)
+    settings = make_settings(layout=layout)
+    decision = write(settings)
+    assert len(decision.jobs) == 3
+    for job in decision.jobs:
+        assert job_file(job.master) == job.file
+        assert (settings.output_dir / job.file).is_file()
+    assert len([*(settings.output_dir / "jobs").rglob("*.json")]) == 3
+
+
+def test_job_files_of_another_layout_are_removed_and_its_masters_kept(
+    make_settings: Callable[..., Settings], add_frames: AddFrames, add_master: Callable[..., Path]
+) -> None:
+    add_frames("bias")
+    by_type, library = make_settings(), make_settings(layout="ap-library")
+    (before,) = write(by_type).jobs
+    add_master(by_type.output_dir / before.master, "bias")
+    decision = write(library)
+    (after,) = decision.jobs
+    assert not (by_type.output_dir / before.file).exists()
+    assert decision.kept == (before.master,)
+    assert after.master.startswith("masters/MASTER BIAS/ATR585M/masterBias_")

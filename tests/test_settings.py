@@ -17,6 +17,7 @@ from calmasters.settings import (
     Integration,
     Library,
     PixInsight,
+    QualityRules,
     Settings,
     parse_zone,
 )
@@ -27,7 +28,8 @@ README = Path(__file__).parents[1] / "config" / "README.md"
 AGREED_ORDER = (
     *("engine", "input_dir", "output_dir", "library", "pixinsight"),
     *("required_keywords", "optional_keywords", "master_match_keywords", "ignored_types"),
-    *("keyword_aliases", "exclude", "path_keywords", "night", "round", "temperature"),
+    *("keyword_aliases", "exclude", "path_keywords", "folder_types", "header_reader"),
+    *("night", "round", "temperature"),
     *("minimum_frames", "flat_dark_tolerance_s", "integration", "calibration", "calibrated"),
     *("master_format", "layout", "float_range", "quality"),
 )
@@ -103,12 +105,16 @@ def test_the_rules_for_headers_name_every_keyword_of_the_lists(
         master_match_keywords=["GAIN", "EGAIN"],
         keyword_aliases={"INSTRUME": ["CAMNAME"]},
         night={"timezone": "+02:00"},
-        temperature={"tolerance_c": 2.5},
+        temperature={"tolerance_c": 2.5, "action": "refuse"},
+        folder_types=True,
+        header_reader="ap-common",
     ).headers
     assert {"FOCALLEN", "USBLIMIT", "EGAIN", "GAIN", "EXPOSURE"} <= set(rules.extra)
     assert len(rules.extra) == len(set(rules.extra))
     assert rules.aliases == {"INSTRUME": ("CAMNAME",)}
     assert (rules.timezone, rules.temperature_tolerance_c) == ("+02:00", 2.5)
+    assert (rules.temperature_action, rules.folder_types) == ("refuse", True)
+    assert rules.reader == "ap-common"
 
 
 @pytest.mark.parametrize(
@@ -266,7 +272,12 @@ def test_configuration_schema_and_settings_have_the_same_keys(
 
 @pytest.mark.parametrize(
     ("section", "of"),
-    [("library", Library), ("pixinsight", PixInsight), ("calibrated", Calibrated)],
+    [
+        ("library", Library),
+        ("pixinsight", PixInsight),
+        ("calibrated", Calibrated),
+        ("quality", QualityRules),
+    ],
 )
 def test_sections_have_the_same_keys(
     config: dict[str, Any], properties: dict[str, Any], section: str, of: type[Any]

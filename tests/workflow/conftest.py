@@ -141,3 +141,27 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workflow, Run, 
     predicted = workflow.run("-n", "masters")
     assert not workflow.output.exists()
     return workflow, predicted, workflow.run("masters")
+
+
+#: One bias, dark and flat, of enough pixels for numbers that mean something.
+FEW = Session(
+    camera=Camera(width=160, height=120),
+    bias=6,
+    darks=6,
+    dark_exposures_s=(1.5,),
+    flats=6,
+    filters=("B",),
+    nights=1,
+    lights=1,
+    broken=1,
+)
+
+
+@pytest.fixture(scope="session")
+def reported_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workflow, Run, Run]:
+    """A session made to a report at once, from nothing: with its dry run and its run."""
+    workflow = Workflow(tmp_path_factory.mktemp("reported"))
+    write_session(workflow.frames, FEW)
+    predicted = workflow.run("-n", "report")
+    assert not workflow.output.exists()
+    return workflow, predicted, workflow.run("report")

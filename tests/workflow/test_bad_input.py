@@ -21,7 +21,7 @@ FLAT = "masterFlat_FILTER-B"
         ("minimum_frames=two", "minimum_frames: 'two' is not of type 'integer'"),
         ("engine=natve", "engine: 'natve' is not one of"),
         ("input_dir=nowhere", "there is no directory 'nowhere'"),
-        ("input_dir=config", "no frames (.fits, .fit, .fts) below 'config'"),
+        ("input_dir=config", "no frames (.fits, .fit, .fts, .fits.fz, .fit.fz, .fts.fz, .fits.gz"),
         ("library={bias: [gone], dark: []}", "library: there is no directory 'gone'"),
     ],
 )
