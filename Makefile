@@ -1,11 +1,12 @@
 # make masters   the example session (or your frames/) to calibration masters
 # make test      the tests
+# make test-browser   the report in a real browser (Chromium); skips where there is none
 # make check     format, lint, types
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: masters test check format environment clean
+.PHONY: masters test test-browser check format environment clean
 
 masters: $(VENV)/ready
 	test -d frames || $(BIN)/python -m calmasters.synthetic frames
@@ -13,6 +14,9 @@ masters: $(VENV)/ready
 
 test: $(VENV)/ready
 	$(BIN)/pytest --numprocesses 2 --quiet
+
+test-browser: $(VENV)/ready
+	$(BIN)/pytest --quiet tests/browser
 
 check: $(VENV)/ready
 	$(BIN)/ruff format --check .

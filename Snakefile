@@ -3,6 +3,7 @@
 #     snakemake masters        make what is missing or stale
 #     snakemake -n masters     tell what would be made
 #     snakemake scripts        only write what PixInsight would run
+#     snakemake report         previews, numbers, what is wrong and why: output/report.html
 #     snakemake summary        frames by type, what was refused and why, what to shoot next
 
 from pathlib import Path
@@ -11,6 +12,8 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 from calmasters.errors import CalmastersError
+from calmasters.frames import FrameType
+from calmasters.jobs import master_folder
 from calmasters.settings import Settings
 
 min_version("9.27")  # pathvars
@@ -35,7 +38,13 @@ except CalmastersError as error:
 
 pathvars:
     output=SETTINGS.output_dir.as_posix(),
+    biases=master_folder(FrameType.BIAS, SETTINGS.layout),
+    darks=master_folder(FrameType.DARK, SETTINGS.layout),
+    flats=master_folder(FrameType.FLAT, SETTINGS.layout),
     format=SETTINGS.master_format,
+
+
+report: "report/workflow.rst"
 
 
 localrules:
@@ -43,6 +52,8 @@ localrules:
     inventory,
     summary,
     scripts,
+    verdict,
+    report,
 
 
 include: "rules/common.smk"
@@ -57,3 +68,4 @@ rule masters:
 include: "rules/inventory.smk"
 include: "rules/masters.smk"
 include: "rules/pixinsight.smk"
+include: "rules/report.smk"

@@ -1,0 +1,137 @@
+"""Measure how long the numbers, the pictures and the page of a report take.
+
+    python benchmarks/report.py            # 30 masters of 3840x2160, 12 frames each
+    python benchmarks/report.py --small    # as many of 960x540: does it run?
+
+The same frames serve all masters, under other names: what is measured reads each of them anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import yaml
+
+from calmasters.cards import Card
+from calmasters.images import read_image, write_master
+from calmasters.jobs import MasterJob
+from calmasters.plan import decide
+from calmasters.quality.measure import Companions, measure
+from calmasters.quality.sample import ADU
+from calmasters.reporting.collect import Collected
+from calmasters.reporting.masters import Master
+from calmasters.reporting.pages import write_report
+from calmasters.reporting.pictures import Pictures, write_pictures
+from calmasters.settings import Settings
+from calmasters.synthetic import Camera, Session, write_session
+
+CONFIG = Path(__file__).parents[1] / "config"
+MASTERS, FRAMES, PROCESSES = 30, 12, 2
+
+T = TypeVar("T")
+
+
+def timed(title: str, work: Callable[[], T]) -> T:
+    """Do something and print how long it took."""
+    start = time.perf_counter()
+    result = work()
+    print(f"{title:48} {time.perf_counter() - start:8.2f} s")
+    return result
+
+
+def settings_for(directory: Path) -> Settings:
+    """Give the default settings for a directory of its own."""
+    config = yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8"))
+    config |= {"input_dir": str(directory / "frames"), "output_dir": str(directory / "output")}
+    return Settings.from_config(config, CONFIG / "config.schema.yaml")
+
+
+def prepare(directory: Path, size: tuple[int, int]) -> list[MasterJob]:
+    """Write frames, a bias master and a flat master, under many names."""
+    camera = Camera(width=size[0], height=size[1])
+    flats = FRAMES
+    session = Session(
+        camera, bias=FRAMES, darks=0, flats=flats, filters=("B",), nights=1, lights=0, broken=0
+    )
+    write_session(directory / "frames", session)
+    settings = settings_for(directory)
+    bias, flat = decide(settings).jobs
+    jobs = []
+    for number in range(MASTERS):
+        job = replace((bias, flat)[number % 2], name=f"master{number}", bias=None, dark=None)
+        jobs.append(job)
+        level, noise = ((600.0, 1.5), (28_000.0, 55.0))[number % 2]
+        random = np.random.default_rng(number).normal(level, noise, size[::-1])
+        image = (random * (camera.flat_field if number % 2 else 1.0) / ADU).astype(np.float32)
+        master = settings.output_dir / job.master
+        master.parent.mkdir(parents=True, exist_ok=True)
+        write_master(master, image, [Card("IMAGETYP", "Master")])
+        statistics = {
+            "frames": [{"low": 10, "high": 100}] * FRAMES,
+            "warnings": [],
+            "versions": {},
+            "recipe": {
+                "engine": "native",
+                "algorithm_version": 1,
+                "integration": {},
+                "calibration": None,
+            },
+        }
+        master.with_suffix(".json").write_text(json.dumps(statistics), encoding="utf-8")
+    (settings.output_dir / "quality").mkdir()
+    return jobs
+
+
+def numbers_of(directory: Path, job: MasterJob) -> None:
+    """Measure one master."""
+    settings = settings_for(directory)
+    master = settings.output_dir / job.master
+    found = measure(job, master, master.with_suffix(".json"), Companions(), settings)
+    path = settings.output_dir / "quality" / f"{job.name}.json"
+    path.write_text(found.to_json(), encoding="utf-8")
+
+
+def pictures_of(directory: Path, job: MasterJob) -> None:
+    """Make the pictures of one master."""
+    output = directory / "output"
+    write_pictures(
+        read_image(output / job.master)[0], Pictures.beside(output / "quality" / job.name)
+    )
+
+
+def page_of(directory: Path, jobs: list[MasterJob]) -> Path:
+    """Write the page."""
+    output = directory / "output"
+    masters = [Master.load(job, output) for job in jobs]
+    path = output / "report.html"
+    write_report(path, Collected(decide(settings_for(directory)), masters, [], []))
+    return path
+
+
+def main() -> None:
+    """Run it all and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--small", action="store_true", help="frames of 960x540")
+    size = (960, 540) if parser.parse_args().small else (3840, 2160)
+    with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(PROCESSES) as pool:
+        directory = Path(name)
+        jobs = prepare(directory, size)
+        where = [directory] * len(jobs)
+        print(f"{len(jobs)} masters of {size[0]}x{size[1]}, {FRAMES} frames each, 2 processes")
+        timed("numbers of all masters", lambda: list(pool.map(numbers_of, where, jobs)))
+        timed("pictures of all masters", lambda: list(pool.map(pictures_of, where, jobs)))
+        page = timed("the page", lambda: page_of(directory, jobs))
+        print(f"{'size of the page':48} {page.stat().st_size / 1e6:8.2f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""Bad pixels of a camera setting: a map as FITS, and a list for PixInsight's CosmeticCorrection.
+
+The list has a line for each run of bad pixels in a row, ``Row y x0 x1``, and ``Col x`` or
+``Row y`` for lines that are bad throughout; numbers begin at 0, the last pixel is included. That
+is what *Load List* of CosmeticCorrection reads (CosmeticCorrectionInterface.cpp of PixInsight's
+class library).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calmasters.frames import FrameType
+from calmasters.images import read_image, replacing
+from calmasters.jobs import MasterJob
+from calmasters.quality.sample import ADU
+from calmasters.quality.surface import grey, odd_pixels, relative_response
+
+__all__ = ["DEAD", "HOT", "bad_pixels", "defect_list", "write_map"]
+
+Map: TypeAlias = NDArray[np.uint8]
+
+#: Bits of a pixel of the map.
+HOT: Final = 1
+DEAD: Final = 2
+
+#: A pixel that responds with less than this share of its surroundings is dead.
+_DEAD_RESPONSE: Final = 0.5
+
+#: A row or column with this share of bad pixels is listed as a whole.
+_WHOLE_LINE: Final = 0.9
+
+
+def bad_pixels(masters: Iterable[tuple[MasterJob, Path, Path]]) -> Map:
+    """Find the bad pixels that any of a setting's masters shows.
+
+    Parameters
+    ----------
+    masters : iterable of (job, master, quality)
+        Dark and flat masters of one camera setting; their files and ``quality/<name>.json``.
+
+    Returns
+    -------
+    (height, width) array of uint8
+        0 for a good pixel, else the sum of ``HOT`` (1: more than 5 sigmas of a single dark frame
+        above its surroundings) and ``DEAD`` (2: half the response of its surroundings or less in
+        a flat, or as far below in a dark).
+    """
+    found: Map | None = None
+    for job, master, quality in masters:
+        image, _ = read_image(master, job.recipe.float_range)
+        bad = _of_flat(job, image) if job.type is FrameType.FLAT else _of_dark(image, quality)
+        found = bad if found is None else found | bad
+    if found is None:
+        raise ValueError("bad_pixels needs at least one master")
+    return found
+
+
+def _of_dark(image: NDArray[np.float32], quality: Path) -> Map:
+    noise = json.loads(quality.read_text(encoding="utf-8"))["numbers"]["noise_adu"]
+    odd = odd_pixels(image * np.float32(ADU), noise)
+    return (HOT * odd.hot + DEAD * odd.cold).astype(np.uint8)
+
+
+def _of_flat(job: MasterJob, image: NDArray[np.float32]) -> Map:
+    response = relative_response(grey(image) if job.geometry.bayerpat else image)
+    return (DEAD * (response <= _DEAD_RESPONSE)).astype(np.uint8)
+
+
+def defect_list(found: Map) -> str:
+    """Write a map as CosmeticCorrection's defect list; empty for a map without bad pixels."""
+    bad = found > 0
+    columns = np.flatnonzero(bad.mean(axis=0) >= _WHOLE_LINE)
+    rows = np.flatnonzero(bad.mean(axis=1) >= _WHOLE_LINE)
+    single = bad.copy()
+    single[:, columns] = False
+    single[rows] = False
+    lines = [*(f"Col {x}" for x in columns), *(f"Row {y}" for y in rows), *_runs(single)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _runs(bad: NDArray[np.bool_]) -> Iterator[str]:
+    """Give each run of bad pixels in a row."""
+    bordered = np.pad(bad, ((0, 0), (1, 1))).astype(np.int8)
+    change = np.diff(bordered, axis=1)
+    starts, ends = np.nonzero(change == 1), np.nonzero(change == -1)
+    for y, first, behind in zip(*starts, ends[1], strict=True):
+        yield f"Row {y} {first} {behind - 1}"
+
+
+def write_map(path: Path, found: Map, made_from: Sequence[str]) -> None:
+    """Write a map as an 8-bit FITS image, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+    found : (height, width) array of uint8
+    made_from : sequence of str
+        Names of the masters, for HISTORY.
+    """
+    from astropy.io import fits
+
+    image = fits.PrimaryHDU(found)
+    header = image.header
+    header["IMAGETYP"] = ("Bad Pixel Map", "type of image")
+    header["BADHOT"] = (HOT, "value of a hot pixel")
+    header["BADDEAD"] = (DEAD, "value of a dead or cold pixel (3: both)")
+    header["NHOT"] = (int(np.count_nonzero(found & HOT)), "hot pixels")
+    header["NDEAD"] = (int(np.count_nonzero(found & DEAD)), "dead or cold pixels")
+    for name in made_from:
+        header["HISTORY"] = name
+    with replacing(path) as file:
+        image.writeto(file)

@@ -1,0 +1,419 @@
+"""A master and its frames to all numbers, judged: ``output_dir/quality/<name>.json``."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from statistics import median
+from typing import Any, Final
+
+import numpy as np
+
+from calmasters.cards import CardValue, number_of, read_cards
+from calmasters.errors import FrameError
+from calmasters.frames import FrameType
+from calmasters.headers import Description, describe
+from calmasters.images import read_image
+from calmasters.jobs import MasterJob
+from calmasters.quality import MEASURE_VERSION, pairs, sequence, surface
+from calmasters.quality.judgement import Finding, Level, judge, verdict
+from calmasters.quality.sample import ADU, Float32, Sample
+from calmasters.settings import Settings
+
+__all__ = ["Companions", "Quality", "measure"]
+
+#: Floors for "stands out": a share of rejected samples, and a level in units of the noise.
+_REJECTED_FLOOR: Final = 0.002
+_LEVEL_FLOOR: Final = 0.5
+
+#: Values from this share of white on count as saturated.
+_SATURATED: Final = 0.99
+
+
+@dataclass(frozen=True)
+class Companions:
+    """What else is known when a master is measured.
+
+    Attributes
+    ----------
+    bias : Path or None
+        The bias master that belongs to a dark or flat.
+    bias_quality : Path or None
+        Its ``quality/<name>.json``: where its read noise stands.
+    """
+
+    bias: Path | None = None
+    bias_quality: Path | None = None
+
+    def read_noise_adu(self) -> float | None:
+        """Read the read noise of the bias frames, ADU; None where it was not measured."""
+        if self.bias_quality is None:
+            return None
+        stored = json.loads(self.bias_quality.read_text(encoding="utf-8"))
+        value: float | None = stored["numbers"].get("read_noise_adu")
+        return value
+
+
+@dataclass(frozen=True)
+class Quality:
+    """All that was measured of one master.
+
+    Attributes
+    ----------
+    name, master, type, digest : str
+        As in the job.
+    verdict : Level
+        The worst of the findings.
+    numbers : mapping of str to float
+        By name; :data:`calmasters.quality.judgement.NUMBERS` says what each is.
+    ranges : mapping of str to (float or None, float or None)
+        What was expected.
+    findings : sequence of Finding
+    frames : sequence of mapping
+        Each frame's path, night, level_adu, rejected_percent, ccd_temp_c, and whether it stands
+        out.
+    nights : sequence of mapping
+        Numbers by night, for the trend.
+    histogram : mapping
+        ``edges_adu`` and ``counts`` of the master.
+    vignetting : sequence of float
+        Rings of a flat from the centre outwards.
+    """
+
+    name: str
+    master: str
+    type: str
+    digest: str
+    verdict: Level
+    numbers: Mapping[str, float]
+    ranges: Mapping[str, Any]
+    findings: Sequence[Finding]
+    frames: Sequence[Mapping[str, Any]]
+    nights: Sequence[Mapping[str, Any]]
+    histogram: Mapping[str, Sequence[float]]
+    vignetting: Sequence[float] = ()
+
+    def to_json(self) -> str:
+        """Write it as JSON text."""
+        return json.dumps({"version": MEASURE_VERSION, **asdict(self)}, indent=1) + "\n"
+
+
+def measure(
+    job: MasterJob, master: Path, statistics: Path, companions: Companions, settings: Settings
+) -> Quality:
+    """Measure a master and its frames, and judge the numbers.
+
+    Parameters
+    ----------
+    job : MasterJob
+    master, statistics : Path
+        The master's file and the JSON beside it.
+    companions : Companions
+    settings : Settings
+        Where the frames are, how their headers are read, and the ranges.
+
+    Raises
+    ------
+    FrameError
+        If the master or a frame cannot be read.
+    """
+    measuring = _Measuring(job, master, statistics, companions, settings)
+    numbers = {name: float(value) for name, value in measuring.numbers() if value is not None}
+    ranges = settings.quality.ranges[job.type.value]
+    findings = [*judge(numbers, ranges), *measuring.odd_frames(), *measuring.warnings()]
+    return Quality(
+        name=job.name,
+        master=job.master,
+        type=job.type.value,
+        digest=job.digest,
+        verdict=verdict(findings),
+        numbers=numbers,
+        ranges={name: ranges[name] for name in numbers if name in ranges},
+        findings=findings,
+        frames=[*measuring.frames()],
+        nights=[*measuring.nights()],
+        histogram=_histogram(measuring.image),
+        vignetting=measuring.rings(),
+    )
+
+
+class _Measuring:
+    """What is read once and used by many numbers."""
+
+    def __init__(
+        self,
+        job: MasterJob,
+        master: Path,
+        statistics: Path,
+        companions: Companions,
+        settings: Settings,
+    ) -> None:
+        self.job, self.companions, self.settings = job, companions, settings
+        self.image = self._read(master)
+        self.bias = self._read(companions.bias) if companions.bias else None
+        self.made: dict[str, Any] = json.loads(statistics.read_text(encoding="utf-8"))
+        paths = [settings.input_dir / frame.path for frame in job.frames]
+        self.headers = [
+            self._header(path, frame.path) for path, frame in zip(paths, job.frames, strict=True)
+        ]
+        self.sample = Sample.read(paths, job.geometry, job.recipe.float_range)
+        self.levels = sequence.levels(self.sample.frames)
+
+    def _read(self, master: Path) -> Float32:
+        image, _ = read_image(master, self.job.recipe.float_range)
+        geometry = self.job.geometry
+        if image.shape != (geometry.height, geometry.width):
+            raise FrameError(
+                f"measuring {self.job.name}: {master} has {image.shape[1]}x{image.shape[0]} pixels "
+                f"where {geometry.width}x{geometry.height} were expected; make it anew"
+            )
+        return image
+
+    def _header(self, path: Path, relative: str) -> tuple[Description, Mapping[str, CardValue]]:
+        cards = read_cards(path)
+        return describe(cards, PurePosixPath(relative), self.settings.headers), cards
+
+    # Numbers by kind
+
+    def numbers(self) -> Iterator[tuple[str, float | None]]:
+        """Give all numbers, by name; None where one cannot be had."""
+        yield "frames", len(self.job.frames)
+        yield "level_adu", float(np.median(self.image)) * ADU
+        kinds = {FrameType.BIAS: self._bias, FrameType.DARK: self._dark, FrameType.FLAT: self._flat}
+        yield from kinds[self.job.type]()
+        yield "rejected_percent", 100 * median(self._rejected) if self._rejected else None
+
+    def _bias(self) -> Iterator[tuple[str, float | None]]:
+        noise = self.noise
+        yield "read_noise_adu", noise
+        yield "read_noise_e", noise * self.header_gain if self.header_gain else None
+        yield from self._unlit(noise)
+        image = self.image * np.float32(ADU)
+        pattern = surface.fixed_pattern(image, noise / math.sqrt(len(self.job.frames)))
+        yield "fixed_pattern_adu", pattern
+        rows, columns = surface.banding(image)
+        yield "row_banding_adu", rows
+        yield "column_banding_adu", columns
+        if noise:
+            yield "fixed_pattern_over_noise", pattern / noise
+            yield "banding_over_noise", max(rows, columns) / noise
+
+    def _dark(self) -> Iterator[tuple[str, float | None]]:
+        noise = self.noise
+        yield "noise_adu", noise
+        yield from self._dark_current()
+        yield from self._unlit(noise)
+        odd = surface.odd_pixels(self.image * np.float32(ADU), noise)
+        for kind, found in zip(odd._fields, odd, strict=True):
+            yield f"{kind}_pixels", float(np.count_nonzero(found))
+        yield "hot_percent", 100 * float(odd.hot.mean())
+        yield "cold_percent", 100 * float(odd.cold.mean())
+        glow = surface.glow(self.image) * ADU
+        yield "glow_adu", glow
+        yield "glow_over_noise", glow / noise if noise else None
+        if temperatures := self._temperatures:
+            yield "temperature_spread_c", max(temperatures) - min(temperatures)
+
+    def _dark_current(self) -> Iterator[tuple[str, float | None]]:
+        if self.bias is None:
+            return
+        signal = float(np.median(self.image - self.bias)) * ADU
+        yield "dark_signal_adu", signal
+        if self.exposure_s:
+            yield "dark_current_adu_s", signal / self.exposure_s
+            if self.header_gain:
+                yield "dark_current_e_s", signal / self.exposure_s * self.header_gain
+
+    def _unlit(self, noise: float) -> Iterator[tuple[str, float | None]]:
+        """Give what bias and dark frames have in common."""
+        yield "black_percent", 100 * float((self.sample.frames <= 0).mean())
+        drift = sequence.drift(self.levels)
+        yield "drift_adu", drift
+        yield "drift_over_noise", drift / noise if noise else None
+        yield from self._remaining()
+
+    def _flat(self) -> Iterator[tuple[str, float | None]]:
+        white = sequence.white_level(self.sample.frames)
+        yield "level_percent", 100 * median(self.levels) / white
+        yield "level_spread", max(self.levels) / max(min(self.levels), 1e-9)
+        yield (
+            "saturated_percent",
+            100 * float((self.sample.frames >= _SATURATED * white).mean()),
+        )
+        yield from self._photon_transfer()
+        yield from self._remaining()
+        yield from self._shape()
+
+    def _photon_transfer(self) -> Iterator[tuple[str, float | None]]:
+        read_noise = self.companions.read_noise_adu()
+        transfer = pairs.photon_transfer(self.lit, read_noise or 0.0)
+        if transfer is None:
+            return
+        yield "gain_e_adu", transfer.gain_e_adu
+        yield "noise_adu", transfer.noise_adu
+        if read_noise is not None:
+            yield "read_noise_adu", read_noise
+            yield "read_noise_e", read_noise * transfer.gain_e_adu
+        if self.header_gain:
+            yield "gain_of_header", transfer.gain_e_adu / self.header_gain
+
+    def _shape(self) -> Iterator[tuple[str, float | None]]:
+        yield "corner_to_centre", surface.corner_to_centre(self.grey)
+        yield "gradient_percent", 100 * surface.gradient(self.grey)
+        noise = self.remaining[0] / max(self._lit_level, 1e-9) if self.remaining else 0.0
+        yield "response_spread_percent", 100 * surface.response_spread(self.grey, noise)
+        dust = surface.dust_shadows(surface.structure(self.grey))
+        yield "dust_percent", 100 * dust.share
+        yield "dust_depth_percent", 100 * dust.depth
+
+    def _remaining(self) -> Iterator[tuple[str, float | None]]:
+        if self.remaining:
+            left, expected = self.remaining
+            yield "master_noise_adu", left
+            yield "noise_over_expected", left / expected if expected else None
+
+    # Parts of them
+
+    @cached_property
+    def noise(self) -> float:
+        """Noise of one bias or dark frame, ADU."""
+        return pairs.read_noise(self.sample)
+
+    @cached_property
+    def lit(self) -> Sample:
+        """Flats less the bias."""
+        return self.sample.less(self.sample.of(self.bias) if self.bias is not None else 0.0)
+
+    @cached_property
+    def remaining(self) -> tuple[float, float] | None:
+        """Noise that is left in the master, and expected, ADU; None for too few frames."""
+        if len(self.job.frames) < 4:
+            return None
+        if self.job.type is FrameType.FLAT:
+            return pairs.remaining_noise(self.lit, self._to_one_level)
+        return pairs.remaining_noise(self.sample, lambda frame: frame - np.median(frame))
+
+    def _to_one_level(self, frame: Float32) -> Float32:
+        return frame * np.float32(self._lit_level / max(float(frame.mean()), 1e-9))
+
+    @cached_property
+    def grey(self) -> Float32:
+        """The image without the colours of a mosaic."""
+        return surface.grey(self.image) if self.job.geometry.bayerpat else self.image
+
+    @property
+    def header_gain(self) -> float | None:
+        """Electrons per ADU as the first frame's header has it (EGAIN)."""
+        value = number_of(self.headers[0][1].get("EGAIN"))
+        return value if value and value > 0 else None
+
+    @property
+    def exposure_s(self) -> float:
+        """Median exposure, seconds; 0 where unknown."""
+        return number_of(self.job.header.get("EXPTIME")) or 0.0
+
+    @property
+    def _lit_level(self) -> float:
+        offset = float(np.median(self.bias)) * ADU if self.bias is not None else 0.0
+        return median(self.levels) - offset
+
+    @property
+    def _temperatures(self) -> list[float]:
+        found = (description.ccd_temp_c for description, _ in self.headers)
+        return [value for value in found if value is not None]
+
+    @cached_property
+    def _rejected(self) -> list[float]:
+        """Share of each frame's samples that were rejected."""
+        return [(frame["low"] + frame["high"]) / self.image.size for frame in self.made["frames"]]
+
+    def rings(self) -> list[float]:
+        """Give the vignetting of a flat; nothing for others."""
+        return surface.vignetting(self.grey) if self.job.type is FrameType.FLAT else []
+
+    # Frames, nights, findings
+
+    @cached_property
+    def _standing_out(self) -> dict[int, str]:
+        """Name the frames that are unlike the others, and in what."""
+        rejected = sequence.standing_out(self._rejected, _REJECTED_FLOOR)
+        usual = 100 * median(self._rejected)
+        found = {
+            place: f"{100 * self._rejected[place]:.2g} % of its samples were rejected, "
+            f"usual {usual:.2g} %"
+            for place in rejected
+        }
+        if self.job.type is not FrameType.FLAT:
+            floor = _LEVEL_FLOOR * max(self.noise, 0.5)
+            for place in sequence.standing_out(self.levels, floor):
+                usual_level = median(self.levels)
+                found[place] = f"its level is {self.levels[place]:.1f} ADU, usual {usual_level:.1f}"
+        return found
+
+    def odd_frames(self) -> Iterator[Finding]:
+        """Name the frames that stand out."""
+        for place, why in sorted(self._standing_out.items()):
+            yield Finding(
+                Level.WARNING,
+                f"frame {self.job.frames[place].path}: {why}",
+                "another exposure, temperature, light or cloud than the other frames",
+                "look at it, and leave it out with exclude if it is bad",
+            )
+
+    def warnings(self) -> Iterator[Finding]:
+        """Give the warnings of the plan; those of the engine as notes, since numbers judge it."""
+        for warning in self.made["warnings"]:
+            planned = warning in self.job.warnings
+            yield Finding(Level.WARNING if planned else Level.NOTE, warning)
+
+    def frames(self) -> Iterator[dict[str, Any]]:
+        """Give a row for each frame."""
+        odd = self._standing_out
+        for place, (frame, level) in enumerate(zip(self.job.frames, self.levels, strict=True)):
+            description, _ = self.headers[place]
+            yield {
+                "path": frame.path,
+                "night": str(description.keywords.get("DATE", "")),
+                "level_adu": round(level, 3),
+                "rejected_percent": round(100 * self._rejected[place], 5),
+                "ccd_temp_c": description.ccd_temp_c,
+                "stands_out": odd.get(place, ""),
+            }
+
+    def nights(self) -> Iterator[dict[str, Any]]:
+        """Give numbers by night, for the trend of a camera."""
+        by_night: dict[str, list[int]] = {}
+        for place, (description, _) in enumerate(self.headers):
+            by_night.setdefault(str(description.keywords.get("DATE", "")), []).append(place)
+        for night, places in sorted(by_night.items()):
+            if night:
+                yield {"night": night, "frames": len(places)} | self._of_night(places)
+
+    def _of_night(self, places: Sequence[int]) -> dict[str, float]:
+        sample = Sample(self.sample.frames[list(places)], self.sample.rows, self.sample.mosaic)
+        found = {"level_adu": median(self.levels[place] for place in places)}
+        if self.job.type is FrameType.FLAT or len(places) < 2:
+            return found
+        noise = pairs.read_noise(sample)
+        if self.job.type is FrameType.BIAS:
+            return found | {"read_noise_adu": noise}
+        middle = np.median(sample.frames, axis=0)
+        hot = surface.odd_pixels(middle, noise).hot
+        found |= {"hot_percent": 100 * float(hot.mean())}
+        if self.bias is not None and self.exposure_s:
+            signal = float(np.median(middle - sample.of(self.bias)))
+            found |= {"dark_current_adu_s": signal / self.exposure_s}
+        return found
+
+
+def _histogram(image: Float32) -> dict[str, list[float]]:
+    """Count the pixels between the 0.05th and the 99.95th percentile in 128 steps."""
+    every = max(1, image.size // (1 << 20))
+    low, high = np.percentile(image.ravel()[::every], (0.05, 99.95)) * ADU
+    margin = max(0.5, 0.05 * (high - low))
+    counts, edges = np.histogram(image * np.float32(ADU), 128, (low - margin, high + margin))
+    return {"edges_adu": edges.round(3).tolist(), "counts": counts.tolist()}

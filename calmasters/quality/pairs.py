@@ -1,0 +1,179 @@
+"""Noise from pairs of frames: what differs between two frames of one scene is noise.
+
+The scene (fixed pattern, vignetting, each pixel's response) is equal in both and drops out.
+Sources: J. R. Janesick, *Photon Transfer* (SPIE 2007), chapters 5 and 6; EMVA Standard 1288,
+release 4.0, sections 6 and 8.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from statistics import median
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from calmasters.quality.sample import Float32, Sample
+
+__all__ = ["PhotonTransfer", "clipped", "photon_transfer", "read_noise", "remaining_noise"]
+
+#: Variance of rounding to whole ADU.
+ROUNDING: Final = 1 / 12
+
+#: Differences farther out, in sigmas, are cosmic rays and the like.
+_CLIP: Final = 5.0
+
+#: Pixels of a row whose common difference is light that changed, not noise.
+_SEGMENT: Final = 64
+
+
+class PhotonTransfer(NamedTuple):
+    """What pairs of flats tell of a camera.
+
+    Attributes
+    ----------
+    gain_e_adu : float
+        Electrons per ADU.
+    noise_adu : float
+        Noise of one flat at its mean level, all sources.
+    """
+
+    gain_e_adu: float
+    noise_adu: float
+
+
+def clipped(values: Float32) -> Float32:
+    """Drop what is farther than 5 standard deviations from the mean, until nothing is."""
+    kept = np.ravel(values)
+    while kept.size:
+        mean, sigma = float(kept.mean(dtype=np.float64)), _sigma(kept)
+        inner = kept[np.abs(kept - np.float32(mean)) <= np.float32(_CLIP * sigma)]
+        if inner.size in (0, kept.size):
+            break
+        kept = inner
+    return kept
+
+
+def _sigma(values: Float32) -> float:
+    return float(values.std(dtype=np.float64))
+
+
+def _pairs(frames: Float32) -> Iterator[tuple[Float32, Float32]]:
+    """Give neighbours in time, no frame twice."""
+    for first in range(0, len(frames) - 1, 2):
+        yield frames[first], frames[first + 1]
+
+
+def read_noise(sample: Sample) -> float:
+    """Measure the noise of one frame of equal exposures (bias: read noise; dark: with dark noise).
+
+    Parameters
+    ----------
+    sample : Sample
+        Of at least two bias or dark frames.
+
+    Returns
+    -------
+    float
+        Standard deviation, ADU, without that of rounding; the median over all pairs.
+
+    Notes
+    -----
+    ``sqrt(var(a - b) / 2 - 1/12)`` (Janesick, eq. 5.10; EMVA 1288, eq. 21), outliers beyond
+    5 sigma left out.
+    """
+    pairs = _pairs(sample.frames)
+    variances = [_sigma(clipped(first - second)) ** 2 / 2 for first, second in pairs]
+    return math.sqrt(max(0.0, median(variances) - ROUNDING))
+
+
+def photon_transfer(flats: Sample, read_noise_adu: float) -> PhotonTransfer | None:
+    """Measure the gain from pairs of flats.
+
+    Parameters
+    ----------
+    flats : Sample
+        Flats less the bias; their levels may differ.
+    read_noise_adu : float
+        As :func:`read_noise` measures it on bias frames.
+
+    Returns
+    -------
+    PhotonTransfer or None
+        None where no pair shows shot noise above the read noise.
+
+    Notes
+    -----
+    With ``r`` the ratio of the levels of two flats of mean signal ``S`` and ``S / r``, each pixel
+    of ``a - r b`` has the variance ``(1 + r) S / g + (1 + r²) (R² + 1/12)``: shot noise of both,
+    read noise and rounding of both. It is linear in the signal, so vignetting does not matter;
+    solved for ``g`` (Janesick, eq. 6.1, with levels of their own). What whole stretches of a row
+    have in common is twilight that changed and is taken out. The median over all pairs (and the
+    colours of a mosaic).
+    """
+    measured = [
+        found
+        for plane in flats.planes()
+        for pair in _pairs(plane)
+        if (found := _transfer_of(*pair, read_noise_adu**2 + ROUNDING))
+    ]
+    if not measured:
+        return None
+    return PhotonTransfer(
+        median(each.gain_e_adu for each in measured), median(each.noise_adu for each in measured)
+    )
+
+
+def _transfer_of(first: Float32, second: Float32, dark: float) -> PhotonTransfer | None:
+    signal = float(first.mean(dtype=np.float64))
+    ratio = signal / float(second.mean(dtype=np.float64))
+    variance = local_variance(first - np.float32(ratio) * second)
+    shot = variance - (1 + ratio**2) * dark
+    if signal <= 0 or shot <= 0:
+        return None
+    return PhotonTransfer(signal * (1 + ratio) / shot, math.sqrt(variance / (1 + ratio)))
+
+
+def local_variance(difference: Float32) -> float:
+    """Give the variance of a difference, without what stretches of a row have in common."""
+    length: int = min(_SEGMENT, difference.shape[1])
+    columns = difference.shape[1] // length * length
+    segments = difference[:, :columns].reshape(-1, length)
+    # The median of a segment is not moved by a cosmic ray.
+    kept = clipped(segments - np.median(segments, axis=1, keepdims=True))
+    return float(np.square(kept, dtype=np.float64).mean()) * (length / (length - 1))
+
+
+def remaining_noise(sample: Sample, level: Callable[[Float32], Float32]) -> tuple[float, float]:
+    """Measure the noise that averaging leaves, and the noise it should leave.
+
+    Parameters
+    ----------
+    sample : Sample
+        Of at least four frames.
+    level : callable
+        Brings one frame to a common level (subtracts or divides by its own).
+
+    Returns
+    -------
+    (float, float)
+        Left in the mean of all frames, and expected: the noise of one frame over sqrt(N); in
+        the unit that ``level`` gives.
+
+    Notes
+    -----
+    The averages of even and odd frames differ by twice the noise of the average of all. More
+    than expected is left where the noise of frames is not independent: patterns that drift,
+    light that changes.
+    """
+    half = len(sample.frames) // 2
+    even, odd = np.zeros((2, *sample.frames.shape[1:]), np.float32)
+    variances = []
+    for first, second in _pairs(sample.frames[: 2 * half]):
+        first, second = level(first), level(second)
+        even += first / np.float32(half)
+        odd += second / np.float32(half)
+        variances.append(local_variance(first - second) / 2)
+    left = math.sqrt(local_variance(even - odd)) / 2
+    return left, math.sqrt(median(variances) / (2 * half))

@@ -1,0 +1,61 @@
+"""Everything that goes into a report, read from ``output_dir``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from calmasters.inventory import HeaderCache, scan_library
+from calmasters.jobs import MasterJob
+from calmasters.plan import Decision, Plan, decide, job_file
+from calmasters.quality.camera import settings_with_defects
+from calmasters.quality.trend import Trend, trends
+from calmasters.reporting.masters import Defects, Master
+from calmasters.settings import Settings
+
+__all__ = ["Collected", "collect"]
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a report tells of.
+
+    Attributes
+    ----------
+    decision : Decision
+        What became of every frame.
+    masters : sequence of Master
+    defects : sequence of Defects
+    trends : sequence of Trend
+    """
+
+    decision: Decision
+    masters: Sequence[Master]
+    defects: Sequence[Defects]
+    trends: Sequence[Trend]
+
+
+def collect(settings: Settings, plan: Path) -> Collected:
+    """Read what the other jobs made.
+
+    Parameters
+    ----------
+    settings : Settings
+    plan : Path
+        ``plan.json``: which masters there are. Only the frames are looked at anew.
+    """
+    output = settings.output_dir
+    files = [output / job_file(master) for master in Plan.load(plan).masters]
+    jobs = [MasterJob.from_json(file.read_text(encoding="utf-8")) for file in files]
+    cache = HeaderCache(settings)
+    measured = [(job, output / "quality" / f"{job.name}.json") for job in jobs]
+    return Collected(
+        decision=decide(settings, cache),
+        masters=[Master.load(job, output) for job in jobs],
+        defects=[
+            Defects.load(name, members, output)
+            for name, members in settings_with_defects(jobs, settings.master_match_keywords).items()
+        ],
+        trends=trends(measured, cache.read(scan_library(settings), Path()), settings),
+    )

@@ -1,0 +1,174 @@
+"""Everything known of a run on one page that opens from disk: ``output_dir/report.html``."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from calmasters import __version__
+from calmasters.frames import Frame, FrameType, Status, format_value
+from calmasters.images import replacing
+from calmasters.jobs import MasterJob
+from calmasters.plan import Decision
+from calmasters.reporting.collect import Collected
+from calmasters.reporting.masters import Master, short
+from calmasters.reporting.plots import draw_plan, draw_trend
+
+__all__ = ["write_report"]
+
+#: Bytes of pictures in a page, so that it stays below 10 MB.
+_BUDGET: Final = 6_500_000
+
+
+@dataclass
+class _Night:
+    """What was taken with one camera in one night."""
+
+    camera: str
+    night: str
+    counts: Counter[str] = field(default_factory=Counter)
+    groups: set[str] = field(default_factory=set)
+
+
+def write_report(path: Path, collected: Collected, picture_bytes: int = _BUDGET) -> None:
+    """Write the report, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        ``report.html``; links to other files are relative to its folder.
+    collected : Collected
+    picture_bytes : int
+        As many bytes of pictures stand in the page: first what shows whole masters, then the
+        sections at 1:1. Of the others it has the links alone.
+    """
+    decision, masters = collected.decision, collected.masters
+    environment = Environment(
+        loader=PackageLoader("calmasters.reporting"),
+        autoescape=True,  # what headers say is text, whatever it looks like
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "short": short,
+        "link": lambda file: quote(Path(file).relative_to(path.parent).as_posix()),
+    }
+    script = _part("script.js")
+    page = environment.get_template("report.html.j2").render(
+        version=__version__,
+        created=datetime.now().astimezone(),
+        masters=masters,
+        by_group={master.job.name: master for master in masters},
+        verdicts=Counter(master.verdict for master in masters),
+        nights=_nights(decision),
+        refused=_refused(decision),
+        ignored=Counter(
+            verdict.reason
+            for verdict in decision.verdicts.values()
+            if verdict.status is Status.IGNORED
+        ),
+        not_made=decision.not_made,
+        warnings=decision.warnings,
+        left_out=_left_out(masters, decision),
+        defects=collected.defects,
+        trends=[(trend, Markup(draw_trend(trend))) for trend in collected.trends],
+        plan=Markup(draw_plan([master.job for master in masters])),
+        pictures=_embedded(masters, picture_bytes),
+        style=Markup(_part("style.css")),
+        script=Markup(script),
+        # Only this very script may run, whatever else gets into the page.
+        script_hash=b64encode(sha256(script.encode()).digest()).decode(),
+    )
+    with replacing(path) as file:
+        file.write(page.encode("utf-8", "replace"))
+
+
+def _part(name: str) -> str:
+    return Path(__file__).with_name("templates").joinpath(name).read_text(encoding="utf-8")
+
+
+def _embedded(masters: Sequence[Master], budget: int) -> Mapping[tuple[str, str], str]:
+    """Choose the pictures that stand in the page, as data URIs by master and kind."""
+    wanted = [(master, kind) for kind in ("overview", "structure") for master in masters]
+    wanted += [(master, "sections") for master in masters if master.reduction > 1]
+    found = {}
+    for master, kind in wanted:
+        picture = _data_uri(getattr(master.pictures, kind))
+        budget -= len(picture)
+        if budget >= 0:
+            found[master.job.name, kind] = picture
+    return found
+
+
+def _data_uri(path: Path) -> str:
+    return f"data:image/webp;base64,{b64encode(path.read_bytes()).decode()}"
+
+
+# --- frames ---------------------------------------------------------------------------------------
+
+
+def _nights(decision: Decision) -> list[_Night]:
+    """Count frames by camera, night and type."""
+    found: dict[tuple[str, str], _Night] = {}
+    for frame in decision.frames:
+        camera = str(frame.keywords.get("INSTRUME", "unknown camera"))
+        night = str(frame.keywords.get("DATE", "unknown night"))
+        entry = found.setdefault((camera, night), _Night(camera, night))
+        verdict = decision.verdicts[frame.path]
+        entry.counts[_kind(frame)] += 1
+        entry.counts[verdict.status.value] += 1
+        if verdict.status is Status.USED:
+            entry.groups.add(verdict.group)
+    return [found[key] for key in sorted(found)]
+
+
+def _kind(frame: Frame) -> str:
+    kind = str(frame.keywords.get("TYPE", ""))
+    return kind if kind in set(FrameType) else "other"
+
+
+def _refused(decision: Decision) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Group the refused frames by what would mend them, the largest group first."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for frame in decision.frames:
+        verdict = decision.verdicts[frame.path]
+        if verdict.status is Status.REFUSED:
+            found.setdefault(verdict.remedy, []).append((frame.path, verdict.reason))
+    return sorted(found.items(), key=lambda item: -len(item[1]))
+
+
+def _left_out(masters: Iterable[Master], decision: Decision) -> dict[str, list[tuple[str, str]]]:
+    """Give the refused frames that would belong to each master, as far as their headers tell."""
+    refused = [
+        frame for frame in decision.frames if decision.verdicts[frame.path].status is Status.REFUSED
+    ]
+    return {
+        master.job.name: [
+            (frame.path, decision.verdicts[frame.path].reason)
+            for frame in refused
+            if _would_belong(frame, master.job)
+        ]
+        for master in masters
+    }
+
+
+def _would_belong(frame: Frame, job: MasterJob) -> bool:
+    if frame.keywords.get("TYPE") != job.type.value:
+        return False
+    wanted = {key: format_value(key, value) for key, value in job.keywords.items()}
+    return all(
+        format_value(key, frame.keywords[key]) == value
+        for key, value in wanted.items()
+        if key in frame.keywords and key != "TYPE"
+    )

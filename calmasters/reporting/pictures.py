@@ -1,0 +1,162 @@
+"""Previews of a master: stretched for the eye, small enough for a page."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Final, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from calmasters.images import replacing
+from calmasters.quality.surface import structure
+
+__all__ = ["Pictures", "auto_stretch", "reduction", "sections", "write_pictures"]
+
+Float32: TypeAlias = NDArray[np.float32]
+Grey: TypeAlias = NDArray[np.uint8]
+
+#: PixInsight's defaults of STF AutoStretch: shadows clipped at this many sigmas, background here.
+_SHADOWS: Final = -2.8
+_BACKGROUND: Final = 0.25
+
+#: Longer side of an overview, and side of one of nine sections at 1:1, pixels.
+_OVERVIEW: Final = 960
+_SECTION: Final = 200
+
+#: Structures darker or brighter by this much have the full colour.
+_STRUCTURE_RANGE: Final = 0.02
+_BRIGHTER, _DARKER = (217.0, 72.0, 56.0), (64.0, 128.0, 240.0)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Where the pictures of a master go.
+
+    Attributes
+    ----------
+    overview : Path
+        All of it, reduced to 960 pixels where it is larger (WebP).
+    sections : Path
+        Nine places of it, one pixel of the picture for one of the master (WebP).
+    structure : Path
+        What is neither pixel nor slope: dust, rings, bands; blue is dark, red bright (WebP).
+    full : Path
+        All of it, pixel by pixel (JPEG).
+    """
+
+    overview: Path
+    sections: Path
+    structure: Path
+    full: Path
+
+    @classmethod
+    def beside(cls, stem: Path) -> Self:
+        """Name the pictures of a master from the path of its numbers without extension."""
+        endings = ("_overview.webp", "_sections.webp", "_structure.webp", ".jpg")
+        return cls(*(stem.with_name(stem.name + ending) for ending in endings))
+
+
+def auto_stretch(image: Float32) -> Grey:
+    """Stretch an image as PixInsight's STF AutoStretch shows it.
+
+    Parameters
+    ----------
+    image : (height, width) array of float32
+        In [0, 1].
+
+    Returns
+    -------
+    (height, width) array of uint8
+
+    Notes
+    -----
+    Shadows are clipped at ``median - 2.8 x 1.4826 MAD``; the midtones transfer function
+    ``MTF(m, x) = (m - 1) x / ((2 m - 1) x - m)`` (XISF 1.0, section 8.5.7) then takes the
+    median to 0.25.
+    """
+    thinned = image.ravel()[:: max(1, image.size >> 20)]
+    middle = float(np.median(thinned))
+    deviation = 1.4826 * float(np.median(np.abs(thinned - middle)))
+    shadows = min(max(0.0, middle + _SHADOWS * max(deviation, 1e-6)), 1 - 1e-6)
+    background = np.clip([(middle - shadows) / (1 - shadows)], 1e-6, 1 - 1e-6)
+    balance = _midtones(_BACKGROUND, background)[0]
+    codes = np.arange(65536, dtype=np.float64) / 65535
+    clipped = np.clip((codes - shadows) / (1 - shadows), 0, 1)
+    table: Grey = np.rint(255 * _midtones(balance, clipped)).astype(np.uint8)
+    stretched: Grey = table[np.rint(np.clip(image, 0, 1) * np.float32(65535)).astype(np.uint16)]
+    return stretched
+
+
+def _midtones(balance: float, value: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Apply the midtones transfer function."""
+    found: NDArray[np.float64] = (balance - 1) * value / ((2 * balance - 1) * value - balance)
+    return found
+
+
+def sections(image: Grey) -> Grey:
+    """Put nine places side by side: corners, middles of the sides, centre; white lines between.
+
+    An image that is not larger than they are together is given whole.
+    """
+    if min(image.shape) <= 3 * _SECTION:
+        return image[: 3 * _SECTION, : 3 * _SECTION]
+    side, lined = _SECTION, _SECTION + 2
+    put = np.full((3 * lined - 2, 3 * lined - 2), 255, np.uint8)
+    down, across = (np.linspace(0, length - side, 3).astype(int) for length in image.shape)
+    for row, y in enumerate(down):
+        for column, x in enumerate(across):
+            top, left = row * lined, column * lined
+            put[top : top + side, left : left + side] = image[y : y + side, x : x + side]
+    return put
+
+
+def reduction(height: int, width: int) -> int:
+    """Tell how many pixels of a master become one of its overview, each way."""
+    return math.ceil(max(height, width) / _OVERVIEW)
+
+
+def write_pictures(image: Float32, pictures: Pictures) -> None:
+    """Write all pictures of a master, each whole or not at all.
+
+    Parameters
+    ----------
+    image : (height, width) array of float32
+        In [0, 1].
+    pictures : Pictures
+    """
+    stretched = auto_stretch(image)
+    whole = Image.fromarray(stretched)
+    factor = reduction(*image.shape)
+    _save(pictures.overview, whole.reduce(factor) if factor > 1 else whole, "WEBP", 55)
+    _save(pictures.sections, Image.fromarray(sections(stretched)), "WEBP", 55)
+    _save(pictures.structure, _coloured(structure(image)), "WEBP", 70)
+    _save(pictures.full, whole, "JPEG", 85)
+
+
+def _coloured(found: Float32) -> Image.Image:
+    """Colour a structure: blue where it is darker than its surroundings, red where brighter.
+
+    Where it is neither, the page shows through: on light and dark pages alike.
+    """
+    value = np.clip(found / np.float32(_STRUCTURE_RANGE), -1, 1)
+    colours = np.where((value > 0)[..., None], _BRIGHTER, _DARKER)
+    opacity = 255 * np.abs(value)[..., None]
+    rgba = np.rint(np.concatenate([colours, opacity], axis=-1)).astype(np.uint8)
+    picture = Image.fromarray(rgba)
+    factor = max(1, 512 // picture.width)
+    return picture.resize(
+        (picture.width * factor, picture.height * factor), Image.Resampling.NEAREST
+    )
+
+
+def _save(path: Path, picture: Image.Image, kind: str, quality: int) -> None:
+    # In memory first: Pillow seeks in the file it writes.
+    data = BytesIO()
+    picture.save(data, kind, quality=quality)
+    with replacing(path) as file:
+        file.write(data.getbuffer())

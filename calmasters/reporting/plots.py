@@ -1,0 +1,217 @@
+"""What was measured, drawn: as SVG that takes its colours from the page around it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date
+from hashlib import sha256
+from io import StringIO
+from pathlib import PurePath
+from typing import Any, Final
+from xml.sax.saxutils import escape
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from calmasters.frames import FrameType, format_value
+from calmasters.jobs import MasterJob
+from calmasters.quality.trend import Trend
+
+__all__ = [
+    "draw_frames",
+    "draw_histogram",
+    "draw_plan",
+    "draw_trend",
+    "draw_vignetting",
+    "label_of",
+]
+
+#: Nights that are named below a trend, at most.
+_TICKS: Final = 6
+
+#: Colours that no plot has otherwise, to the page's own.
+_INK, _ACCENT, _BAD, _FAINT, _QUIET = "#010101", "#010203", "#030201", "#020202", "#030303"
+_COLOURS: Final = {
+    _INK: "currentColor",
+    _ACCENT: "var(--accent)",
+    _BAD: "var(--bad)",
+    _FAINT: "var(--line)",
+    _QUIET: "var(--quiet)",
+}
+
+_STYLE: Final[Any] = {
+    "svg.hashsalt": "calmasters",  # the same plot has the same text
+    "svg.fonttype": "none",  # text stays text: it can be found, and scales
+    "text.parse_math": False,  # a dollar in a header is a dollar
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9,
+    "text.color": _INK,
+    "axes.labelcolor": _INK,
+    "axes.edgecolor": _FAINT,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.grid.axis": "y",
+    "grid.color": _FAINT,
+    "grid.linewidth": 0.5,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+}
+
+
+@contextmanager
+def _figure(width: float, height: float, rows: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
+    """Open a figure of inches with axes below each other, in our style."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure((width, height), layout="constrained")
+        FigureCanvasSVG(figure)
+        yield figure, [figure.add_subplot(rows, 1, row + 1) for row in range(rows)]
+
+
+def _svg(figure: Figure, title: str, name: str) -> str:
+    """Give a figure as an SVG element to stand in a page.
+
+    ``title`` is for screen readers; ``name`` tells its ids from those of other plots.
+    """
+    text = StringIO()
+    figure.savefig(text, format="svg", transparent=True)
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", f"<title>{escape(title)}</title>", svg, flags=re.S)
+    svg = _with_own_ids(svg, f"p{sha256(name.encode()).hexdigest()[:8]}-")
+    for ours, pages in _COLOURS.items():
+        svg = svg.replace(ours, pages)
+    return svg.replace("<svg ", '<svg role="img" ', 1)
+
+
+def _with_own_ids(svg: str, prefix: str) -> str:
+    """Put a prefix before the ids that something refers to, and take the others out."""
+    used = set(re.findall(r'(?:url\(|href=")#([\w-]+)', svg))
+
+    def renamed(found: re.Match[str]) -> str:
+        return f' id="{prefix}{found[1]}"' if found[1] in used else ""
+
+    svg = re.sub(r' id="([^"]*)"', renamed, svg)
+    return re.sub(r'(url\(|href=")#', rf"\1#{prefix}", svg)
+
+
+def draw_histogram(quality: Mapping[str, Any]) -> str:
+    """Draw how many pixels of a master have which level."""
+    histogram = quality["histogram"]
+    with _figure(4.6, 2.2) as (figure, (axes,)):
+        axes.stairs(histogram["counts"], histogram["edges_adu"], fill=True, color=_ACCENT)
+        axes.set_yscale("symlog", linthresh=10)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.set(xlabel="level, ADU", ylabel="pixels", ylim=(0, None))
+        level = quality["numbers"]["level_adu"]
+        return _svg(
+            figure,
+            f"Histogram of the master, median {level:.1f} ADU",
+            f"{quality['name']} histogram",
+        )
+
+
+def draw_frames(quality: Mapping[str, Any]) -> str:
+    """Draw each frame's level and the share of its samples that was rejected."""
+    frames = quality["frames"]
+    numbers = range(1, len(frames) + 1)
+    colours = [_BAD if frame["stands_out"] else _ACCENT for frame in frames]
+    with _figure(4.6, 3.0, rows=2) as (figure, (above, below)):
+        above.scatter(numbers, [frame["level_adu"] for frame in frames], 14, colours)
+        above.set_ylabel("level, ADU")
+        below.bar(numbers, [frame["rejected_percent"] for frame in frames], color=colours)
+        below.set(xlabel="frame, in order of time", ylabel="rejected, %")
+        for axes in (above, below):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.ticklabel_format(axis="y", useOffset=False)
+        odd = sum(bool(frame["stands_out"]) for frame in frames)
+        title = f"Level and rejection of {len(frames)} frames; {odd} stand out"
+        return _svg(figure, title, f"{quality['name']} frames")
+
+
+def draw_vignetting(quality: Mapping[str, Any]) -> str:
+    """Draw how a flat falls off from the centre to the corners."""
+    rings = quality["vignetting"]
+    places = [(ring + 0.5) / len(rings) * 100 for ring in range(len(rings))]
+    with _figure(4.6, 2.2) as (figure, (axes,)):
+        axes.plot(places, [100 * ring for ring in rings], color=_ACCENT, marker="o", markersize=3)
+        axes.set(xlabel="distance from the centre, % of the corner's", ylabel="level, %")
+        axes.set_ylim(0, max(105, 105 * max(rings)))
+        title = f"Vignetting: {100 * rings[-1]:.0f} % of the centre in the corners"
+        return _svg(figure, title, f"{quality['name']} vignetting")
+
+
+def draw_trend(trend: Trend) -> str:
+    """Draw a number over the nights, jumps marked."""
+    nights: Any = [date.fromisoformat(point.night) for point in trend.points]
+    jumped = {jump.after for jump in trend.jumps}
+    colours = [_BAD if point in jumped else _ACCENT for point in trend.points]
+    values = [point.value for point in trend.points]
+    with _figure(4.6, 2.2) as (figure, (axes,)):
+        axes.plot(nights, values, color=_FAINT, zorder=1)
+        axes.scatter(nights, values, 18, colours, zorder=2)
+        axes.set_ylabel(trend.label)
+        axes.ticklabel_format(axis="y", useOffset=False)
+        axes.margins(y=0.3)
+        shown = nights[:: -(-len(nights) // _TICKS)]
+        axes.set_xticks(shown, [night.isoformat() for night in shown], rotation=25, ha="right")
+        jumps = "; ".join(map(str, trend.jumps)) or "no jump"
+        title = f"{trend.setting}: {trend.label} over {len(nights)} nights, {jumps}"
+        return _svg(figure, title, f"{trend.setting} {trend.number}")
+
+
+def label_of(job: MasterJob) -> str:
+    """Name a master in a few words: ``dark 60 s``, ``flat B 2026-01-16``."""
+    if job.type is FrameType.FLAT:
+        words = (job.keywords.get("FILTER", ""), job.keywords.get("DATE", ""))
+    else:
+        exposure = job.keywords.get("EXPOSURE")
+        seconds = "" if exposure is None else f"{format_value('EXPOSURE', exposure)} s"
+        words = (seconds, "") if job.type is FrameType.DARK else ("", "")
+    return " ".join(str(word) for word in (job.type.value, *words) if word != "")
+
+
+def draw_plan(jobs: Sequence[MasterJob]) -> str:
+    """Draw which bias and dark each flat uses: masters left, flats right."""
+    several = len({job.keywords.get("INSTRUME") for job in jobs}) > 1
+
+    def words(job: MasterJob) -> str:
+        camera = f"{job.keywords.get('INSTRUME', '')} " if several else ""
+        return f"{camera}{label_of(job)} ({len(job.frames)} frames)"
+
+    sources = {job.master: words(job) for job in jobs if job.type is not FrameType.FLAT}
+    flats = [job for job in jobs if job.type is FrameType.FLAT]
+    for flat in flats:
+        for used in filter(None, (flat.bias, flat.dark)):
+            sources.setdefault(used.path, f"{PurePath(used.path).stem[:40]} ({used.origin})")
+    rows = max(len(sources), len(flats), 1)
+    with _figure(9.2, 0.5 + 0.28 * rows) as (figure, (axes,)):
+        axes.set_axis_off()
+        axes.set(xlim=(0, 1), ylim=(-rows, 0.5))
+        left = _column(axes, sources, 0.40, "right", rows)
+        right = _column(axes, {job.name: words(job) for job in flats}, 0.60, "left", rows)
+        for flat in flats:
+            for source, colour in ((flat.bias, _QUIET), (flat.dark, _ACCENT)):
+                if source:
+                    ends = (left[source.path], right[flat.name])
+                    axes.plot((0.41, 0.59), ends, color=colour, linewidth=1)
+        title = f"Which of {len(sources)} bias and dark masters {len(flats)} flats use"
+        return _svg(figure, title, "plan")
+
+
+def _column(
+    axes: Axes, labels: Mapping[str, str], x: float, side: str, rows: int
+) -> dict[str, float]:
+    """Write labels below each other, evenly over the height; give their places."""
+    step = rows / max(1, len(labels))
+    places = {key: -(row + 0.5) * step + 0.5 for row, key in enumerate(labels)}
+    for key, y in places.items():
+        axes.text(x, y, labels[key], ha=side, va="center")
+    return places

@@ -1,0 +1,149 @@
+"""A report of a small session, opened from disk in Chromium without a network."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import yaml
+
+from calmasters import plan
+from calmasters.engines import engine_for
+from calmasters.images import read_image
+from calmasters.jobs import MasterJob
+from calmasters.quality.camera import bias_of, settings_with_defects
+from calmasters.quality.defects import bad_pixels, defect_list, write_map
+from calmasters.quality.measure import Companions, measure
+from calmasters.reporting.collect import collect
+from calmasters.reporting.pages import write_report
+from calmasters.reporting.pictures import Pictures, write_pictures
+from calmasters.settings import Settings
+from calmasters.synthetic import Camera, Session, write_session
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+CONFIG = Path(__file__).parents[2] / "config"
+
+#: A filter whose name would do harm where it were markup.
+EVIL = "<img src=x onerror=document.title=1>"
+
+#: Large enough for a preview that is smaller than its master.
+SESSION = Session(
+    camera=Camera(width=1000, height=640),
+    bias=5,
+    darks=5,
+    flats=5,
+    filters=("B", EVIL),
+    nights=1,
+    lights=1,
+    broken=1,
+)
+
+
+@pytest.fixture
+def evil_filter() -> str:
+    return EVIL
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page, made by the library as the rules make it."""
+    directory = tmp_path_factory.mktemp("report")
+    write_session(directory / "frames", SESSION)
+    config = yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8"))
+    config |= {"input_dir": str(directory / "frames"), "output_dir": str(directory / "output")}
+    # The flats of filter B are to be out of range.
+    config["quality"]["ranges"]["flat"]["level_percent"] = [50, 75]
+    settings = Settings.from_config(config, CONFIG / "config.schema.yaml")
+    jobs = plan.write(settings).jobs
+    for job in jobs:
+        make(job, jobs, settings, config)
+    for name, members in settings_with_defects(jobs, settings.master_match_keywords).items():
+        map_defects(name, members, settings.output_dir)
+    page = settings.output_dir / "report.html"
+    write_report(page, collect(settings, settings.output_dir / "plan.json"))
+    return page
+
+
+def make(job: MasterJob, jobs: tuple[MasterJob, ...], settings: Settings, config: dict) -> None:
+    output = settings.output_dir
+    master, stem = output / job.master, output / "quality" / job.name
+    stem.parent.mkdir(exist_ok=True)
+    log = output / "logs" / "log"
+    engine_for(job, config, 1).make(job, settings.input_dir, output, master, log)
+    bias = bias_of(job, jobs, settings.master_match_keywords)
+    companions = Companions(bias.located(output) if bias else None)
+    found = measure(job, master, master.with_suffix(".json"), companions, settings)
+    stem.with_name(f"{stem.name}.json").write_text(found.to_json(), encoding="utf-8")
+    write_pictures(read_image(master)[0], Pictures.beside(stem))
+
+
+def map_defects(name: str, members: list[MasterJob], output: Path) -> None:
+    found = bad_pixels(
+        (job, output / job.master, output / "quality" / f"{job.name}.json") for job in members
+    )
+    folder = output / "defects"
+    folder.mkdir(exist_ok=True)
+    write_map(folder / f"{name}.fits", found, [])
+    (folder / f"{name}.txt").write_text(defect_list(found), encoding="ascii")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[sync_api.Browser]:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        pytest.skip("there is no Chromium here (Debian: apt-get install chromium)")
+    # Chromium refuses its sandbox to root, as whom continuous integration often runs.
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox"] if root else []
+        )
+        yield opened
+        opened.close()
+
+
+@dataclass
+class Opened:
+    """A page with all that it asked for and complained of."""
+
+    page: sync_api.Page
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def open_report(browser: sync_api.Browser, report: Path) -> Iterator[Callable[..., Opened]]:
+    """Open the report offline, in a window of any size and theme; it must not complain."""
+    contexts, all_opened = [], []
+
+    def open_report(width: int = 1280, height: int = 900, theme: str = "light") -> Opened:
+        viewport = {"width": width, "height": height}
+        context = browser.new_context(viewport=viewport, color_scheme=theme, offline=True)
+        contexts.append(context)
+        opened = Opened(context.new_page())
+        all_opened.append(opened)
+        opened.page.set_default_timeout(5000)
+        opened.page.on("request", lambda request: opened.requests.append(request.url))
+        opened.page.on("console", lambda message: opened.complaints.append(message.text))
+        opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))
+        opened.page.goto(report.as_uri())
+        return opened
+
+    yield open_report
+    for context in contexts:
+        context.close()
+    for opened in all_opened:
+        assert opened.complaints == []
+        outside = [url for url in opened.requests if not url.startswith("data:")]
+        assert outside == [report.as_uri()]
+
+
+@pytest.fixture
+def page(open_report: Callable[..., Opened]) -> sync_api.Page:
+    return open_report().page

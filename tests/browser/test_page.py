@@ -1,0 +1,141 @@
+"""The report does in a real browser what it promises, and says nothing in its console."""
+
+from __future__ import annotations
+
+import pytest
+
+ROWS = "#table tbody tr"
+
+
+def column(page, number: int) -> list[str]:
+    return page.locator(f"{ROWS} > :nth-child({number})").all_inner_texts()
+
+
+def background(page) -> str:
+    return page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+
+def test_it_opens_from_disk_without_a_network(page):
+    assert page.title() == "Calibration masters"
+    assert page.locator("article").count() == page.locator(ROWS).count() == 5
+    broken = page.evaluate("[...document.images].filter(i => i.src && !i.naturalWidth).length")
+    assert broken == 0
+
+
+def test_header_text_is_text(page, evil_filter):
+    assert page.get_by_role("heading", name=f"flat {evil_filter} 2026-01-16").is_visible()
+    assert page.locator("img[src='x']").count() == 0
+    assert page.title() == "Calibration masters"
+
+
+def test_a_heading_sorts_and_sorts_back(page):
+    heading = page.locator("#table thead th").nth(4)
+    heading.get_by_role("button").click()
+    rising = [float(text) for text in column(page, 5)]
+    assert rising == sorted(rising)
+    assert heading.get_attribute("aria-sort") == "ascending"
+    heading.get_by_role("button").press("Enter")
+    assert [float(text) for text in column(page, 5)] == rising[::-1]
+    assert heading.get_attribute("aria-sort") == "descending"
+
+
+def test_words_and_verdict_filter_masters(page):
+    page.get_by_label("Filter").fill("dark 60.00")
+    assert page.locator(f"{ROWS}:visible").count() == 1
+    assert page.locator("article:visible h3").all_inner_texts()[0].startswith("dark 60.00 s")
+    assert page.locator("#shown").inner_text() == "1 of 5 shown"
+    page.get_by_label("Filter").fill("")
+    page.get_by_label("Verdict").select_option("out of range")
+    shown = page.locator(f"{ROWS}:visible th").all_inner_texts()
+    assert len(shown) == 2
+    assert all(name.startswith("flat") for name in shown)
+    page.get_by_label("Filter").fill("no such master")
+    assert page.locator("article:visible").count() == 0
+
+
+def test_a_preview_zooms_to_single_pixels(page):
+    button = page.get_by_role("button", name="Enlarge the picture of bias")
+    button.click()
+    dialog = page.get_by_role("dialog")
+    picture, scale = dialog.locator("img"), dialog.locator("#zoom-scale")
+    fitted = picture.bounding_box()["width"]
+    assert fitted <= 1280
+    assert scale.inner_text() != "1:1"
+    page.keyboard.press("+")
+    assert picture.bounding_box()["width"] == pytest.approx(1.5 * fitted, rel=0.01)
+    dialog.get_by_role("button", name="1:1").click()
+    page.wait_for_function("document.getElementById('zoom-scale').textContent === '1:1'")
+    assert picture.evaluate("i => [i.naturalWidth, i.clientWidth]") == [604, 604]
+    page.keyboard.press("0")
+    page.wait_for_function("document.getElementById('zoom-scale').textContent !== '1:1'")
+    assert picture.bounding_box()["width"] == pytest.approx(fitted, rel=0.01)
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    assert button.evaluate("b => b === document.activeElement")
+
+
+def test_the_keyboard_reaches_everything(page):
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the masters"
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#masters")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "filter"
+    for name in ("Masters", "Cameras and nights", "Refused frames, by what mends them", "Trend"):
+        assert page.get_by_role("heading", name=name, exact=True).count() == 1
+    nameless = page.evaluate(
+        "[...document.querySelectorAll('button, a, input, select')]"
+        ".filter(e => !(e.textContent.trim() || e.getAttribute('aria-label') || e.labels?.length))"
+        ".length"
+    )
+    assert nameless == 0
+
+
+def test_the_theme_is_the_systems_until_it_is_switched(open_report):
+    light, dark = background(open_report().page), open_report(theme="dark").page
+    night = background(dark)
+    assert night != light
+    dark.get_by_role("button", name="Switch between light and dark").click()
+    assert background(dark) == light
+    dark.get_by_role("button", name="Switch between light and dark").click()
+    assert background(dark) == night
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_words_stand_out_from_their_ground(open_report, theme):
+    page = open_report(theme=theme).page
+    for selector in (".quiet", ".chip", "figcaption", "#table th", "nav a", ".findings li"):
+        assert contrast(page, selector) >= 4.5, selector
+
+
+def contrast(page, selector: str) -> float:
+    """Ratio of WCAG 2.2 between a text and the nearest ground that is not transparent."""
+    text, ground = page.locator(selector).first.evaluate(
+        """element => {
+            const colour = getComputedStyle(element).color;
+            let ground = element;
+            const clear = () => getComputedStyle(ground).backgroundColor === 'rgba(0, 0, 0, 0)';
+            while (clear()) ground = ground.parentElement;
+            return [colour, getComputedStyle(ground).backgroundColor];
+        }"""
+    )
+    one, other = sorted((luminance(text), luminance(ground)), reverse=True)
+    return (one + 0.05) / (other + 0.05)
+
+
+def luminance(colour: str) -> float:
+    channels = [int(text) / 255 for text in colour.strip("rgb()").split(",")]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize("width", [360, 390, 768])
+def test_it_fits_on_a_phone(open_report, width):
+    page = open_report(width=width, height=800).page
+    for details in page.locator("details").all():
+        details.evaluate("d => { d.open = true }")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.get_by_role("button", name="Enlarge the picture of bias").click()
+    box = page.get_by_role("dialog").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= width
