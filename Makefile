@@ -1,4 +1,6 @@
 # make masters   the example session (or your frames/) to calibration masters
+# make dag       pictures of the plan in output/pictures
+# make watch     masters again whenever frames have arrived and nothing more comes
 # make test      the tests
 # make test-browser   the report in a real browser (Chromium); skips where there is none
 # make check     format, lint, types
@@ -6,11 +8,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: masters test test-browser check format environment clean
+.PHONY: masters dag watch test test-browser check format environment clean
 
 masters: $(VENV)/ready
 	test -d frames || $(BIN)/python -m calmasters.synthetic frames
 	$(BIN)/snakemake --cores all masters
+
+dag: $(VENV)/ready
+	$(BIN)/python -m calmasters.pictures output/pictures $(BIN)/snakemake masters
+
+watch: $(VENV)/ready
+	$(BIN)/python -m calmasters.watch frames $(BIN)/snakemake --cores all masters
 
 test: $(VENV)/ready
 	$(BIN)/pytest --numprocesses 2 --quiet
@@ -22,13 +30,13 @@ check: $(VENV)/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/snakefmt --check --quiet .
+	$(BIN)/snakefmt --check .
 	$(BIN)/python tests/lint_workflow.py
 
 format: $(VENV)/ready
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(BIN)/snakefmt --quiet .
+	$(BIN)/snakefmt .
 
 environment: $(VENV)/ready
 

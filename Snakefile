@@ -5,6 +5,8 @@
 #     snakemake scripts        only write what PixInsight would run
 #     snakemake report         previews, numbers, what is wrong and why: output/report.html
 #     snakemake summary        frames by type, what was refused and why, what to shoot next
+#     snakemake why            what changed for each master that is stale
+#     snakemake orphans        masters that no frames make any more
 
 from pathlib import Path
 
@@ -51,6 +53,8 @@ localrules:
     masters,
     inventory,
     summary,
+    why,
+    orphans,
     scripts,
     verdict,
     report,
@@ -68,4 +72,5 @@ rule masters:
 include: "rules/inventory.smk"
 include: "rules/masters.smk"
 include: "rules/pixinsight.smk"
+include: "rules/report_common.smk"
 include: "rules/report.smk"

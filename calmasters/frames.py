@@ -73,6 +73,8 @@ class Frame:
         Why the frame is left alone (``exclude`` pattern); its header was not read.
     problems : tuple of str
         Why the frame cannot be used; each a sentence a person can act on.
+    content : str
+        Digest of the file (``fingerprint: content``), else empty.
     """
 
     path: str
@@ -87,6 +89,7 @@ class Frame:
     warnings: tuple[str, ...] = ()
     excluded: str | None = None
     problems: tuple[str, ...] = ()
+    content: str = ""
 
 
 class Status(StrEnum):

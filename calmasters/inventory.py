@@ -24,6 +24,7 @@ from calmasters.errors import ConfigError, FrameError
 from calmasters.frames import Frame, FrameType, Geometry, Verdict, format_value
 from calmasters.headers import Description, describe
 from calmasters.jobs import master_folder
+from calmasters.progress import progress
 from calmasters.settings import Settings
 
 if TYPE_CHECKING:
@@ -63,12 +64,24 @@ class ScannedFile:
     size, mtime_ns : int
     problem : str
         Why it cannot even be opened; empty for a regular file.
+    ctime_ns, inode : int
+        By which a rewritten file is told (:class:`calmasters.contents.Contents`).
+    content : str
+        Digest of what it holds; empty where files are told by their time (``fingerprint: stat``).
     """
 
     path: str
     size: int
     mtime_ns: int
     problem: str = ""
+    ctime_ns: int = 0
+    inode: int = 0
+    content: str = ""
+
+    @property
+    def identity(self) -> list[str | int]:
+        """What tells this file from another by the same path."""
+        return [self.size, self.content or self.mtime_ns]
 
 
 # --- scanning -------------------------------------------------------------------------------------
@@ -127,13 +140,15 @@ def scan_library(settings: Settings) -> list[ScannedFile]:
     return [files[path] for path in sorted(files)]
 
 
-def scan_masters(settings: Settings) -> list[ScannedFile]:
-    """List the bias and dark masters in ``output_dir``, their paths relative to it.
+def scan_masters(
+    settings: Settings, kinds: Sequence[FrameType] = (FrameType.BIAS, FrameType.DARK)
+) -> list[ScannedFile]:
+    """List the masters of some kinds in ``output_dir``, their paths relative to it.
 
     In both layouts: masters made before the layout was changed still serve.
     """
     files: list[ScannedFile] = []
-    for kind, layout in product((FrameType.BIAS, FrameType.DARK), ("by-type", "ap-library")):
+    for kind, layout in product(kinds, ("by-type", "ap-library")):
         folder = f"masters/{master_folder(kind, layout)}"
         if (settings.output_dir / folder).is_dir():
             files += _walk(settings.output_dir / folder, f"{folder}/", set())
@@ -207,7 +222,8 @@ def _scanned(entry: os.DirEntry[str], path: str) -> ScannedFile:
     try:
         if entry.is_file():
             status = entry.stat()
-            return ScannedFile(path, status.st_size, status.st_mtime_ns)
+            times = (status.st_mtime_ns, "", status.st_ctime_ns)
+            return ScannedFile(path, status.st_size, *times, status.st_ino)
     except OSError as error:
         return ScannedFile(path, 0, 0, f"cannot be opened: {error.strerror}")
     return ScannedFile(path, 0, 0, "is not a regular file (a broken link, a pipe or a device)")
@@ -258,17 +274,17 @@ class HeaderCache:
         exclude : sequence of str
             Patterns of those to leave alone.
         """
-        return [self._frame(file, root, exclude) for file in files]
+        found = (self._frame(file, root, exclude) for file in progress(files, "reading headers"))
+        return [*found]
 
     def _frame(self, file: ScannedFile, root: Path, exclude: Sequence[str]) -> Frame:
         if pattern := _excluded(file.path, exclude):
-            reason = f"exclude: {pattern}"
-            return Frame(file.path, file.size, file.mtime_ns, excluded=reason)
+            return _frame(file, excluded=f"exclude: {pattern}")
         key = f"{root.as_posix()}:{file.path}"
         stored = self._before.get(key)
-        if stored is None or stored[:2] != [file.size, file.mtime_ns]:
+        if stored is None or stored[:2] != file.identity:
             frame = _read_frame(file, root, self._settings)
-            stored = [file.size, file.mtime_ns, _to_json(frame)]
+            stored = [*file.identity, _to_json(frame)]
         self._now[key] = stored
         return _from_json(file, stored[2])
 
@@ -294,7 +310,7 @@ def _excluded(path: str, patterns: Sequence[str]) -> str | None:
 def _read_frame(file: ScannedFile, root: Path, settings: Settings) -> Frame:
     """Read one header; whatever is wrong with the file becomes a problem of the frame."""
     if file.problem:
-        return Frame(file.path, file.size, file.mtime_ns, problems=(file.problem,))
+        return _frame(file, problems=(file.problem,))
     path = root / file.path
     try:
         header = read_header(path)
@@ -302,11 +318,9 @@ def _read_frame(file: ScannedFile, root: Path, settings: Settings) -> Frame:
         if settings.header_reader == "ap-common" and not found.master:
             found = replace(found, keywords=ap_keywords(path, settings.headers), sources={})
     except FrameError as error:
-        return Frame(file.path, file.size, file.mtime_ns, problems=(str(error),))
-    return Frame(
-        path=file.path,
-        size=file.size,
-        mtime_ns=file.mtime_ns,
+        return _frame(file, problems=(str(error),))
+    return _frame(
+        file,
         keywords=found.keywords,
         master=found.master,
         geometry=found.geometry,
@@ -316,6 +330,10 @@ def _read_frame(file: ScannedFile, root: Path, settings: Settings) -> Frame:
         warnings=found.warnings,
         problems=(*found.problems, *_problems_of_data(file, path, header, found, settings)),
     )
+
+
+def _frame(file: ScannedFile, **said: Any) -> Frame:
+    return Frame(file.path, file.size, file.mtime_ns, content=file.content, **said)
 
 
 def _problems_of_data(
@@ -364,10 +382,8 @@ def _to_json(frame: Frame) -> list[Any]:
 def _from_json(file: ScannedFile, stored: list[Any]) -> Frame:
     fields = dict(zip(_STORED, stored, strict=True))
     geometry = fields.pop("geometry")
-    return Frame(
-        file.path,
-        file.size,
-        file.mtime_ns,
+    return _frame(
+        file,
         geometry=None if geometry is None else Geometry(*geometry),
         warnings=tuple(fields.pop("warnings")),
         problems=tuple(fields.pop("problems")),

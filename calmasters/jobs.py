@@ -10,14 +10,22 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from calmasters.frames import FrameType, Geometry, Value
 from calmasters.settings import Calibration, Integration
 
-__all__ = ["ALGORITHM_VERSION", "FrameFile", "MasterJob", "Recipe", "UsedMaster", "master_folder"]
+__all__ = [
+    "ALGORITHM_VERSION",
+    "FrameFile",
+    "MasterJob",
+    "Recipe",
+    "UsedMaster",
+    "master_folder",
+    "stored_digest",
+]
 
 #: Raise an engine's number when its output pixels change: it re-makes that engine's masters.
 ALGORITHM_VERSION: Final[Mapping[str, int]] = {"native": 1, "pixinsight": 1}
@@ -25,11 +33,20 @@ ALGORITHM_VERSION: Final[Mapping[str, int]] = {"native": 1, "pixinsight": 1}
 
 @dataclass(frozen=True, slots=True)
 class FrameFile:
-    """A raw frame as the job saw it; ``path`` is relative to ``input_dir``, with ``/``."""
+    """A raw frame as the job saw it; ``path`` is relative to ``input_dir``, with ``/``.
+
+    Where it has a digest of its ``content`` (``fingerprint: content``), its time does not count.
+    """
 
     path: str
     size: int
     mtime_ns: int
+    content: str = ""
+
+    @property
+    def identity(self) -> tuple[str, int, str | int]:
+        """What tells it from another frame, or from what it was before."""
+        return self.path, self.size, self.content or self.mtime_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +62,15 @@ class UsedMaster:
         ``library``.
     why : str
         The sentence that says which rule chose it.
+    content : str
+        Digest of a library's file, which may be touched, copied and moved; empty for the others,
+        which Snakemake compares by their time.
     """
 
     path: str
     origin: str
     why: str
+    content: str = ""
 
     def located(self, output_dir: Path) -> Path:
         """Where the file lies, given the run's ``output_dir``."""
@@ -129,23 +150,26 @@ class MasterJob:
         """A short hash of what decides the master's file: the parameter that Snakemake compares.
 
         Words (why a dark was chosen, warnings) and the origin of a master do not count: a flat
-        stays as it is when the frames of its dark are archived.
+        stays as it is when the frames of its dark are archived. Of a library's master only what
+        it holds counts.
         """
-        fields = asdict(self)
+        fields = asdict(replace(self, frames=()))
         del fields["warnings"]
-        for kind in ("bias", "dark"):
-            fields[kind] = fields[kind] and fields[kind]["path"]
+        fields["frames"] = [frame.identity for frame in self.frames]
+        for kind, used in (("bias", self.bias), ("dark", self.dark)):
+            fields[kind] = used and (used.content or used.path)
         return hashlib.sha256(json.dumps(fields).encode()).hexdigest()[:16]
 
     def to_json(self) -> str:
         """Write the job as JSON text, in ASCII."""
-        return json.dumps({"version": 1, **asdict(self)}, indent=1) + "\n"
+        told = {"version": 1, "digest": self.digest, **asdict(self)}
+        return json.dumps(told, indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> MasterJob:
         """Read a job back; the inverse of :meth:`to_json`."""
         fields: dict[str, Any] = json.loads(text)
-        del fields["version"]
+        del fields["version"], fields["digest"]
         recipe = fields.pop("recipe")
         calibration = recipe.pop("calibration")
         return cls(
@@ -167,6 +191,16 @@ class MasterJob:
 
 def _used(fields: Mapping[str, str] | None) -> UsedMaster | None:
     return UsedMaster(**fields) if fields else None
+
+
+def stored_digest(path: Path) -> str | None:
+    """Read the digest in a job file, or in the JSON beside a master; None where there is none."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        digest: str | None = stored.get("digest")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return digest
 
 
 def master_folder(kind: FrameType, layout: str) -> str:

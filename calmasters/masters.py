@@ -160,12 +160,15 @@ def _history(job: MasterJob) -> Iterator[str]:
 
 def statistics_json(job: MasterJob, statistics: MasterStatistics) -> str:
     """Write the JSON that lies beside a master: what it is made of, and its numbers."""
+    files = {file.path: asdict(file) for file in job.frames}
     made = {
         "version": 1,
         "master": job.master,
         "type": job.type.value,
         "digest": job.digest,
         "keywords": dict(job.keywords),
+        "geometry": asdict(job.geometry),
+        "header": dict(job.header),
         "frames_used": len(statistics.frames),
         "rejected_low": sum(frame.low for frame in statistics.frames),
         "rejected_high": sum(frame.high for frame in statistics.frames),
@@ -174,6 +177,7 @@ def statistics_json(job: MasterJob, statistics: MasterStatistics) -> str:
         "optimize_dark": job.optimize_dark,
         "recipe": asdict(job.recipe),
         **asdict(statistics),
+        "frames": [files.get(frame.path, {}) | asdict(frame) for frame in statistics.frames],
         "versions": {"calmasters": __version__, **statistics.versions},
         "warnings": [*job.warnings, *statistics.warnings],
     }

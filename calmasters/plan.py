@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -13,6 +12,7 @@ from statistics import median
 from typing import Any
 
 from calmasters import __version__
+from calmasters.contents import Contents
 from calmasters.frames import Frame, FrameType, Status, Value, Verdict
 from calmasters.grouping import Group, group_frames, judge
 from calmasters.inventory import (
@@ -24,10 +24,18 @@ from calmasters.inventory import (
     scan_library,
     scan_masters,
 )
-from calmasters.jobs import ALGORITHM_VERSION, FrameFile, MasterJob, Recipe, UsedMaster
+from calmasters.jobs import (
+    ALGORITHM_VERSION,
+    FrameFile,
+    MasterJob,
+    Recipe,
+    UsedMaster,
+    stored_digest,
+)
 from calmasters.matching import Candidate, Match, candidate_of, match_flats
 from calmasters.naming import name_groups
 from calmasters.settings import Settings
+from calmasters.why import explain
 
 __all__ = [
     "Decision",
@@ -36,7 +44,9 @@ __all__ = [
     "PlannedMaster",
     "Scan",
     "decide",
+    "is_made",
     "job_file",
+    "load_stale_jobs",
     "scan",
     "write",
 ]
@@ -95,7 +105,7 @@ class Plan:
         return cls(stored["digest"], masters, tuple(stored["kept"]))
 
     def is_current(self, settings: Settings, digest: str) -> bool:
-        """Tell whether this plan is what would be decided now, its job files on disk.
+        """Tell whether this plan is what would be decided now, what was written with it on disk.
 
         Parameters
         ----------
@@ -103,11 +113,11 @@ class Plan:
         digest : str
             Of the scan of now.
         """
-        jobs = (settings.output_dir / job_file(master) for master in self.masters)
+        files = ("inventory.csv", *map(job_file, self.masters))
         return (
             self.digest == digest
             and self.kept == _kept(scan_masters(settings), self.masters)
-            and all(job.is_file() for job in jobs)
+            and all((settings.output_dir / file).is_file() for file in files)
         )
 
 
@@ -154,10 +164,24 @@ class Decision:
         return Plan(self.digest, masters, self.kept)
 
 
+def load_stale_jobs(output: Path, plan: Plan) -> list[MasterJob]:
+    """Read the jobs of a plan whose masters are missing or were made by another job."""
+    return [
+        MasterJob.from_json((output / job_file(master)).read_text(encoding="utf-8"))
+        for master, planned in plan.masters.items()
+        if not (output / master).is_file() or not is_made(output, master, planned.digest)
+    ]
+
+
 def job_file(master: str) -> str:
     """Give the job file of a master; both paths relative to ``output_dir``."""
     _, folder, *name = PurePosixPath(master).with_suffix(".json").parts
     return "/".join(("jobs", folder.rpartition(" ")[2].lower(), *name))
+
+
+def is_made(output: Path, master: str, digest: str) -> bool:
+    """Tell whether the JSON beside a master says that it was made by a job with this digest."""
+    return stored_digest((output / master).with_suffix(".json")) == digest
 
 
 def _used(fields: Mapping[str, str] | None) -> UsedMaster | None:
@@ -168,8 +192,15 @@ def _kept(files: Iterable[ScannedFile], made: Mapping[str, object]) -> tuple[str
     return tuple(file.path for file in files if file.path not in made)
 
 
-def scan(settings: Settings) -> Scan:
+def scan(settings: Settings, contents: Contents | None = None) -> Scan:
     """Look at what is there, without reading headers; its digest tells whether a plan still holds.
+
+    Parameters
+    ----------
+    settings : Settings
+        With ``fingerprint: content`` files are told by what they hold.
+    contents : Contents, optional
+        To be saved by the caller; one that is not saved is used where left out.
 
     Raises
     ------
@@ -177,21 +208,33 @@ def scan(settings: Settings) -> Scan:
         If ``input_dir`` or a library is missing, or no frame is found.
     """
     frames, library = scan_frames(settings), scan_library(settings)
-    listing = "\n".join(f"{file.path}\t{file.size}\t{file.mtime_ns}" for file in frames + library)
-    decided_by = (settings, ALGORITHM_VERSION[settings.engine], __version__)
+    if settings.fingerprint == "content":
+        contents = contents or Contents(settings)
+        frames = contents.identify(frames, settings.input_dir)
+        library = contents.identify(library, Path())
+    listing = "\n".join(
+        f"{file.path}\t{file.size}\t{file.content or file.mtime_ns}" for file in frames + library
+    )
+    # Whether orphans are to be pruned decides nothing here.
+    deciding = replace(settings, prune=False)
+    decided_by = (deciding, ALGORITHM_VERSION[settings.engine], __version__)
     return Scan(tuple(frames), tuple(library), fingerprint(listing, *decided_by))
 
 
-def decide(settings: Settings, cache: HeaderCache | None = None) -> Decision:
+def decide(
+    settings: Settings, cache: HeaderCache | None = None, contents: Contents | None = None
+) -> Decision:
     """Read what is new, group, match and name: the whole plan, in memory.
 
     Parameters
     ----------
     settings : Settings
     cache : HeaderCache, optional
-        To be saved by the caller; one that is not saved is used where left out.
+    contents : Contents, optional
+        Both to be saved by the caller; such as are not saved are used where left out.
     """
-    scanned = scan(settings)
+    contents = contents or Contents(settings)
+    scanned = scan(settings, contents)
     cache = cache or HeaderCache(settings)
     frames = cache.read(scanned.frames, settings.input_dir, settings.exclude)
     groups = group_frames(frames, settings)
@@ -213,6 +256,7 @@ def decide(settings: Settings, cache: HeaderCache | None = None) -> Decision:
     for name, group in made.items():
         if _flat(group):
             jobs[name] = _matched(jobs[name], match_flats(group, candidates, settings))
+    jobs = _with_contents(jobs, scanned.library, contents)
     return Decision(
         digest=scanned.digest,
         jobs=tuple(jobs.values()),
@@ -281,7 +325,7 @@ def _job(name: str, group: Group, settings: Settings) -> MasterJob:
         type=group.type,
         keywords=group.keywords,
         geometry=group.geometry,
-        frames=tuple(FrameFile(frame.path, frame.size, frame.mtime_ns) for frame in group.frames),
+        frames=tuple(_frame_file(frame) for frame in group.frames),
         header=_summary_cards(group),
         recipe=Recipe(
             engine=settings.engine,
@@ -296,6 +340,10 @@ def _job(name: str, group: Group, settings: Settings) -> MasterJob:
     )
 
 
+def _frame_file(frame: Frame) -> FrameFile:
+    return FrameFile(frame.path, frame.size, frame.mtime_ns, frame.content)
+
+
 def _matched(job: MasterJob, match: Match) -> MasterJob:
     return replace(
         job,
@@ -304,6 +352,22 @@ def _matched(job: MasterJob, match: Match) -> MasterJob:
         optimize_dark=match.optimize_dark,
         warnings=match.warnings,
     )
+
+
+def _with_contents(
+    jobs: Mapping[str, MasterJob], library: Iterable[ScannedFile], contents: Contents
+) -> dict[str, MasterJob]:
+    """Identify the libraries' masters that flats use by what they hold, and only those."""
+    used = {each.path for job in jobs.values() for each in (job.bias, job.dark) if each}
+    chosen = contents.identify([file for file in library if file.path in used], Path())
+    by_path = {file.path: file.content for file in chosen}
+
+    def told(each: UsedMaster | None) -> UsedMaster | None:
+        return each and replace(each, content=by_path.get(each.path, ""))
+
+    return {
+        name: replace(job, bias=told(job.bias), dark=told(job.dark)) for name, job in jobs.items()
+    }
 
 
 def _run_candidate(job: MasterJob, group: Group) -> Candidate:
@@ -347,29 +411,40 @@ def write(settings: Settings) -> Decision:
     """Decide, and write ``inventory.csv``, ``plan.json`` and the job files.
 
     A job file is written only when its digest changes: its time tells Snakemake that its master
-    is stale, also where Snakemake's own records are lost. ``plan.json`` comes last: it vouches
-    for the others.
+    is stale, also where Snakemake's own records are lost; it is as old as can be where the master
+    is what the job asks for. ``plan.json`` comes last: it vouches for the others.
     """
-    cache = HeaderCache(settings)
-    decision = decide(settings, cache)
+    cache, contents = HeaderCache(settings), Contents(settings)
+    decision = decide(settings, cache, contents)
     output = settings.output_dir
     cache.save()
+    contents.save()
     for job in decision.jobs:
-        _write_if_changed(output / job.file, job)
+        _write_if_changed(output, job)
     _remove_old_jobs(output, {job.file for job in decision.jobs})
     table = inventory_table(decision.frames, decision.verdicts, settings.headers.extra)
     table.to_csv(output / "inventory.csv", index=False, errors="surrogateescape")
-    (output / "plan.json").write_text(_plan_json(decision), encoding="utf-8")
+    why = explain(decision.jobs, output)
+    _write_whole(output / "plan.json", _plan_json(decision, why))
     return decision
 
 
-def _write_if_changed(path: Path, job: MasterJob) -> None:
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        if MasterJob.from_json(path.read_text(encoding="utf-8")).digest == job.digest:
-            return
+def _write_if_changed(output: Path, job: MasterJob) -> None:
+    path = output / job.file
+    if stored_digest(path) == job.digest:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Frames that were archived have come back, or the job files were deleted: no news.
+    news = not is_made(output, job.master, job.digest)
+    _write_whole(path, job.to_json(), dated=news)
+
+
+def _write_whole(path: Path, text: str, *, dated: bool = True) -> None:
+    """Write a file whole or not at all; where it is not to be dated, as old as can be."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(job.to_json(), encoding="utf-8")
+    temporary.write_text(text, encoding="utf-8")
+    if not dated:
+        os.utime(temporary, ns=(0, 0))
     temporary.replace(path)
 
 
@@ -379,7 +454,7 @@ def _remove_old_jobs(output: Path, current: set[str]) -> None:
             path.unlink()
 
 
-def _plan_json(decision: Decision) -> str:
+def _plan_json(decision: Decision, why: Mapping[str, Iterable[str]]) -> str:
     masters = {
         job.master: {
             "type": job.type.value,
@@ -392,6 +467,7 @@ def _plan_json(decision: Decision) -> str:
             "dark": job.dark and asdict(job.dark),
             "optimize_dark": job.optimize_dark,
             "warnings": job.warnings,
+            "why": [*why.get(job.master, ())],
         }
         for job in decision.jobs
     }

@@ -236,6 +236,7 @@ class Settings:
     ignored_types: tuple[str, ...]
     keyword_aliases: Mapping[str, tuple[str, ...]]
     exclude: tuple[str, ...]
+    fingerprint: str
     path_keywords: str
     folder_types: bool
     header_reader: str
@@ -251,6 +252,7 @@ class Settings:
     layout: str
     float_range: str
     quality: QualityRules
+    prune: bool
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], schema: Path) -> Settings:

@@ -3,10 +3,18 @@
 # A preview (dry run, --dag, --summary) decides in memory and writes nothing, so that it shows the
 # whole plan before the checkpoint has ever run.
 
+import os
 from functools import lru_cache
+from pathlib import PurePosixPath
+from tempfile import TemporaryDirectory
 
+from snakemake.logging import logger
+
+from calmasters import why
+from calmasters.contents import Contents
 from calmasters.inventory import fingerprint
-from calmasters.plan import Plan, decide, job_file, scan
+from calmasters.jobs import stored_digest
+from calmasters.plan import Plan, decide, is_made, job_file, load_stale_jobs, scan
 
 OUTPUT = SETTINGS.output_dir
 
@@ -18,7 +26,21 @@ def previewing():
 
 @lru_cache(1)
 def scanned():
-    return scan(SETTINGS)
+    contents = Contents(SETTINGS)
+    found = scan(SETTINGS, contents)
+    if workflow.is_main_process and not previewing():
+        contents.save()
+    return found
+
+
+@lru_cache(1)
+def current_plan():
+    """The plan on disk where it still holds, else None."""
+    try:
+        stored = Plan.load(OUTPUT / "plan.json")
+        return stored if stored.is_current(SETTINGS, scanned().digest) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 @lru_cache(1)
@@ -27,39 +49,46 @@ def previewed():
 
 
 @lru_cache(1)
+def previewed_plan():
+    current = current_plan()
+    jobs = load_stale_jobs(OUTPUT, current) if current else previewed().jobs
+    if words := workflow.dryrun and why.told(why.explain(jobs, OUTPUT)):
+        logger.info(f"Why masters are made:\n{words}")
+    return current or previewed().plan
+
+
+@lru_cache(1)
 def forget_old_plan():
     """Remove a plan that no longer holds, so that the checkpoint makes it anew.
 
     Snakemake sees as much by the checkpoint's parameter, but not where its records are lost.
     """
-    path = OUTPUT / "plan.json"
-    try:
-        current = Plan.load(path).is_current(SETTINGS, scanned().digest)
-    except (OSError, ValueError, KeyError, TypeError):
-        current = False
-    if not current:
-        path.unlink(missing_ok=True)
+    if current_plan() is None:
+        (OUTPUT / "plan.json").unlink(missing_ok=True)
 
 
 @lru_cache(1)
-def loaded_plan(path, mtime_ns):
-    return Plan.load(Path(path))
+def written_plan():
+    return Plan.load(Path(checkpoints.inventory.get().output.plan))
 
 
 def plan():
     """The plan: decided now in a preview, else as the checkpoint wrote it."""
     if previewing():
-        return previewed().plan
+        return previewed_plan()
     if workflow.is_main_process:
         forget_old_plan()
-    path = Path(checkpoints.inventory.get().output.plan)
-    return loaded_plan(path, path.stat().st_mtime_ns)
+    return written_plan()
+
+
+def master_of(wildcards, kind):
+    folder = master_folder(FrameType(kind), SETTINGS.layout)
+    return f"masters/{folder}/{wildcards.name}.{SETTINGS.master_format}"
 
 
 def planned(wildcards, kind):
     """The master that a rule's wildcard names."""
-    folder = master_folder(FrameType(kind), SETTINGS.layout)
-    master = f"masters/{folder}/{wildcards.name}.{SETTINGS.master_format}"
+    master = master_of(wildcards, kind)
     if master not in plan().masters:
         raise WorkflowError(
             f"the plan has no master {master}: see {OUTPUT}/plan.json for those it has, "
@@ -74,19 +103,41 @@ def planned(wildcards, kind):
 def all_masters(wildcards):
     # The plan itself is asked for too: a preview shows the checkpoint by it, and a directory of
     # which no master can be made still leaves nothing to be done.
-    return [f"{OUTPUT.as_posix()}/{path}" for path in (*plan().masters, "plan.json")]
+    masters = [*plan().masters]
+    beside = [str(PurePosixPath(path).with_suffix(".json")) for path in masters]
+    return [f"{OUTPUT.as_posix()}/{path}" for path in (*masters, *beside, "plan.json")]
 
 
 def scan_digest(wildcards):
     return scanned().digest
 
 
+@lru_cache(1)
+def news():
+    """A file of tomorrow, outside of everything: what makes the checkpoint stale in a preview."""
+    directory = TemporaryDirectory(prefix="calmasters-")
+    file = Path(directory.name, "frames or settings have changed")
+    file.touch()
+    tomorrow = file.stat().st_mtime + 86_400
+    os.utime(file, (tomorrow, tomorrow))
+    return directory, file.as_posix()
+
+
+def changes(wildcards):
+    """Nothing, but for a preview that finds the plan out of date; a run removes that plan."""
+    old = (OUTPUT / "plan.json").exists() and current_plan() is None
+    return news()[1] if previewing() and old else []
+
+
 def job_of(kind):
     def job(wildcards):
-        planned(wildcards, kind)
+        digest = planned(wildcards, kind).digest
         file = OUTPUT / "jobs" / kind / f"{wildcards.name}.json"
-        # A preview goes before the checkpoint that writes the file.
-        return [] if previewing() and not file.exists() else file.as_posix()
+        if not previewing() or stored_digest(file) == digest:
+            return file.as_posix()
+        # The checkpoint will write it, which a preview does not do.
+        made = is_made(OUTPUT, master_of(wildcards, kind), digest)
+        return [] if made else f"{OUTPUT.as_posix()}/plan.json"
 
     return job
 
@@ -124,4 +175,6 @@ def used_master(used):
         return f"{OUTPUT.as_posix()}/{used.path}"
     # Kept and library masters are made by nobody: written with /./ they match no output.
     path = used.located(OUTPUT).absolute()
-    return f"{path.parent.as_posix()}/./{path.name}"
+    file = f"{path.parent.as_posix()}/./{path.name}"
+    # What a library's master holds is part of the job; its time says nothing.
+    return ancient(file) if used.origin == "library" else file

@@ -1,8 +1,8 @@
 # Frames to plan: which frames there are, what they are, and what will be made of them.
 #
 # OUTPUTS:
-#   inventory = <output>/inventory.csv   one row a frame: keywords, group, status, reason
 #   plan      = <output>/plan.json       one entry a master: frames, recipe, bias and dark, why
+#   inventory = <output>/inventory.csv   one row a frame: keywords, group, status, reason
 #   (and)       <output>/jobs/*/*.json   the job of each master, written only when it changes
 #
 # The frames are no inputs: a digest of the directory's listing stands for them, which is what
@@ -11,15 +11,30 @@
 
 checkpoint inventory:
     """Read new headers, group, match, decide."""
+    input:
+        changes,
     output:
-        inventory="<output>/inventory.csv",
+        # The plan first: Snakemake asks for the first output, and a missing one is what makes it run.
         plan="<output>/plan.json",
+        inventory="<output>/inventory.csv",
     log:
         "<output>/logs/inventory.log",
     params:
         digest=scan_digest,
     script:
         "../scripts/inventory.py"
+
+
+rule why:
+    """Say in words why each stale master is made again."""
+    script:
+        "../scripts/why.py"
+
+
+rule orphans:
+    """List masters that the plan does not make; with prune=true, move the unused aside."""
+    script:
+        "../scripts/orphans.py"
 
 
 rule summary:

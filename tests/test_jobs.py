@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from calmasters.frames import FrameType, Geometry
-from calmasters.jobs import FrameFile, MasterJob, Recipe, UsedMaster
+from calmasters.jobs import FrameFile, MasterJob, Recipe, UsedMaster, stored_digest
 from calmasters.settings import Calibration, Integration
 
 BIAS = UsedMaster("masters/bias/b.xisf", "run", "same settings")
@@ -41,7 +41,12 @@ CHANGES: dict[str, dict[str, Any]] = {
     "dark": {"dark": replace(DARK, path="/data/library/e.fits")},
     "optimize_dark": {"optimize_dark": False},
 }
-FRAME_CHANGES: dict[str, Any] = {"path": "c.fits", "size": 8640, "mtime_ns": FRAME.mtime_ns - 1}
+FRAME_CHANGES: dict[str, Any] = {
+    "path": "c.fits",
+    "size": 8640,
+    "mtime_ns": FRAME.mtime_ns - 1,
+    "content": "0123456789abcdef",
+}
 RECIPE_CHANGES: dict[str, Any] = {
     "engine": "pixinsight",
     "algorithm_version": 2,
@@ -78,6 +83,30 @@ def test_the_digest_changes_with_what_decides_the_master(change: dict[str, Any])
 def test_the_digest_changes_with_each_frame(name: str) -> None:
     frames = (JOB.frames[0], replace(JOB.frames[1], **{name: FRAME_CHANGES[name]}))
     assert replace(JOB, frames=frames).digest != JOB.digest
+
+
+def test_the_time_of_a_frame_does_not_count_where_its_content_does() -> None:
+    told = replace(FRAME, content="0123456789abcdef")
+    job = replace(JOB, frames=(told,))
+    assert replace(JOB, frames=(replace(told, mtime_ns=1),)).digest == job.digest
+    assert replace(JOB, frames=(replace(told, content="f"),)).digest != job.digest
+
+
+def test_a_library_master_counts_by_what_it_holds_wherever_it_lies() -> None:
+    job = replace(JOB, dark=replace(DARK, content="0123456789abcdef"))
+    moved = replace(JOB, dark=UsedMaster("/elsewhere.fits", "library", "", "0123456789abcdef"))
+    assert moved.digest == job.digest
+    assert replace(JOB, dark=replace(DARK, content="f")).digest != job.digest
+
+
+def test_the_digest_can_be_read_without_the_job(tmp_path: Path) -> None:
+    path = tmp_path / "job.json"
+    assert stored_digest(path) is None
+    path.write_text(JOB.to_json(), encoding="utf-8")
+    assert stored_digest(path) == JOB.digest
+    for damage in ("", "[]", '{"frames":', "{}"):
+        path.write_text(damage, encoding="utf-8")
+        assert stored_digest(path) is None
 
 
 def test_the_digest_changes_with_the_order_of_frames() -> None:

@@ -185,6 +185,9 @@ def test_the_json_beside_a_master_tells_what_it_is_made_of_and_its_numbers() -> 
         "warnings": ["no dark-flat", "few frames"],
     }
     assert {key: told.get(key) for key in expected} == expected
-    assert told["frames"][0] == {"path": "0.fits", "low": 2, "high": 3, "location": 0.4, "k": 1.01}
+    assert told["frames"][0] == {
+        **{"path": "0.fits", "size": 5760, "mtime_ns": 0, "content": ""},
+        **{"low": 2, "high": 3, "location": 0.4, "k": 1.01},
+    }
     assert (told["bias"]["origin"], told["dark"]["path"]) == ("run", "/library/d.fits")
     assert told["recipe"]["integration"]["sigmaLow"] == 4.0

@@ -311,13 +311,13 @@ def test_the_plan_has_the_keys_agreed(
     assert list(plan["masters"]) == [f"masters/bias/{BIAS}.xisf", f"masters/flat/{FLAT}.xisf"]
     agreed = [
         *("type", "keywords", "geometry", "frames", "digest", "recipe", "bias", "dark"),
-        *("optimize_dark", "warnings"),
+        *("optimize_dark", "warnings", "why"),
     ]
     for entry in plan["masters"].values():
         assert list(entry) == agreed
     flat = plan["masters"][f"masters/flat/{FLAT}.xisf"]
     assert flat["frames"] == ["flat/0.fits", "flat/1.fits", "flat/2.fits"]
-    assert set(flat["bias"]) == {"path", "origin", "why"}
+    assert set(flat["bias"]) == {"path", "origin", "why", "content"}
     assert flat["dark"] is None
     assert flat["warnings"] == ["no dark master: there is none at all"]
     assert flat["recipe"]["integration"]["normalization"] == "Multiplicative"

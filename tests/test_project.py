@@ -18,10 +18,10 @@ PACKAGE = REPOSITORY / "calmasters"
 
 #: The modules in reading order: each imports only from those before it.
 ORDER = (
-    *("errors", "frames", "cards", "settings", "frame_types", "nights", "path_tokens", "headers"),
-    *("ap_reader", "unpacking", "images", "jobs", "inventory", "grouping", "naming", "masters"),
-    *("differences", "matching", "plan", "summary", "quality", "reporting", "engines"),
-    "synthetic",
+    *("errors", "progress", "frames", "cards", "settings", "frame_types", "nights", "path_tokens"),
+    *("headers", "ap_reader", "unpacking", "images", "jobs", "inventory", "contents", "grouping"),
+    *("naming", "masters", "differences", "matching", "why", "plan", "orphans", "summary"),
+    *("quality", "reporting", "pictures", "watch", "engines", "synthetic"),
 )
 #: Those that are packages.
 PACKAGES = ("engines", "quality", "reporting")

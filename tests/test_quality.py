@@ -112,6 +112,7 @@ def test_few_pixels_are_clipped_and_noise_is_not() -> None:
 def test_drift_is_the_rise_of_a_line() -> None:
     assert sequence.drift([10.0, 11.0, 12.0, 13.0]) == pytest.approx(3)
     assert sequence.drift([5.0]) == 0
+    assert sequence.drift([10.0, 11.0, 12.0, 999.0, 14.0]) == pytest.approx(4, abs=0.1)
 
 
 def test_frames_that_stand_out_are_named() -> None:
@@ -405,6 +406,17 @@ def test_the_smallest_masters_are_measured(
     assert np.isfinite([*found.numbers.values()]).all()
 
 
+@pytest.mark.parametrize("level", [0, 1, 65535])
+@pytest.mark.parametrize("type_", [FrameType.BIAS, FrameType.DARK, FrameType.FLAT])
+def test_frames_without_any_noise_are_measured(
+    make: Make, settings: Settings, type_: FrameType, level: int
+) -> None:
+    camera = Camera(width=40, height=30, hits=0)
+    made = make(type_, camera, 4, 1.0, change=lambda _, pixels: np.full_like(pixels, level))
+    found = measured(made, settings, Companions(made.master))
+    assert np.isfinite([*found.numbers.values()]).all()
+
+
 def test_many_large_frames_are_sampled_evenly(tmp_path: Path) -> None:
     camera = Camera(width=2000, height=1500)
     path = tmp_path / "frame.fits"
@@ -446,6 +458,7 @@ def test_a_dark_gets_the_bias_of_its_settings() -> None:
     assert bias_of(other, jobs, keywords) == kept
     assert bias_of(flat, jobs, keywords) == kept
     assert bias_of(dark, (dark, other, flat), keywords) is None
+    assert bias_of(bias, jobs, keywords) is None
 
 
 def test_settings_whose_names_look_alike_have_maps_of_their_own() -> None:

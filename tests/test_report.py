@@ -21,7 +21,7 @@ from calmasters.jobs import FrameFile, MasterJob, Recipe, UsedMaster
 from calmasters.plan import Decision
 from calmasters.quality.trend import Point, Trend
 from calmasters.reporting.collect import Collected
-from calmasters.reporting.masters import Defects, Master, short
+from calmasters.reporting.masters import Defects, Master, in_electrons, short
 from calmasters.reporting.pages import write_report
 from calmasters.reporting.pictures import Pictures, auto_stretch, sections, write_pictures
 from calmasters.reporting.plots import draw_histogram, draw_trend, label_of
@@ -220,6 +220,19 @@ def test_masters_have_short_names(
 )
 def test_numbers_are_short(value: float, text: str) -> None:
     assert short(value) == text
+
+
+def test_a_gain_measured_on_flats_tells_electrons_of_the_same_settings(tmp_path: Path) -> None:
+    bias = master_of(tmp_path, job_of(FrameType.BIAS, "bias"))
+    other = master_of(tmp_path, job_of(FrameType.BIAS, "other", keywords={"GAIN": 200}))
+    flat = master_of(tmp_path, job_of(FrameType.FLAT, "flat"))
+    bias, other = (
+        replace(master, quality=quality_of(master.job, numbers={"read_noise_adu": 10.0}))
+        for master in (bias, other)
+    )
+    flat = replace(flat, quality=quality_of(flat.job, numbers={"gain_e_adu": 0.5}))
+    found = in_electrons([bias, other, flat], ("GAIN",))
+    assert [master.number("read_noise_e") for master in found] == [5.0, None, None]
 
 
 # --- the page -------------------------------------------------------------------------------------

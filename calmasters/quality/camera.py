@@ -10,7 +10,7 @@ from typing import Final
 from calmasters.frames import FrameType, format_value
 from calmasters.jobs import MasterJob, UsedMaster
 
-__all__ = ["bias_of", "settings_with_defects"]
+__all__ = ["bias_of", "setting_of", "settings_with_defects"]
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9 .+-]")
 
@@ -34,12 +34,12 @@ def bias_of(
     Returns
     -------
     UsedMaster or None
-        A flat's own. For a dark the bias of this run with the same settings, else the one (kept
+        A flat's own; none for a bias. For a dark the bias of this run with the same settings, else the one (kept
         or of a library) that flats with the same settings use.
     """
-    if job.type is FrameType.FLAT:
+    if job.type is not FrameType.DARK:
         return job.bias
-    alike = [other for other in jobs if _setting(other, keywords) == _setting(job, keywords)]
+    alike = [other for other in jobs if setting_of(other, keywords) == setting_of(job, keywords)]
     made = [
         UsedMaster(other.master, "run", "same settings")
         for other in alike
@@ -60,11 +60,12 @@ def settings_with_defects(
     found: dict[str, list[MasterJob]] = {}
     for job in jobs:
         if job.type is not FrameType.BIAS:
-            found.setdefault(_name(_setting(job, keywords)), []).append(job)
+            found.setdefault(_name(setting_of(job, keywords)), []).append(job)
     return found
 
 
-def _setting(job: MasterJob, keywords: Sequence[str]) -> tuple[tuple[str, str], ...]:
+def setting_of(job: MasterJob, keywords: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Give what masters of one camera setting have in common: keywords as written, and size."""
     values = [
         (key, format_value(key, job.keywords[key])) for key in keywords if key in job.keywords
     ]

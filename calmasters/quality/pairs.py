@@ -126,11 +126,13 @@ def photon_transfer(flats: Sample, read_noise_adu: float) -> PhotonTransfer | No
 
 
 def _transfer_of(first: Float32, second: Float32, dark: float) -> PhotonTransfer | None:
-    signal = float(first.mean(dtype=np.float64))
-    ratio = signal / float(second.mean(dtype=np.float64))
+    signal, other = (float(frame.mean(dtype=np.float64)) for frame in (first, second))
+    if signal <= 0 or other <= 0:
+        return None
+    ratio = signal / other
     variance = local_variance(first - np.float32(ratio) * second)
     shot = variance - (1 + ratio**2) * dark
-    if signal <= 0 or shot <= 0:
+    if shot <= 0:
         return None
     return PhotonTransfer(signal * (1 + ratio) / shot, math.sqrt(variance / (1 + ratio)))
 

@@ -29,10 +29,15 @@ def levels(frames: Float32) -> list[float]:
 
 
 def drift(values: Sequence[float]) -> float:
-    """Tell how far a line through the values rises from the first to the last (least squares)."""
+    """Tell how far a line through the values rises from the first to the last.
+
+    The slope is the median of those between all pairs (Theil-Sen): one odd frame does not move it.
+    """
     if len(values) < 2:
         return 0.0
-    slope = np.polyfit(np.arange(len(values)), values, 1)[0]
+    first, second = np.triu_indices(len(values), 1)
+    found = np.asarray(values, np.float64)
+    slope = np.median((found[second] - found[first]) / (second - first))
     return float(slope) * (len(values) - 1)
 
 
@@ -64,4 +69,4 @@ def white_level(frames: Float32) -> float:
     """
     highest = float(frames.max())
     piled = int(np.count_nonzero(frames == highest))
-    return highest if piled > max(_PILE, 1e-4 * frames.size) else 65535.0
+    return highest if highest > 0 and piled > max(_PILE, 1e-4 * frames.size) else 65535.0

@@ -11,7 +11,7 @@ from calmasters.jobs import MasterJob
 from calmasters.plan import Decision, Plan, decide, job_file
 from calmasters.quality.camera import settings_with_defects
 from calmasters.quality.trend import Trend, trends
-from calmasters.reporting.masters import Defects, Master
+from calmasters.reporting.masters import Defects, Master, in_electrons
 from calmasters.settings import Settings
 
 __all__ = ["Collected", "collect"]
@@ -45,14 +45,14 @@ def collect(settings: Settings, plan: Path) -> Collected:
     plan : Path
         ``plan.json``: which masters there are. Only the frames are looked at anew.
     """
-    output = settings.output_dir
+    output, keywords = settings.output_dir, settings.master_match_keywords
     files = [output / job_file(master) for master in Plan.load(plan).masters]
     jobs = [MasterJob.from_json(file.read_text(encoding="utf-8")) for file in files]
     cache = HeaderCache(settings)
     measured = [(job, output / "quality" / f"{job.name}.json") for job in jobs]
     return Collected(
         decision=decide(settings, cache),
-        masters=[Master.load(job, output) for job in jobs],
+        masters=in_electrons((Master.load(job, output) for job in jobs), keywords),
         defects=[
             Defects.load(name, members, output)
             for name, members in settings_with_defects(jobs, settings.master_match_keywords).items()

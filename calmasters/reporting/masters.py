@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from statistics import median
 from typing import Any, Final, Self
 
 from markupsafe import Markup
@@ -14,11 +15,15 @@ from markupsafe import Markup
 from calmasters.cards import number_of, read_cards
 from calmasters.frames import format_value
 from calmasters.jobs import MasterJob
+from calmasters.quality.camera import setting_of
 from calmasters.quality.judgement import NUMBERS, Level
 from calmasters.reporting.pictures import Pictures, reduction
 from calmasters.reporting.plots import draw_frames, draw_histogram, draw_vignetting, label_of
 
-__all__ = ["Defects", "Master", "Row", "short"]
+__all__ = ["Defects", "Master", "Row", "in_electrons", "short"]
+
+#: Numbers in ADU, and what they are called in electrons.
+_IN_ELECTRONS: Final = {"read_noise_adu": "read_noise_e", "dark_current_adu_s": "dark_current_e_s"}
 
 _VERDICTS: Final = {Level.GOOD: "good", Level.WARNING: "check", Level.ERROR: "out of range"}
 
@@ -147,6 +152,38 @@ class Defects:
         cards = read_cards(path)
         hot, dead = (int(number_of(cards[key]) or 0) for key in ("NHOT", "NDEAD"))
         return cls(name, path, folder / f"{name}.txt", [job.name for job in jobs], hot, dead)
+
+
+def in_electrons(masters: Iterable[Master], keywords: Sequence[str]) -> list[Master]:
+    """Add numbers in electrons where the header had no EGAIN, by the gain measured on flats.
+
+    Parameters
+    ----------
+    masters : iterable of Master
+    keywords : sequence of str
+        What masters of one camera setting have in common (``master_match_keywords``).
+    """
+    masters = list(masters)
+    gains: dict[object, list[float]] = {}
+    for master in masters:
+        if gain := master.number("gain_e_adu"):
+            gains.setdefault(setting_of(master.job, keywords), []).append(gain)
+    return [
+        replace(master, quality=_with_electrons(master.quality, median(found)))
+        if (found := gains.get(setting_of(master.job, keywords)))
+        else master
+        for master in masters
+    ]
+
+
+def _with_electrons(quality: Mapping[str, Any], gain: float) -> dict[str, Any]:
+    numbers = quality["numbers"]
+    added = {
+        electrons: numbers[adu] * gain
+        for adu, electrons in _IN_ELECTRONS.items()
+        if adu in numbers and electrons not in numbers
+    }
+    return {**quality, "numbers": {**numbers, **added}}
 
 
 def short(value: float) -> str:

@@ -49,9 +49,7 @@ def test_only_what_is_stale_is_made_again(reported_once):
 
 def test_automation_can_ask_to_fail_and_has_its_report(reported_once):
     workflow, _, _ = reported_once
-    workflow.configure(
-        quality={"fail_on": "error", "ranges": {"dark": {"noise_adu": [None, 1.0]}}}
-    )
+    workflow.configure(quality={"fail_on": "error", "ranges": {"dark": {"noise_adu": [None, 1.0]}}})
     run = workflow.run("report", succeeds=False)
     assert "numbers outside their ranges" in run.output
     assert "noise of one frame: " in run.output

@@ -1,0 +1,526 @@
+"""What is made again when something changes: exactly that, foretold by a dry run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from real_workflow import REPOSITORY, Workflow
+
+from calmasters.synthetic import Camera, Session, write_session
+
+SETTINGS = "INSTRUME-ATR585M_SETTEMP--10.00_GAIN-100_OFFSET-150_READOUTM-Low Noise"
+BIAS = f"masterBias_{SETTINGS}"
+DARK = f"masterDark_EXPOSURE-60.00_{SETTINGS}"
+NEAR_DARK = f"masterDark_EXPOSURE-1.50_{SETTINGS}"
+
+
+def flat_name(filter_name: str, night: str = "2026-01-16") -> str:
+    return f"masterFlat_FILTER-{filter_name}_" + SETTINGS.replace(
+        "_SETTEMP", f"_DATE-{night}_SETTEMP"
+    )
+
+
+BLUE, RED = flat_name("B"), flat_name("Ha")
+FLATS = (BLUE, RED)
+ALL = (BIAS, DARK, *FLATS)
+
+TINY = Session(
+    camera=Camera(width=24, height=16),
+    **{"bias": 4, "darks": 4, "flats": 4, "nights": 1, "lights": 1, "broken": 0},
+    dark_exposures_s=(60.0,),
+)
+LONG_AGO_NS = 1_000_000_000 * 10**9
+
+
+@pytest.fixture(scope="session")
+def made_session(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory whose masters are made: to be copied."""
+    workflow = Workflow(tmp_path_factory.mktemp("made_session"))
+    write_session(workflow.frames, TINY)
+    assert workflow.run("masters").jobs == sorted(["inventory", *ALL])
+    return workflow.directory
+
+
+def copied(made: Path, target: Path) -> Workflow:
+    """Copy a directory as ``cp -a`` does; that alone makes nothing stale, as the tests see."""
+    return Workflow(Path(shutil.copytree(made, target / "work", symlinks=True)))
+
+
+@pytest.fixture
+def made(made_session: Path, tmp_path: Path) -> Workflow:
+    """A workflow whose masters are made."""
+    return copied(made_session, tmp_path)
+
+
+def times(workflow: Workflow) -> dict[str, int]:
+    found = workflow.output.glob("masters/*/*.xisf")
+    return {path.stem: path.stat().st_mtime_ns for path in found}
+
+
+def see_made_again(workflow: Workflow, *expected: str, arguments: tuple[str, ...] = ()) -> None:
+    """Run what a dry run foretells, and see that just these masters were written."""
+    before = times(workflow)
+    run = workflow.run_as_predicted(*(("masters", *arguments) if arguments else ()))
+    assert run.jobs == sorted(expected)
+    after = times(workflow)
+    written = {name for name in after if after[name] != before.get(name)}
+    assert written == set(expected) - {"inventory"}
+
+
+# --- frames ---------------------------------------------------------------------------------------
+
+
+def frame(workflow: Workflow, kind: str, number: int = 0) -> Path:
+    """One of the frames: bias, dark, blue or red flat, light."""
+    words = {"blue": ("FLAT", "_B_"), "red": ("FLAT", "_Ha_")}
+    folder, text = words.get(kind, (kind.upper(), ""))
+    found = [path for path in workflow.frames.rglob("*.fits") if folder in path.parts]
+    return sorted(path for path in found if text in path.name)[number]
+
+
+def date(path: Path, mtime_ns: int = LONG_AGO_NS) -> None:
+    os.utime(path, ns=(mtime_ns, mtime_ns))
+
+
+def add(kind: str, *, old: bool = False) -> Callable[[Workflow], None]:
+    def change(workflow: Workflow) -> None:
+        source = frame(workflow, kind)
+        added = Path(shutil.copy(source, source.with_name(f"added{source.suffix}")))
+        if old:
+            date(added)
+
+    return change
+
+
+def remove(workflow: Workflow) -> None:
+    frame(workflow, "blue").unlink()
+
+
+def rename(workflow: Workflow) -> None:
+    path = frame(workflow, "blue")
+    path.rename(path.with_name("another name.fits"))
+
+
+def replace_by_an_older(workflow: Workflow) -> None:
+    path = frame(workflow, "blue")
+    path.write_bytes(path.read_bytes() + bytes(2880))
+    date(path)
+
+
+def change_time_alone(workflow: Workflow) -> None:
+    date(frame(workflow, "blue"))
+
+
+def edit_header(workflow: Workflow) -> None:
+    path = frame(workflow, "blue")
+    content = path.read_bytes()
+    edited = re.sub(rb"(GAIN    = +)100", rb"\g<1>240", content)
+    assert edited != content
+    path.write_bytes(edited)
+
+
+def cut(workflow: Workflow) -> None:
+    path = frame(workflow, "blue")
+    path.write_bytes(path.read_bytes()[:3000])
+
+
+def take_away(folder: str, text: str = "") -> Callable[[Workflow], None]:
+    def change(workflow: Workflow) -> None:
+        for path in workflow.frames.rglob("*.fits"):
+            if folder in path.parts and text in path.name:
+                path.unlink()
+
+    return change
+
+
+def add_group(workflow: Workflow) -> None:
+    session = replace(TINY, bias=0, darks=0, lights=0, flats=3, filters=("R",))
+    write_session(workflow.frames, session)
+
+
+def add_nearer_darks(workflow: Workflow) -> None:
+    session = replace(TINY, bias=0, flats=0, lights=0, darks=3, dark_exposures_s=(1.5,))
+    write_session(workflow.frames, session)
+
+
+def add_text(workflow: Workflow) -> None:
+    (workflow.frames / "notes.txt").write_text("clouds after midnight")
+
+
+def delete(*patterns: str) -> Callable[[Workflow], None]:
+    def change(workflow: Workflow) -> None:
+        for pattern in patterns:
+            for path in [*workflow.output.glob(pattern)]:
+                path.unlink()
+
+    return change
+
+
+def configure(**settings: object) -> Callable[[Workflow], None]:
+    return lambda workflow: workflow.configure(**settings)
+
+
+def nothing(workflow: Workflow) -> None:
+    """Leave all as it is."""
+
+
+MERGED = BLUE.replace("FILTER-B_", "")
+
+CHANGES = {
+    "nothing": (nothing, ()),
+    "a flat more": (add("blue"), ("inventory", BLUE)),
+    "a flat more, dated 2001": (add("blue", old=True), ("inventory", BLUE)),
+    "a dark more": (add("dark"), ("inventory", DARK, *FLATS)),
+    "a bias more, dated 2001": (add("bias", old=True), ("inventory", BIAS, *FLATS)),
+    "a flat less": (remove, ("inventory", BLUE)),
+    "a flat renamed": (rename, ("inventory", BLUE)),
+    "a flat replaced by an older one": (replace_by_an_older, ("inventory", BLUE)),
+    "a flat of the same size": (change_time_alone, ("inventory", BLUE)),
+    "a header edited in place": (edit_header, ("inventory", BLUE)),
+    "a flat turned unreadable": (cut, ("inventory", BLUE)),
+    "a new group": (add_group, ("inventory", flat_name("R"))),
+    "a group gone": (take_away("FLAT", "_Ha_"), ("inventory",)),
+    "the raw darks archived": (take_away("DARK"), ("inventory",)),
+    "a light more": (add("light"), ("inventory",)),
+    "a text file more": (add_text, ()),
+    "a dark of the flats' exposure": (add_nearer_darks, ("inventory", NEAR_DARK, *FLATS)),
+    "a flat master deleted": (delete("masters/flat/*-Ha_*.xisf"), (RED,)),
+    "a dark master deleted": (delete("masters/dark/*"), (DARK, *FLATS)),
+    "the JSON beside a master deleted": (delete("masters/flat/*-Ha_*.json"), (RED,)),
+    "the inventory deleted": (delete("inventory.csv"), ("inventory",)),
+    "the plan deleted": (delete("plan.json"), ("inventory",)),
+    "the job files deleted": (delete("jobs/*/*.json"), ("inventory",)),
+    "all but the masters deleted": (
+        delete("*.csv", "*.json", "jobs/*/*.json", ".cache/*"),
+        ("inventory",),
+    ),
+    "a setting of flats": (
+        configure(integration={"flat": {"sigmaHigh": 2.5}}),
+        ("inventory", *FLATS),
+    ),
+    "two values exchanged": (
+        configure(integration={"dark": {"sigmaLow": 3.0, "sigmaHigh": 4.0}}),
+        ("inventory", DARK, *FLATS),
+    ),
+    "other keywords for groups": (
+        configure(required_keywords={"flat": ["TYPE", "INSTRUME", "DATE"]}),
+        ("inventory", "masterFlat_INSTRUME-ATR585M_DATE-2026-01-16"),
+    ),
+    "a setting that decides no pixel": (
+        configure(temperature={"tolerance_c": 2.0}),
+        ("inventory",),
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "expected"), CHANGES.values(), ids=CHANGES)
+def test_just_what_a_change_concerns_is_made_again(
+    made: Workflow, change: Callable[[Workflow], None], expected: tuple[str, ...]
+) -> None:
+    change(made)
+    see_made_again(made, *expected)
+
+
+def test_frames_that_come_back_from_the_archive_make_nothing_again(made: Workflow) -> None:
+    archive = made.directory / "archive"
+    darks = next(path for path in made.frames.rglob("DARK"))
+    darks.rename(archive)
+    see_made_again(made, "inventory")
+    archive.rename(darks)
+    see_made_again(made, "inventory")
+
+
+# --- Snakemake's records lost ---------------------------------------------------------------------
+
+
+def forget(workflow: Workflow) -> None:
+    shutil.rmtree(workflow.directory / ".snakemake")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("nothing", "a flat more, dated 2001", "a flat less", "two values exchanged"),
+        *("a dark master deleted", "the plan deleted"),
+    ],
+)
+def test_changes_are_seen_and_foretold_without_the_records(made: Workflow, name: str) -> None:
+    change, expected = CHANGES[name]
+    forget(made)
+    change(made)
+    see_made_again(made, *expected)
+
+
+@dataclass(frozen=True)
+class Clone:
+    """The repository, cloned anew: all its files are of today."""
+
+    path: Path
+
+    def raise_algorithm_version(self) -> None:
+        jobs = self.path / "calmasters" / "jobs.py"
+        text = jobs.read_text(encoding="utf-8")
+        raised = re.sub(r'("native": )(\d+)', lambda found: found[1] + f"{found[2]}1", text)
+        assert raised != text
+        jobs.write_text(raised, encoding="utf-8")
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Clone:
+    target = tmp_path / "clone"
+    for name in ("calmasters", "config", "profiles", "rules", "scripts"):
+        shutil.copytree(REPOSITORY / name, target / name, copy_function=shutil.copyfile)
+    shutil.copyfile(REPOSITORY / "Snakefile", target / "Snakefile")
+    return Clone(target)
+
+
+def test_a_new_clone_over_old_results_makes_nothing_again(made: Workflow, clone: Clone) -> None:
+    made.repository = clone.path
+    see_made_again(made)
+    forget(made)
+    see_made_again(made)
+    add("blue", old=True)(made)
+    see_made_again(made, "inventory", BLUE)
+
+
+def test_a_new_version_of_the_arithmetic_makes_all_again(made: Workflow, clone: Clone) -> None:
+    clone.raise_algorithm_version()
+    made.repository = clone.path
+    see_made_again(made, "inventory", *ALL)
+
+
+# --- kept masters and libraries -------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def made_with_library(made_session: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of flats, whose bias and dark lie in a library below its frames."""
+    workflow = Workflow(tmp_path_factory.mktemp("made_with_library"))
+    frames = workflow.frames
+    write_session(frames, replace(TINY, bias=0, darks=0, lights=0, filters=("B",)))
+    shutil.copytree(made_session / "output" / "masters", frames / "library")
+    shutil.rmtree(frames / "library" / "flat")
+    library = {"bias": ["frames/library/bias"], "dark": ["frames/library/dark"]}
+    workflow.configure(library=library, output_dir="frames/made here")
+    workflow.output = frames / "made here"
+    assert workflow.run("masters").jobs == sorted(["inventory", BLUE])
+    (flat,) = workflow.plan["masters"].values()
+    assert flat["bias"]["origin"] == flat["dark"]["origin"] == "library"
+    return workflow.directory
+
+
+@pytest.fixture
+def with_library(made_with_library: Path, tmp_path: Path) -> Workflow:
+    """A workflow whose output and library lie among its frames."""
+    workflow = copied(made_with_library, tmp_path)
+    workflow.output = workflow.frames / "made here"
+    return workflow
+
+
+def library_dark(workflow: Workflow) -> Path:
+    return workflow.frames / "library" / "dark" / f"{DARK}.xisf"
+
+
+def touch(workflow: Workflow) -> None:
+    library_dark(workflow).touch()
+
+
+def copy_beside(workflow: Workflow) -> None:
+    dark = library_dark(workflow)
+    shutil.copyfile(dark, dark.with_name("a copy that comes first.xisf"))
+
+
+def spoil_one_pixel(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-2] ^= 1
+    path.write_bytes(content)
+
+
+def replace_dated_2001(workflow: Workflow) -> None:
+    spoil_one_pixel(library_dark(workflow))
+    date(library_dark(workflow))
+
+
+def add_another_night(workflow: Workflow) -> None:
+    dark = library_dark(workflow)
+    newer = dark.with_name("newer.xisf")
+    content = dark.read_bytes()
+    dated = re.sub(rb"(DATE-OBS[^/]*?)2026-01", rb"\g<1>2026-02", content)
+    assert dated != content
+    newer.write_bytes(dated)
+
+
+def remove_from_library(workflow: Workflow) -> None:
+    library_dark(workflow).unlink()
+
+
+LIBRARY_CHANGES = {
+    "nothing": (nothing, ()),
+    "touched": (touch, ("inventory",)),
+    "copied": (copy_beside, ("inventory",)),
+    "replaced by an older one": (replace_dated_2001, ("inventory", BLUE)),
+    "a newer one added": (add_another_night, ("inventory", BLUE)),
+    "removed": (remove_from_library, ("inventory", BLUE)),
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"), LIBRARY_CHANGES.values(), ids=LIBRARY_CHANGES.keys()
+)
+def test_a_library_master_counts_by_what_it_holds(
+    with_library: Workflow, change: Callable[[Workflow], None], expected: tuple[str, ...]
+) -> None:
+    change(with_library)
+    see_made_again(with_library, *expected)
+
+
+def test_a_working_directory_may_move_with_its_data(with_library: Workflow, tmp_path: Path) -> None:
+    moved = Workflow(with_library.directory.rename(tmp_path / "elsewhere"))
+    moved.output = moved.frames / "made here"
+    see_made_again(moved)
+    add("blue")(moved)
+    see_made_again(moved, "inventory", BLUE)
+
+
+def test_a_kept_master_that_goes_is_missed(made: Workflow) -> None:
+    take_away("DARK")(made)
+    see_made_again(made, "inventory")
+    delete("masters/dark/*")(made)
+    see_made_again(made, "inventory", *FLATS)
+
+
+# --- frames told by what they hold ----------------------------------------------------------------
+
+
+def rewrite_in_place(path: Path) -> None:
+    """Change a pixel, and put the time back."""
+    mtime_ns = path.stat().st_mtime_ns
+    content = bytearray(path.read_bytes())
+    content[2880] ^= 1
+    path.write_bytes(content)
+    date(path, mtime_ns)
+
+
+def test_a_frame_rewritten_under_its_old_size_and_time_is_seen_by_its_content(
+    made: Workflow,
+) -> None:
+    made.configure(fingerprint="content")
+    see_made_again(made, "inventory", *ALL)
+    change_time_alone(made)
+    see_made_again(made)
+    rewrite_in_place(frame(made, "blue"))
+    see_made_again(made, "inventory", BLUE)
+    rename(made)
+    see_made_again(made, "inventory", BLUE)
+
+
+# --- runs that fail or are ended ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("records", ["kept", "lost"])
+def test_what_a_failed_inventory_did_not_see_is_seen_by_the_next(
+    made: Workflow, records: str
+) -> None:
+    add("blue", old=True)(made)
+    if records == "lost":
+        forget(made)
+    # A directory where the inventory wants to write a file.
+    obstacle = made.output / ".cache" / "headers.json"
+    obstacle.unlink()
+    obstacle.mkdir()
+    before = times(made)
+    made.run("masters", succeeds=False)
+    assert times(made) == before
+    obstacle.rmdir()
+    see_made_again(made, "inventory", BLUE)
+
+
+def spoil(path: Path) -> None:
+    """Spoil a frame behind the inventory's back: under its old size and time."""
+    mtime_ns = path.stat().st_mtime_ns
+    path.write_bytes(b"X" * path.stat().st_size)
+    date(path, mtime_ns)
+
+
+def test_one_broken_group_leaves_the_others_and_is_made_once_mended(made: Workflow) -> None:
+    broken = frame(made, "dark")
+    whole = broken.read_bytes(), broken.stat().st_mtime_ns
+    for kind in ("dark", "bias", "blue"):
+        add(kind)(made)
+    add_group(made)
+    made.run("inventory")
+    spoil(broken)
+    run = made.run("masters", "--keep-going", succeeds=False)
+    assert "is not a FITS file" in run.output
+    # Every flat of this session needs the dark.
+    assert run.jobs == sorted([BIAS, DARK])
+    broken.write_bytes(whole[0])
+    date(broken, whole[1])
+    see_made_again(made, DARK, *FLATS, flat_name("R"))
+
+
+def alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.fixture
+def interrupted(made: Workflow) -> Iterator[Callable[[int], None]]:
+    """Start to make all again, one at a time, and end the run when the first master is there."""
+    runs: list[subprocess.Popen[bytes]] = []
+
+    def end_by(number: int) -> None:
+        run = subprocess.Popen(
+            made.command("masters", "--cores", "1"),
+            cwd=made.directory,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        runs.append(run)
+        deadline = time.monotonic() + 120
+        while not any(made.output.glob("masters/*/*.xisf")):
+            assert run.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        os.killpg(run.pid, number)
+        assert run.wait(60) != 0
+        while alive(run.pid):  # a job may outlive the workflow by a moment
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    yield end_by
+    for run in runs:
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_run_is_taken_up_where_it_was(
+    made: Workflow, interrupted: Callable[[int], None], number: int
+) -> None:
+    shutil.rmtree(made.output / "masters")
+    interrupted(number)
+    whole = set(times(made))
+    assert whole < set(ALL)
+    if number == signal.SIGKILL:
+        run = made.run("masters", succeeds=False)
+        assert "--unlock" in run.output
+        made.run("--unlock")
+    run = made.run_as_predicted()
+    assert set(ALL) - whole <= set(run.jobs) <= set(ALL)
+    assert set(times(made)) == set(ALL)
