@@ -34,8 +34,8 @@ def bias_of(
     Returns
     -------
     UsedMaster or None
-        A flat's own; none for a bias. For a dark the bias of this run with the same settings, else the one (kept
-        or of a library) that flats with the same settings use.
+        A flat's own; none for a bias. For a dark the bias of this run with the same settings, else
+        the one (kept or of a library) that flats with the same settings use.
     """
     if job.type is not FrameType.DARK:
         return job.bias

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -52,7 +52,25 @@ def write_report(path: Path, collected: Collected, picture_bytes: int = _BUDGET)
         As many bytes of pictures stand in the page: first what shows whole masters, then the
         sections at 1:1. Of the others it has the links alone.
     """
-    decision, masters = collected.decision, collected.masters
+    page = _environment(path.parent).get_template("report.html.j2")
+    script = _part("script.js")
+    text = page.render(
+        **_about_masters(collected, picture_bytes),
+        **_about_frames(collected),
+        defects=collected.defects,
+        trends=[(trend, Markup(draw_trend(trend))) for trend in collected.trends],
+        version=__version__,
+        created=datetime.now().astimezone(),
+        style=Markup(_part("style.css")),
+        script=Markup(script),
+        # Only this very script may run, whatever else gets into the page.
+        script_hash=b64encode(sha256(script.encode()).digest()).decode(),
+    )
+    with replacing(path) as file:
+        file.write(text.encode("utf-8", "replace"))
+
+
+def _environment(folder: Path) -> Environment:
     environment = Environment(
         loader=PackageLoader("calmasters.reporting"),
         autoescape=True,  # what headers say is text, whatever it looks like
@@ -62,36 +80,34 @@ def write_report(path: Path, collected: Collected, picture_bytes: int = _BUDGET)
     )
     environment.filters |= {
         "short": short,
-        "link": lambda file: quote(Path(file).relative_to(path.parent).as_posix()),
+        "link": lambda file: quote(Path(file).relative_to(folder).as_posix()),
     }
-    script = _part("script.js")
-    page = environment.get_template("report.html.j2").render(
-        version=__version__,
-        created=datetime.now().astimezone(),
-        masters=masters,
-        by_group={master.job.name: master for master in masters},
-        verdicts=Counter(master.verdict for master in masters),
-        nights=_nights(decision),
-        refused=_refused(decision),
-        ignored=Counter(
-            verdict.reason
-            for verdict in decision.verdicts.values()
-            if verdict.status is Status.IGNORED
+    return environment
+
+
+def _about_masters(collected: Collected, picture_bytes: int) -> dict[str, Any]:
+    masters = collected.masters
+    return {
+        "masters": masters,
+        "by_group": {master.job.name: master for master in masters},
+        "verdicts": Counter(master.verdict for master in masters),
+        "not_made": collected.decision.not_made,
+        "left_out": _left_out(masters, collected.decision),
+        "pictures": _embedded(masters, picture_bytes),
+        "plan": Markup(draw_plan([master.job for master in masters])),
+    }
+
+
+def _about_frames(collected: Collected) -> dict[str, Any]:
+    verdicts = collected.decision.verdicts.values()
+    return {
+        "nights": _nights(collected.decision),
+        "refused": _refused(collected.decision),
+        "ignored": Counter(
+            verdict.reason for verdict in verdicts if verdict.status is Status.IGNORED
         ),
-        not_made=decision.not_made,
-        warnings=decision.warnings,
-        left_out=_left_out(masters, decision),
-        defects=collected.defects,
-        trends=[(trend, Markup(draw_trend(trend))) for trend in collected.trends],
-        plan=Markup(draw_plan([master.job for master in masters])),
-        pictures=_embedded(masters, picture_bytes),
-        style=Markup(_part("style.css")),
-        script=Markup(script),
-        # Only this very script may run, whatever else gets into the page.
-        script_hash=b64encode(sha256(script.encode()).digest()).decode(),
-    )
-    with replacing(path) as file:
-        file.write(page.encode("utf-8", "replace"))
+        "warnings": collected.decision.warnings,
+    }
 
 
 def _part(name: str) -> str:
