@@ -155,13 +155,18 @@ def stacks(rng: np.random.Generator, kind: str, n: int, pixels: int) -> np.ndarr
         "extremes": lambda: rng.integers(0, 2, shape),
         "two levels": lambda: rng.integers(500, 502, shape) / 65535,
         "rising": lambda: np.sort(rng.random(shape), axis=0),
+        "two clusters": lambda: np.where(
+            rng.random(shape) < rng.uniform(0.3, 0.7, shape[1]),
+            rng.normal(0.1, 0.001, shape),
+            rng.normal(0.105, 0.0003, shape),
+        ),
     }[kind]()
     return (np.clip(samples, 0, 1) + 0.0).astype(np.float32)  # no negative zeros
 
 
 KINDS = (
     *("gaussian", "bright", "quantised", "near zero", "heavy tails", "outliers", "constant"),
-    *("extremes", "two levels", "rising"),
+    *("extremes", "two levels", "rising", "two clusters"),
 )
 
 

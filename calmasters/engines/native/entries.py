@@ -239,13 +239,13 @@ def scratch_of(room: Address, start: int, n: int) -> Scratch:
 @kernel
 def tile_size(n: int) -> int:
     """Give the float64 that :func:`tile_of` takes."""
-    return (n + 1) * tiles.LANES + tiles.LANES + tiles.STATE
+    return (n + 2) * tiles.LANES + tiles.LANES + tiles.STATE
 
 
 @kernel
 def tile_of(room: Address, start: int, n: int) -> tiles.Tile:
     """Take the tile of ``n`` frames from the room."""
-    rows, lanes = n * tiles.LANES, (n + 1) * tiles.LANES
+    rows, lanes = n * tiles.LANES, (n + 2) * tiles.LANES
     end = start + tile_size(n)
     floats = carray(room, (2 * end,), np.float32)[2 * start :]
     bits = carray(room, (2 * end,), np.int32)[2 * start :]

@@ -68,6 +68,10 @@ WORTH_A_LOOK: Final = 8
 #: Waiting pixels of one size: a full tile, and as many again as another tile may send.
 QUEUE: Final = 2 * LANES
 
+#: One part in so many of the samples lies outside of the inner ranks, on each side: inside of it
+#: Huber's limits, 1.5 sigma, clip next to nothing.
+OUTER: Final = 5
+
 #: What is known of a lane.
 PENDING, SETTLED, ALONE, KEPT = 0.0, 1.0, 2.0, 3.0
 
@@ -78,7 +82,8 @@ PENDING, SETTLED, ALONE, KEPT = 0.0, 1.0, 2.0, 3.0
 SCALE, MIDDLE, FIRST, CENTRE, SIGMA, LOWER, UPPER, TOTAL, SQUARES, ERROR, ROUNDING, KNOWN = (
     LANES * row for row in range(12)
 )
-STATE: Final = 12 * LANES
+INNER_TOTAL, INNER_SQUARES = 12 * LANES, 13 * LANES  # sums of the ranks that are not clipped
+STATE: Final = 14 * LANES
 
 
 Bits: TypeAlias = NDArray[np.int32]
@@ -89,7 +94,7 @@ class Tile(NamedTuple):
 
     x: Any  # (n * LANES,) float32: sorted columns, row by row
     bits: Any  # the same memory as int32
-    distances: Any  # ((n + 2) * LANES,) float32
+    distances: Any  # ((n + 3) * LANES,) float32
     distance_bits: Any  # the same memory as int32
     pixel: Any  # (LANES,) int64: which pixel of the strip
     lanes: Any  # (STATE,) float64
@@ -227,11 +232,11 @@ def lower_by_one(
 def left_is_farther(x: Floats, i: int, left: int, right: int) -> int:
     """Count the lanes in which row ``left`` is farther from row ``i`` than row ``right``."""
     here, left, right = offset(i), offset(left), offset(right)
-    lanes = 0
+    lanes = np.int32(0)  # as wide as the samples: vectors of other widths cost conversions
     for lane in range(LANES):
         sample = x[here + lane]
-        lanes += x[right + lane] - sample < sample - x[left + lane]
-    return lanes
+        lanes = np.int32(lanes + np.int32(x[right + lane] - sample < sample - x[left + lane]))
+    return int(lanes)
 
 
 @kernel
@@ -273,20 +278,66 @@ def find_nearest(x: Floats, distances: Floats, i: int, n: int, first: int) -> in
 
 
 @kernel
+def raise_row(x: Floats, into: int, rank: int) -> None:
+    """Raise row ``into`` to row ``rank`` where that is larger."""
+    into, here = offset(into), offset(rank)
+    for lane in range(LANES):
+        one, other = x[into + lane], x[here + lane]
+        x[into + lane] = one if one > other else other
+
+
+@kernel
+def all_reach(x: Floats, low: int, high: int, distances: Floats, bound: int) -> bool:
+    """Whether rows ``low`` and ``high`` are as far apart as row ``bound`` says, in all lanes."""
+    low, high, bound = offset(low), offset(high), offset(bound)
+    lanes = np.int32(0)
+    for lane in range(LANES):
+        near = x[high + lane] - x[low + lane] < distances[bound + lane]
+        lanes = np.int32(lanes + np.int32(near))
+    return int(lanes) == 0
+
+
+@kernel
+def measure_distances(t: Tile, n: int) -> tuple[int, int]:
+    """Find the rows [first, last) of the distances; all others are not less than the median.
+
+    The middle half of the rows comes first: their largest distance bounds the median from above.
+    Each window reaches at least from its sample to the median's neighbourhood, rank ``n // 2`` for
+    samples below it: where that is as far as the bound, all rows further out can be left.
+    """
+    x, distances, bound = t.x, t.distances, n + 2
+    half = (n + 1) // 2
+    first = (n - half) // 2
+    last = first + half
+    here = 0
+    for lane in range(LANES):
+        distances[offset(n + 1) + lane] = np.float32(math.inf)
+        distances[offset(bound) + lane] = np.float32(0)
+    for i in range(first, last):
+        here = find_nearest(x, distances, i, n, here)
+        raise_row(distances, bound, i)
+    while last < n and not all_reach(x, (n - 1) // 2, last, distances, bound):
+        here = find_nearest(x, distances, last, n, here)
+        last += 1
+    while first > 0 and not all_reach(x, first - 1, n // 2, distances, bound):
+        first -= 1
+        find_nearest(x, distances, first, n, 0)
+    return first, last
+
+
+@kernel
 def scale_tile(t: Tile, n: int) -> None:
-    """Sn of each lane, without factors, in float32: row ``(n + 1) // 2 - 1`` of the distances.
+    """Sn of each lane, without factors, in float32: the low median of the distances.
 
     The nearest neighbours of a sample are a window of the sorted column: their distance is the
     smallest over all windows around the sample of the larger distance to its ends. Rounding
     differences to float32 keeps their order: the result is Sn rounded to float32.
     """
-    infinite = row_of(t.distances, n + 1)
+    first, last = measure_distances(t, n)
+    sort_columns(t.distance_bits[first * LANES :], last - first)
+    scales = row_of(t.distances, first + (n + 1) // 2 - 1)
     for lane in range(LANES):
-        infinite[lane] = np.float32(math.inf)
-    first = 0
-    for i in range(n):
-        first = find_nearest(t.x, t.distances, i, n, first)
-    sort_columns(t.distance_bits, n)
+        t.lanes[SCALE + lane] = scales[lane]
 
 
 @kernel
@@ -294,20 +345,15 @@ def start_lanes(t: Tile, n: int) -> None:
     """Put centre and sigma at median and Sn, and lanes aside where float32 is not exact."""
     v = t.lanes
     correction = sn_correction(n)
-    scales, upper, lower = (
-        row_of(t.distances, (n + 1) // 2 - 1),
-        row_of(t.x, n // 2),
-        row_of(t.x, (n - 1) // 2),
-    )
+    upper, lower = row_of(t.x, n // 2), row_of(t.x, (n - 1) // 2)
     bottom, top = row_of(t.x, 0), row_of(t.x, n - 1)
     for lane in range(LANES):
-        v[SCALE + lane] = scales[lane]
         # The mean of two equal samples, for an odd number, is the sample.
         v[MIDDLE + lane] = np.float32(lower[lane] + upper[lane]) / np.float32(2)
         v[ROUNDING + lane] = top[lane]
         # All samples are multiples of the last place of the lowest: up to its size, so are
         # differences, without rounding.
-        v[KNOWN + lane] = PENDING if scales[lane] <= bottom[lane] else ALONE
+        v[KNOWN + lane] = PENDING if v[SCALE + lane] <= bottom[lane] else ALONE
     for lane in range(LANES):
         v[CENTRE + lane] = v[MIDDLE + lane]
         sigma = SN_TO_SIGMA * (correction * v[SCALE + lane])
@@ -347,8 +393,6 @@ def clip_lanes(v: Doubles) -> None:
         upper = v[UPPER + lane] if v[UPPER + lane] > low else low
         v[LOWER + lane] = lower if lower < high else high
         v[UPPER + lane] = upper if upper < high else high
-        v[TOTAL + lane] = 0.0
-        v[SQUARES + lane] = 0.0
 
 
 @kernel
@@ -384,12 +428,65 @@ def add_four_clipped(v: Doubles, x: Floats, rank: int) -> None:
 
 
 @kernel
-def sum_lanes(v: Doubles, x: Floats, n: int) -> None:
-    """Sum the clipped samples about the median, and their squares."""
-    for rank in range(0, n - 3, 4):
+def add_ranks(v: Doubles, x: Floats, first: int, last: int) -> None:
+    """Add the clipped samples of the rows [first, last), and their squares."""
+    fours = first + (last - first) // 4 * 4
+    for rank in range(first, fours, 4):
         add_four_clipped(v, x, rank)
-    for rank in range(n // 4 * 4, n):
+    for rank in range(fours, last):
         add_clipped(v, x, rank)
+
+
+@kernel
+def clips_none(v: Doubles, x: Floats, first: int, last: int) -> bool:
+    """Whether the limits leave the ranks [first, last) as they are, in all lanes."""
+    bottom, top = offset(first), offset(last - 1)
+    lanes = 0
+    for lane in range(LANES):
+        lanes += (x[bottom + lane] < v[LOWER + lane]) | (x[top + lane] > v[UPPER + lane])
+    return lanes == 0
+
+
+@kernel
+def copy_sums(v: Doubles, total: int, squares: int) -> None:
+    """Begin the sums with those of other rows of the state."""
+    for lane in range(LANES):
+        v[TOTAL + lane] = v[total + lane]
+        v[SQUARES + lane] = v[squares + lane]
+
+
+@kernel
+def sum_inner(v: Doubles, x: Floats, first: int, last: int) -> bool:
+    """Sum the inner ranks [first, last) once for all steps; False if they are clipped."""
+    if not clips_none(v, x, first, last):
+        return False
+    for lane in range(LANES):
+        v[TOTAL + lane] = 0.0
+        v[SQUARES + lane] = 0.0
+    add_ranks(v, x, first, last)
+    for lane in range(LANES):
+        v[INNER_TOTAL + lane] = v[TOTAL + lane]
+        v[INNER_SQUARES + lane] = v[SQUARES + lane]
+    return True
+
+
+@kernel
+def sum_lanes(v: Doubles, x: Floats, n: int, inner: bool) -> None:
+    """Sum the clipped samples about the median, and their squares.
+
+    The sums of the inner ranks are known if ``inner``, and are what they were while no limit
+    reaches these ranks.
+    """
+    first, last = n // OUTER, n - n // OUTER
+    if inner and clips_none(v, x, first, last):
+        copy_sums(v, INNER_TOTAL, INNER_SQUARES)
+        add_ranks(v, x, 0, first)
+        add_ranks(v, x, last, n)
+        return
+    for lane in range(LANES):
+        v[TOTAL + lane] = 0.0
+        v[SQUARES + lane] = 0.0
+    add_ranks(v, x, 0, n)
 
 
 @kernel
@@ -419,11 +516,14 @@ def settle_tile(t: Tile, n: int, cutoff: float) -> None:
     """Estimate centre and sigma of each lane; lanes that are not sure of them stay unsettled."""
     scale_tile(t, n)
     start_lanes(t, n)
+    inner = False
     for step in range(MOST_STEPS):
         if cutoff > 0:
             leave_far_lanes(t, cutoff, n)
         clip_lanes(t.lanes)
-        sum_lanes(t.lanes, t.x, n)
+        if step == 0:
+            inner = sum_inner(t.lanes, t.x, n // OUTER, n - n // OUTER)
+        sum_lanes(t.lanes, t.x, n, inner)
         if step_lanes(t.lanes, n, step == 0) == 0:
             break
 
