@@ -21,7 +21,7 @@ watch: $(VENV)/ready
 	$(BIN)/python -m calmasters.watch frames $(BIN)/snakemake --cores all masters
 
 test: $(VENV)/ready
-	$(BIN)/pytest --numprocesses 2 --quiet
+	$(BIN)/pytest --numprocesses 2 --quiet --ignore tests/browser
 
 test-browser: $(VENV)/ready
 	$(BIN)/pytest --quiet tests/browser

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+expect = pytest.importorskip("playwright.sync_api").expect
+
 ROWS = "#table tbody tr"
 
 
@@ -64,10 +66,10 @@ def test_a_preview_zooms_to_single_pixels(page):
     page.keyboard.press("+")
     assert picture.bounding_box()["width"] == pytest.approx(1.5 * fitted, rel=0.01)
     dialog.get_by_role("button", name="1:1").click()
-    page.wait_for_function("document.getElementById('zoom-scale').textContent === '1:1'")
+    expect(scale).to_have_text("1:1")
     assert picture.evaluate("i => [i.naturalWidth, i.clientWidth]") == [604, 604]
     page.keyboard.press("0")
-    page.wait_for_function("document.getElementById('zoom-scale').textContent !== '1:1'")
+    expect(scale).not_to_have_text("1:1")
     assert picture.bounding_box()["width"] == pytest.approx(fitted, rel=0.01)
     page.keyboard.press("Escape")
     assert not dialog.is_visible()
