@@ -10,7 +10,7 @@ import json
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from itertools import product
@@ -299,6 +299,8 @@ class HeaderCache:
 
 def _excluded(path: str, patterns: Sequence[str]) -> str | None:
     """Find the pattern that a path, one of its folders or its name matches."""
+    if not patterns:
+        return None
     parts = PurePosixPath(path).parts
     places = (path, *parts, *("/".join(parts[:end]) for end in range(2, len(parts))))
     for pattern in patterns:
@@ -373,21 +375,25 @@ _STORED: Final = (
 )
 
 
+# Not asdict and astuple: they copy deeply, a tenth of the time of a first inventory.
+_GEOMETRY: Final = tuple(field.name for field in fields(Geometry))
+
+
 def _to_json(frame: Frame) -> list[Any]:
-    fields = [getattr(frame, name) for name in _STORED]
-    fields[2] = None if frame.geometry is None else astuple(frame.geometry)
-    return fields
+    stored = [getattr(frame, name) for name in _STORED]
+    stored[2] = frame.geometry and [getattr(frame.geometry, name) for name in _GEOMETRY]
+    return stored
 
 
 def _from_json(file: ScannedFile, stored: list[Any]) -> Frame:
-    fields = dict(zip(_STORED, stored, strict=True))
-    geometry = fields.pop("geometry")
+    said = dict(zip(_STORED, stored, strict=True))
+    geometry = said.pop("geometry")
     return _frame(
         file,
         geometry=None if geometry is None else Geometry(*geometry),
-        warnings=tuple(fields.pop("warnings")),
-        problems=tuple(fields.pop("problems")),
-        **fields,
+        warnings=tuple(said.pop("warnings")),
+        problems=tuple(said.pop("problems")),
+        **said,
     )
 
 
@@ -418,7 +424,7 @@ def inventory_table(
 
 
 def _row(frame: Frame, verdict: Verdict) -> dict[str, str]:
-    geometry = asdict(frame.geometry) if frame.geometry else {}
+    geometry = {name: getattr(frame.geometry, name, "") for name in _GEOMETRY}
     temperature = frame.ccd_temp_c
     return {
         "path": frame.path,

@@ -20,7 +20,7 @@ from typing import Final, TypeAlias
 
 from calmasters.errors import CalmastersError
 
-__all__ = ["Graph", "Node", "main", "summarized", "to_dot", "to_mermaid"]
+__all__ = ["Graph", "Node", "main", "reduced", "summarized", "to_dot", "to_mermaid"]
 
 #: More jobs than this are summarized.
 _READABLE: Final = 40
@@ -108,6 +108,19 @@ def summarized(graph: Graph) -> Graph:
     return Graph(nodes, tuple(edge for edge in edges if edge[0] != edge[1]))
 
 
+def reduced(graph: Graph) -> Graph:
+    """Leave out the edges that two others imply: what a flat needs, the target needs anyway."""
+    after: dict[Key, set[Key]] = defaultdict(set)
+    for start, end in graph.edges:
+        after[start].add(end)
+    edges = [
+        (start, end)
+        for start, end in graph.edges
+        if not any(end in after.get(between, ()) for between in after[start])
+    ]
+    return Graph(graph.nodes, tuple(edges))
+
+
 def _place(node: Node) -> Key:
     has = _keywords(node.name)
     return (node.lines[0], *(has[key] for key in ("INSTRUME", "FILTER") if key in has))
@@ -192,7 +205,7 @@ def _graph(command: Sequence[str], kind: str) -> Graph:
     if done.returncode:
         raise CalmastersError(f"drawing the {kind}: {' '.join(command)} failed:\n{done.stderr}")
     graph = Graph.from_dot(done.stdout)
-    return summarized(graph) if len(graph.nodes) > _READABLE else graph
+    return reduced(summarized(graph) if len(graph.nodes) > _READABLE else graph)
 
 
 def _draw(name: str, graph: Graph, directory: Path) -> None:

@@ -241,11 +241,8 @@ def decide(
     named = dict(zip(name_groups(groups, settings.layout), groups, strict=True))
     made = {name: group for name, group in named.items() if _large_enough(group, settings)}
     jobs = {name: _job(name, group, settings) for name, group in made.items()}
-    kept_files = [
-        file
-        for file in scan_masters(settings)
-        if file.path not in {job.master for job in jobs.values()}
-    ]
+    masters = {job.master for job in jobs.values()}
+    kept_files = [file for file in scan_masters(settings) if file.path not in masters]
     kept = cache.read(kept_files, settings.output_dir)
     library = cache.read(scanned.library, Path())
     candidates = [
@@ -298,7 +295,7 @@ def _verdicts(
             verdict = Verdict(Status.REFUSED, reason, remedy, name)
         verdicts |= dict.fromkeys((frame.path for frame in group.frames), verdict)
     for frame in frames:
-        if fault := judge(frame, settings):
+        if frame.path not in verdicts and (fault := judge(frame, settings)):
             verdicts[frame.path] = fault
     return verdicts
 

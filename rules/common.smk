@@ -59,11 +59,9 @@ def previewed_plan():
 
 @lru_cache(1)
 def forget_old_plan():
-    """Remove a plan that no longer holds, so that the checkpoint makes it anew.
-
-    Snakemake sees as much by the checkpoint's parameter, but not where its records are lost.
-    """
-    if current_plan() is None:
+    """Remove a plan that no longer holds, so that the checkpoint makes it anew."""
+    # A job's own process takes the plan as it is, also when frames arrive meanwhile.
+    if workflow.is_main_process and current_plan() is None:
         (OUTPUT / "plan.json").unlink(missing_ok=True)
 
 
@@ -76,8 +74,7 @@ def plan():
     """The plan: decided now in a preview, else as the checkpoint wrote it."""
     if previewing():
         return previewed_plan()
-    if workflow.is_main_process:
-        forget_old_plan()
+    forget_old_plan()
     return written_plan()
 
 
@@ -103,13 +100,16 @@ def planned(wildcards, kind):
 def all_masters(wildcards):
     # The plan itself is asked for too: a preview shows the checkpoint by it, and a directory of
     # which no master can be made still leaves nothing to be done.
-    masters = [*plan().masters]
-    beside = [str(PurePosixPath(path).with_suffix(".json")) for path in masters]
-    return [f"{OUTPUT.as_posix()}/{path}" for path in (*masters, *beside, "plan.json")]
+    wanted = [*plan().masters, *lost_beside(plan().masters), "plan.json"]
+    return [f"{OUTPUT.as_posix()}/{path}" for path in wanted]
 
 
-def scan_digest(wildcards):
-    return scanned().digest
+def lost_beside(masters):
+    """The JSON files that are missing beside masters: asking for all would cost each run."""
+    for master in masters:
+        beside = PurePosixPath(master).with_suffix(".json")
+        if (OUTPUT / master).is_file() and not (OUTPUT / beside).is_file():
+            yield str(beside)
 
 
 @lru_cache(1)
@@ -125,8 +125,11 @@ def news():
 
 def changes(wildcards):
     """Nothing, but for a preview that finds the plan out of date; a run removes that plan."""
+    if not previewing():
+        forget_old_plan()
+        return []
     old = (OUTPUT / "plan.json").exists() and current_plan() is None
-    return news()[1] if previewing() and old else []
+    return news()[1] if old else []
 
 
 def job_of(kind):
@@ -150,13 +153,6 @@ def plan_file(wildcards):
 def scripts_digest(wildcards):
     """What the scripts depend on besides the jobs."""
     return fingerprint(SETTINGS.pixinsight, SETTINGS.calibrated, Path.cwd())
-
-
-def digest_of(kind):
-    def digest(wildcards):
-        return planned(wildcards, kind).digest
-
-    return digest
 
 
 def flat_bias(wildcards):

@@ -19,8 +19,6 @@ checkpoint inventory:
         inventory="<output>/inventory.csv",
     log:
         "<output>/logs/inventory.log",
-    params:
-        digest=scan_digest,
     script:
         "../scripts/inventory.py"
 

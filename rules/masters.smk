@@ -7,8 +7,11 @@
 #   master     = <output>/masters/<type's folder>/<name>.<format>
 #   statistics = <output>/masters/<type's folder>/<name>.json
 #
-# A master is stale when its job file is newer or its job's digest has changed: frames that came,
-# went or changed, settings that change pixels, another bias or dark.
+# A master is stale when its job file is newer, which is written only when the job has changed:
+# frames that came, went or changed, settings that change pixels, another bias or dark.
+#
+# No rule here has params: Snakemake imports pandas to compare them, which takes a sixth of the
+# time of a run with nothing to do (docs/decisions/0001-one-checkpoint-and-job-files.md).
 
 
 wildcard_constraints:
@@ -29,8 +32,6 @@ rule master_bias:
         mem_mb=1024,
         # How many PixInsight may run at once is set by the profile.
         pixinsight=int(SETTINGS.engine == "pixinsight"),
-    params:
-        digest=digest_of("bias"),
     script:
         "../scripts/master.py"
 
@@ -43,8 +44,6 @@ use rule master_bias as master_dark with:
         statistics="<output>/masters/<darks>/{name}.json",
     log:
         "<output>/logs/dark/{name}.log",
-    params:
-        digest=digest_of("dark"),
 
 
 use rule master_bias as master_flat with:
@@ -57,5 +56,3 @@ use rule master_bias as master_flat with:
         statistics="<output>/masters/<flats>/{name}.json",
     log:
         "<output>/logs/flat/{name}.log",
-    params:
-        digest=digest_of("flat"),

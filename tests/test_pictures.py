@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from calmasters.pictures import Graph, main, summarized, to_dot, to_mermaid
+from calmasters.pictures import Graph, main, reduced, summarized, to_dot, to_mermaid
 
 SETTINGS = "INSTRUME-ATR585M_{}SETTEMP--10.00_GAIN-100"
 
@@ -51,6 +51,11 @@ def test_a_large_graph_is_counted_by_camera_and_filter() -> None:
         ("9 x master flat", "ATR585M, Ha", "9 nights, 2026-01-01 to 2026-01-09"),
     ]
     assert len(graph.edges) == 5
+
+
+def test_what_others_imply_is_not_drawn() -> None:
+    edges = {(start[0], end[0]) for start, end in reduced(Graph.from_dot(dag(1))).edges}
+    assert edges == {("1", "2"), ("1", "3"), ("2", "0"), ("3", "0")}
 
 
 @pytest.mark.parametrize(("nights", "boxes"), [(2, 6), (30, 4)])

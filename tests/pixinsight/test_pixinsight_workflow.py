@@ -78,6 +78,7 @@ def test_switching_the_engine_makes_the_same_masters_anew_with_the_scripts_shown
     }
     workflow.run("scripts")
     workflow.configure(engine="pixinsight")
+    assert workflow.run("-n", "masters").count("rule master_") == len(native)
     output = workflow.run("masters")
     assert output.count("Finished jobid") == 1 + len(native) + 1  # inventory, masters, target
     by_pixinsight = workflow.files("masters", "*.xisf")

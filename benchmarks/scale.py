@@ -1,0 +1,309 @@
+"""Measure how runs that make little grow with the number of frames; see README.md beside this file.
+
+python benchmarks/scale.py                      1,000 to 100,000 frames (1.3 GB of disk)
+python benchmarks/scale.py --sizes 1000/100     one size: frames/masters
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+from session import REPOSITORY, WORK, Row, Run, interleaved, ratio, run, snakemake
+
+from calmasters.frames import FrameType
+from calmasters.inventory import HeaderCache, scan_frames
+from calmasters.plan import job_file
+from calmasters.settings import Settings
+from calmasters.synthetic import Camera, Shot, nina_header, write_frame
+
+SIZES = ("1000/100", "10000/1000", "50000/1000", "100000/1000")
+
+#: In 50 groups: one of bias, four of darks, the rest flats, of five filters.
+GROUPS, DARKS = 50, 4
+EXPOSURES_S = {FrameType.BIAS: 0.0, FrameType.FLAT: 1.5}
+
+
+class Site:
+    """A directory of frames whose masters count as made, and what is measured there.
+
+    Frames are headers with one pixel, and masters are empty: nothing here reads a pixel.
+    """
+
+    def __init__(self, frames: int, masters: int) -> None:
+        self.size = (frames, masters)
+        self.directory = WORK / "scale" / f"{frames}-{masters}"
+        self.output = self.directory / "output"
+        where = ("--snakefile", str(REPOSITORY / "Snakefile"), "--cores", "2")
+        self._masters = snakemake("masters", *where)
+        self._inventory = snakemake("inventory", *where)
+        self._touch = snakemake("masters", "--touch", "--forceall", *where)
+        self._unlock = snakemake("--unlock", *where)
+        (self.directory / "empty").mkdir(parents=True, exist_ok=True)
+        (self.directory / "empty" / "Snakefile").write_text("")
+        self._empty = snakemake("--snakefile", "empty/Snakefile", "--directory", "empty", "-c2")
+        if not (self.directory / "ready").exists():
+            self._prepare()
+
+    def _prepare(self) -> None:
+        """Write frames, plan and masters, and have Snakemake record the masters as made."""
+        for folder in ("frames", "output", ".snakemake"):
+            shutil.rmtree(self.directory / folder, ignore_errors=True)
+        frames, masters = self.size
+        for group in range(masters):
+            write_group(self.directory / "frames", group, frames // masters)
+        run(self._inventory, self.directory)
+        self._pretend()
+        run(self._touch, self.directory)
+        (self.directory / "ready").touch()
+
+    def _pretend(self) -> None:
+        """Put an empty file where a master is missing, and the digest of its job beside it."""
+        plan = json.loads((self.output / "plan.json").read_text(encoding="utf-8"))
+        for path in plan["masters"]:
+            master = self.output / path
+            if not master.exists():
+                master.parent.mkdir(parents=True, exist_ok=True)
+                job = json.loads((self.output / job_file(path)).read_text(encoding="utf-8"))
+                master.touch()
+                told = {"digest": job["digest"], "frames": job["frames"], "recipe": job["recipe"]}
+                master.with_suffix(".json").write_text(json.dumps(job | told))
+
+    # --- what is measured ---
+
+    def empty(self) -> Run:
+        """Run Snakemake on an empty Snakefile."""
+        return run(self._empty, self.directory)
+
+    def nothing(self) -> Run:
+        """Run with nothing to do."""
+        return self._idle(self._masters)
+
+    def foretold_nothing(self) -> Run:
+        """Dry run with nothing to do."""
+        return self._idle([*self._masters, "--dry-run"])
+
+    def _idle(self, command: list[str]) -> Run:
+        measured = run(command, self.directory)
+        log = self.directory / "benchmark.log"
+        if "Nothing to be done" not in log.read_text(errors="replace"):
+            sys.exit(f"something was made where nothing had changed: see {log}")
+        return measured
+
+    def foretold_flat(self) -> Run:
+        """Dry run with one flat more."""
+        added = self._add_flat()
+        try:
+            return run([*self._masters, "--dry-run"], self.directory)
+        finally:
+            added.unlink()
+
+    def one_flat(self) -> Run:
+        """Run with one flat more, up to the start of its job; then all is put back."""
+        added = self._add_flat()
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            self._masters,
+            cwd=self.directory,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("rule master_flat"):
+                break
+        seconds = time.perf_counter() - started
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+        added.unlink()
+        run(self._unlock, self.directory)
+        run(self._inventory, self.directory)
+        self._pretend()
+        return Run(seconds)
+
+    def _add_flat(self) -> Path:
+        group = next((self.directory / "frames").glob("*-flat"))
+        return Path(shutil.copy(group / "0000.fits", group / "added.fits"))
+
+    def inventory(self) -> Run:
+        """Decide anew with all headers known, as after a changed setting."""
+        (self.output / "plan.json").unlink()
+        return run(self._inventory, self.directory)
+
+
+def write_group(directory: Path, group: int, count: int) -> None:
+    """Write the frames of one master, which differ in nothing but their names."""
+    number = group % GROUPS
+    kind = FrameType.BIAS if number == 0 else FrameType.DARK if number <= DARKS else FrameType.FLAT
+    night = datetime(2026, 1, 1, 20, tzinfo=UTC) + timedelta(days=group // 5)
+    filter_name = "LRGBS"[group % 5] if kind is FrameType.FLAT else None
+    shot = Shot(kind, night, EXPOSURES_S.get(kind, 10.0 * number), filter=filter_name)
+    camera = Camera(width=1, height=1, gain=group // GROUPS)
+    folder = directory / f"{group:04d}-{kind.value}"
+    folder.mkdir(parents=True)
+    first = folder / "0000.fits"
+    write_frame(first, np.full((1, 1), 600, np.uint16), nina_header(camera, shot))
+    content = first.read_bytes()
+    for frame in range(1, count):
+        (folder / f"{frame:04d}.fits").write_bytes(content)
+
+
+# --- headers, in one process ----------------------------------------------------------------------
+
+
+def headers(site: Site, repeat: int) -> Iterator[str]:
+    """Compare the first inventory, and the next, with a loop over astropy's getheader."""
+    import yaml
+    from astropy.io import fits
+
+    config = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
+    config |= {"input_dir": str(site.directory / "frames"), "output_dir": str(site.output)}
+    settings = Settings.from_config(config, REPOSITORY / "config" / "config.schema.yaml")
+    some = sorted((site.directory / "frames").rglob("*.fits"))[::10]
+    cache = site.output / ".cache" / "headers.json"
+    kept = cache.read_bytes()
+
+    def ours(known: bool) -> Callable[[], Run]:
+        def measure() -> Run:
+            cache.write_bytes(kept) if known else cache.unlink()
+            start = time.perf_counter()
+            HeaderCache(settings).read(scan_frames(settings), settings.input_dir)
+            return Run(time.perf_counter() - start)
+
+        return measure
+
+    def astropy() -> Run:
+        start = time.perf_counter()
+        for path in some:
+            fits.getheader(path)
+        return Run(10 * (time.perf_counter() - start))
+
+    rows = [
+        *interleaved(
+            repeat,
+            {
+                "astropy getheader (of a tenth, times ten)": astropy,
+                "first inventory of headers": ours(known=False),
+                "the next, nothing new": ours(known=True),
+            },
+        )
+    ]
+    cache.write_bytes(kept)
+    yield from map(str, rows)
+    first, again = (ratio(rows[0], row) for row in rows[1:])
+    yield f"first inventory: {first:.1f} x as fast as astropy; the next: {again:.0f} x"
+
+
+# --- system calls ---------------------------------------------------------------------------------
+
+
+def system_calls(site: Site) -> Iterator[str]:
+    """Count what is asked of the file system about each frame."""
+    if not shutil.which("strace"):
+        yield "no counts of system calls: strace is not installed"
+        return
+    trace = site.directory / "trace"
+    strace = ["strace", "-f", "-qq", "-s", "400", "-e", "trace=%file", "-o", str(trace)]
+    cases = {"nothing to do": site._masters, "an inventory of known headers": site._inventory}
+    for name, command in cases.items():
+        if command is site._inventory:
+            (site.output / "plan.json").unlink()
+        run([*strace, *command], site.directory)
+        calls = re.findall(r"(\w+)\([^\n]*frames/[^\n]*\.fits\"", trace.read_text())
+        opened = sum(call.startswith("open") for call in calls)
+        per_frame = (len(calls) - opened) / site.size[0]
+        yield f"{name}: {per_frame:.2f} stats a frame, {opened} frames opened"
+    trace.unlink()
+
+
+# --- all of it ------------------------------------------------------------------------------------
+
+
+def measured(site: Site, repeat: int) -> dict[str, Row]:
+    """Measure a site in turns with an empty Snakefile."""
+    measures: dict[str, Callable[[], Run]] = {
+        "empty Snakefile": site.empty,
+        "nothing to do": site.nothing,
+        "nothing to do, dry run": site.foretold_nothing,
+        "one flat more, dry run": site.foretold_flat,
+    }
+    rows = {row.name: row for row in interleaved(repeat, measures)}
+    few = {"empty Snakefile": site.empty, "one flat more, to its job's start": site.one_flat}
+    again = {row.name: row for row in interleaved(min(repeat, 2), few)}
+    empty = again.pop("empty Snakefile")
+    (flat,) = again.values()
+    rows["one flat more, to its job's start"] = flat
+    rows["empty, beside it"] = empty
+    return rows
+
+
+def ratios(rows: dict[str, Row]) -> dict[str, float]:
+    """Give what was measured as multiples of the empty Snakefile."""
+    beside = {"one flat more, to its job's start": rows["empty, beside it"]}
+    return {
+        name: ratio(row, beside.get(name, rows["empty Snakefile"]))
+        for name, row in rows.items()
+        if not name.startswith("empty")
+    }
+
+
+def draw(found: dict[int, dict[str, float]], picture: Path) -> None:
+    """Plot the ratios against the number of frames."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
+    for name in next(iter(found.values())):
+        axes.plot([*found], [each[name] for each in found.values()], "o-", label=name)
+    axes.set(xscale="log", ylim=(0, None), xlabel="frames", ylabel="time, as multiples of")
+    axes.set_ylabel("time / that of an empty Snakefile")
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend()
+    figure.savefig(picture)
+
+
+def main() -> None:
+    """Run ``python benchmarks/scale.py``."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", nargs="+", default=SIZES, help="frames/masters")
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each measure (default 3)")
+    options = parser.parse_args()
+    found: dict[int, dict[str, float]] = {}
+    for size in options.sizes:
+        frames, masters = map(int, size.split("/"))
+        site = Site(frames, masters)
+        rows = measured(site, options.repeat)
+        found[frames] = ratios(rows)
+        print(
+            f"\n{frames} frames, {masters} masters{'median s':>26}{'least':>9}{'most':>9}  peak MiB"
+        )
+        for name, row in rows.items():
+            told = f"  {found[frames][name]:.2f} x" if name in found[frames] else ""
+            print(f"{row}{told}", flush=True)
+        if frames == 10_000:
+            print(*headers(site, options.repeat), sep="\n", flush=True)
+        if frames <= 10_000:
+            print(*system_calls(site), sep="\n", flush=True)
+        if frames == 100_000:
+            print(Row("an inventory of known headers", [site.inventory()]), flush=True)
+    picture = WORK / "scale" / "scale.svg"
+    draw(found, picture)
+    print(f"\nas multiples of an empty Snakefile: {picture}")
+
+
+if __name__ == "__main__":
+    main()
