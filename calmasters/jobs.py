@@ -1,6 +1,6 @@
 """The job of one master: everything an engine needs to make it, as a file.
 
-A job file is what makes a master stale: the plan writes it, and only when its digest changes.
+A master is stale when it was made by another job, which the JSON beside it tells.
 Its paths are relative (frames to ``input_dir``, masters of this project to ``output_dir``), so
 that moving the directories re-makes nothing.
 """
@@ -19,6 +19,8 @@ from calmasters.settings import Calibration, Integration
 
 __all__ = [
     "ALGORITHM_VERSION",
+    "JOB_TIME_NS",
+    "STALE_TIME_NS",
     "FrameFile",
     "MasterJob",
     "Recipe",
@@ -29,6 +31,11 @@ __all__ = [
 
 #: Raise an engine's number when its output pixels change: it re-makes that engine's masters.
 ALGORITHM_VERSION: Final[Mapping[str, int]] = {"native": 1, "pixinsight": 1}
+
+#: The time of every job file (the year 2000), and that of a master which is to be made again
+#: (1990): Snakemake compares times, and these hold whatever the clocks of machines say.
+JOB_TIME_NS: Final = 946_684_800 * 10**9
+STALE_TIME_NS: Final = 631_152_000 * 10**9
 
 
 @dataclass(frozen=True, slots=True)

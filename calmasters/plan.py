@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from statistics import median
+from time import time, time_ns
 from typing import Any
 
 from calmasters import __version__
@@ -26,6 +27,8 @@ from calmasters.inventory import (
 )
 from calmasters.jobs import (
     ALGORITHM_VERSION,
+    JOB_TIME_NS,
+    STALE_TIME_NS,
     FrameFile,
     MasterJob,
     Recipe,
@@ -43,7 +46,9 @@ __all__ = [
     "Plan",
     "PlannedMaster",
     "Scan",
+    "date_back",
     "decide",
+    "is_ahead",
     "is_made",
     "job_file",
     "load_stale_jobs",
@@ -407,41 +412,64 @@ def _numbers(values: Iterable[Value | None]) -> list[float]:
 def write(settings: Settings) -> Decision:
     """Decide, and write ``inventory.csv``, ``plan.json`` and the job files.
 
-    A job file is written only when its digest changes: its time tells Snakemake that its master
-    is stale, also where Snakemake's own records are lost; it is as old as can be where the master
-    is what the job asks for. ``plan.json`` comes last: it vouches for the others.
+    A master that its job asks to be made again is dated before all job files, which tells Snakemake
+    that it is stale, whatever clocks say and also where Snakemake's own records are lost.
+    ``plan.json`` comes last: it vouches for the others.
     """
     cache, contents = HeaderCache(settings), Contents(settings)
     decision = decide(settings, cache, contents)
     output = settings.output_dir
     cache.save()
     contents.save()
+    why = explain(decision.jobs, output)
     for job in decision.jobs:
-        _write_if_changed(output, job)
+        _write_if_changed(output / job.file, job)
+    for master in why:
+        _mark_stale(output / master)
     _remove_old_jobs(output, {job.file for job in decision.jobs})
     table = inventory_table(decision.frames, decision.verdicts, settings.headers.extra)
     table.to_csv(output / "inventory.csv", index=False, errors="surrogateescape")
-    why = explain(decision.jobs, output)
     _write_whole(output / "plan.json", _plan_json(decision, why))
     return decision
 
 
-def _write_if_changed(output: Path, job: MasterJob) -> None:
-    path = output / job.file
-    if stored_digest(path) == job.digest:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Frames that were archived have come back, or the job files were deleted: no news.
-    news = not is_made(output, job.master, job.digest)
-    _write_whole(path, job.to_json(), dated=news)
+def is_ahead(path: Path) -> bool:
+    """Tell whether a file is there and dated later than now: by another machine's clock."""
+    try:
+        return path.stat().st_mtime > time()
+    except OSError:
+        return False
 
 
-def _write_whole(path: Path, text: str, *, dated: bool = True) -> None:
-    """Write a file whole or not at all; where it is not to be dated, as old as can be."""
+def date_back(output: Path, plan: Plan) -> None:
+    """Date masters now that the clock of another machine has dated later.
+
+    Snakemake refuses a flat that is older than its bias. Those that are stale are known by another
+    time (`STALE_TIME_NS`), so nothing is hidden by it.
+    """
+    ahead = [path for path in map(output.joinpath, (*plan.masters, *plan.kept)) if is_ahead(path)]
+    now_ns = time_ns()
+    for path in ahead:
+        os.utime(path, ns=(now_ns, now_ns))
+
+
+def _write_if_changed(path: Path, job: MasterJob) -> None:
+    if stored_digest(path) != job.digest:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_whole(path, job.to_json(), dated_ns=JOB_TIME_NS)
+
+
+def _mark_stale(master: Path) -> None:
+    if master.is_file():
+        os.utime(master, ns=(STALE_TIME_NS, STALE_TIME_NS))
+
+
+def _write_whole(path: Path, text: str, *, dated_ns: int | None = None) -> None:
+    """Write a file whole or not at all, dated as asked."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_text(text, encoding="utf-8")
-    if not dated:
-        os.utime(temporary, ns=(0, 0))
+    if dated_ns:
+        os.utime(temporary, ns=(dated_ns, dated_ns))
     temporary.replace(path)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from calmasters.frames import Geometry
-from calmasters.jobs import MasterJob, UsedMaster
+from calmasters.jobs import STALE_TIME_NS, MasterJob, UsedMaster
 
 __all__ = ["explain", "told"]
 
@@ -48,6 +48,8 @@ def _reasons(job: MasterJob, output_dir: Path) -> Iterator[str]:
         yield "the JSON beside it, which tells what it is made of, is gone or damaged"
     elif made.get("digest") != job.digest:
         yield from _differences(made, job) or ["its job is another"]
+    elif master.stat().st_mtime_ns == STALE_TIME_NS:
+        yield "an earlier run was to make it again"
 
 
 def _made(path: Path) -> dict[str, Any] | None:

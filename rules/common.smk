@@ -14,7 +14,16 @@ from calmasters import why
 from calmasters.contents import Contents
 from calmasters.inventory import fingerprint
 from calmasters.jobs import stored_digest
-from calmasters.plan import Plan, decide, is_made, job_file, load_stale_jobs, scan
+from calmasters.plan import (
+    Plan,
+    date_back,
+    decide,
+    is_ahead,
+    is_made,
+    job_file,
+    load_stale_jobs,
+    scan,
+)
 
 OUTPUT = SETTINGS.output_dir
 
@@ -67,7 +76,10 @@ def forget_old_plan():
 
 @lru_cache(1)
 def written_plan():
-    return Plan.load(Path(checkpoints.inventory.get().output.plan))
+    written = Plan.load(Path(checkpoints.inventory.get().output.plan))
+    if workflow.is_main_process:
+        date_back(OUTPUT, written)
+    return written
 
 
 def plan():
@@ -172,5 +184,8 @@ def used_master(used):
     # Kept and library masters are made by nobody: written with /./ they match no output.
     path = used.located(OUTPUT).absolute()
     file = f"{path.parent.as_posix()}/./{path.name}"
-    # What a library's master holds is part of the job; its time says nothing.
-    return ancient(file) if used.origin == "library" else file
+    if used.origin == "kept":
+        return file
+    # What a library's master holds is part of the job, and its time says nothing. Snakemake would
+    # refuse a flat that is older.
+    return [] if is_ahead(path) else ancient(file)
