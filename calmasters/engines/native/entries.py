@@ -239,13 +239,14 @@ def scratch_of(room: Address, start: int, n: int) -> Scratch:
 @kernel
 def tile_size(n: int) -> int:
     """Give the float64 that :func:`tile_of` takes."""
-    return (n + 2) * tiles.LANES + tiles.LANES + tiles.STATE
+    return (n + 2) * tiles.LANES + tiles.LANES + tiles.STATE + n * tiles.LANES
 
 
 @kernel
 def tile_of(room: Address, start: int, n: int) -> tiles.Tile:
     """Take the tile of ``n`` frames from the room."""
     rows, lanes = n * tiles.LANES, (n + 2) * tiles.LANES
+    state = lanes + tiles.LANES
     end = start + tile_size(n)
     floats = carray(room, (2 * end,), np.float32)[2 * start :]
     bits = carray(room, (2 * end,), np.int32)[2 * start :]
@@ -254,8 +255,9 @@ def tile_of(room: Address, start: int, n: int) -> tiles.Tile:
         bits=bits[:rows],
         distances=floats[rows : 2 * lanes],
         distance_bits=bits[rows : 2 * lanes],
-        pixel=carray(room, (end,), np.int64)[start:][lanes : lanes + tiles.LANES],
-        lanes=carray(room, (end,), np.float64)[start:][lanes + tiles.LANES :],
+        pixel=carray(room, (end,), np.int64)[start:][lanes:state],
+        lanes=carray(room, (end,), np.float64)[start:][state : state + tiles.STATE],
+        copies=carray(room, (end,), np.float64)[start:][state + tiles.STATE :],
     )
 
 

@@ -8,9 +8,10 @@ loop over lanes that the compiler turns into vector instructions:
 3. Huber's steps take sums of clipped samples about the median, instead of winsorizing copies.
 
 Step 3 rounds otherwise than ``rejection.py``. Each lane carries a bound of the difference; a lane
-whose fate hangs on less than that bound, or that does anything unusual, is done by
-``rejection.py``. So the result is the same to the bit. Pixels that lose samples wait in a queue of
-their new size, until a tile of them is full, and are then treated likewise.
+whose fate hangs on less than that bound, or that does anything unusual, waits until a tile of such
+lanes is full, in which copies are winsorized as ``rejection.py`` does, operation by operation; or
+it is done by ``rejection.py`` alone. So the result is the same to the bit. Pixels that lose samples
+wait in a queue of their new size, until a tile of them is full, and are then treated likewise.
 
 Notes
 -----
@@ -53,8 +54,11 @@ __all__ = ["LANES", "QUEUE", "STATE", "Outcome", "Tile", "count_rejected", "wins
 #: Pixels side by side: a few vector registers, and a tile of 100 frames fits the L1 cache.
 LANES: Final = 64
 
-#: Lanes that have not settled after so many steps are done one by one.
+#: Lanes that have not settled after so many steps are put aside.
 MOST_STEPS: Final = 12
+
+#: So many when copies are winsorized: what has not settled then is done alone.
+MOST_EXACT_STEPS: Final = 100
 
 #: So are those whose sigma shrinks below this share of the first: their bound does not hold.
 SMALLEST_SHARE: Final = 0.1
@@ -83,6 +87,8 @@ SCALE, MIDDLE, FIRST, CENTRE, SIGMA, LOWER, UPPER, TOTAL, SQUARES, ERROR, ROUNDI
     LANES * row for row in range(12)
 )
 INNER_TOTAL, INNER_SQUARES = 12 * LANES, 13 * LANES  # sums of the ranks that are not clipped
+# Where copies are winsorized, two of the rows are the limits of the cutoff, one a sum of deviations.
+FAR_LOW, FAR_HIGH, RESIDUE = INNER_TOTAL, INNER_SQUARES, ERROR
 STATE: Final = 14 * LANES
 
 
@@ -98,10 +104,11 @@ class Tile(NamedTuple):
     distance_bits: Any  # the same memory as int32
     pixel: Any  # (LANES,) int64: which pixel of the strip
     lanes: Any  # (STATE,) float64
+    copies: Any  # (n * LANES,) float64: samples as winsorized
 
 
 class Queues(NamedTuple):
-    """Pixels that lost samples, by the number left."""
+    """Pixels that lost samples, by the number left; with all n those put aside."""
 
     x: Any  # float32: (m, QUEUE) for each size m, one after the other
     pixel: Any  # int64: QUEUE for each size from 0 on
@@ -528,6 +535,91 @@ def settle_tile(t: Tile, n: int, cutoff: float) -> None:
             break
 
 
+# Winsorizing copies ----------------------------------------------------------------------
+
+
+@kernel
+def limit_lanes(v: Doubles, cutoff: float) -> None:
+    """Set the limits of each lane, and those of the cutoff if that is not 0."""
+    far = cutoff if cutoff > 0 else math.inf
+    for lane in range(LANES):
+        centre, sigma = v[CENTRE + lane], v[SIGMA + lane]
+        v[LOWER + lane] = centre - HUBER_LIMIT * sigma
+        v[UPPER + lane] = centre + HUBER_LIMIT * sigma
+        v[FAR_LOW + lane] = centre - far * sigma
+        v[FAR_HIGH + lane] = centre + far * sigma
+        v[TOTAL + lane] = v[SQUARES + lane] = v[RESIDUE + lane] = 0.0
+
+
+@kernel
+def winsorize_row(v: Doubles, copies: Doubles, rank: int) -> None:
+    """Draw a row in to the limits, and add it."""
+    at = offset(rank)
+    for lane in range(LANES):
+        value = copies[at + lane]
+        far = (value <= v[FAR_LOW + lane]) | (value >= v[FAR_HIGH + lane])
+        value = value if value > v[LOWER + lane] else v[LOWER + lane]
+        value = value if value < v[UPPER + lane] else v[UPPER + lane]
+        value = v[CENTRE + lane] if far else value
+        copies[at + lane] = value
+        v[TOTAL + lane] += value
+
+
+@kernel
+def spread_row(v: Doubles, copies: Doubles, rank: int) -> None:
+    """Add the deviations of a row from the mean, which is in TOTAL, and their squares."""
+    at = offset(rank)
+    for lane in range(LANES):
+        deviation = copies[at + lane] - v[TOTAL + lane]
+        v[SQUARES + lane] += deviation * deviation
+        v[RESIDUE + lane] += deviation
+
+
+@kernel
+def step_exactly(v: Doubles, n: int, first: bool) -> int:
+    """Take the new centre and sigma, as ``winsorized_huber`` does; how many lanes go on."""
+    going = 0
+    for lane in range(LANES):
+        before, residue = v[SIGMA + lane], v[RESIDUE + lane]
+        variance = (v[SQUARES + lane] - residue * residue / n) / (n - 1)
+        sigma = HUBER_CORRECTION * math.sqrt(variance)
+        pending = (v[KNOWN + lane] == PENDING) & (1 + before != 1)
+        settled = (not first) & (abs(before - sigma) / before < HUBER_TOLERANCE)
+        v[CENTRE + lane] = v[TOTAL + lane] if pending else v[CENTRE + lane]
+        v[SIGMA + lane] = sigma if pending else before
+        v[KNOWN + lane] = SETTLED if pending & settled else v[KNOWN + lane]
+        going += pending & (not settled)
+    return going
+
+
+@kernel
+def settle_exactly(t: Tile, n: int, cutoff: float) -> None:
+    """Find centre and sigma of each lane by the arithmetic of ``rejection.py``, to the bit."""
+    scale_tile(t, n)
+    start_lanes(t, n)
+    v = t.lanes
+    for i in range(n * LANES):
+        t.copies[i] = t.x[i]
+    for lane in range(LANES):
+        v[KNOWN + lane] = PENDING
+    for step in range(MOST_EXACT_STEPS):
+        limit_lanes(v, cutoff)
+        for rank in range(n):
+            winsorize_row(v, t.copies, rank)
+        for lane in range(LANES):
+            v[TOTAL + lane] /= n
+        for rank in range(n):
+            spread_row(v, t.copies, rank)
+        if step_exactly(v, n, step == 0) == 0:
+            break
+    for lane in range(LANES):
+        # What is left: the rounding of a comparison with the limits.
+        v[ERROR + lane] = 1e-15 * (v[CENTRE + lane] + v[SIGMA + lane])
+
+
+# Decisions -------------------------------------------------------------------------------
+
+
 @kernel
 def keep_lanes(t: Tile, n: int, p: Parameters) -> None:
     """Tell in which lanes nothing is rejected."""
@@ -651,6 +743,12 @@ def queued(q: Queues, m: int) -> Floats:
 
 
 @kernel
+def may_wait(t: Tile, lane: int) -> bool:
+    """Whether Sn of a lane is exact, so that it can be done exactly beside others."""
+    return bool(t.lanes[SCALE + lane] <= t.x[lane])
+
+
+@kernel
 def enqueue(t: Tile, lane: int, first: int, last: int, q: Queues) -> None:
     """Let a lane's ranks [first, last) wait for a tile of their size."""
     m = last - first
@@ -676,9 +774,13 @@ def do_tile(
     o: Outcome,
     q: Queues,
     s: Scratch,
+    exactly: bool,
 ) -> None:
     """Do a tile of which the first ``lanes`` lanes are pixels."""
-    settle_tile(t, n, cutoff)
+    if exactly:
+        settle_exactly(t, n, cutoff)
+    else:
+        settle_tile(t, n, cutoff)
     keep_lanes(t, n, p)
     average_lanes(t.lanes, t.x, n)
     for lane in range(lanes):
@@ -688,7 +790,10 @@ def do_tile(
             continue
         first, last = decide(t, lane, n, p) if known == SETTLED else (0, 0)
         if first == last:
-            do_alone(t, lane, n, cutoff, p, samples, o, s)
+            if n == len(samples) and not exactly and may_wait(t, lane):
+                enqueue(t, lane, 0, n, q)
+            else:
+                do_alone(t, lane, n, cutoff, p, samples, o, s)
             continue
         mark(o, t, lane, n, first, last)
         if last - first < 3:
@@ -711,7 +816,25 @@ def do_queue(
             t.x[rank * LANES + lane] = columns[rank * QUEUE + start + min(lane, lanes - 1)]
     for lane in range(LANES):
         t.pixel[lane] = q.pixel[m * QUEUE + start + min(lane, lanes - 1)]
-    do_tile(t, lanes, m, 0.0, p, samples, o, q, s)
+    aside = m == len(samples)
+    do_tile(t, lanes, m, p.cutoff if aside else 0.0, p, samples, o, q, s, aside)
+
+
+@kernel
+def do_full_queues(
+    p: Parameters, samples: Floats, o: Outcome, t: Tile, q: Queues, s: Scratch
+) -> None:
+    """Do the waiting pixels of which there is a full tile.
+
+    Smaller sizes first: a tile sends pixels to these only, so none overflows.
+    """
+    m = 3
+    while m <= len(samples):
+        if q.length[m] >= LANES:
+            do_queue(m, p, samples, o, t, q, s)
+            m = 3
+        else:
+            m += 1
 
 
 @kernel
@@ -752,20 +875,14 @@ def winsorize_strip(
     for start in range(0, count, LANES):
         lanes = min(LANES, count - start)
         load_tile(samples, start, lanes, t)
-        do_tile(t, lanes, n, p.cutoff, p, samples, o, q, s)
+        do_tile(t, lanes, n, p.cutoff, p, samples, o, q, s, False)
         for lane in range(lanes):
             hidden += t.lanes[SCALE + lane] == 0 and t.x[lane] < t.x[(n - 1) * LANES + lane]
-        # Smaller sizes first: a tile sends pixels to these only, so none overflows.
-        m = 3
-        while m < n:
-            if q.length[m] >= LANES:
-                do_queue(m, p, samples, o, t, q, s)
-                m = 3
-            else:
-                m += 1
-    for m in range(n - 1, 2, -1):
+        do_full_queues(p, samples, o, t, q, s)
+    for m in range(n, 2, -1):
         while q.length[m] > 0:
             do_queue(m, p, samples, o, t, q, s)
+            do_full_queues(p, samples, o, t, q, s)
     return hidden
 
 
