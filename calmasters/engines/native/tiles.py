@@ -87,7 +87,7 @@ SCALE, MIDDLE, FIRST, CENTRE, SIGMA, LOWER, UPPER, TOTAL, SQUARES, ERROR, ROUNDI
     LANES * row for row in range(12)
 )
 INNER_TOTAL, INNER_SQUARES = 12 * LANES, 13 * LANES  # sums of the ranks that are not clipped
-# Where copies are winsorized, two of the rows are the limits of the cutoff, one a sum of deviations.
+# Where copies are winsorized, two of the rows are limits of the cutoff, one a sum of deviations.
 FAR_LOW, FAR_HIGH, RESIDUE = INNER_TOTAL, INNER_SQUARES, ERROR
 STATE: Final = 14 * LANES
 
