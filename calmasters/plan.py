@@ -52,6 +52,7 @@ __all__ = [
     "is_made",
     "job_file",
     "load_stale_jobs",
+    "outdate_plan",
     "scan",
     "write",
 ]
@@ -453,15 +454,23 @@ def date_back(output: Path, plan: Plan) -> None:
         os.utime(path, ns=(now_ns, now_ns))
 
 
+def outdate_plan(output: Path) -> None:
+    """Date ``plan.json`` as stale, an empty one where there is none, as for masters."""
+    output.mkdir(parents=True, exist_ok=True)
+    path = output / "plan.json"
+    path.touch()
+    _mark_stale(path)
+
+
 def _write_if_changed(path: Path, job: MasterJob) -> None:
     if stored_digest(path) != job.digest:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_whole(path, job.to_json(), dated_ns=JOB_TIME_NS)
 
 
-def _mark_stale(master: Path) -> None:
-    if master.is_file():
-        os.utime(master, ns=(STALE_TIME_NS, STALE_TIME_NS))
+def _mark_stale(path: Path) -> None:
+    if path.is_file():
+        os.utime(path, ns=(STALE_TIME_NS, STALE_TIME_NS))
 
 
 def _write_whole(path: Path, text: str, *, dated_ns: int | None = None) -> None:

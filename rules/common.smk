@@ -4,6 +4,7 @@
 # whole plan before the checkpoint has ever run.
 
 import os
+import time
 from functools import lru_cache
 from pathlib import PurePosixPath
 from tempfile import TemporaryDirectory
@@ -13,7 +14,7 @@ from snakemake.logging import logger
 from calmasters import why
 from calmasters.contents import Contents
 from calmasters.inventory import fingerprint
-from calmasters.jobs import stored_digest
+from calmasters.jobs import JOB_TIME_NS, stored_digest
 from calmasters.plan import (
     Plan,
     date_back,
@@ -22,10 +23,12 @@ from calmasters.plan import (
     is_made,
     job_file,
     load_stale_jobs,
+    outdate_plan,
     scan,
 )
 
 OUTPUT = SETTINGS.output_dir
+TOMORROW_NS = time.time_ns() + 86_400 * 10**9
 
 
 def previewing():
@@ -67,11 +70,14 @@ def previewed_plan():
 
 
 @lru_cache(1)
-def forget_old_plan():
-    """Remove a plan that no longer holds, so that the checkpoint makes it anew."""
+def outdated():
+    """Tell whether the plan no longer holds; a run then dates it so that Snakemake sees it."""
     # A job's own process takes the plan as it is, also when frames arrive meanwhile.
-    if workflow.is_main_process and current_plan() is None:
-        (OUTPUT / "plan.json").unlink(missing_ok=True)
+    if not workflow.is_main_process or current_plan():
+        return False
+    if not previewing():
+        outdate_plan(OUTPUT)
+    return True
 
 
 @lru_cache(1)
@@ -86,7 +92,7 @@ def plan():
     """The plan: decided now in a preview, else as the checkpoint wrote it."""
     if previewing():
         return previewed_plan()
-    forget_old_plan()
+    outdated()
     return written_plan()
 
 
@@ -125,23 +131,21 @@ def lost_beside(masters):
 
 
 @lru_cache(1)
-def news():
-    """A file of tomorrow, outside of everything: what makes the checkpoint stale in a preview."""
+def news(time_ns):
+    """A file of that time, outside of everything: what makes the checkpoint stale."""
     directory = TemporaryDirectory(prefix="calmasters-")
     file = Path(directory.name, "frames or settings have changed")
     file.touch()
-    tomorrow = file.stat().st_mtime + 86_400
-    os.utime(file, (tomorrow, tomorrow))
+    os.utime(file, ns=(time_ns, time_ns))
     return directory, file.as_posix()
 
 
 def changes(wildcards):
-    """Nothing, but for a preview that finds the plan out of date; a run removes that plan."""
-    if not previewing():
-        forget_old_plan()
+    """Nothing, or where the plan is out of date a file that is newer."""
+    if not outdated():
         return []
-    old = (OUTPUT / "plan.json").exists() and current_plan() is None
-    return news()[1] if old else []
+    # A preview leaves the plan's time as it is.
+    return news(TOMORROW_NS if previewing() else JOB_TIME_NS)[1]
 
 
 def job_of(kind):
@@ -158,7 +162,7 @@ def job_of(kind):
 
 
 def plan_file(wildcards):
-    plan()  # removes the file where it no longer holds
+    plan()  # dates the file where it no longer holds
     return f"{OUTPUT.as_posix()}/plan.json"
 
 

@@ -119,4 +119,6 @@ rule report:
     """Make the report."""
     input:
         "<output>/report.html",
+        # Where the plan does not hold any more, all is looked at again.
+        plan_file,
         verdict_wanted,

@@ -10,8 +10,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -300,6 +300,18 @@ def test_a_new_version_of_the_arithmetic_makes_all_again(made: Workflow, clone: 
     see_made_again(made, "inventory", *ALL)
 
 
+@pytest.mark.parametrize("plan", ["kept", "lost"])
+def test_a_master_asked_for_by_its_file_is_made_again_when_stale(made: Workflow, plan: str) -> None:
+    add("blue", old=True)(made)
+    if plan == "lost":
+        delete("plan.json")(made)
+    before = times(made)
+    asked = made.run(f"output/masters/flat/{BLUE}.xisf")
+    assert asked.jobs == sorted(["inventory", BLUE])
+    assert {name for name, time in times(made).items() if time != before[name]} == {BLUE}
+    assert made.run("masters").nothing_to_do
+
+
 # --- kept masters and libraries -------------------------------------------------------------------
 
 
@@ -490,6 +502,8 @@ def interrupted(made: Workflow) -> Iterator[Callable[[int], None]]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            # What a shell runs in the background ignores interrupts, and so would its children.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )
         runs.append(run)
         deadline = time.monotonic() + 120
@@ -497,11 +511,8 @@ def interrupted(made: Workflow) -> Iterator[Callable[[int], None]]:
             assert run.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        while run.poll() is None:  # Python may lose an interrupt in a finalizer
-            os.killpg(run.pid, number)
-            with suppress(subprocess.TimeoutExpired):
-                run.wait(10)
-        assert run.returncode != 0
+        os.killpg(run.pid, number)
+        assert run.wait(60) != 0
         while alive(run.pid):  # a job may outlive the workflow by a moment
             assert time.monotonic() < deadline
             time.sleep(0.02)
