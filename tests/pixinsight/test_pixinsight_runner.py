@@ -1,27 +1,17 @@
-"""Finding PixInsight, starting it and ending it."""
+"""Finding PixInsight, its command line and what its script reports."""
 
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 
-from calmasters.engines.pixinsight.runner import command, find_binary, run, safe_folder
+from calmasters.engines.pixinsight.runner import command, find_binary, safe_folder
 from calmasters.engines.pixinsight.status import Status, read_status
 from calmasters.errors import ConfigError, EngineError
 from calmasters.settings import PixInsight
-
-
-@pytest.fixture
-def output(tmp_path: Path) -> Iterator[BinaryIO]:
-    with (tmp_path / "output").open("wb") as file:
-        yield file
 
 
 @pytest.fixture
@@ -31,10 +21,6 @@ def bare_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for variable in ("HOME", "USERPROFILE", "ProgramFiles", "ProgramW6432"):
         monkeypatch.setenv(variable, str(tmp_path))
     return tmp_path
-
-
-def python(code: str) -> list[str]:
-    return [sys.executable, "-c", code]
 
 
 # Finding it ------------------------------------------------------------------------------
@@ -96,42 +82,6 @@ def test_without_a_plain_path_the_message_says_what_to_set(
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(EngineError, match="set the environment variable TMPDIR"), safe_folder():
         pass
-
-
-# Running it ------------------------------------------------------------------------------
-
-
-def test_a_program_that_ends_is_waited_for(output: BinaryIO) -> None:
-    ending = run(python("print('hello')"), output, lambda: False, limit_s=30, farewell_s=0)
-    assert ending == "exit code 0"
-    assert Path(output.name).read_text().strip() == "hello"
-
-
-def test_a_program_out_of_time_is_ended(output: BinaryIO) -> None:
-    started = time.monotonic()
-    code = "import time; time.sleep(60)"
-    assert run(python(code), output, lambda: False, limit_s=0.5, farewell_s=0) is None
-    assert time.monotonic() - started < 20
-
-
-@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_a_program_that_will_not_be_asked_is_killed(output: BinaryIO) -> None:
-    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
-    started = time.monotonic()
-    assert run(python(code), output, lambda: False, limit_s=1, farewell_s=0) is None
-    assert time.monotonic() - started < 20
-
-
-def test_a_program_that_is_done_may_say_farewell_and_is_ended_then(output: BinaryIO) -> None:
-    code = "import time; time.sleep(60)"
-    started = time.monotonic()
-    assert run(python(code), output, lambda: True, limit_s=60, farewell_s=0.5) is None
-    assert time.monotonic() - started < 20
-
-
-def test_a_program_that_cannot_be_started_is_named(tmp_path: Path, output: BinaryIO) -> None:
-    with pytest.raises(EngineError, match="cannot be started"):
-        run([str(tmp_path / "no")], output, lambda: False, limit_s=1, farewell_s=0)
 
 
 # What it reports -------------------------------------------------------------------------

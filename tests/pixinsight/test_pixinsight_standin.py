@@ -124,7 +124,7 @@ def test_without_force_exit_or_with_a_dialog_it_never_ends(
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    from calmasters.engines.pixinsight.runner import _end_tree
+    from calmasters.engines.processes import _end_tree
 
     _end_tree(process)
 

@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from calmasters.engines.inputs import require_frames
 from calmasters.engines.pixinsight.result import check_master, describe
-from calmasters.engines.pixinsight.runner import command, find_binary, run, safe_folder
+from calmasters.engines.pixinsight.runner import command, find_binary, safe_folder
 from calmasters.engines.pixinsight.script import Places, script_text
 from calmasters.engines.pixinsight.status import REQUESTED, Status, explain, read_status
+from calmasters.engines.processes import run
 from calmasters.errors import EngineError
 from calmasters.images import replacing
 from calmasters.jobs import ALGORITHM_VERSION, MasterJob
@@ -87,7 +89,7 @@ class PixInsightEngine:
         """Make a master, whole or not at all; see :meth:`calmasters.engines.Engine.make`."""
         started = time.perf_counter()
         _require_possible(job)
-        _require_frames(job, input_dir)
+        require_frames(job, input_dir)
         places = self._places(job, input_dir, output_dir, output)
         log.parent.mkdir(parents=True, exist_ok=True)
         with _working_files(job, places):
@@ -155,17 +157,6 @@ def _require_possible(job: MasterJob) -> None:
             f"{job.master}: with float_range: adu16 PixInsight would read the master {fits[0]} "
             "as 16-bit ADU too; convert it to XISF, or set engine: native"
         )
-
-
-def _require_frames(job: MasterJob, input_dir: Path) -> None:
-    for frame in job.frames:
-        path = input_dir / frame.path
-        found = path.stat().st_size if path.is_file() else "no file"
-        if found != frame.size:
-            raise EngineError(
-                f"{job.master}: {path} had {frame.size} bytes when the job was planned, now there "
-                f"is {found}; run again, so that the plan is made anew"
-            )
 
 
 @contextmanager

@@ -1,0 +1,151 @@
+"""Running a program, and ending it: the whole process tree, whatever happens.
+
+A program may be started through a launcher, show dialogs that nobody clicks, and outlive its
+script. So it runs in a process group of its own, under a time limit, and when the caller is done
+with it, interrupted or out of patience, the group is ended.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType as StackFrame
+from typing import BinaryIO, Final
+
+from calmasters.errors import EngineError
+
+__all__ = ["run"]
+
+#: How long a process may take to end when it is asked to.
+_MERCY_S: Final = 5.0
+_POLL_S: Final = 0.05
+
+
+def run(
+    arguments: list[str],
+    output: BinaryIO,
+    is_done: Callable[[], bool],
+    *,
+    limit_s: float,
+    farewell_s: float = 0.0,
+    directory: Path | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> str | None:
+    """Run a program until it ends, is done or out of time; then end what is left of it.
+
+    Parameters
+    ----------
+    arguments : list of str
+        The command line.
+    output : file
+        Takes what it prints.
+    is_done : callable
+        Whether it has done its work, though it may still run.
+    limit_s : float
+        Seconds it may take.
+    farewell_s : float
+        Seconds it may take to end by itself once it is done.
+    directory : Path or None
+        Its working directory; None is this process's own.
+    variables : mapping of str to str or None
+        What its environment has besides this process's.
+
+    Returns
+    -------
+    str or None
+        How it ended by itself (``exit code 0``); None where it had to be ended.
+
+    Raises
+    ------
+    EngineError
+        If it cannot be started.
+    """
+    with _ended_by_sigterm():
+        process = _start(arguments, output, directory, variables or {})
+        try:
+            _wait(process, is_done, limit_s, farewell_s)
+            code = process.poll()
+        finally:
+            _end_tree(process)
+    return None if code is None else f"exit code {code}"
+
+
+def _start(
+    arguments: list[str], output: BinaryIO, directory: Path | None, variables: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start a program in a process group of its own."""
+    try:
+        return subprocess.Popen(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=directory,
+            env={**os.environ, **variables},
+            start_new_session=sys.platform != "win32",
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
+    except OSError as error:
+        raise EngineError(f"'{arguments[0]}' cannot be started: {error}") from error
+
+
+def _wait(
+    process: subprocess.Popen[bytes],
+    is_done: Callable[[], bool],
+    limit_s: float,
+    farewell_s: float,
+) -> None:
+    deadline, done = time.monotonic() + limit_s, False
+    while process.poll() is None and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+        if not done and (done := is_done()):
+            deadline = min(deadline, time.monotonic() + farewell_s)
+
+
+def _end_tree(process: subprocess.Popen[bytes]) -> None:
+    """End a process and all that it started: asked first, then killed."""
+    if sys.platform == "win32":
+        subprocess.run(
+            ["taskkill", "/T", "/F", "/PID", str(process.pid)], capture_output=True, check=False
+        )
+    else:
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            _signal_group(process.pid, sign)
+            deadline = time.monotonic() + _MERCY_S
+            while _signal_group(process.pid, 0) and time.monotonic() < deadline:
+                process.poll()  # a dead leader that nobody waited for still counts as alive
+                time.sleep(_POLL_S)
+    process.wait()
+
+
+def _signal_group(group: int, sign: int) -> bool:
+    """Signal a process group (0 only looks); whether any of it was alive."""
+    try:
+        os.killpg(group, sign)
+    except (ProcessLookupError, PermissionError):  # macOS: EPERM where all are dead
+        return False
+    return True
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM, as a cluster sends it, end this process through its ``finally`` clauses."""
+
+    def leave(number: int, _frame: StackFrame | None) -> None:
+        raise SystemExit(128 + number)
+
+    try:
+        before = signal.signal(signal.SIGTERM, leave)
+    except ValueError:  # not in the main thread: the main thread's business
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
