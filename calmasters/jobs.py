@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 #: Raise an engine's number when its output pixels change: it re-makes that engine's masters.
-ALGORITHM_VERSION: Final[Mapping[str, int]] = {"native": 1, "pixinsight": 1}
+ALGORITHM_VERSION: Final[Mapping[str, int]] = {"native": 1, "pixinsight": 1, "siril": 1}
 
 #: The time of every job file (the year 2000), and that of a master which is to be made again
 #: (1990): Snakemake compares times, and these hold whatever the clocks of machines say.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -56,8 +56,8 @@ class FrameStatistics:
     ----------
     path : str
         As in the job.
-    low, high : int
-        Samples rejected as too low and too high.
+    low, high : int or None
+        Samples rejected as too low and too high; None where the engine does not tell.
     location : float or None
         Median of the (calibrated) frame in [0, 1], where normalization used it.
     k : float or None
@@ -65,8 +65,8 @@ class FrameStatistics:
     """
 
     path: str
-    low: int
-    high: int
+    low: int | None
+    high: int | None
     location: float | None = None
     k: float | None = None
 
@@ -90,6 +90,8 @@ class MasterStatistics:
         What computed it.
     warnings : tuple of str
         What weakens the result.
+    rejected_low, rejected_high : int or None
+        Samples rejected in all, from an engine that tells no more; else the frames have them.
     """
 
     frames: tuple[FrameStatistics, ...]
@@ -101,6 +103,8 @@ class MasterStatistics:
     seconds: float
     versions: Mapping[str, str]
     warnings: tuple[str, ...] = ()
+    rejected_low: int | None = None
+    rejected_high: int | None = None
 
 
 def header_cards(job: MasterJob) -> list[Card]:
@@ -170,15 +174,23 @@ def statistics_json(job: MasterJob, statistics: MasterStatistics) -> str:
         "geometry": asdict(job.geometry),
         "header": dict(job.header),
         "frames_used": len(statistics.frames),
-        "rejected_low": sum(frame.low for frame in statistics.frames),
-        "rejected_high": sum(frame.high for frame in statistics.frames),
         "bias": asdict(job.bias) if job.bias else None,
         "dark": asdict(job.dark) if job.dark else None,
         "optimize_dark": job.optimize_dark,
         "recipe": asdict(job.recipe),
         **asdict(statistics),
+        "rejected_low": _sum([frame.low for frame in statistics.frames], statistics.rejected_low),
+        "rejected_high": _sum(
+            [frame.high for frame in statistics.frames], statistics.rejected_high
+        ),
         "frames": [files.get(frame.path, {}) | asdict(frame) for frame in statistics.frames],
         "versions": {"calmasters": __version__, **statistics.versions},
         "warnings": [*job.warnings, *statistics.warnings],
     }
     return json.dumps(made, indent=1) + "\n"
+
+
+def _sum(by_frame: Sequence[int | None], in_all: int | None) -> int | None:
+    """Add up what is known of each frame; what is known of all where it is not known of each."""
+    known = [count for count in by_frame if count is not None]
+    return sum(known) if len(known) == len(by_frame) else in_all

@@ -28,6 +28,7 @@ __all__ = [
     "PixInsight",
     "QualityRules",
     "Settings",
+    "Siril",
     "parse_zone",
 ]
 
@@ -158,6 +159,27 @@ class PixInsight:
 
 
 @dataclass(frozen=True)
+class Siril:
+    """How Siril is found and run (``engine: siril``).
+
+    Attributes
+    ----------
+    binary : Path or None
+        The program ``siril-cli``; None looks in the usual places.
+    timeout_minutes : float
+        A master that takes longer is given up and Siril ended.
+    """
+
+    binary: Path | None = None
+    timeout_minutes: float = 60.0
+
+    @classmethod
+    def from_config(cls, value: Mapping[str, Any]) -> Siril:
+        """Read the ``siril`` of a configuration that was checked before."""
+        return cls(_path(value["binary"]) if value["binary"] else None, value["timeout_minutes"])
+
+
+@dataclass(frozen=True)
 class HeaderRules:
     """What the configuration says about reading headers.
 
@@ -230,6 +252,7 @@ class Settings:
     output_dir: Path
     library: Library
     pixinsight: PixInsight
+    siril: Siril
     required_keywords: Mapping[str, tuple[str, ...]]
     optional_keywords: tuple[str, ...]
     master_match_keywords: tuple[str, ...]
@@ -277,6 +300,7 @@ class Settings:
             "output_dir": Path,
             "library": lambda value: Library(**{key: _paths(value[key]) for key in value}),
             "pixinsight": PixInsight.from_config,
+            "siril": Siril.from_config,
             "calibrated": Calibrated.from_config,
             "prune": lambda value: value in (True, "true"),
             # YAML reads a bare off as false.

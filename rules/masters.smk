@@ -31,8 +31,9 @@ rule master_bias:
     threads: 4
     resources:
         mem_mb=1024,
-        # How many PixInsight may run at once is set by the profile.
+        # How many PixInsight or Siril may run at once is set by the profile.
         pixinsight=int(SETTINGS.engine == "pixinsight"),
+        siril=int(SETTINGS.engine == "siril"),
     script:
         "../scripts/master.py"
 

@@ -191,3 +191,12 @@ def test_the_json_beside_a_master_tells_what_it_is_made_of_and_its_numbers() -> 
     }
     assert (told["bias"]["origin"], told["dark"]["path"]) == ("run", "/library/d.fits")
     assert told["recipe"]["integration"]["sigmaLow"] == 4.0
+
+
+@pytest.mark.parametrize("in_all", [7, None])
+def test_what_an_engine_does_not_tell_of_each_frame_is_null(in_all: int | None) -> None:
+    frames = tuple(FrameStatistics(frame.path, None, None) for frame in FLAT.frames)
+    statistics = replace(STATISTICS, frames=frames, rejected_low=in_all, rejected_high=in_all)
+    told = json.loads(statistics_json(FLAT, statistics))
+    assert (told["rejected_low"], told["rejected_high"]) == (in_all, in_all)
+    assert told["frames"][0]["low"] is None

@@ -390,6 +390,19 @@ def test_a_frame_unlike_the_others_is_named(make: Make, settings: Settings) -> N
     ]
 
 
+@pytest.mark.parametrize(("in_all", "percent"), [(6 * 48 * 32 // 8, 12.5), (None, None)])
+def test_where_the_engine_does_not_tell_of_each_frame_the_rejection_of_all_counts(
+    make: Make, settings: Settings, in_all: int | None, percent: float | None
+) -> None:
+    made = make(FrameType.BIAS, replace(CMOS, width=48, height=32), 6)
+    frames = [{"path": frame.path, "low": None, "high": None} for frame in made.job.frames]
+    told = {"frames": frames, "rejected_low": in_all and 0, "rejected_high": in_all, "warnings": []}
+    made.statistics.write_text(json.dumps(told))
+    found = measured(made, settings)
+    assert found.numbers.get("rejected_percent") == percent
+    assert {frame["rejected_percent"] for frame in found.frames} == {None}
+
+
 def test_a_master_of_another_size_is_told(make: Make, settings: Settings) -> None:
     made = make(FrameType.BIAS, replace(CMOS, width=48, height=32), 3)
     job = replace(made.job, geometry=Geometry(48, 30))

@@ -24,7 +24,7 @@ from calmasters.reporting.collect import Collected
 from calmasters.reporting.masters import Defects, Master, in_electrons, short
 from calmasters.reporting.pages import write_report
 from calmasters.reporting.pictures import Pictures, auto_stretch, sections, write_pictures
-from calmasters.reporting.plots import draw_histogram, draw_trend, label_of
+from calmasters.reporting.plots import draw_frames, draw_histogram, draw_trend, label_of
 from calmasters.settings import Integration
 
 EVIL = "<script>alert(1)</script><b>\"x\" & 'y' $\\alpha$"
@@ -191,6 +191,15 @@ def test_plots_take_their_colours_from_the_page_and_have_a_title() -> None:
     assert draw_histogram(quality_of(job_of(FrameType.BIAS))) == svg
 
 
+def test_the_plot_of_frames_leaves_out_a_rejection_that_nobody_knows() -> None:
+    quality = quality_of(job_of(FrameType.BIAS))
+    assert "<title>Level and rejection of 1 frames; 1 stand out</title>" in draw_frames(quality)
+    quality["frames"][0]["rejected_percent"] = None
+    svg = draw_frames(quality)
+    assert "<title>Level of 1 frames; 1 stand out</title>" in svg
+    assert "rejected" not in svg
+
+
 def test_a_plot_holds_markup_as_text() -> None:
     trend = Trend(EVIL, "bias", "level_adu", EVIL, trend_points(5.0, 8.0))
     svg = draw_trend(trend)
@@ -216,9 +225,16 @@ def test_masters_have_short_names(
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(12.0, "12"), (612.34, "612.3"), (0.7966, "0.797"), (0.00193, "0.002"), (-0.00001, "0")],
+    [
+        (12.0, "12"),
+        (612.34, "612.3"),
+        (0.7966, "0.797"),
+        (0.00193, "0.002"),
+        (-0.00001, "0"),
+        (None, ""),
+    ],
 )
-def test_numbers_are_short(value: float, text: str) -> None:
+def test_numbers_are_short(value: float | None, text: str) -> None:
     assert short(value) == text
 
 

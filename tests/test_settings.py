@@ -26,7 +26,7 @@ MakeSettings = Callable[..., Settings]
 README = Path(__file__).parents[1] / "config" / "README.md"
 
 AGREED_ORDER = (
-    *("engine", "input_dir", "output_dir", "library", "pixinsight"),
+    *("engine", "input_dir", "output_dir", "library", "pixinsight", "siril"),
     *("required_keywords", "optional_keywords", "master_match_keywords", "ignored_types"),
     *("keyword_aliases", "exclude", "fingerprint", "path_keywords", "folder_types"),
     *("header_reader", "night", "round", "temperature"),
@@ -178,7 +178,7 @@ def test_an_unknown_key_like_no_other_is_told_with_all(
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("engine", "siril"),
+        ("engine", "wbpp"),
         ("input_dir", ""),
         ("library", None),
         ("library.bias", "masters"),

@@ -46,10 +46,10 @@ def engine_for(job: MasterJob, config: Mapping[str, Any], threads: int) -> Engin
     ----------
     job : MasterJob
     config : mapping
-        All of ``config.yaml``, checked before: how PixInsight is run. What decides the pixels is
-        in the job.
+        All of ``config.yaml``, checked before: how PixInsight and Siril are run. What
+        decides the pixels is in the job.
     threads : int
-        How many the native engine may use.
+        How many the native engine and Siril may use.
 
     Raises
     ------
@@ -64,4 +64,8 @@ def engine_for(job: MasterJob, config: Mapping[str, Any], threads: int) -> Engin
         from calmasters.engines.pixinsight import PixInsightEngine
 
         return PixInsightEngine.from_config(config)
+    if job.recipe.engine == "siril":
+        from calmasters.engines.siril import SirilEngine
+
+        return SirilEngine.from_config(config, threads)
     raise ConfigError(f"engine: there is no engine '{job.recipe.engine}'")

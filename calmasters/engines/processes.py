@@ -1,4 +1,4 @@
-"""Running a program, and ending it: the whole process tree, whatever happens.
+"""Finding a program, running it, and ending it: the whole process tree, whatever happens.
 
 A program may be started through a launcher, show dialogs that nobody clicks, and outlive its
 script. So it runs in a process group of its own, under a time limit, and when the caller is done
@@ -8,23 +8,65 @@ with it, interrupted or out of patience, the group is ended.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType as StackFrame
 from typing import BinaryIO, Final
 
-from calmasters.errors import EngineError
+from calmasters.errors import ConfigError, EngineError
 
-__all__ = ["run"]
+__all__ = ["end", "ended_by_sigterm", "find_program", "run", "start", "wait"]
 
 #: How long a process may take to end when it is asked to.
 _MERCY_S: Final = 5.0
 _POLL_S: Final = 0.05
+
+
+def find_program(
+    engine: str,
+    configured: Path | None,
+    names: Sequence[str],
+    places: Iterable[Path],
+    *,
+    remedy: str,
+) -> Path:
+    """Find the program of an engine: as configured, else on the PATH or in the usual places.
+
+    Parameters
+    ----------
+    engine : str
+        Also the name of its settings, which have a ``binary``.
+    configured : Path or None
+        That ``binary``.
+    names : sequence of str
+        What the program is called on the PATH, the best name first and the plain one last.
+    places : iterable of Path
+        Where else it may be.
+    remedy : str
+        What to set where it is not there.
+
+    Raises
+    ------
+    ConfigError
+        If it is not there.
+    """
+    if configured:
+        if configured.is_file():
+            return configured.absolute()
+        raise ConfigError(f"{engine}.binary: there is no file '{configured}'; {remedy}")
+    for name in names:
+        if found := shutil.which(name):
+            return Path(found).absolute()
+    for place in places:
+        if place.is_file():
+            return place
+    raise ConfigError(f"engine: {engine}, but {names[-1]} was not found; {remedy}")
 
 
 def run(
@@ -66,20 +108,29 @@ def run(
     EngineError
         If it cannot be started.
     """
-    with _ended_by_sigterm():
-        process = _start(arguments, output, directory, variables or {})
+    with ended_by_sigterm():
+        process = start(arguments, output, directory, variables)
         try:
-            _wait(process, is_done, limit_s, farewell_s)
+            wait(process, is_done, limit_s, farewell_s)
             code = process.poll()
         finally:
-            _end_tree(process)
+            end(process)
     return None if code is None else f"exit code {code}"
 
 
-def _start(
-    arguments: list[str], output: BinaryIO, directory: Path | None, variables: Mapping[str, str]
+def start(
+    arguments: list[str],
+    output: BinaryIO,
+    directory: Path | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a program in a process group of its own."""
+    """Start a program in a process group of its own; see :func:`run`.
+
+    Raises
+    ------
+    EngineError
+        If it cannot be started.
+    """
     try:
         return subprocess.Popen(
             arguments,
@@ -87,7 +138,7 @@ def _start(
             stdout=output,
             stderr=output,
             cwd=directory,
-            env={**os.environ, **variables},
+            env={**os.environ, **(variables or {})},
             start_new_session=sys.platform != "win32",
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
@@ -95,12 +146,13 @@ def _start(
         raise EngineError(f"'{arguments[0]}' cannot be started: {error}") from error
 
 
-def _wait(
+def wait(
     process: subprocess.Popen[bytes],
     is_done: Callable[[], bool],
     limit_s: float,
     farewell_s: float,
 ) -> None:
+    """Wait until a program has ended, is done or out of time; see :func:`run`."""
     deadline, done = time.monotonic() + limit_s, False
     while process.poll() is None and time.monotonic() < deadline:
         time.sleep(_POLL_S)
@@ -108,7 +160,7 @@ def _wait(
             deadline = min(deadline, time.monotonic() + farewell_s)
 
 
-def _end_tree(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
     """End a process and all that it started: asked first, then killed."""
     if sys.platform == "win32":
         subprocess.run(
@@ -134,7 +186,7 @@ def _signal_group(group: int, sign: int) -> bool:
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
+def ended_by_sigterm() -> Iterator[None]:
     """Let SIGTERM, as a cluster sends it, end this process through its ``finally`` clauses."""
 
     def leave(number: int, _frame: StackFrame | None) -> None:

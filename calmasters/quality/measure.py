@@ -74,8 +74,8 @@ class Quality:
         What was expected.
     findings : sequence of Finding
     frames : sequence of mapping
-        Each frame's path, night, level_adu, rejected_percent, ccd_temp_c, and whether it stands
-        out.
+        Each frame's path, night, level_adu, rejected_percent (None where the engine does not
+        tell), ccd_temp_c, and whether it stands out.
     nights : sequence of mapping
         Numbers by night, for the trend.
     histogram : mapping
@@ -185,7 +185,7 @@ class _Measuring:
         yield "level_adu", float(np.median(self.image)) * ADU
         kinds = {FrameType.BIAS: self._bias, FrameType.DARK: self._dark, FrameType.FLAT: self._flat}
         yield from kinds[self.job.type]()
-        yield "rejected_percent", 100 * median(self._rejected) if self._rejected else None
+        yield "rejected_percent", self._rejected_percent
 
     def _bias(self) -> Iterator[tuple[str, float | None]]:
         noise = self.noise
@@ -328,8 +328,21 @@ class _Measuring:
 
     @cached_property
     def _rejected(self) -> list[float]:
-        """Share of each frame's samples that were rejected."""
-        return [(frame["low"] + frame["high"]) / self.image.size for frame in self.made["frames"]]
+        """Share of each frame's samples that were rejected; nothing where it is not known."""
+        frames = self.made["frames"]
+        if any(frame["low"] is None for frame in frames):
+            return []
+        return [(frame["low"] + frame["high"]) / self.image.size for frame in frames]
+
+    @property
+    def _rejected_percent(self) -> float | None:
+        """Of a usual frame; of all together where the engine tells no more."""
+        if self._rejected:
+            return 100 * median(self._rejected)
+        low, high = self.made["rejected_low"], self.made["rejected_high"]
+        if low is None:
+            return None
+        return 100 * float(low + high) / (self.image.size * len(self.job.frames))
 
     def rings(self) -> list[float]:
         """Give the vignetting of a flat; nothing for others."""
@@ -340,19 +353,23 @@ class _Measuring:
     @cached_property
     def _standing_out(self) -> dict[int, str]:
         """Name the frames that are unlike the others, and in what."""
-        rejected = sequence.standing_out(self._rejected, _REJECTED_FLOOR)
-        usual = 100 * median(self._rejected)
-        found = {
-            place: f"{100 * self._rejected[place]:.2g} % of its samples were rejected, "
-            f"usual {usual:.2g} %"
-            for place in rejected
-        }
+        found = self._much_rejected()
         if self.job.type is not FrameType.FLAT:
             floor = _LEVEL_FLOOR * max(self.noise, 0.5)
             for place in sequence.standing_out(self.levels, floor):
                 usual_level = median(self.levels)
                 found[place] = f"its level is {self.levels[place]:.1f} ADU, usual {usual_level:.1f}"
         return found
+
+    def _much_rejected(self) -> dict[int, str]:
+        if not self._rejected:
+            return {}
+        usual = 100 * median(self._rejected)
+        return {
+            place: f"{100 * self._rejected[place]:.2g} % of its samples were rejected, "
+            f"usual {usual:.2g} %"
+            for place in sequence.standing_out(self._rejected, _REJECTED_FLOOR)
+        }
 
     def odd_frames(self) -> Iterator[Finding]:
         """Name the frames that stand out."""
@@ -379,7 +396,9 @@ class _Measuring:
                 "path": frame.path,
                 "night": str(description.keywords.get("DATE", "")),
                 "level_adu": round(level, 3),
-                "rejected_percent": round(100 * self._rejected[place], 5),
+                "rejected_percent": round(100 * self._rejected[place], 5)
+                if self._rejected
+                else None,
                 "ccd_temp_c": description.ccd_temp_c,
                 "stands_out": odd.get(place, ""),
             }

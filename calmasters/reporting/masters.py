@@ -186,8 +186,13 @@ def _with_electrons(quality: Mapping[str, Any], gain: float) -> dict[str, Any]:
     return {**quality, "numbers": {**numbers, **added}}
 
 
-def short(value: float) -> str:
-    """Write a number with three or four digits, without exponents for those people meet."""
+def short(value: float | None) -> str:
+    """Write a number with three or four digits, without exponents for those people meet.
+
+    One that is not known is left empty.
+    """
+    if value is None:
+        return ""
     if value == int(value) and abs(value) < 1e7:
         return str(int(value))
     if abs(value) >= 100:

@@ -119,20 +119,25 @@ def draw_histogram(quality: Mapping[str, Any]) -> str:
 
 
 def draw_frames(quality: Mapping[str, Any]) -> str:
-    """Draw each frame's level and the share of its samples that was rejected."""
+    """Draw each frame's level and, where it is known, the share of its samples rejected."""
     frames = quality["frames"]
+    rejected = [frame["rejected_percent"] for frame in frames]
+    known = None not in rejected
     numbers = range(1, len(frames) + 1)
     colours = [_BAD if frame["stands_out"] else _ACCENT for frame in frames]
-    with _figure(4.6, 3.0, rows=2) as (figure, (above, below)):
-        above.scatter(numbers, [frame["level_adu"] for frame in frames], 14, colours)
-        above.set_ylabel("level, ADU")
-        below.bar(numbers, [frame["rejected_percent"] for frame in frames], color=colours)
-        below.set(xlabel="frame, in order of time", ylabel="rejected, %")
-        for axes in (above, below):
+    with _figure(4.6, 3.0 if known else 1.8, rows=1 + known) as (figure, panels):
+        panels[0].scatter(numbers, [frame["level_adu"] for frame in frames], 14, colours)
+        panels[0].set_ylabel("level, ADU")
+        if known:
+            panels[1].bar(numbers, rejected, color=colours)
+            panels[1].set_ylabel("rejected, %")
+        panels[-1].set_xlabel("frame, in order of time")
+        for axes in panels:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.ticklabel_format(axis="y", useOffset=False)
         odd = sum(bool(frame["stands_out"]) for frame in frames)
-        title = f"Level and rejection of {len(frames)} frames; {odd} stand out"
+        shown = "Level and rejection" if known else "Level"
+        title = f"{shown} of {len(frames)} frames; {odd} stand out"
         return _svg(figure, title, f"{quality['name']} frames")
 
 

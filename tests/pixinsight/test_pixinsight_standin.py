@@ -14,6 +14,8 @@ from standin.images import Image, Keyword, read, write
 from standin.process import constants, table
 from standin.program import run_script
 
+from calmasters.engines.processes import end
+
 
 @pytest.fixture
 def run(program: Program) -> Runner:
@@ -121,12 +123,6 @@ def test_without_force_exit_or_with_a_dialog_it_never_ends(
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(1.5)
     end(process)
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    from calmasters.engines.processes import _end_tree
-
-    _end_tree(process)
 
 
 # 6: two engines --------------------------------------------------------------------------

@@ -5,10 +5,8 @@ from __future__ import annotations
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-
 from calmasters.cards import read_cards
-from calmasters.engines.native.statistics import noise
+from calmasters.engines.numbers import numbers_of
 from calmasters.engines.pixinsight.status import Status
 from calmasters.errors import EngineError, FrameError
 from calmasters.images import Image, read_image
@@ -65,11 +63,7 @@ def describe(job: MasterJob, status: Status, image: Image, seconds: float) -> Ma
     """
     return MasterStatistics(
         frames=_frames(job, status),
-        mean=float(image.mean(dtype=np.float64)),
-        median=float(np.median(image)),
-        minimum=float(image.min()),
-        maximum=float(image.max()),
-        noise=noise(image, mosaic=job.geometry.bayerpat is not None),
+        **numbers_of(image, job.geometry),
         seconds=seconds,
         versions={"PixInsight": status.version, "calmasters": version("calmasters")},
         warnings=status.warnings,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from calmasters.errors import ConfigError, EngineError
+from calmasters.engines.processes import find_program
+from calmasters.errors import EngineError
 from calmasters.settings import PixInsight
 
 __all__ = ["command", "find_binary", "safe_folder"]
@@ -40,17 +40,8 @@ def find_binary(options: PixInsight) -> Path:
     ConfigError
         If it is not there.
     """
-    if options.binary:
-        if options.binary.is_file():
-            return options.binary.absolute()
-        raise ConfigError(f"pixinsight.binary: there is no file '{options.binary}'; {_SET_BINARY}")
-    for name in ("PixInsight.sh", "PixInsight"):
-        if found := shutil.which(name):
-            return Path(found)
-    for place in _usual_places():
-        if place.is_file():
-            return place
-    raise ConfigError(f"engine: pixinsight, but PixInsight was not found; {_SET_BINARY}")
+    names = ("PixInsight.sh", "PixInsight")
+    return find_program("pixinsight", options.binary, names, _usual_places(), remedy=_SET_BINARY)
 
 
 _SET_BINARY: Final = (

@@ -1,0 +1,151 @@
+"""Compare the masters of Siril with those of the native engine: the same job, pixel by pixel.
+
+    python benchmarks/agreement.py
+    python benchmarks/agreement.py --counts 10 30 --size 600x400
+
+Frames are synthetic: noise of 8 ADU (flats: of their light) and a cosmic ray in one of 500
+samples. Differences are given in units of the master's own noise, which is that of one frame
+divided by the root of their number.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from one_master import frame_file
+
+from calmasters.cards import Card
+from calmasters.engines.native import NativeEngine
+from calmasters.engines.siril import SirilEngine
+from calmasters.frames import FrameType, Geometry
+from calmasters.images import read_image, write_master
+from calmasters.jobs import MasterJob, Recipe, UsedMaster
+from calmasters.masters import MasterStatistics
+from calmasters.settings import Calibration, Integration, Siril
+from calmasters.synthetic import write_frame
+
+ADU = 65535.0
+RAYS = 0.002
+READ_NOISE = 8.0
+LIGHT = 20000.0
+
+FLAT = Integration(normalization="Multiplicative", rejectionNormalization="EqualizeFluxes")
+TYPES = (FrameType.BIAS, FrameType.FLAT)
+CASES: tuple[tuple[FrameType, Integration], ...] = (
+    *(
+        (FrameType.BIAS, Integration(rejection=rejection))
+        for rejection in (
+            *("NoRejection", "SigmaClip", "PercentileClip", "WinsorizedSigmaClip"),
+            *("LinearFit", "Rejection_ESD"),
+        )
+    ),
+    (FrameType.BIAS, Integration(rejection="NoRejection", combination="Median")),
+    (FrameType.FLAT, FLAT),
+    (FrameType.FLAT, replace(FLAT, rejection="SigmaClip")),
+)
+
+
+class Row(NamedTuple):
+    """How two masters agree: in units of the noise; equal are samples within a hundredth of it."""
+
+    rms: float
+    largest: float
+    equal: float
+    rejected_native: int
+    rejected_siril: int
+
+
+def main() -> int:
+    """Read the command line, compare all cases, print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--counts", type=int, nargs="+", default=[10, 30])
+    parser.add_argument("--size", default="600x400")
+    arguments = parser.parse_args()
+    width, height = map(int, arguments.size.split("x"))
+    print("| master | frames | rms/noise | largest/noise | equal | rejected native | Siril |")
+    print("|---|---|---|---|---|---|---|")
+    for count in arguments.counts:
+        for line in table(count, (height, width)):
+            print(line, flush=True)
+    return 0
+
+
+def table(count: int, shape: tuple[int, int]) -> Iterator[str]:
+    """Give the lines of all cases of so many frames."""
+    with tempfile.TemporaryDirectory() as folder:
+        sets = {type_: write_frames(Path(folder), type_, count, shape) for type_ in TYPES}
+        bias = Path(folder) / "bias.xisf"
+        write_master(bias, np.full(shape, 600 / ADU, np.float32), [Card("IMAGETYP", "x")])
+        for type_, settings in CASES:
+            row = compare(job_of(type_, settings, sets[type_], shape, bias), Path(folder))
+            name = f"{type_.value}, {settings.combination}, {settings.rejection}"
+            yield (
+                f"| {name} | {count} | {row.rms:.2g} | {row.largest:.2g} | {row.equal:.1%} "
+                f"| {row.rejected_native} | {row.rejected_siril} |"
+            )
+
+
+def write_frames(folder: Path, type_: FrameType, count: int, shape: tuple[int, int]) -> list[Path]:
+    """Write synthetic frames: a level, noise, cosmic rays; each flat is brighter than the last."""
+    random = np.random.default_rng(5)
+    paths = []
+    for number in range(count):
+        light = LIGHT * (1 + 0.05 * number / count) if type_ is FrameType.FLAT else 0.0
+        frame = 600 + random.poisson(light, shape) + random.normal(0, READ_NOISE, shape)
+        hit = random.random(shape) < RAYS
+        frame[hit] += random.exponential(3000, int(hit.sum()))
+        paths.append(folder / f"{type_.value}{number:04}.fits")
+        write_frame(paths[-1], np.clip(np.round(frame), 0, ADU).astype(np.uint16), {})
+    return paths
+
+
+def job_of(
+    type_: FrameType, settings: Integration, frames: list[Path], shape: tuple[int, int], bias: Path
+) -> MasterJob:
+    """Make a job of frames; flats are calibrated with the bias."""
+    flat = type_ is FrameType.FLAT
+    return MasterJob(
+        name="M",
+        type=type_,
+        keywords={},
+        geometry=Geometry(shape[1], shape[0]),
+        frames=tuple(frame_file(path) for path in frames),
+        header={},
+        recipe=Recipe("native", 1, settings, Calibration() if flat else None, "unit", "xisf"),
+        bias=UsedMaster(str(bias), "library", "made here") if flat else None,
+    )
+
+
+def compare(job: MasterJob, folder: Path) -> Row:
+    """Make the master of a job by both engines."""
+    output, images, made = folder / "out" / "M.xisf", [], []
+    for engine in (NativeEngine(2), SirilEngine(Siril(), 2)):
+        made.append(engine.make(job, Path(), folder, output, folder / "M.log"))
+        images.append(read_image(output)[0].astype(np.float64) * ADU)
+    level = LIGHT if job.type is FrameType.FLAT else 0.0
+    noise = np.sqrt((level + READ_NOISE**2) / len(job.frames))
+    difference = images[1] - images[0]
+    return Row(
+        rms=float(difference.std()) / noise,
+        largest=float(np.abs(difference).max()) / noise,
+        equal=float(np.mean(np.abs(difference) < 0.01 * noise)),
+        rejected_native=rejected(made[0]),
+        rejected_siril=rejected(made[1]),
+    )
+
+
+def rejected(made: MasterStatistics) -> int:
+    """Add up the samples rejected: of each frame, or of all where the engine tells no more."""
+    by_frame = sum((frame.low or 0) + (frame.high or 0) for frame in made.frames)
+    return by_frame + (made.rejected_low or 0) + (made.rejected_high or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

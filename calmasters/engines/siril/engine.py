@@ -1,0 +1,154 @@
+"""The engine: from a job, by way of Siril, to a master that was looked at."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from calmasters.engines.inputs import require_frames
+from calmasters.engines.native.reference import fix_range
+from calmasters.engines.processes import run
+from calmasters.engines.siril.program import VARIABLES, command, find_binary, version_of
+from calmasters.engines.siril.result import describe, last_lines, read_result
+from calmasters.engines.siril.script import CALIBRATION, FRAMES, MASTER, script_text
+from calmasters.engines.siril.sequence import place_frames, write_image
+from calmasters.errors import EngineError
+from calmasters.images import Image, read_image, replacing, write_master
+from calmasters.jobs import MasterJob
+from calmasters.masters import MasterStatistics, header_cards, statistics_json
+from calmasters.settings import Siril
+
+__all__ = ["SirilEngine"]
+
+_SCRIPT: Final = "master.ssf"
+_PREFERENCES: Final = "siril.cfg"
+
+
+@dataclass(frozen=True)
+class SirilEngine:
+    """Makes masters with Siril's stacking.
+
+    Attributes
+    ----------
+    options : Siril
+        How Siril is found and run.
+    threads : int
+        How many it may use.
+    """
+
+    options: Siril
+    threads: int
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], threads: int) -> SirilEngine:
+        """Read how Siril is run from a configuration that was checked before."""
+        return cls(Siril.from_config(config["siril"]), threads)
+
+    def make(
+        self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path, log: Path
+    ) -> MasterStatistics:
+        """Make a master, whole or not at all; see :meth:`calmasters.engines.Engine.make`."""
+        started = time.perf_counter()
+        binary = find_binary(self.options)
+        version = version_of(binary)
+        script = script_text(job, version, min(self.threads, _processors()))
+        require_frames(job, input_dir)
+        _begin(log, [f"{binary} with the script:", script])
+        with _working_folder(job, output) as folder:
+            warnings = _place(job, input_dir, output_dir, folder)
+            self._run(job, binary, script, folder, log)
+            stacked = read_result(folder / f"{MASTER}.fit", job)
+        image = fix_range(stacked, job.recipe.integration.truncateOnOutOfRange)
+        if image is not stacked:
+            low, high = stacked.min(), stacked.max()
+            warnings.append(f"values from {low:g} to {high:g} were brought into 0 to 1")
+        seconds = time.perf_counter() - started
+        statistics = describe(job, image, _read(log), version, seconds, warnings)
+        write_master(output, image, header_cards(job))
+        with replacing(output.with_suffix(".json")) as file:
+            file.write(statistics_json(job, statistics).encode("ascii"))
+        return statistics
+
+    def _run(self, job: MasterJob, binary: Path, script: str, folder: Path, log: Path) -> None:
+        (folder / _SCRIPT).write_text(script, encoding="ascii", newline="\n")
+        (folder / _PREFERENCES).touch()
+        with log.open("ab") as file:
+            ending = run(
+                command(binary, _PREFERENCES, _SCRIPT),
+                file,
+                lambda: False,
+                limit_s=60 * self.options.timeout_minutes,
+                directory=folder,
+                variables=VARIABLES,
+            )
+        if ending != "exit code 0":
+            limit = f"did not end within siril.timeout_minutes: {self.options.timeout_minutes:g}"
+            ended = f"failed ({ending})" if ending else limit
+            raise EngineError(
+                f"{job.master}: Siril {ended}; the last lines of its log:\n"
+                f"    {last_lines(_read(log))}\n  all that Siril said: {log}"
+            )
+
+
+def _processors() -> int:
+    """Count the processors that we may use; Siril refuses to use more."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _begin(log: Path, lines: Iterable[str]) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("\n".join(lines), encoding="utf-8", errors="backslashreplace")
+
+
+def _read(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")
+
+
+@contextmanager
+def _working_folder(job: MasterJob, output: Path) -> Iterator[Path]:
+    """Make a folder beside the master, which is gone afterwards, whatever happens.
+
+    Its name depends on the job alone: what a killed run left there is removed by the next one.
+    """
+    folder = output.with_name(f".{job.digest}.siril")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _place(job: MasterJob, input_dir: Path, output_dir: Path, folder: Path) -> list[str]:
+    """Put all that Siril reads into its folder; what is to be warned of."""
+    float_range = job.recipe.float_range
+    paths = [input_dir / frame.path for frame in job.frames]
+    warnings = []
+    if not_finite := place_frames(paths, folder, FRAMES, float_range):
+        warnings.append(f"{not_finite} samples were not finite and count as 0")
+    # A dark holds the bias too: without optimization it is all that is subtracted.
+    if used := job.dark or job.bias:
+        path = used.located(output_dir)
+        image, not_finite = read_image(path, float_range)
+        _require_size(job, path, image)
+        if not_finite:
+            warnings.append(f"{path}: {not_finite} samples were not finite and count as 0")
+        write_image(folder / f"{CALIBRATION}.fit", image)
+    return warnings
+
+
+def _require_size(job: MasterJob, path: Path, image: Image) -> None:
+    expected = (job.geometry.height, job.geometry.width)
+    if image.shape != expected:
+        raise EngineError(
+            f"{job.master}: the master {path} has (height, width) {image.shape} where {expected} "
+            "were expected"
+        )

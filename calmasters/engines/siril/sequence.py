@@ -1,0 +1,93 @@
+"""Frames as a sequence of Siril: files of one folder that are numbered from 1."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from calmasters.cards import Cards, read_header
+from calmasters.errors import FrameError
+from calmasters.images import Image, RawFrame
+
+__all__ = ["place_frames", "write_image"]
+
+
+def place_frames(paths: Sequence[Path], folder: Path, name: str, float_range: str) -> int:
+    """Put frames into a folder, in their order, as ``<name>00001.fit`` and on.
+
+    Plain 16-bit FITS files are linked, or copied where the system does not let us. All others
+    (packed ones, XISF, other kinds of samples) are rewritten as floats in [0, 1], since Siril reads
+    some of them otherwise than we do or not at all; with one of them its whole group, since Siril
+    does not combine both kinds.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+    folder : Path
+    name : str
+    float_range : {'unit', 'adu16'}
+        What the float samples of a FITS file mean.
+
+    Returns
+    -------
+    int
+        Samples that were NaN or infinite and became 0.
+
+    Raises
+    ------
+    FrameError
+        If a file cannot serve as a frame.
+    """
+    targets = [folder / f"{name}{number + 1:05}.fit" for number in range(len(paths))]
+    pairs = zip(paths, targets, strict=True)
+    if all(map(_is_plain, paths)):
+        for path, target in pairs:
+            _link(path, target)
+        return 0
+    return sum(_rewrite(path, target, float_range) for path, target in pairs)
+
+
+def _is_plain(path: Path) -> bool:
+    """Tell whether a file is what Siril reads as we do: unsigned 16-bit codes as they are."""
+    try:
+        header = read_header(path)
+    except FrameError as error:
+        raise FrameError(f"{path}: {error}") from error
+    return not header.packing and _is_uint16(header.cards)
+
+
+def _is_uint16(cards: Cards) -> bool:
+    # Without BZERO the samples are signed, which Siril cuts off at 0.
+    names = ("NAXIS", "BITPIX", "BZERO", "BSCALE")
+    return tuple(cards.get(name, 1) for name in names) == (2, 16, 32768, 1)
+
+
+def _link(path: Path, target: Path) -> None:
+    try:
+        target.symlink_to(path.absolute())
+    except OSError:  # Windows without the privilege, file systems without links
+        shutil.copyfile(path, target)
+
+
+def _rewrite(path: Path, target: Path, float_range: str) -> int:
+    with RawFrame(path, float_range) as frame:
+        strip = frame.read(0, frame.size)
+        write_image(target, strip.samples.reshape(frame.height, frame.width))
+    return strip.not_finite
+
+
+def write_image(path: Path, image: Image) -> None:
+    """Write an image as Siril reads it: FITS of 32-bit floats.
+
+    Parameters
+    ----------
+    path : Path
+    image : (height, width) array of float32
+        In [0, 1].
+    """
+    from astropy.io import fits
+
+    fits.PrimaryHDU(np.asarray(image, np.float32)).writeto(path)

@@ -1,0 +1,371 @@
+"""Masters by the real Siril, against known truth and against the native engine."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from calmasters.cards import read_cards
+from calmasters.engines.native import NativeEngine
+from calmasters.engines.siril import SirilEngine
+from calmasters.errors import ConfigError, EngineError, FrameError
+from calmasters.frames import FrameType
+from calmasters.images import read_image, write_master
+from calmasters.jobs import FrameFile, MasterJob
+from calmasters.masters import MasterStatistics
+from calmasters.settings import Calibration, Integration, Siril
+
+SHAPE = (60, 80)
+ADU = 65535.0
+NO_REJECTION = Integration(rejection="NoRejection")
+PLAIN_DARKS = Calibration(optimizeDarks=False)
+
+
+@pytest.fixture
+def siril() -> SirilEngine:
+    if not shutil.which("siril-cli"):
+        pytest.skip("there is no siril-cli")
+    return SirilEngine(Siril(), threads=2)
+
+
+def noisy(level: float = 600, sigma: float = 8, frames: int = 20, outliers: int = 0) -> np.ndarray:
+    """Frames of one level, and so many cosmic rays in all, each in a pixel of its own."""
+    random = np.random.default_rng(7)
+    found = random.normal(level, sigma, (frames, *SHAPE))
+    places = random.choice(SHAPE[0] * SHAPE[1], outliers, replace=False)
+    found.reshape(frames, -1)[random.integers(frames, size=outliers), places] += 2000
+    return np.round(found).astype(np.uint16)
+
+
+def make(engine: Any, site: Any, job: MasterJob) -> tuple[np.ndarray, MasterStatistics]:
+    """Make a master; its pixels in ADU, and what is said of it."""
+    statistics = engine.make(job, site.input_dir, site.output_dir, site.output, site.log)
+    return read_image(site.output)[0].astype(np.float64) * ADU, statistics
+
+
+def flat_job(site: Any, frames: list[FrameFile], **changes: Any) -> MasterJob:
+    job = site.job(frames, SHAPE, FrameType.FLAT, **changes)
+    return replace(job, recipe=replace(job.recipe, calibration=PLAIN_DARKS))
+
+
+# Pixels ----------------------------------------------------------------------------------
+
+
+def test_without_rejection_a_master_is_the_mean(siril: SirilEngine, site: Any) -> None:
+    frames = noisy(outliers=100)
+    master, _ = make(siril, site, site.job(site.write(frames), SHAPE, settings=NO_REJECTION))
+    assert np.abs(master - frames.mean(axis=0)).max() < 2e-4
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        NO_REJECTION,
+        Integration(rejection="NoRejection", combination="Median"),
+        Integration(rejection="SigmaClip"),
+        Integration(rejection="PercentileClip"),
+    ],
+    ids=lambda settings: f"{settings.combination}-{settings.rejection}",
+)
+def test_where_the_algorithms_are_one_the_engines_agree_to_rounding(
+    siril: SirilEngine, site: Any, settings: Integration
+) -> None:
+    job = site.job(site.write(noisy(outliers=200)), SHAPE, settings=settings)
+    native, _ = make(NativeEngine(1), site, job)
+    master, _ = make(siril, site, job)
+    assert np.abs(master - native).max() < 2e-4
+
+
+def test_winsorized_clipping_agrees_well_within_the_noise(siril: SirilEngine, site: Any) -> None:
+    job = site.job(site.write(noisy(outliers=200)), SHAPE)
+    native, _ = make(NativeEngine(1), site, job)
+    master, _ = make(siril, site, job)
+    noise = 8 / np.sqrt(20)
+    assert np.std(master - native) < 0.25 * noise
+    assert np.mean(np.abs(master - native) < 1e-3) > 0.9
+    assert np.abs(master - 600).max() < 6 * noise  # no cosmic ray is left
+
+
+def test_flats_are_calibrated_and_brought_to_one_level(siril: SirilEngine, site: Any) -> None:
+    random = np.random.default_rng(3)
+    bias = 600 + random.normal(0, 3, SHAPE)
+    light = 20000 * np.linspace(1, 0.7, SHAPE[1]) * np.linspace(1, 1.1, 8)[:, None, None]
+    frames = np.round(random.poisson(light, (8, *SHAPE)) + bias).astype(np.uint16)
+    job = flat_job(site, site.write(frames), bias=site.master(bias / ADU, "bias.fits"))
+    native, _ = make(NativeEngine(1), site, job)
+    master, _ = make(siril, site, job)
+    assert abs(np.mean(master / native) - 1) < 1e-4
+    assert np.std(master / native) < 0.25 * np.sqrt(1 / 20000 / 8)
+
+
+def test_a_dark_is_subtracted_as_it_is_and_no_hot_pixel_mended(
+    siril: SirilEngine, site: Any
+) -> None:
+    dark = np.full(SHAPE, 650.0)
+    dark[::7, ::5] = 4000  # Siril's own -dark would replace these by their neighbours
+    frames = np.full((4, *SHAPE), 20000, np.uint16)
+    masters = {
+        "bias": site.master(np.full(SHAPE, 600 / ADU), "bias.fits"),
+        "dark": site.master(dark / ADU, "dark.fits"),
+    }
+    job = flat_job(site, site.write(frames), settings=NO_REJECTION, **masters)
+    master, _ = make(siril, site, job)
+    assert np.abs(master - (20000 - dark)).max() < 0.01
+
+
+def test_samples_below_black_are_cut_as_by_the_other_engines(siril: SirilEngine, site: Any) -> None:
+    frames = np.full((4, *SHAPE), 20000, np.uint16)
+    frames[:, 0] = 500
+    bias = site.master(np.full(SHAPE, 600 / ADU), "bias.fits")
+    job = flat_job(site, site.write(frames), settings=NO_REJECTION, bias=bias)
+    master, statistics = make(siril, site, job)
+    assert (master[0] == 0).all()
+    assert any("were brought into 0 to 1" in warning for warning in statistics.warnings)
+
+
+# Kinds of files --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["gz", "extension", "signed", "unit", "adu16", "xisf"])
+def test_frames_of_every_kind_make_the_same_master(
+    siril: SirilEngine, site: Any, kind: str
+) -> None:
+    frames = noisy(frames=4)
+    expected = frames.mean(axis=0)
+    job = site.job(write_as(kind, frames, site), SHAPE, settings=NO_REJECTION)
+    float_range = "adu16" if kind == "adu16" else "unit"
+    job = replace(job, recipe=replace(job.recipe, float_range=float_range))
+    master, _ = make(siril, site, job)
+    assert np.abs(master - expected).max() < 2e-4
+
+
+def write_as(kind: str, frames: np.ndarray, site: Any) -> list[FrameFile]:
+    """Write the first frame in another way than the others, which are plain."""
+    files = site.write(frames)
+    first: Path = site.input_dir / files[0].path
+    first.unlink()
+    if kind == "xisf":
+        first = first.with_suffix(".xisf")
+        write_master(first, (frames[0] / ADU).astype(np.float32), [])
+    elif kind == "gz":
+        fits.PrimaryHDU(frames[0]).writeto(first)
+        packed = first.with_suffix(".fits.gz")
+        packed.write_bytes(gzip.compress(first.read_bytes()))
+        first = packed
+    elif kind == "extension":
+        fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(frames[0])]).writeto(first)
+    else:
+        signed = (frames[0].astype(np.int32) - 32768).astype(np.int16)
+        images = {
+            "signed": signed,
+            "unit": (frames[0] / ADU).astype(np.float32),
+            "adu16": frames[0].astype(np.float32),
+        }
+        fits.PrimaryHDU(images[kind]).writeto(first)
+    stat = first.stat()
+    return [FrameFile(first.name, stat.st_size, stat.st_mtime_ns), *files[1:]]
+
+
+def test_samples_that_are_no_numbers_are_told(siril: SirilEngine, site: Any) -> None:
+    frames = (noisy(frames=3) / ADU).astype(np.float32)
+    frames[0, 5, 5] = np.nan
+    job = site.job(site.write(frames), SHAPE, settings=NO_REJECTION)
+    _, statistics = make(siril, site, job)
+    assert statistics.warnings == ("1 samples were not finite and count as 0",)
+
+
+# What is left behind, and told -----------------------------------------------------------
+
+
+def test_raw_frames_and_preferences_are_left_as_they_are(
+    siril: SirilEngine, site: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preferences = tmp_path / "siril" / "siril.config"
+    preferences.parent.mkdir()
+    preferences.write_text("# mine\n")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    job = site.job(site.write(noisy(frames=3)), SHAPE)
+    before = {path: (path.read_bytes(), path.stat()) for path in site.input_dir.iterdir()}
+    make(siril, site, job)
+    after = {path: (path.read_bytes(), path.stat()) for path in site.input_dir.iterdir()}
+    assert {path: (data, stat.st_mtime_ns) for path, (data, stat) in after.items()} == {
+        path: (data, stat.st_mtime_ns) for path, (data, stat) in before.items()
+    }
+    assert preferences.read_text() == "# mine\n"
+    assert [path.name for path in preferences.parent.iterdir()] == ["siril.config"]
+
+
+def test_nothing_is_left_beside_the_master_but_its_json(siril: SirilEngine, site: Any) -> None:
+    make(siril, site, site.job(site.write(noisy(frames=3)), SHAPE))
+    assert sorted(path.name for path in site.output.parent.iterdir()) == ["M.json", "M.xisf"]
+
+
+def test_what_a_killed_run_left_is_in_nobodys_way(siril: SirilEngine, site: Any) -> None:
+    frames = noisy(frames=3)
+    job = site.job(site.write(frames), SHAPE, settings=NO_REJECTION)
+    left = site.output.with_name(f".{job.digest}.siril")
+    left.mkdir(parents=True)
+    fits.PrimaryHDU(np.full(SHAPE, 9, np.uint16)).writeto(left / "frame_00004.fit")
+    master, _ = make(siril, site, job)
+    assert np.abs(master - frames.mean(axis=0)).max() < 2e-4
+
+
+def test_the_json_tells_what_siril_tells_and_no_more(siril: SirilEngine, site: Any) -> None:
+    files = site.write(noisy(outliers=400))
+    _, statistics = make(
+        siril, site, site.job(files, SHAPE, settings=Integration(rejection="SigmaClip"))
+    )
+    told = json.loads(site.output.with_suffix(".json").read_text())
+    assert {(frame["low"], frame["high"]) for frame in told["frames"]} == {(None, None)}
+    assert told["rejected_high"] == statistics.rejected_high
+    assert 395 <= told["rejected_high"] <= 450  # Siril rounds its share to 0.001 %
+    assert told["versions"]["Siril"].startswith("1.")
+
+
+def test_the_header_is_that_of_the_other_engines(siril: SirilEngine, site: Any) -> None:
+    job = site.job(site.write(noisy(frames=3)), SHAPE)
+    headers = []
+    for engine in (NativeEngine(1), siril):
+        make(engine, site, job)
+        headers.append(
+            {key: value for key, value in read_cards(site.output).items() if key != "DATE"}
+        )
+    assert headers[0] == headers[1]
+
+
+@pytest.mark.parametrize("folder", ["with blanks, and 'quotes'", "Müller"])
+def test_folders_may_have_any_name(
+    siril: SirilEngine, site: Any, tmp_path: Path, folder: str
+) -> None:
+    for name in ("input_dir", "output_dir"):
+        place = tmp_path / folder / name
+        place.mkdir(parents=True)
+        setattr(site, name, place)
+    site.output = site.output_dir / "M.xisf"
+    frames = noisy(frames=3)
+    master, _ = make(siril, site, site.job(site.write(frames), SHAPE, settings=NO_REJECTION))
+    assert np.abs(master - frames.mean(axis=0)).max() < 2e-4
+
+
+# When it fails ---------------------------------------------------------------------------
+
+
+def nothing_is_left(site: Any) -> bool:
+    return not site.output.parent.exists() or not [*site.output.parent.iterdir()]
+
+
+def test_sirils_own_words_say_why_it_failed(siril: SirilEngine, site: Any) -> None:
+    files = [*site.write(noisy(frames=3)), *site.write(np.ones((1, 9, 9), np.uint16), "small")]
+    with pytest.raises(EngineError, match=r"failed \(exit code 1\)") as caught:
+        make(siril, site, site.job(files, SHAPE))
+    assert "Script execution failed." in str(caught.value)
+    assert str(site.log) in str(caught.value)
+    assert "stack frame_ rej w 4 3" in site.log.read_text()
+    assert nothing_is_left(site)
+
+
+def test_a_damaged_frame_is_named(siril: SirilEngine, site: Any) -> None:
+    files = site.write(noisy(frames=3))
+    path = site.input_dir / files[1].path
+    path.write_bytes(b"x" * files[1].size)
+    with pytest.raises(FrameError, match=files[1].path):
+        make(siril, site, site.job(files, SHAPE))
+    assert nothing_is_left(site)
+
+
+def test_a_setting_that_siril_does_not_have_is_refused_at_once(
+    siril: SirilEngine, site: Any
+) -> None:
+    job = site.job([], SHAPE, settings=Integration(rejection="MinMax"))
+    with pytest.raises(ConfigError, match=r"integration\.bias\.rejection"):
+        make(siril, site, job)
+
+
+def test_a_master_of_another_size_is_refused(siril: SirilEngine, site: Any) -> None:
+    bias = site.master(np.zeros((9, 9)), "bias.fits")
+    job = flat_job(site, site.write(noisy(frames=3)), bias=bias)
+    with pytest.raises(EngineError, match=r"bias\.fits has .* \(9, 9\)"):
+        make(siril, site, job)
+    assert nothing_is_left(site)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in is a script with #!")
+@pytest.mark.parametrize(
+    ("does", "why"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", r"failed \(exit code -11\)"),
+        ("pass", "its master cannot be read"),
+        ("open('master.fit', 'wb').write(b'no FITS')", "its master cannot be read"),
+        (
+            "import numpy as n, astropy.io.fits as f\n"
+            "f.PrimaryHDU(n.ones((9, 9))).writeto('master.fit')",
+            r"has made \(9, 9\) samples",
+        ),
+    ],
+    ids=["crashes", "makes nothing", "makes no FITS", "makes another image"],
+)
+def test_what_siril_might_do_ends_in_an_error_and_no_master(
+    site: Any, tmp_path: Path, does: str, why: str
+) -> None:
+    engine = SirilEngine(Siril(stand_in(tmp_path, does)), threads=1)
+    with pytest.raises(EngineError, match=why):
+        make(engine, site, site.job(site.write(noisy(frames=3)), SHAPE))
+    assert nothing_is_left(site)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in is a script with #!")
+def test_a_siril_out_of_time_is_ended(site: Any, tmp_path: Path) -> None:
+    binary = stand_in(tmp_path, "import time; time.sleep(60)")
+    engine = SirilEngine(Siril(binary, timeout_minutes=0.01), threads=1)
+    started = time.monotonic()
+    with pytest.raises(EngineError, match=r"did not end within siril\.timeout_minutes: 0\.01"):
+        make(engine, site, site.job(site.write(noisy(frames=3)), SHAPE))
+    assert time.monotonic() - started < 30
+    assert nothing_is_left(site)
+
+
+def stand_in(folder: Path, does: str) -> Path:
+    """Write a program that says it is Siril and then does something else."""
+    program = folder / "siril-cli"
+    version = "if '--version' in sys.argv: sys.exit(print('siril 1.0.6'))"
+    program.write_text(f"#!{sys.executable}\nimport sys\n{version}\n{does}\n")
+    program.chmod(0o755)
+    return program
+
+
+# Finding it ------------------------------------------------------------------------------
+
+
+def test_a_configured_binary_that_is_not_there_is_a_mistake(site: Any, tmp_path: Path) -> None:
+    engine = SirilEngine(Siril(binary=tmp_path / "no"), threads=1)
+    with pytest.raises(ConfigError, match=r"siril\.binary: there is no file"):
+        make(engine, site, site.job(site.write(noisy(frames=3)), SHAPE))
+
+
+def test_without_siril_the_message_says_what_to_set(
+    site: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    siril = SirilEngine(Siril(), threads=1)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"siril-cli was not found; set siril\.binary"):
+        make(siril, site, site.job(site.write(noisy(frames=3)), SHAPE))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in is a script with #!")
+def test_a_program_that_is_not_siril_is_told(site: Any, tmp_path: Path) -> None:
+    program = stand_in(tmp_path, "")
+    program.write_text(program.read_text().replace("siril 1.0.6", "gimp 3"))
+    engine = SirilEngine(Siril(binary=program), threads=1)
+    with pytest.raises(EngineError, match=r"does not say which Siril it is \('gimp 3'\)"):
+        make(engine, site, site.job(site.write(noisy(frames=3)), SHAPE))
