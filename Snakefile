@@ -61,6 +61,7 @@ localrules:
 
 
 include: "rules/common.smk"
+include: "rules/resources.smk"
 
 
 rule masters:

@@ -28,9 +28,10 @@ rule master_bias:
         statistics="<output>/masters/<biases>/{name}.json",
     log:
         "<output>/logs/bias/{name}.log",
-    threads: 4
+    threads: threads_needed
     resources:
-        mem_mb=1024,
+        mem_mb=memory_needed,
+        runtime=runtime_needed,
         # How many PixInsight or Siril may run at once is set by the profile.
         pixinsight=int(SETTINGS.engine == "pixinsight"),
         siril=int(SETTINGS.engine == "siril"),

@@ -47,7 +47,8 @@ rule quality:
     log:
         "<output>/logs/quality/{name}.log",
     resources:
-        mem_mb=1024,
+        mem_mb=measuring_memory,
+        runtime=runtime_needed,
     params:
         digest=quality_digest,
     script:
@@ -71,7 +72,8 @@ rule defects:
     log:
         "<output>/logs/defects/{setting}.log",
     resources:
-        mem_mb=1024,
+        mem_mb=mapping_memory,
+        runtime=30,
     params:
         digest=setting_digest,
     script:

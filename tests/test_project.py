@@ -19,8 +19,18 @@ PACKAGE = REPOSITORY / "calmasters"
 #: The modules in reading order: each imports only from those before it.
 ORDER = (
     *("errors", "progress", "frames", "cards", "settings", "frame_types", "nights", "path_tokens"),
-    *("headers", "ap_reader", "unpacking", "images", "jobs", "inventory", "contents", "grouping"),
-    *("naming", "masters", "differences", "matching", "why", "plan", "orphans", "summary"),
+    *("headers", "ap_reader", "unpacking", "images", "jobs", "resources", "inventory", "contents"),
+    *(
+        "grouping",
+        "naming",
+        "masters",
+        "differences",
+        "matching",
+        "why",
+        "plan",
+        "orphans",
+        "summary",
+    ),
     *("quality", "reporting", "pictures", "watch", "engines", "synthetic"),
 )
 #: Those that are packages.
@@ -92,7 +102,14 @@ HEAVY = (
 
 
 @pytest.mark.parametrize(
-    "module", ["calmasters", "calmasters.jobs", "calmasters.plan", "calmasters.quality.camera"]
+    "module",
+    [
+        "calmasters",
+        "calmasters.jobs",
+        "calmasters.resources",
+        "calmasters.plan",
+        "calmasters.quality.camera",
+    ],
 )
 def test_what_every_run_imports_is_light(module: str) -> None:
     program = f"import sys, {module}; print(*sorted(set(sys.modules) & set({HEAVY!r})))"

@@ -1,0 +1,127 @@
+"""Jobs take what ``calmasters/resources.py`` says that they take: measured in their processes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from calmasters import resources
+from calmasters.frames import FrameType
+from calmasters.images import write_master
+from calmasters.jobs import FrameFile, MasterJob, UsedMaster
+from calmasters.synthetic import write_frame
+
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="Linux tells a process's peak memory"
+)
+
+REPOSITORY = Path(__file__).parents[2]
+
+#: Two megapixels.
+HEIGHT, WIDTH = 1152, 1728
+
+#: A process of its own makes the master or measures it, then tells its peak memory, its seconds and
+#: CPU seconds.
+PROGRAM = """
+import json, re, sys, time
+from pathlib import Path
+from calmasters.jobs import MasterJob
+
+root, threads = Path(sys.argv[1]), int(sys.argv[2])
+job = MasterJob.from_json((root / "job.json").read_text())
+{work}
+seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]
+print(json.dumps([int(peak) * 1024 / 1e6, seconds, cpu]))
+"""
+MAKE = """
+from calmasters.engines.native import NativeEngine
+from calmasters.engines.native.compiled import kernels
+kernels()
+began, cpu = time.perf_counter(), time.process_time()
+NativeEngine(threads).make(job, root, root, root / "M.xisf", root / "M.log")
+"""
+MEASURE = """
+import yaml
+from calmasters.quality.measure import Companions, measure
+from calmasters.settings import Settings
+config = yaml.safe_load(Path("config/config.yaml").read_text()) | {"input_dir": str(root)}
+settings = Settings.from_config(config, Path("config/config.schema.yaml"))
+files = {"master": root / "M.xisf", "statistics": root / "M.json"}
+began, cpu = time.perf_counter(), time.process_time()
+measure(job, **files, companions=Companions(root / "B.xisf"), settings=settings)
+"""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a process took."""
+
+    memory_mb: float
+    seconds: float
+    cpu_s: float
+
+
+def run(work: str, root: Path, job: MasterJob, threads: int = 1) -> Taken:
+    (root / "job.json").write_text(job.to_json(), encoding="utf-8")
+    program = PROGRAM.replace("{work}", work)
+    command = [sys.executable, "-c", program, str(root), str(threads)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return Taken(*json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with three frames of either kind, and masters that calibrate flats."""
+    folder = tmp_path_factory.mktemp("needs")
+    random = np.random.default_rng(3)
+    for kind, level, noise in (("bias", 1000, 9), ("flat", 28000, 160)):
+        for number in range(3):
+            pixels = random.normal(level, noise, (HEIGHT, WIDTH)).astype(np.uint16)
+            write_frame(folder / f"{kind}{number}.fits", pixels, {})
+    thermal = np.where(random.random((HEIGHT, WIDTH)) < 0.01, 300, 0)
+    for name, level in (("B", 1000), ("D", 1000 + thermal)):
+        image = random.normal(level, 2, (HEIGHT, WIDTH)) / 65535
+        write_master(folder / f"{name}.xisf", image.astype(np.float32), [])
+    return folder
+
+
+def job_of(site, root: Path, kind: str, frames: int) -> MasterJob:
+    """Make a job of so many frames: the three, again and again."""
+    names = [f"{kind}{number % 3}.fits" for number in range(frames)]
+    files = [FrameFile(name, (root / name).stat().st_size, 0) for name in names]
+    job = site.job(files, (HEIGHT, WIDTH), FrameType(kind))
+    if kind == "bias":
+        return job
+    bias, dark = (UsedMaster(f"{name}.xisf", "run", "") for name in "BD")
+    return replace(job, bias=bias, dark=dark, optimize_dark=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "frames", "threads"),
+    [("bias", 5, 1), ("bias", 100, 4), ("flat", 5, 1), ("flat", 30, 4)],
+)
+def test_memory_is_what_is_foretold(site, root, kind, frames, threads):
+    job = job_of(site, root, kind, frames)
+    foretold = resources.native_mb(job, threads)
+    taken = run(MAKE, root, job, threads).memory_mb
+    assert 0.5 * foretold < taken < foretold
+
+
+def test_memory_of_measuring_a_master_is_what_is_foretold(site, root):
+    job = job_of(site, root, "flat", 30)
+    run(MAKE, root, job)
+    foretold = resources.measuring_mb(job.geometry, len(job.frames))
+    assert 0.5 * foretold < run(MEASURE, root, job).memory_mb < foretold
+
+
+def test_one_thread_uses_one_core(site, root):
+    taken = run(MAKE, root, job_of(site, root, "flat", 30), threads=1)
+    assert taken.cpu_s < 1.2 * taken.seconds
