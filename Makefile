@@ -3,12 +3,13 @@
 # make watch     masters again whenever frames have arrived and nothing more comes
 # make test      the tests
 # make test-browser   the report in a real browser (Chromium); skips where there is none
+# make test-slurm     masters by a Slurm cluster of one node; skips where Slurm is not installed
 # make check     format, lint, types
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: masters dag watch test test-browser check format environment clean
+.PHONY: masters dag watch test test-browser test-slurm check format environment clean
 
 masters: $(VENV)/ready
 	test -d frames || $(BIN)/python -m calmasters.synthetic frames
@@ -21,10 +22,15 @@ watch: $(VENV)/ready
 	$(BIN)/python -m calmasters.watch frames $(BIN)/snakemake --cores all masters
 
 test: $(VENV)/ready
-	$(BIN)/pytest --numprocesses 2 --quiet --ignore tests/browser
+	$(BIN)/pytest --numprocesses 2 --quiet --ignore tests/browser --ignore tests/slurm
 
 test-browser: $(VENV)/ready
 	$(BIN)/pytest --quiet tests/browser
+
+# The plugin stays in $(VENV), where each start of Snakemake imports it.
+test-slurm: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --editable .[slurm]
+	$(BIN)/pytest --quiet tests/slurm
 
 check: $(VENV)/ready
 	$(BIN)/ruff format --check .

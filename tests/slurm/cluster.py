@@ -1,0 +1,189 @@
+"""A Slurm cluster of one node: munged, slurmctld and slurmd on loopback, out of one folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from threading import Event, Thread
+
+import psutil
+
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "setpriv")
+
+#: The node claims eight processors and 32 GB, so that jobs run side by side on any machine.
+CONFIGURATION = """\
+ClusterName=tests
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={ports[0]}
+SlurmdPort={ports[1]}
+SlurmUser={user}
+SlurmdUser={user}
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+CredType=cred/munge
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+MpiDefault=none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU_Memory
+SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=0
+SlurmdParameters=config_overrides
+ReturnToService=2
+NodeName={host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=32000 State=UNKNOWN
+PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+"""
+
+#: Jobs lose the variable that says where the configuration lies, and srun in them needs it.
+SRUN = '#!/bin/sh\nSLURM_CONF="{conf}" exec {srun} "$@"\n'
+
+
+class Cluster:
+    """A running cluster, for those who have its environment."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            **os.environ,
+            "SLURM_CONF": str(folder / "slurm.conf"),
+            "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        }
+
+    def ask(self, *command: str) -> str:
+        """Run a command of Slurm's: what it prints, whether it fails or not."""
+        done = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, timeout=30, check=False
+        )
+        return done.stdout
+
+    @property
+    def is_idle(self) -> bool:
+        return self.ask("sinfo", "--noheader", "--format=%T").strip() == "idle"
+
+    @contextmanager
+    def watched(self) -> Iterator[Mapping[str, float]]:
+        """Watch the memory of jobs: the peak of each, all its processes together, 10^6 bytes."""
+        peaks: Counter[str] = Counter()
+        done = Event()
+        watch = Thread(target=self._watch, args=(peaks, done))
+        watch.start()
+        try:
+            yield peaks
+        finally:
+            done.set()
+            watch.join()
+
+    def _watch(self, peaks: Counter[str], done: Event) -> None:
+        while not done.wait(0.2):
+            now: Counter[str] = Counter()
+            for process in self.processes():
+                with suppress(psutil.Error):
+                    if job := process.environ().get("SLURM_JOB_ID"):
+                        now[job] += process.memory_full_info().pss / 1e6
+            peaks |= now
+
+    def processes(self) -> Iterator[psutil.Process]:
+        """Give the processes that have this cluster's environment."""
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if str(self.folder) in process.environ().get("PATH", ""):
+                    yield process
+
+
+@contextmanager
+def running_cluster(folder: Path) -> Iterator[Cluster]:
+    """Start a cluster; whatever happens, end all of it and of its jobs."""
+    cluster = Cluster(folder)
+    configure(folder)
+    with ExitStack() as daemons:
+        try:
+            for command, is_ready in daemons_of(cluster):
+                daemons.enter_context(start(cluster, *command))
+                wait_for(is_ready, cluster)
+            yield cluster
+        finally:
+            end(cluster)
+
+
+def daemons_of(cluster: Cluster) -> Iterator[tuple[list[str], Callable[[], bool]]]:
+    """Give the command of each daemon, and how to see that it is ready."""
+    folder = cluster.folder
+    files = {"socket": "munge.socket", "key-file": "munge.key", "log-file": "munged.log"}
+    files |= {"pid-file": "munged.pid", "seed-file": "munged.seed"}
+    munge = [f"--{option}={folder / name}" for option, name in files.items()]
+    # By force: the folder is its user's alone, who is the only one to ask.
+    yield ["munged", "--foreground", "--force", *munge], (folder / "munge.socket").exists
+    yield ["slurmctld", "-D"], lambda: "UP" in cluster.ask("scontrol", "ping")
+    yield ["slurmd", "-D", "-N", host()], lambda: cluster.is_idle
+
+
+def configure(folder: Path) -> None:
+    for name in ("state", "spool", "bin"):
+        (folder / name).mkdir()
+    key = folder / "munge.key"
+    key.write_bytes(os.urandom(128))
+    key.chmod(0o600)
+    text = CONFIGURATION.format(
+        host=host(), ports=free_ports(2), folder=folder, user=psutil.Process().username()
+    )
+    (folder / "slurm.conf").write_text(text)
+    srun = folder / "bin" / "srun"
+    srun.write_text(SRUN.format(conf=folder / "slurm.conf", srun=shutil.which("srun")))
+    srun.chmod(0o755)
+
+
+def host() -> str:
+    return socket.gethostname().split(".")[0]
+
+
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as open_sockets:
+        sockets = [open_sockets.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def start(cluster: Cluster, *command: str) -> subprocess.Popen[bytes]:
+    """Start a daemon that ends with this process, should nobody end it."""
+    with (cluster.folder / f"{command[0]}.out").open("wb") as out:
+        return subprocess.Popen(
+            ["setpriv", "--pdeathsig", "TERM", *command],
+            env=cluster.environment,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def wait_for(condition: Callable[[], bool], cluster: Cluster, limit_s: float = 30) -> None:
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        if time.monotonic() > deadline:
+            said = (path.read_text(errors="replace") for path in cluster.folder.glob("*.out"))
+            raise TimeoutError("the cluster did not start:\n" + "\n".join(said))
+        time.sleep(0.2)
+
+
+def end(cluster: Cluster) -> None:
+    """End the jobs, then the daemons, asked first."""
+    if jobs := re.findall(r"\d+", cluster.ask("squeue", "--noheader", "--format=%i")):
+        cluster.ask("scancel", *jobs)
+    for end_one in (psutil.Process.terminate, psutil.Process.kill):
+        left = [*cluster.processes()]
+        for process in left:
+            with suppress(psutil.Error):
+                end_one(process)
+        psutil.wait_procs(left, timeout=10)

@@ -1,0 +1,54 @@
+"""A cluster for all tests of this folder; where Slurm is not installed, none of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from cluster import PROGRAMS, Cluster, running_cluster
+from real_workflow import REPOSITORY, Workflow
+
+#: A job of a moment takes some seconds in a cluster, for two Snakemakes start: when to look at it.
+#: Where none has ended by then, the plugin waits ten seconds more than before.
+STATUS_S = "8"
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    if find_spec("snakemake_executor_plugin_slurm") is None:
+        pytest.skip("the executor plugin is not installed: pip install --editable '.[slurm]'")
+    missing = [name for name in PROGRAMS if shutil.which(name) is None]
+    if missing:
+        pytest.skip(f"Slurm is not installed ({', '.join(missing)}): slurm-wlm and munge")
+    # Not pytest's folder: the path of a socket has about a hundred letters at most.
+    with TemporaryDirectory(prefix="slurm-") as folder, running_cluster(Path(folder)) as running:
+        yield running
+
+
+class OnCluster(Workflow):
+    """The workflow in a directory of its own, with its masters made by the cluster."""
+
+    def __init__(self, directory: Path, cluster: Cluster) -> None:
+        super().__init__(directory)
+        self.cluster = cluster
+
+    def command(self, *arguments: str) -> list[str | Path]:
+        profile = ("--workflow-profile", REPOSITORY / "profiles" / "slurm")
+        quick = ("--slurm-init-seconds-before-status-checks", STATUS_S)
+        return [*super().command(*arguments), *profile, *quick]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        own = self.cluster.environment
+        paths = (str(REPOSITORY), os.environ.get("PYTHONPATH", ""))
+        return {**own, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+@pytest.fixture
+def on_cluster(cluster: Cluster, tmp_path: Path) -> OnCluster:
+    return OnCluster(tmp_path, cluster)

@@ -1,0 +1,37 @@
+"""Profiles: each stands alone, since naming one leaves out the default."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).parents[1]
+PROFILES = sorted(path.parent.name for path in REPOSITORY.glob("profiles/*/config.yaml"))
+
+
+def profile(name: str) -> dict[str, Any]:
+    path = REPOSITORY / "profiles" / name / "config.yaml"
+    loaded: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return loaded
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_each_profile_repeats_what_every_run_relies_on(name):
+    default = profile("default")
+    relied_on = {key: default[key] for key in ("rerun-triggers", "ignore-incomplete")}
+    assert relied_on.items() <= profile(name).items()
+    assert "pixinsight" in profile(name)["resources"]
+
+
+def test_the_plugin_of_a_profile_is_the_extra_that_was_tested():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (pinned,) = project["optional-dependencies"]["slurm"]
+    assert re.fullmatch(r"snakemake-executor-plugin-slurm==[\d.]+", pinned)
+    conda = (REPOSITORY / "environment.yml").read_text(encoding="utf-8")
+    assert f"# - {pinned}\n" in conda
+    assert profile("slurm")["executor"] == "slurm"
