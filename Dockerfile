@@ -1,0 +1,25 @@
+# Masters in a container, by the native engine (PixInsight is not in it):
+#
+#     docker build --tag calmasters .
+#     docker run --rm --user "$(id -u)" --volume "$PWD:/data" calmasters masters
+#
+# makes masters of /data/frames in /data/output.
+FROM python:3.12-slim
+
+WORKDIR /opt/calmasters
+COPY pyproject.toml README.md Snakefile ./
+COPY calmasters calmasters
+COPY config config
+COPY pixinsight pixinsight
+COPY profiles profiles
+COPY report report
+COPY rules rules
+COPY scripts scripts
+RUN pip install --no-cache-dir --editable .
+
+# Compiled code and Snakemake's own files lie with the data: they outlive the container, and any user
+# may write them.
+ENV HOME=/data/.calmasters XDG_CACHE_HOME=/data/.calmasters/cache
+WORKDIR /data
+ENTRYPOINT ["snakemake", "--snakefile", "/opt/calmasters/Snakefile"]
+CMD ["masters"]
