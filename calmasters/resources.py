@@ -1,8 +1,8 @@
 """What making a master takes of a machine: threads, memory, time.
 
 Snakemake plans with these numbers, and a cluster ends a job that exceeds them. Those of the native
-engine were measured and are tested; those of PixInsight are estimates from what its parameters
-say that it holds (``docs/scale.md``).
+engine were measured and are tested, those of Siril were measured; those of PixInsight are estimates
+from what its parameters say that it holds (``docs/scale.md``).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 from calmasters.frames import FrameType, Geometry
 from calmasters.jobs import MasterJob
-from calmasters.settings import PixInsight
+from calmasters.settings import Settings
 
 __all__ = ["measuring_mb", "memory_mb", "native_mb", "requested_mb", "runtime_min", "threads"]
 
@@ -47,6 +47,9 @@ _PIXINSIGHT_MB, _STACK_MB, _BUFFER_MB = 2000, 1024, 16
 #: Bytes a pixel of the images it holds: frame, bias, dark, calibrated, master and maps, as float32.
 _PIXINSIGHT_IMAGES: Final = 32
 
+#: Siril holds all frames: bytes a sample of raw ones, and of calibrated or normalized ones.
+_SIRIL_MB, _SIRIL_RAW, _SIRIL_FLOAT = 100, 2, 4
+
 #: A job may wait for its node and for slow storage: minutes in any case, and bytes a second.
 _START_MIN: Final = 10
 _SLOW_STORAGE: Final = 10_000_000
@@ -56,7 +59,7 @@ _READINGS: Final = 2
 
 def threads(job: MasterJob) -> int:
     """Tell how many threads are worth having: one for each second or two of work, four at most."""
-    if job.recipe.engine == "pixinsight":
+    if job.recipe.engine != "native":
         return _MOST_THREADS
     samples = len(job.frames) * _pixels(job.geometry)
     return min(_MOST_THREADS, 1 + samples // _SAMPLES_A_THREAD)
@@ -71,8 +74,11 @@ def memory_mb(job: MasterJob, threads: int) -> int:
     threads : int
         How many the job was given.
     """
-    of_pixinsight = job.recipe.engine == "pixinsight"
-    return requested_mb(_pixinsight_mb(job) if of_pixinsight else native_mb(job, threads))
+    if job.recipe.engine == "pixinsight":
+        return requested_mb(_pixinsight_mb(job))
+    if job.recipe.engine == "siril":
+        return requested_mb(_siril_mb(job))
+    return requested_mb(native_mb(job, threads))
 
 
 def requested_mb(process_mb: float) -> int:
@@ -106,13 +112,16 @@ def measuring_mb(geometry: Geometry, frames: int) -> float:
     return _PYTHON_MB + (_MEASURING * _pixels(geometry) + _SAMPLE * sampled) / 1e6
 
 
-def runtime_min(job: MasterJob, pixinsight: PixInsight) -> int:
+def runtime_min(job: MasterJob, settings: Settings) -> int:
     """Tell after how many minutes a job must have ended, be its storage ever so slow.
 
-    PixInsight is ended by its own limit, after as many starts as are allowed.
+    PixInsight is ended by its own limit, after as many starts as are allowed; so is Siril.
     """
     if job.recipe.engine == "pixinsight":
-        return _START_MIN + math.ceil(pixinsight.timeout_minutes * (1 + pixinsight.retries))
+        options = settings.pixinsight
+        return _START_MIN + math.ceil(options.timeout_minutes * (1 + options.retries))
+    if job.recipe.engine == "siril":
+        return _START_MIN + math.ceil(settings.siril.timeout_minutes)
     read = _READINGS * sum(frame.size for frame in job.frames)
     return _START_MIN + math.ceil(read / _SLOW_STORAGE / 60)
 
@@ -125,6 +134,12 @@ def _sample_bytes(job: MasterJob) -> int:
     """Bytes of a sample as it is kept while strips are read: codes as they are, others as float."""
     largest = max(frame.size for frame in job.frames)
     return 2 if largest < 3 * _pixels(job.geometry) else 4
+
+
+def _siril_mb(job: MasterJob) -> float:
+    normalized = job.recipe.integration.normalization != "NoNormalization"
+    of_sample = _SIRIL_FLOAT if job.bias or job.dark or normalized else _SIRIL_RAW
+    return _PYTHON_MB + _SIRIL_MB + of_sample * len(job.frames) * _pixels(job.geometry) / 1e6
 
 
 def _pixinsight_mb(job: MasterJob) -> float:

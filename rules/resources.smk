@@ -38,8 +38,7 @@ def memory_needed(wildcards, threads, attempt):
 
 
 def runtime_needed(wildcards, attempt):
-    job = job_to_run(wildcards.name)
-    return attempt * resources.runtime_min(job, SETTINGS.pixinsight)
+    return attempt * resources.runtime_min(job_to_run(wildcards.name), SETTINGS)
 
 
 def measuring_memory(wildcards, attempt):

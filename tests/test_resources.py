@@ -7,16 +7,11 @@ import pytest
 from calmasters import resources
 from calmasters.frames import FrameType, Geometry
 from calmasters.jobs import FrameFile, MasterJob, Recipe, UsedMaster
-from calmasters.settings import Calibration, Integration, PixInsight
+from calmasters.settings import Calibration, Integration
 
 #: Eight megapixels of 16 bits.
 SIZE = Geometry(4000, 2000)
 MASTER = UsedMaster("masters/bias/b.xisf", "run", "")
-
-
-@pytest.fixture
-def pixinsight(settings) -> PixInsight:
-    return settings.pixinsight
 
 
 def job(frames: int = 30, kind: str = "bias", engine: str = "native", **changes) -> MasterJob:
@@ -71,15 +66,27 @@ def test_samples_of_more_than_16_bits_are_read_as_float():
     assert more == pytest.approx(2 * 2 * 2**20 / 1e6)
 
 
-def test_a_larger_group_is_given_more_time(pixinsight):
-    assert resources.runtime_min(job(3), pixinsight) == 11
+def test_a_larger_group_is_given_more_time(settings):
+    assert resources.runtime_min(job(3), settings) == 11
     # 1,000 frames of 16 MB, read twice at 10 MB/s: 53 minutes and 21 seconds.
-    assert resources.runtime_min(job(1000), pixinsight) == 10 + 54
+    assert resources.runtime_min(job(1000), settings) == 10 + 54
 
 
-def test_pixinsight_is_given_the_time_that_it_is_allowed(pixinsight):
-    allowed = replace(pixinsight, timeout_minutes=20, retries=2)
-    assert resources.runtime_min(job(engine="pixinsight"), allowed) == 10 + 60
+def test_a_program_is_given_the_time_that_it_is_allowed(settings):
+    patient = replace(
+        settings,
+        pixinsight=replace(settings.pixinsight, timeout_minutes=20, retries=2),
+        siril=replace(settings.siril, timeout_minutes=30),
+    )
+    assert resources.runtime_min(job(engine="pixinsight"), patient) == 10 + 60
+    assert resources.runtime_min(job(engine="siril"), patient) == 10 + 30
+
+
+def test_siril_holds_every_frame():
+    raw, calibrated = job(100, engine="siril"), job(100, engine="siril", dark=MASTER)
+    less = resources.memory_mb(job(50, engine="siril"), 2)
+    assert resources.memory_mb(raw, 2) - less == 1.2 * 50 * 8 * 2
+    assert resources.memory_mb(calibrated, 2) - resources.memory_mb(raw, 2) == 1.2 * 100 * 8 * 2
 
 
 def test_measuring_a_master_needs_little_more_for_more_frames():
