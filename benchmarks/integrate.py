@@ -6,7 +6,8 @@
 Every figure is a ratio to the engine's own time in the same round, since machines are noisy. The
 frames are synthetic and read once before, so that they come from memory. Peers that are not
 installed are left out. Siril and ccdproc have other rejection rules: the same job, not the same
-arithmetic. `floor` is two threads reading and summing all bytes.
+arithmetic. `floor` is two threads reading and summing all bytes, `rule` the same master made by
+Snakemake. At the end two masters are made at once, by a thread each.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+SNAKEFILE = HERE.parent / "Snakefile"
 
 WRITE_FRAMES = """
 import sys
@@ -93,7 +96,8 @@ class Case:
 def run(command: Sequence[str | Path]) -> Run:
     """Run a process to its end."""
     started = time.perf_counter()
-    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(list(map(str, command)), **quiet)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
@@ -102,14 +106,52 @@ def run(command: Sequence[str | Path]) -> Run:
     return Run(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
-def run_native(case: Case) -> Run:
-    """Make the master with the native engine."""
+def native_command(case: Case, output: Path, threads: int) -> list[str | Path]:
+    """Give the command line of the native engine."""
     masters = [
         part for kind, path in case.masters.items() for part in (f"--{kind}", f"{path}.xisf")
     ]
-    output = case.directory / "native.xisf"
-    options = ["--type", case.kind, "--output", output, *masters]
-    return run([sys.executable, HERE / "one_master.py", *options, *case.frames])
+    options = ["--type", case.kind, "--output", output, "--threads", str(threads), *masters]
+    return [sys.executable, HERE / "one_master.py", *options, *case.frames]
+
+
+def run_native(case: Case) -> Run:
+    """Make the master with the native engine."""
+    return run(native_command(case, case.directory / "native.xisf", threads=2))
+
+
+def run_rule(case: Case) -> Run:
+    """Make the master with `snakemake masters`; headers were read and the plan made before."""
+    site = case.directory / f"{case.kind} {len(case.frames)}"
+    command = [sys.executable, "-m", "snakemake", "--snakefile", SNAKEFILE, "--directory", site]
+    command += ["--quiet", "all", "--cores", "2"]
+    if not site.exists():
+        write_site(case, site)
+        run([*command, "inventory"])
+    for path in site.glob("output/masters/*/*"):
+        path.unlink()
+    made = run([*command, "masters"])
+    if len([*site.glob("output/masters/*/*.xisf")]) != 1:
+        raise SystemExit(f"{site}: one master was expected")
+    return made
+
+
+def write_site(case: Case, site: Path) -> None:
+    """Lay out the frames for Snakemake, which tells their type by the folder here."""
+    frames = site / "frames" / case.kind
+    frames.mkdir(parents=True)
+    for frame in case.frames:
+        os.link(frame, frames / frame.name)
+    library = {kind: [path.parent / f"library {kind}"] for kind, path in case.masters.items()}
+    for kind, (folder,) in library.items():
+        folder.mkdir(exist_ok=True)
+        shutil.copy(case.directory / f"master_{kind}.xisf", folder)
+    # The frames have no headers but what Siril needs.
+    keywords = "INSTRUME, SET-TEMP, GAIN, OFFSET, READOUTM, EXPOSURE, FILTER, DATE"
+    lines = ["folder_types: true", f"optional_keywords: [{keywords}]", "library:"]
+    lines += [f"  {kind}: ['{folder}']" for kind, (folder,) in library.items()] or ["  bias: []"]
+    (site / "config").mkdir()
+    (site / "config" / "config.yaml").write_text("\n".join(lines) + "\n")
 
 
 def run_floor(case: Case) -> Run:
@@ -139,8 +181,9 @@ def siril_commands(case: Case) -> Iterator[str]:
     """Write the commands of a Siril script."""
     yield from ("requires 1.0.0", "setext fit", "setcpu 2")
     if case.kind == "flat":
+        # Without -opt, which would scale the dark as we do: Siril 1.0.6 may crash there.
         bias, dark = (f"../{path.name}" for path in case.masters.values())
-        yield f"preprocess flat_ -bias={bias} -dark={dark} -opt"
+        yield f"preprocess flat_ -bias={bias} -dark={dark}"
         yield "stack pp_flat_ rej w 4 3 -norm=mul -out=master"
     else:
         yield f"stack {case.kind}_ rej w 4 3 -nonorm -out=../siril_{case.kind}"
@@ -165,7 +208,11 @@ def prepare_masters(directory: Path, width: int, height: int) -> None:
 
 def peers() -> dict[str, Callable[[Case], Run]]:
     """Find what there is to compare with."""
-    found: dict[str, Callable[[Case], Run]] = {"native": run_native, "floor": run_floor}
+    found: dict[str, Callable[[Case], Run]] = {
+        "native": run_native,
+        "rule": run_rule,
+        "floor": run_floor,
+    }
     if shutil.which("siril-cli"):
         found["siril"] = run_siril
     try:
@@ -198,6 +245,22 @@ def rows(runs: dict[str, list[Run]]) -> Iterator[tuple[str, float, float, float,
             statistics.median(each.wall_s for each in own),
             max(each.peak_mib for each in own),
         )
+
+
+def at_once(case: Case, rounds: int) -> float:
+    """Time two processes of a thread each, as a multiple of one such alone."""
+
+    def timed(processes: int) -> float:
+        commands = [
+            native_command(case, case.directory / f"at_once_{number}.xisf", threads=1)
+            for number in range(processes)
+        ]
+        started = time.perf_counter()
+        with ThreadPoolExecutor(processes) as pool:
+            list(pool.map(run, commands))
+        return time.perf_counter() - started
+
+    return statistics.median(timed(2) / timed(1) for _ in range(rounds))
 
 
 def plot(path: Path, ratios: dict[str, dict[int, float]]) -> None:
@@ -247,6 +310,8 @@ def main() -> int:
                         flush=True,
                     )
                     ratios.setdefault(f"{kind} / {program}", {})[count] = wall
+            alone = at_once(Case(kind, frames[: min(chosen.counts)], directory), chosen.rounds)
+            print(f"{kind}: two at once take {alone:.2f} x the time of one alone", flush=True)
     if chosen.plot:
         plot(chosen.plot, ratios)
     return 0
