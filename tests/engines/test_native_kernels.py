@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 import inspect
 import itertools
+import platform
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -340,6 +343,21 @@ def test_compiled_code_needs_nothing_of_numba() -> None:
     assert objects is not None
     for _, code in objects.values():
         compiled._require_self_contained(code)
+
+
+@pytest.mark.skipif(
+    (platform.system(), platform.machine()) != compiled._TRIED, reason="numba loads them here"
+)
+def test_kernels_that_were_compiled_before_load_without_numba() -> None:
+    compiled.kernels()
+    program = (
+        "import sys; from calmasters.engines.native.compiled import kernels; kernels();"
+        "print(*sorted({'numba', 'astropy', 'pandas', 'xisf'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
 
 
 def test_signatures_match_the_entry_points() -> None:

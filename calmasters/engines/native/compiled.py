@@ -148,7 +148,7 @@ def _build() -> Objects:
     print("compiling the native engine, once on this machine…", file=sys.stderr, flush=True)
     from calmasters.engines.native.entries import machine_code
 
-    objects = {name: machine_code(name) for name in SIGNATURES}
+    objects = {name: machine_code(name, codes) for name, codes in SIGNATURES.items()}
     for _, code in objects.values():
         _require_self_contained(code)
     for directory in _cache_directories():
@@ -206,4 +206,4 @@ def _cache_name() -> str:
 def _load_by_numba() -> Mapping[str, Function]:
     from calmasters.engines.native.entries import compiled
 
-    return {name: compiled(name) for name in SIGNATURES}
+    return {name: compiled(name, codes) for name, codes in SIGNATURES.items()}

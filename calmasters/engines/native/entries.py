@@ -9,7 +9,6 @@ import numpy as np
 from numba import carray, cfunc, types  # type: ignore[attr-defined]
 
 from calmasters.engines.native import loading, moments, tiles
-from calmasters.engines.native.compiled import SIGNATURES
 from calmasters.engines.native.rejection import (
     Scratch,
     integrate_strip,
@@ -24,20 +23,20 @@ Address: TypeAlias = Any
 _TYPES: Final = {"p": types.voidptr, "i": types.int64, "d": types.float64, "f": types.float32}
 
 
-def compiled(name: str) -> Callable[..., None]:
-    """Compile an entry point to a function that ctypes calls."""
-    return cast(Callable[..., None], _compile(name).ctypes)
+def compiled(name: str, codes: str) -> Callable[..., None]:
+    """Compile an entry point, with arguments of these types, to a function that ctypes calls."""
+    return cast(Callable[..., None], _compile(name, codes).ctypes)
 
 
-def machine_code(name: str) -> tuple[str, bytes]:
+def machine_code(name: str, codes: str) -> tuple[str, bytes]:
     """Compile an entry point to an object file: the name of the function, and the file."""
-    function = _compile(name)
+    function = _compile(name, codes)
     # numba has no public way to its object code; whoever asks falls back where this one ends.
     return function.native_name, function._library._get_compiled_object()
 
 
-def _compile(name: str) -> Any:
-    signature = types.void(*(_TYPES[code] for code in SIGNATURES[name]))
+def _compile(name: str, codes: str) -> Any:
+    signature = types.void(*(_TYPES[code] for code in codes))
     return cfunc(signature, error_model="numpy")(globals()[name])
 
 
