@@ -60,7 +60,7 @@ class SirilEngine:
         script = script_text(job, version, min(self.threads, _processors()))
         require_frames(job, input_dir)
         _begin(log, [f"{binary} with the script:", script])
-        with _working_folder(job, output) as folder:
+        with _working_folder(output) as folder:
             warnings = _place(job, input_dir, output_dir, folder)
             self._run(job, binary, script, folder, log)
             stacked = read_result(folder / f"{MASTER}.fit", job)
@@ -113,12 +113,12 @@ def _read(log: Path) -> str:
 
 
 @contextmanager
-def _working_folder(job: MasterJob, output: Path) -> Iterator[Path]:
+def _working_folder(output: Path) -> Iterator[Path]:
     """Make a folder beside the master, which is gone afterwards, whatever happens.
 
-    Its name depends on the job alone: what a killed run left there is removed by the next one.
+    Its name depends on the master's alone: what a killed run left there is removed by the next one.
     """
-    folder = output.with_name(f".{job.digest}.siril")
+    folder = output.with_name(f".{output.name}.siril")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
