@@ -1,8 +1,8 @@
 """What making a master takes of a machine: threads, memory, time.
 
 Snakemake plans with these numbers, and a cluster ends a job that exceeds them. Those of the native
-engine were measured and are tested, those of Siril were measured; those of PixInsight are estimates
-from what its parameters say that it holds (``docs/scale.md``).
+engine and of Siril were measured and are tested; those of PixInsight are estimates from what its
+parameters say that it holds (``docs/scale.md``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,15 @@ from calmasters.frames import FrameType, Geometry
 from calmasters.jobs import MasterJob
 from calmasters.settings import Settings
 
-__all__ = ["measuring_mb", "memory_mb", "native_mb", "requested_mb", "runtime_min", "threads"]
+__all__ = [
+    "measuring_mb",
+    "memory_mb",
+    "native_mb",
+    "requested_mb",
+    "runtime_min",
+    "siril_mb",
+    "threads",
+]
 
 #: One thread combines so many samples in a second or two: for less, another is not worth its start.
 _SAMPLES_A_THREAD: Final = 1 << 27
@@ -47,8 +55,9 @@ _PIXINSIGHT_MB, _STACK_MB, _BUFFER_MB = 2000, 1024, 16
 #: Bytes a pixel of the images it holds: frame, bias, dark, calibrated, master and maps, as float32.
 _PIXINSIGHT_IMAGES: Final = 32
 
-#: Siril holds all frames: bytes a sample of raw ones, and of calibrated or normalized ones.
-_SIRIL_MB, _SIRIL_RAW, _SIRIL_FLOAT = 100, 2, 4
+#: Siril itself; bytes a pixel of its result, and of the images of the process that runs it.
+_SIRIL_MB: Final = 60
+_SIRIL_IMAGES: Final = 4 + 11
 
 #: A job may wait for its node and for slow storage: minutes in any case, and bytes a second.
 _START_MIN: Final = 10
@@ -77,7 +86,7 @@ def memory_mb(job: MasterJob, threads: int) -> int:
     if job.recipe.engine == "pixinsight":
         return requested_mb(_pixinsight_mb(job))
     if job.recipe.engine == "siril":
-        return requested_mb(_siril_mb(job))
+        return requested_mb(siril_mb(job))
     return requested_mb(native_mb(job, threads))
 
 
@@ -99,11 +108,24 @@ def native_mb(job: MasterJob, threads: int) -> float:
         of_pixel += _LEVEL * threads
     if job.bias or job.dark:
         of_pixel += _CALIBRATION
-    if any(frame.path.lower().endswith(_PACKED) for frame in job.frames):
+    if _any_packed(job):
         of_pixel += _UNPACKING
     read = max(_READ, _READ_OF_ONE * len(job.frames))
     strips = threads * (2 * _sample_bytes(job) * read + _STRIP)
     return _PYTHON_MB + (of_pixel * _pixels(job.geometry) + strips) / 1e6
+
+
+def siril_mb(job: MasterJob) -> float:
+    """Tell the peak memory of Siril and of the process that runs it together, in 10^6 bytes.
+
+    Notes
+    -----
+    Siril holds all frames of a master at once: as 16 bits where they are linked, as floats where
+    they are calibrated or rewritten first.
+    """
+    as_floats = job.bias or job.dark or _any_packed(job)
+    of_pixel = len(job.frames) * (4 if as_floats else _sample_bytes(job)) + _SIRIL_IMAGES
+    return _PYTHON_MB + _SIRIL_MB + of_pixel * _pixels(job.geometry) / 1e6
 
 
 def measuring_mb(geometry: Geometry, frames: int) -> float:
@@ -130,16 +152,14 @@ def _pixels(geometry: Geometry) -> int:
     return geometry.width * geometry.height
 
 
+def _any_packed(job: MasterJob) -> bool:
+    return any(frame.path.lower().endswith(_PACKED) for frame in job.frames)
+
+
 def _sample_bytes(job: MasterJob) -> int:
     """Bytes of a sample as it is kept while strips are read: codes as they are, others as float."""
     largest = max(frame.size for frame in job.frames)
     return 2 if largest < 3 * _pixels(job.geometry) else 4
-
-
-def _siril_mb(job: MasterJob) -> float:
-    normalized = job.recipe.integration.normalization != "NoNormalization"
-    of_sample = _SIRIL_FLOAT if job.bias or job.dark or normalized else _SIRIL_RAW
-    return _PYTHON_MB + _SIRIL_MB + of_sample * len(job.frames) * _pixels(job.geometry) / 1e6
 
 
 def _pixinsight_mb(job: MasterJob) -> float:

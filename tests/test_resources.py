@@ -24,9 +24,10 @@ def job(frames: int = 30, kind: str = "bias", engine: str = "native", **changes)
 def test_a_group_of_more_samples_gets_more_threads():
     assert [resources.threads(job(n)) for n in (3, 17, 34, 1000)] == [1, 2, 3, 4]
     assert resources.threads(job(3, engine="pixinsight")) == 4
+    assert resources.threads(job(3, engine="siril")) == 4
 
 
-@pytest.mark.parametrize("engine", ["native", "pixinsight"])
+@pytest.mark.parametrize("engine", ["native", "pixinsight", "siril"])
 @pytest.mark.parametrize(
     "larger",
     [
@@ -83,10 +84,16 @@ def test_a_program_is_given_the_time_that_it_is_allowed(settings):
 
 
 def test_siril_holds_every_frame():
-    raw, calibrated = job(100, engine="siril"), job(100, engine="siril", dark=MASTER)
-    less = resources.memory_mb(job(50, engine="siril"), 2)
-    assert resources.memory_mb(raw, 2) - less == 1.2 * 50 * 8 * 2
-    assert resources.memory_mb(calibrated, 2) - resources.memory_mb(raw, 2) == 1.2 * 100 * 8 * 2
+    more = resources.siril_mb(job(100)) - resources.siril_mb(job(50))
+    assert more == pytest.approx(50 * 8 * 2)
+    asked = resources.memory_mb(job(100, engine="siril"), 2)
+    assert asked == pytest.approx(300 + 1.2 * resources.siril_mb(job(100)), abs=1)
+
+
+@pytest.mark.parametrize("changes", [{"bias": MASTER}, {"dark": MASTER}, {"frames": PACKED}])
+def test_siril_holds_frames_that_are_written_anew_as_floats(changes):
+    plain, more = (resources.siril_mb(each) for each in (job(), replace(job(), **changes)))
+    assert more - plain == pytest.approx(8 * 30 * 2)
 
 
 def test_measuring_a_master_needs_little_more_for_more_frames():

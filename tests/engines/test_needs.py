@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -26,10 +27,10 @@ REPOSITORY = Path(__file__).parents[2]
 #: Two megapixels.
 HEIGHT, WIDTH = 1152, 1728
 
-#: A process of its own makes the master or measures it, then tells its peak memory, its seconds and
-#: CPU seconds.
+#: A process of its own makes the master or measures it, then tells its peak memory and that of a
+#: program it has started, its seconds and CPU seconds.
 PROGRAM = """
-import json, re, sys, time
+import json, re, resource, sys, time
 from pathlib import Path
 from calmasters.jobs import MasterJob
 
@@ -38,7 +39,8 @@ job = MasterJob.from_json((root / "job.json").read_text())
 {work}
 seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
 peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]
-print(json.dumps([int(peak) * 1024 / 1e6, seconds, cpu]))
+started = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+print(json.dumps([(int(peak) + started) * 1024 / 1e6, seconds, cpu]))
 """
 MAKE = """
 from calmasters.engines.native import NativeEngine
@@ -46,6 +48,12 @@ from calmasters.engines.native.compiled import kernels
 kernels()
 began, cpu = time.perf_counter(), time.process_time()
 NativeEngine(threads).make(job, root, root, root / "M.xisf", root / "M.log")
+"""
+MAKE_BY_SIRIL = """
+from calmasters.engines.siril import SirilEngine
+from calmasters.settings import Siril
+began, cpu = time.perf_counter(), time.process_time()
+SirilEngine(Siril(), threads).make(job, root, root, root / "M.xisf", root / "M.log")
 """
 MEASURE = """
 import yaml
@@ -113,6 +121,14 @@ def test_memory_is_what_is_foretold(site, root, kind, frames, threads):
     foretold = resources.native_mb(job, threads)
     taken = run(MAKE, root, job, threads).memory_mb
     assert 0.5 * foretold < taken < foretold
+
+
+@pytest.mark.skipif(not shutil.which("siril-cli"), reason="there is no siril-cli")
+@pytest.mark.parametrize(("kind", "frames"), [("bias", 5), ("bias", 60), ("flat", 5), ("flat", 30)])
+def test_memory_of_siril_is_what_is_foretold(site, root, kind, frames):
+    job = replace(job_of(site, root, kind, frames), optimize_dark=False)
+    taken = run(MAKE_BY_SIRIL, root, job).memory_mb
+    assert 0.5 * resources.siril_mb(job) < taken < resources.siril_mb(job)
 
 
 def test_memory_of_measuring_a_master_is_what_is_foretold(site, root):
