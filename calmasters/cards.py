@@ -12,7 +12,7 @@ import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import prod
 from pathlib import Path
@@ -53,13 +53,20 @@ _BLOCK: Final = 2880
 #: Headers are a few blocks long; one of 3 MB is damage or malice.
 _MOST_BLOCKS: Final = 1000
 _MOST_EXTENSIONS: Final = 100
-_MOST_XML: Final = 1 << 24
+#: PixInsight keeps all that is large out of the XML; of nothing but elements this is 1.4 million.
+_MOST_XML: Final = 1 << 22
+#: No sensor has so many; a frame of them would be 8 GiB of float32.
+_MOST_SAMPLES: Final = 1 << 31
+_MOST_BYTES: Final = 1 << 50
+#: What deflate makes of zeros is 1032 times as small, and no frame is all zeros.
+_MOST_PACKED: Final = 1100
 _COMMENTARY: Final = ("COMMENT", "HISTORY", "")
 #: Sample formats of XISF, as the BITPIX and BZERO that FITS has for them.
 _XISF_FORMATS: Final[Mapping[str, tuple[int, int]]] = {
     **{"UInt8": (8, 0), "UInt16": (16, 1 << 15), "UInt32": (32, 1 << 31)},
     **{"Float32": (-32, 0), "Float64": (-64, 0)},
 }
+_NO_SIZE: Final = "is damaged: its header does not give the image's size ({})"
 _STRING: Final = re.compile(r"\s*'((?:[^']|'')*)'")
 
 
@@ -88,12 +95,15 @@ class ImageHeader:
     packing : str
         How samples are stored: as they are (empty), ``gzip``, ``tiles`` (FITS tile compression)
         or ``xisf``.
+    attributes : mapping of str to str
+        Of an XISF file's ``Image`` element, as they stand there.
     """
 
     cards: Cards
     data_offset: int
     end_of_data: int
     packing: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_cards(path: Path) -> Cards:
@@ -109,15 +119,18 @@ def read_header(path: Path) -> ImageHeader:
     Raises
     ------
     FrameError
-        If the file cannot be read, is not what its name says, has no end of header, or is a
-        FITS file with no image, or with several extensions that are images.
+        If the file cannot be read, is not what its name says, has no end of header, tells of an
+        image that cannot be in it, or is a FITS file with no image, or with several extensions
+        that are images.
     """
     ending = path.suffix.lower()
     try:
         if ending == ".gz":
             return _zipped_header(path)
         with path.open("rb") as file:
-            return _xisf_header(file) if ending == ".xisf" else _fits_header(file)
+            header = _xisf_header(file) if ending == ".xisf" else _fits_header(file)
+            _require_possible(header, os.fstat(file.fileno()).st_size)
+            return header
     except (OSError, OverflowError, EOFError, zlib.error) as error:
         raise FrameError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
@@ -142,6 +155,17 @@ def number_of(raw: CardValue | None) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def _require_possible(header: ImageHeader, file_size: int) -> None:
+    """Refuse an image that would take more memory than any frame, before it is asked for."""
+    axes = _axes(header.cards)
+    samples = abs(prod(axes))
+    told = " x ".join(map(str, axes))
+    if samples > _MOST_SAMPLES:
+        raise FrameError(f"is damaged: its header tells of {told} pixels")
+    if header.packing in ("tiles", "xisf") and samples > _MOST_PACKED * file_size:
+        raise FrameError(f"is damaged: {told} pixels cannot be in {file_size} bytes")
+
+
 # --- FITS -----------------------------------------------------------------------------------------
 
 
@@ -159,6 +183,7 @@ def _zipped_header(path: Path) -> ImageHeader:
     """Read the header of a zipped FITS file, and see that its data are whole."""
     with gzip.open(path) as file:
         header = _fits_header(cast("IO[bytes]", file))
+        _require_possible(header, path.stat().st_size)
         expected = _padded(header.end_of_data)
         # A sound file tells its length in its last bytes; any other is unzipped to be sure.
         if _length_told(path) != expected and (found := file.seek(expected)) < header.end_of_data:
@@ -190,10 +215,10 @@ def _only_image(file: IO[bytes], primary: Cards) -> ImageHeader:
         if extension.cards.get("ZIMAGE") is True:
             cards = _of_image({**primary, **extension.cards})
             images.append(replace(extension, cards=cards, packing="tiles"))
-        elif extension.cards["XTENSION"] == "IMAGE" and extension.cards.get("NAXIS"):
+        elif extension.cards.get("XTENSION") == "IMAGE" and extension.cards.get("NAXIS"):
             images.append(replace(extension, cards={**primary, **extension.cards}))
         else:
-            others.append(f"a {extension.cards['XTENSION']} extension")
+            others.append(f"a {extension.cards.get('XTENSION', 'nameless')} extension")
     if len(images) > 1:
         raise FrameError("holds several images (extensions); split them into files of one image")
     if not images:
@@ -220,17 +245,23 @@ def _of_image(table: Cards) -> Cards:
 
 
 def _data_bytes(cards: Cards) -> int:
+    axes = _axes(cards)
     try:
-        axes = [int(cards[f"NAXIS{axis + 1}"]) for axis in range(int(cards.get("NAXIS", 0)))]
         # Only extensions have a heap.
         heap = int(cards.get("PCOUNT", 0)) if "XTENSION" in cards else 0
-        if any(size < 0 for size in (*axes, heap)):
+        size = abs(int(cards.get("BITPIX", 8))) // 8 * (prod(axes) * bool(axes) + heap)
+        if any(part < 0 for part in (*axes, heap)) or size > _MOST_BYTES:
             raise ValueError(f"axes {axes}, PCOUNT {heap}")
-        return abs(int(cards.get("BITPIX", 8))) // 8 * (prod(axes) * bool(axes) + heap)
+    except (ValueError, OverflowError) as error:
+        raise FrameError(_NO_SIZE.format(error)) from error
+    return size
+
+
+def _axes(cards: Cards) -> list[int]:
+    try:
+        return [int(cards[f"NAXIS{axis + 1}"]) for axis in range(int(cards.get("NAXIS", 0)))]
     except (KeyError, ValueError, OverflowError) as error:
-        raise FrameError(
-            f"is damaged: its header does not give the image's size ({error})"
-        ) from error
+        raise FrameError(_NO_SIZE.format(error)) from error
 
 
 def _padded(size: int) -> int:
@@ -340,7 +371,11 @@ def _xisf_header(file: IO[bytes]) -> ImageHeader:
         image = _xisf_image(file)
         width, height, channels = map(int, image.attrib["geometry"].split(":"))
         place, *numbers = image.attrib["location"].split(":")
-        start, size = map(int, numbers) if place == "attachment" else (0, 0)
+        if place != "attachment":
+            raise ValueError(f"its data are not in the file itself but at '{place[:40]}'")
+        start, size = map(int, numbers)
+        if start < 0 or size < 0:
+            raise ValueError(f"its data lie at {start}, {size} bytes long")
     except (SyntaxError, LookupError, ValueError) as error:
         raise FrameError(f"cannot be read as XISF: {error}") from error
     cards = dict(_xisf_keywords(image.iterfind("{*}FITSKeyword")))
@@ -351,9 +386,9 @@ def _xisf_header(file: IO[bytes]) -> ImageHeader:
         cards.pop(keyword, None)
     axes = {"NAXIS1": width, "NAXIS2": height, "NAXIS3": channels}
     cards |= {"NAXIS": 2 if channels == 1 else 3, **axes}
-    if stored := _XISF_FORMATS.get(image.get("sampleFormat", "")):
-        cards |= dict(zip(("BITPIX", "BZERO"), stored, strict=True))
-    return ImageHeader(cards, start, start + size, "xisf")
+    told = image.get("sampleFormat", "")
+    cards |= dict(zip(("BITPIX", "BZERO"), _XISF_FORMATS.get(told, (told, 0)), strict=True))
+    return ImageHeader(cards, start, start + size, "xisf", image.attrib)
 
 
 def _xisf_image(file: IO[bytes]) -> Element:
@@ -362,9 +397,14 @@ def _xisf_image(file: IO[bytes]) -> Element:
 
     signature = file.read(16)
     length = int.from_bytes(signature[8:12], "little")
-    if not signature.startswith(b"XISF0100") or length > _MOST_XML:
+    if not signature.startswith(b"XISF0100"):
         raise ValueError("it does not begin as XISF files do")
-    image = ElementTree.fromstring(file.read(length).rstrip(b"\0")).find("{*}Image")
+    if length > _MOST_XML:
+        raise ValueError(f"its header is said to be {length} bytes long")
+    xml = file.read(length).rstrip(b"\0")
+    if b"<!DOCTYPE" in xml:
+        raise ValueError("it declares entities, which no XISF file does")
+    image = ElementTree.fromstring(xml).find("{*}Image")
     if image is None:
         raise ValueError("it holds no image")
     return image

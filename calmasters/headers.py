@@ -65,6 +65,8 @@ _BAYER: Final = ("BAYERPAT", "COLORTYP", "CFAIMAGE", "MOSAIC")
 _BAYER_PATTERNS: Final = frozenset({"RGGB", "BGGR", "GBRG", "GRBG"})
 _STACK_COUNT: Final = ("STACKCNT", "NCOMBINE", "NUMFRAME", "NCOMB", "NDARKS")
 
+_SAMPLE_BITS: Final = (8, 16, 32, -32, -64)
+
 #: What to do about a frame that was taken before its sensor was cold.
 _WARM: Final = "take it again once the sensor has settled, or raise temperature.tolerance_c"
 
@@ -416,5 +418,11 @@ def _problems(cards: Cards, geometry: Geometry | None) -> Iterator[str]:
         yield f"holds no image of two dimensions (NAXIS {cards.get('NAXIS')})"
     elif cards.get("NAXIS") == 3 and planes != 1:
         yield f"is a colour image of {planes} planes; give the raw frame, not debayered"
+    bits = cards.get("BITPIX", 16)
+    if bits not in _SAMPLE_BITS:
+        yield f"has samples of an unknown kind (BITPIX {bits}); give one of {_SAMPLE_BITS}"
+    for name in ("BSCALE", "BZERO"):
+        if number_of(cards.get(name, 0)) is None:
+            yield f"is damaged: {name} is {cards[name]}, and no number"
     if str(cards.get("CALSTAT", "")).strip():
         yield f"is calibrated already (CALSTAT '{cards['CALSTAT']}'); give the raw frame"

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from calmasters.cards import Card, CardValue, ImageHeader, read_header
 from calmasters.errors import FrameError
-from calmasters.unpacking import unpacked
+from calmasters.unpacking import unpacked, xisf_samples
 
 __all__ = [
     "RawFrame",
@@ -152,7 +152,7 @@ class RawFrame:
         self.format = _format(path, header, self._float_range)
         if header.packing:
             self._offset = header.data_offset if header.packing == "gzip" else 0
-            self._file = unpacked(path, header.packing)
+            self._file = unpacked(path, header, self.size * self.format.dtype.itemsize)
         else:
             self._offset = header.data_offset
             _require_bytes(path, self._offset + self.size * self.format.dtype.itemsize)
@@ -223,7 +223,7 @@ def _size(path: Path, cards: Mapping[str, CardValue]) -> tuple[int, int]:
     axes = [cards.get(f"NAXIS{axis + 1}") for axis in range(int(_number(cards, "NAXIS", 0)))]
     if len(axes) == 2 or (len(axes) == 3 and axes[2] == 1):
         width, height = axes[:2]
-        if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
+        if type(width) is int and type(height) is int and width > 0 and height > 0:
             return width, height
     found = " x ".join(map(str, axes)) or "no axes"
     raise FrameError(f"{path}: the image has {found}; a plain width x height was expected")
@@ -248,9 +248,10 @@ def _to_unit(stored: NDArray[Any], format_: SampleFormat, path: Path, float_rang
     samples = np.empty(stored.shape, np.float32)
     # By pieces, since whole images of float64 would take more memory than all else.
     flat, filled = stored.reshape(-1), samples.reshape(-1)
-    for piece in range(0, stored.size, _PIECE):
-        values = flat[piece : piece + _PIECE].astype(np.float64)
-        filled[piece : piece + _PIECE] = (values * format_.scale + format_.zero) / format_.unity
+    with np.errstate(over="ignore", invalid="ignore"):  # their range is looked at below
+        for piece in range(0, stored.size, _PIECE):
+            values = flat[piece : piece + _PIECE].astype(np.float64)
+            filled[piece : piece + _PIECE] = (values * format_.scale + format_.zero) / format_.unity
     not_finite = 0
     if format_.is_float:
         finite = np.isfinite(samples)
@@ -305,17 +306,14 @@ def read_image(path: Path, float_range: str = "unit") -> tuple[Image, int]:
 
 
 def _read_xisf(path: Path) -> tuple[Image, int]:
-    from xisf import XISF
-
+    header = _header(path)
+    _size(path, header.cards)
     try:
-        pixels = np.asarray(XISF(str(path)).read_image(0))
-    except Exception as error:  # the package raises whatever the damage causes
+        pixels = xisf_samples(path, header)[0]
+    except Exception as error:  # the packages raise whatever the damage causes
         raise FrameError(f"{path}: cannot be read as XISF ({error})") from error
-    if pixels.ndim != 3 or pixels.shape[2] != 1:
-        raise FrameError(f"{path}: an image of {pixels.shape} samples; one channel was expected")
     unity = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
-    format_ = SampleFormat(pixels.dtype, 1.0, 0.0, unity)
-    strip = _to_unit(pixels[:, :, 0], format_, path, "unit")
+    strip = _to_unit(pixels, SampleFormat(pixels.dtype, 1.0, 0.0, unity), path, "unit")
     return strip.samples, strip.not_finite
 
 
@@ -382,13 +380,13 @@ def _xisf_header(width: int, height: int, position: int, cards: Sequence[Card]) 
         f'<Property id="XISF:CreationTime" type="TimePoint" value="{created}"/>'
         '<Property id="XISF:CreatorApplication" type="String">calmasters</Property>'
         "</Metadata></xisf>"
-    ).encode()
+    ).encode("utf-8", "replace")  # names of files may hold bytes that are no text
     return b"XISF0100" + len(xml).to_bytes(4, "little") + bytes(4) + xml
 
 
 #: XML has no control characters but three, which an attribute keeps only as numbers.
 _XML_ESCAPES: Final = MappingProxyType(
-    dict.fromkeys(range(32), " ")
+    dict.fromkeys((*range(32), 0xFFFE, 0xFFFF), " ")
     | {ord(character): f"&#{ord(character)};" for character in "\t\n\r"}
     | {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord('"'): "&quot;"}
 )
@@ -427,4 +425,5 @@ def _write_fits(file: BinaryIO, image: Image, cards: Sequence[Card]) -> None:
 
 
 def _ascii(text: str) -> str:
-    return text.encode("ascii", "replace").decode()
+    """Write text with the characters that FITS has."""
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in text)

@@ -9,35 +9,48 @@ when it is closed.
 from __future__ import annotations
 
 import gzip
-import shutil
+import io
 import tempfile
+import zlib
 from collections.abc import Callable, Mapping
 from io import FileIO
+from math import prod
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from calmasters.cards import ImageHeader
 from calmasters.errors import FrameError
 
-__all__ = ["unpacked"]
+__all__ = ["unpacked", "xisf_samples"]
+
+_XISF_TYPES: Final[Mapping[str, str]] = MappingProxyType(
+    {"UInt8": "u1", "UInt16": "u2", "UInt32": "u4", "Float32": "f4", "Float64": "f8"}
+)
+
+#: A FITS file is padded to a multiple of this.
+_BLOCK: Final = 2880
 
 
-def unpacked(path: Path, packing: str) -> FileIO:
-    """Unpack a frame into a temporary file.
+def unpacked(path: Path, header: ImageHeader, size: int) -> FileIO:
+    """Unpack a frame into a temporary file, and no more than its header tells of.
 
     Parameters
     ----------
     path : Path
-    packing : {'gzip', 'tiles', 'xisf'}
-        As :class:`calmasters.cards.ImageHeader` tells.
+    header : ImageHeader
+        Of a packed frame.
+    size : int
+        Bytes that the image's samples take.
 
     Returns
     -------
     FileIO
-        The unzipped FITS file (``gzip``), or nothing but the image's samples, big-endian, as its
-        header describes them.
+        The image's samples, big-endian, as its header describes them; of a ``gzip`` file with
+        all that comes before them.
 
     Raises
     ------
@@ -46,44 +59,128 @@ def unpacked(path: Path, packing: str) -> FileIO:
     """
     file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (the caller's)
     try:
-        _UNPACK[packing](path, file)
+        _UNPACK[header.packing](path, header, size, file)
     except Exception as error:  # the packages raise whatever the damage causes
         file.close()
         raise FrameError(f"{path}: cannot be unpacked ({error}); copy it again") from error
     return file
 
 
-def _unzip(path: Path, file: FileIO) -> None:
+def _unzip(path: Path, header: ImageHeader, size: int, file: FileIO) -> None:
+    left = header.data_offset + size
     with gzip.open(path) as zipped:
-        shutil.copyfileobj(zipped, file, 1 << 20)
+        while left and (piece := zipped.read(min(left, 1 << 20))):
+            file.write(piece)
+            left -= len(piece)
+        # The checksum is looked at where the file ends, behind the padding.
+        zipped.read(_BLOCK)
 
 
-def _untile(path: Path, file: FileIO) -> None:
+def _untile(path: Path, _: ImageHeader, size: int, file: FileIO) -> None:
     from astropy.io import fits
 
     with fits.open(path, do_not_scale_image_data=True) as hdus:
         image = next(hdu for hdu in hdus if isinstance(hdu, fits.CompImageHDU))
-        _write(np.asarray(image.data), file)
+        _write(np.asarray(image.data), size, file)
 
 
-def _unwrap(path: Path, file: FileIO) -> None:
-    from xisf import XISF
-
-    samples = np.asarray(XISF(str(path)).read_image(0, data_format="channels_first"))
+def _unwrap(path: Path, header: ImageHeader, size: int, file: FileIO) -> None:
+    samples = xisf_samples(path, header)
     if samples.dtype.kind == "u" and samples.dtype.itemsize > 1:
         # FITS has no unsigned numbers of this size: they are stored less half their range.
         half = samples.dtype.type(1 << (8 * samples.dtype.itemsize - 1))
         samples = (samples ^ half).view(f"i{samples.dtype.itemsize}")
-    _write(samples, file)
+    _write(samples, size, file)
 
 
-def _write(samples: NDArray[np.generic], file: FileIO) -> None:
+def _write(samples: NDArray[np.generic], size: int, file: FileIO) -> None:
+    if samples.nbytes != size:
+        raise ValueError(f"{samples.nbytes} bytes of samples where {size} were expected")
     big_endian = np.ascontiguousarray(samples, samples.dtype.newbyteorder(">"))
     file.write(big_endian.data.cast("B"))
 
 
-_UNPACK: Final[Mapping[str, Callable[[Path, FileIO], None]]] = {
+_UNPACK: Final[Mapping[str, Callable[[Path, ImageHeader, int, FileIO], None]]] = {
     "gzip": _unzip,
     "tiles": _untile,
     "xisf": _unwrap,
 }
+
+
+# XISF ------------------------------------------------------------------------------------
+
+
+def xisf_samples(path: Path, header: ImageHeader) -> NDArray[Any]:
+    """Read the samples of an XISF image (XISF 1.0, sections 10 and 11).
+
+    The ``xisf`` package would let zlib and zstd make of a few bytes as many as they say; here
+    they make those of the image or fail.
+
+    Parameters
+    ----------
+    path : Path
+    header : ImageHeader
+        What :func:`calmasters.cards.read_header` says of it.
+
+    Returns
+    -------
+    (channels, height, width) array
+        Of the sample format that the file has.
+
+    Raises
+    ------
+    ValueError
+        If the data are not what the header says, or packed in a way not known here.
+    """
+    told = header.attributes
+    shape = tuple(int(side) for side in reversed(told["geometry"].split(":")))
+    dtype = np.dtype(_XISF_TYPES[told["sampleFormat"]])
+    stored = dtype.newbyteorder(">" if told.get("byteOrder") == "big" else "<")
+    size = prod(shape) * dtype.itemsize
+    with path.open("rb") as file:
+        file.seek(header.data_offset)
+        data = file.read(min(header.end_of_data - header.data_offset, 2 * size + _BLOCK))
+    data = _decompressed(data, told.get("compression", ""), size)
+    if len(data) != size:
+        raise ValueError(f"{len(data)} bytes of samples where {size} were expected")
+    return np.frombuffer(data, stored).astype(dtype, copy=False).reshape(shape)
+
+
+def _decompressed(data: bytes, compression: str, size: int) -> bytes:
+    """Undo ``codec[+sh]:size[:item]``; never makes more than a byte above ``size``."""
+    codec, _, sizes = compression.partition(":")
+    codec, _, shuffled = codec.partition("+")
+    if codec:
+        data = _codec(codec)(data, size)
+    item = int(sizes.partition(":")[2]) if shuffled else 1
+    if item == 1:
+        return data
+    # The first bytes of all items come first, then the second ones; what is over is at the end.
+    whole = len(data) // item * item
+    return np.frombuffer(data[:whole], "u1").reshape(item, -1).T.tobytes() + data[whole:]
+
+
+def _codec(name: str) -> Callable[[bytes, int], bytes]:
+    codecs = {"zlib": _zlib, "lz4": _lz4, "lz4hc": _lz4, "zstd": _zstd}
+    if name not in codecs:
+        raise ValueError(f"compression '{name[:40]}' is not known")
+    return codecs[name]
+
+
+def _zlib(data: bytes, size: int) -> bytes:
+    return zlib.decompressobj().decompress(data, size + 1)
+
+
+def _lz4(data: bytes, size: int) -> bytes:
+    import lz4.block
+
+    unpacked: bytes = lz4.block.decompress(data, uncompressed_size=size)
+    return unpacked
+
+
+def _zstd(data: bytes, size: int) -> bytes:
+    import zstandard
+
+    with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data)) as reader:
+        unpacked: bytes = reader.read(size + 1)
+    return unpacked

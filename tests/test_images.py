@@ -169,7 +169,7 @@ def test_xisf_masters_of_other_sample_formats_are_read(tmp_path: Path, dtype: ty
 
 def test_a_colour_xisf_is_refused(tmp_path: Path) -> None:
     XISF.write(str(tmp_path / "m.xisf"), np.zeros((4, 5, 3), np.float32))
-    with pytest.raises(FrameError, match="one channel"):
+    with pytest.raises(FrameError, match="5 x 4 x 3"):
         read_image(tmp_path / "m.xisf")
 
 
