@@ -70,7 +70,8 @@ class Frame:
     warnings : tuple of str
         What is odd about the frame but does not keep it from use.
     excluded : str or None
-        Why the frame is left alone (``exclude`` pattern); its header was not read.
+        Why the frame is left alone: an ``exclude`` pattern (its header was not read), or that it
+        is a copy.
     problems : tuple of str
         Why the frame cannot be used; each a sentence a person can act on.
     content : str

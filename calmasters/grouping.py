@@ -11,13 +11,16 @@ from calmasters.frame_types import canonical_type
 from calmasters.frames import Frame, FrameType, Geometry, Status, Value, Verdict, format_value
 from calmasters.settings import Settings
 
-__all__ = ["CALIBRATION_TYPES", "Group", "Key", "group_frames", "judge"]
+__all__ = ["CALIBRATION_TYPES", "Group", "Identity", "Key", "group_frames", "identity", "judge"]
 
 #: The types that make masters.
 CALIBRATION_TYPES = (FrameType.BIAS, FrameType.DARK, FrameType.FLAT)
 
 #: Keywords and their values as text; an absent optional keyword is absent.
 Key: TypeAlias = tuple[tuple[str, str], ...]
+
+#: What tells a group from others: type, keywords and geometry.
+Identity: TypeAlias = tuple[FrameType, Key, Geometry]
 
 
 @dataclass(frozen=True)
@@ -50,15 +53,27 @@ def group_frames(frames: Iterable[Frame], settings: Settings) -> list[Group]:
 
     Frames that :func:`judge` finds fault with are left out.
     """
-    members: dict[tuple[FrameType, Key, Geometry], list[Frame]] = defaultdict(list)
+    members: dict[Identity, list[Frame]] = defaultdict(list)
     for frame in frames:
-        if judge(frame, settings) is None and frame.geometry is not None:
-            kind = FrameType(str(frame.keywords["TYPE"]))
-            members[kind, _key(frame, kind, settings), frame.geometry].append(frame)
+        if judge(frame, settings) is None and (found := identity(frame, settings)):
+            members[found].append(frame)
     return [
-        Group(*identity, frames=tuple(sorted(group, key=_time_order)))
-        for identity, group in sorted(members.items(), key=_identity_order)
+        Group(*found, frames=tuple(sorted(group, key=_time_order)))
+        for found, group in sorted(members.items(), key=_identity_order)
     ]
+
+
+def identity(frame: Frame, settings: Settings) -> Identity | None:
+    """Tell the group that a frame's header puts it into, also where it cannot serve.
+
+    None where the header does not tell.
+    """
+    kind = str(frame.keywords.get("TYPE", ""))
+    if kind not in settings.required_keywords or frame.geometry is None or frame.master:
+        return None
+    if any(_lacking(frame, kind, settings)):
+        return None
+    return FrameType(kind), _key(frame, FrameType(kind), settings), frame.geometry
 
 
 def _time_order(frame: Frame) -> tuple[str, str]:
@@ -66,7 +81,7 @@ def _time_order(frame: Frame) -> tuple[str, str]:
     return frame.date_obs or "~", frame.path
 
 
-def _identity_order(item: tuple[tuple[FrameType, Key, Geometry], object]) -> tuple[object, ...]:
+def _identity_order(item: tuple[Identity, object]) -> tuple[object, ...]:
     (kind, key, geometry), _ = item
     return CALIBRATION_TYPES.index(kind), key, str(geometry)
 

@@ -41,6 +41,14 @@ _TYPES: Final[Mapping[int, str]] = MappingProxyType(
 )
 _ADU16: Final = 65535.0
 
+#: Samples that are looked at to see that a frame holds an image, and those read at a time where
+#: all are.
+_GLANCE: Final = 1 << 12
+_STRIP: Final = 1 << 20
+
+#: From here on a sample is saturated: 12-bit cameras write no more than 65520 of 65535.
+_WHITE: Final = 0.999
+
 #: Samples that are converted at a time.
 _PIECE: Final = 1 << 16
 
@@ -195,6 +203,35 @@ class RawFrame:
         self._fill(start, stored.view(np.uint8).data)
         return _to_unit(stored, self.format, self.path, self._float_range)
 
+    def require_sound(self) -> None:
+        """Look for what only the pixels tell: samples outside [0, 1], or all black or white.
+
+        All samples of a frame are read but for plain 16-bit ones, of which a few from the middle
+        show that it holds an image.
+
+        Raises
+        ------
+        FrameError
+            If it cannot serve; the message says why.
+        """
+        if self.format.is_uint16:
+            start = max(0, self.size // 2 - _GLANCE)
+            few = self.read(start, min(_GLANCE, self.size - start)).samples
+            if few.max() > 0 and few.min() < _WHITE:
+                return
+        ends = [
+            (strip.samples.min(), strip.samples.max(), strip.not_finite)
+            for start in range(0, self.size, _STRIP)
+            for strip in [self.read(start, min(_STRIP, self.size - start))]
+        ]
+        low, high, not_finite = (list(values) for values in zip(*ends, strict=True))
+        if sum(not_finite) == self.size:
+            raise FrameError(f"{self.path}: has no sample that is a finite number")
+        if max(high) <= 0:
+            raise FrameError(f"{self.path}: is black everywhere: the camera gave no image")
+        if min(low) >= _WHITE:
+            raise FrameError(f"{self.path}: is white everywhere: nothing but light was seen")
+
     def _fill(self, start: int, buffer: memoryview) -> None:
         position = self._offset + start * self.format.dtype.itemsize
         done = 0
@@ -205,11 +242,14 @@ class RawFrame:
             done += got
 
     def _read_at(self, position: int, buffer: memoryview) -> int:
-        if hasattr(os, "preadv"):
-            return os.preadv(self._file.fileno(), [buffer], position)
-        with self._lock:
-            self._file.seek(position)
-            return self._file.readinto(buffer) or 0
+        try:
+            if hasattr(os, "preadv"):
+                return os.preadv(self._file.fileno(), [buffer], position)
+            with self._lock:
+                self._file.seek(position)
+                return self._file.readinto(buffer) or 0
+        except OSError as error:
+            raise FrameError(f"{self.path}: cannot be read: {error.strerror}") from error
 
 
 def _header(path: Path) -> ImageHeader:

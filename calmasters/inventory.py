@@ -359,15 +359,11 @@ def _float_problems(path: Path, header: ImageHeader, float_range: str) -> Iterat
 
         try:
             with RawFrame(path, float_range) as frame:
-                for start in range(0, frame.size, _STRIP):
-                    frame.read(start, min(_STRIP, frame.size - start))
+                frame.require_sound()
         except FrameError as error:
             problem = str(error).removeprefix(f"{path}: ")
             yield f"holds {problem}" if problem.startswith("samples") else problem
 
-
-#: Samples read at a time.
-_STRIP: Final = 1 << 20
 
 _STORED: Final = (
     *("keywords", "master", "geometry", "ccd_temp_c", "date_obs"),
@@ -396,6 +392,9 @@ def _from_json(file: ScannedFile, stored: list[Any]) -> Frame:
         **said,
     )
 
+
+#: What a spreadsheet takes for the beginning of a formula.
+_FORMULA: Final = ("=", "+", "-", "@")
 
 # --- the table ------------------------------------------------------------------------------------
 
@@ -427,7 +426,7 @@ def _row(frame: Frame, verdict: Verdict) -> dict[str, str]:
     geometry = {name: getattr(frame.geometry, name, "") for name in _GEOMETRY}
     temperature = frame.ccd_temp_c
     return {
-        "path": frame.path,
+        "path": _place(frame.path),
         "status": verdict.status.value,
         "reason": verdict.reason,
         "group": verdict.group,
@@ -442,7 +441,12 @@ def _row(frame: Frame, verdict: Verdict) -> dict[str, str]:
     }
 
 
+def _place(path: str) -> str:
+    """Write a path so that a spreadsheet takes none for a formula, and it is still a path."""
+    return f"./{path}" if path.startswith(_FORMULA) else path
+
+
 def _cell(text: str) -> str:
     """Keep a spreadsheet from taking the text of a header for a formula."""
-    formula = text.startswith(("=", "+", "-", "@")) and number_of(text) is None
+    formula = text.startswith(_FORMULA) and number_of(text) is None
     return f"'{text}" if formula else text

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ __all__ = [
     "JOB_TIME_NS",
     "STALE_TIME_NS",
     "FrameFile",
+    "LeftOut",
     "MasterJob",
     "Recipe",
     "UsedMaster",
@@ -54,6 +55,14 @@ class FrameFile:
     def identity(self) -> tuple[str, int, str | int]:
         """What tells it from another frame, or from what it was before."""
         return self.path, self.size, self.content or self.mtime_ns
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A frame that would belong to a master and is not in it, with the reason."""
+
+    path: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +136,8 @@ class MasterJob:
         Scale the dark by the factor k that fits each flat best (needs a bias).
     warnings : tuple of str
         What a person should know before trusting the master.
+    left_out : tuple of LeftOut
+        Frames of the group that are damaged, or copies of others.
     """
 
     name: str
@@ -140,6 +151,7 @@ class MasterJob:
     dark: UsedMaster | None = None
     optimize_dark: bool = False
     warnings: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def master(self) -> str:
@@ -156,16 +168,21 @@ class MasterJob:
     def digest(self) -> str:
         """A short hash of what decides the master's file: the parameter that Snakemake compares.
 
-        Words (why a dark was chosen, warnings) and the origin of a master do not count: a flat
-        stays as it is when the frames of its dark are archived. Of a library's master only what
-        it holds counts.
+        Words (why a dark was chosen, warnings, what was left out) and the origin of a master do
+        not count: a flat stays as it is when the frames of its dark are archived. Of a library's
+        master only what it holds counts.
         """
         fields = asdict(replace(self, frames=()))
-        del fields["warnings"]
+        del fields["warnings"], fields["left_out"]
         fields["frames"] = [frame.identity for frame in self.frames]
         for kind, used in (("bias", self.bias), ("dark", self.dark)):
             fields[kind] = used and (used.content or used.path)
         return hashlib.sha256(json.dumps(fields).encode()).hexdigest()[:16]
+
+    def frames_without(self, left_out: Iterable[LeftOut]) -> tuple[FrameFile, ...]:
+        """Give the frames that are still in when an engine has left some out."""
+        bad = {frame.path for frame in left_out}
+        return tuple(frame for frame in self.frames if frame.path not in bad)
 
     def to_json(self) -> str:
         """Write the job as JSON text, in ASCII."""
@@ -192,6 +209,7 @@ class MasterJob:
             bias=_used(fields.pop("bias")),
             dark=_used(fields.pop("dark")),
             warnings=tuple(fields.pop("warnings")),
+            left_out=tuple(LeftOut(**one) for one in fields.pop("left_out", ())),
             **fields,
         )
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from calmasters import __version__
 from calmasters.cards import Card
 from calmasters.frames import FrameType
-from calmasters.jobs import MasterJob
+from calmasters.jobs import LeftOut, MasterJob
 
-__all__ = ["FrameStatistics", "MasterStatistics", "header_cards", "statistics_json"]
+__all__ = ["FrameStatistics", "MasterStatistics", "as_made", "header_cards", "statistics_json"]
 
 #: Which settings a rejection method reads, for the header.
 REJECTION_PARAMETERS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -78,7 +78,7 @@ class MasterStatistics:
     Attributes
     ----------
     frames : tuple of FrameStatistics
-        In the order of the job.
+        In the order of the job, without those left out.
     mean, median, minimum, maximum : float
         Of the master's pixels.
     noise : float
@@ -92,6 +92,8 @@ class MasterStatistics:
         What weakens the result.
     rejected_low, rejected_high : int or None
         Samples rejected in all, from an engine that tells no more; else the frames have them.
+    left_out : tuple of LeftOut
+        Frames of the job that turned out to be bad when they were read.
     """
 
     frames: tuple[FrameStatistics, ...]
@@ -105,21 +107,23 @@ class MasterStatistics:
     warnings: tuple[str, ...] = ()
     rejected_low: int | None = None
     rejected_high: int | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
 
-def header_cards(job: MasterJob) -> list[Card]:
+def header_cards(job: MasterJob, left_out: Sequence[LeftOut] = ()) -> list[Card]:
     """Make the cards of a master's header, the same for every engine and format.
 
-    Structural cards (SIMPLE, NAXIS…) are the writer's.
+    Structural cards (SIMPLE, NAXIS…) are the writer's. ``left_out`` are the frames of the job
+    that the engine could not use.
     """
     cards = [
         Card("IMAGETYP", job.type.master_name, "type of image"),
         *_group_cards(job),
         *_geometry_cards(job),
-        Card("NCOMBINE", len(job.frames), "number of frames combined"),
+        Card("NCOMBINE", len(job.frames) - len(left_out), "number of frames combined"),
         *_recipe_cards(job),
         Card("DATE", datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "creation, UTC"),
-        *(Card("HISTORY", line) for line in _history(job)),
+        *(Card("HISTORY", line) for line in _history(job, left_out)),
     ]
     return [card for card in cards if card.value != ""]
 
@@ -153,13 +157,21 @@ def _recipe_cards(job: MasterJob) -> Iterator[Card]:
         yield Card("HISTORY", f"{parameter}: {getattr(integration, parameter)}")
 
 
-def _history(job: MasterJob) -> Iterator[str]:
+def _history(job: MasterJob, left_out: Sequence[LeftOut]) -> Iterator[str]:
     for kind, used in (("bias", job.bias), ("dark", job.dark)):
         if used:
             yield f"{kind}: {used.path} ({used.origin})"
     if job.dark:
         yield f"dark optimization: {'on' if job.optimize_dark else 'off'}"
+    for frame in (*job.left_out, *left_out):
+        yield f"left out: {frame.path}: {frame.reason}"
     yield f"frames and recipe: {job.digest}"
+
+
+def as_made(job: MasterJob, made: Mapping[str, Any]) -> MasterJob:
+    """Give a job the frames that its master was made of, by the JSON beside the master."""
+    used = {frame["path"] for frame in made["frames"]}
+    return replace(job, frames=tuple(file for file in job.frames if file.path in used))
 
 
 def statistics_json(job: MasterJob, statistics: MasterStatistics) -> str:
@@ -183,6 +195,7 @@ def statistics_json(job: MasterJob, statistics: MasterStatistics) -> str:
         "rejected_high": _sum(
             [frame.high for frame in statistics.frames], statistics.rejected_high
         ),
+        "left_out": [asdict(frame) for frame in (*job.left_out, *statistics.left_out)],
         "frames": [files.get(frame.path, {}) | asdict(frame) for frame in statistics.frames],
         "versions": {"calmasters": __version__, **statistics.versions},
         "warnings": [*job.warnings, *statistics.warnings],

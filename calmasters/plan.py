@@ -10,12 +10,14 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from statistics import median
 from time import time, time_ns
-from typing import Any
+from typing import Any, Final
 
 from calmasters import __version__
 from calmasters.contents import Contents
+from calmasters.copies import without_copies
+from calmasters.errors import FrameError
 from calmasters.frames import Frame, FrameType, Status, Value, Verdict
-from calmasters.grouping import Group, group_frames, judge
+from calmasters.grouping import Group, group_frames, identity, judge
 from calmasters.inventory import (
     HeaderCache,
     ScannedFile,
@@ -30,6 +32,7 @@ from calmasters.jobs import (
     JOB_TIME_NS,
     STALE_TIME_NS,
     FrameFile,
+    LeftOut,
     MasterJob,
     Recipe,
     UsedMaster,
@@ -53,9 +56,14 @@ __all__ = [
     "job_file",
     "load_stale_jobs",
     "outdate_plan",
+    "require_sound",
     "scan",
     "write",
 ]
+
+
+#: Bad frames that an error names.
+_SHOWN: Final = 10
 
 
 @dataclass(frozen=True)
@@ -243,6 +251,7 @@ def decide(
     scanned = scan(settings, contents)
     cache = cache or HeaderCache(settings)
     frames = cache.read(scanned.frames, settings.input_dir, settings.exclude)
+    frames = without_copies(frames, scanned.frames, settings, contents)
     groups = group_frames(frames, settings)
     named = dict(zip(name_groups(groups, settings.layout), groups, strict=True))
     made = {name: group for name, group in named.items() if _large_enough(group, settings)}
@@ -260,13 +269,14 @@ def decide(
         if _flat(group):
             jobs[name] = _matched(jobs[name], match_flats(group, candidates, settings))
     jobs = _with_contents(jobs, scanned.library, contents)
+    verdicts = _verdicts(frames, named, settings)
     return Decision(
         digest=scanned.digest,
-        jobs=tuple(jobs.values()),
+        jobs=tuple(replace(job, left_out=_left_out(job, verdicts)) for job in jobs.values()),
         not_made=tuple(_not_made(name, group) for name, group in named.items() if name not in made),
         kept=tuple(file.path for file in kept_files),
         frames=tuple(frames),
-        verdicts=_verdicts(frames, named, settings),
+        verdicts=verdicts,
         warnings=tuple(_library_warnings(library)),
     )
 
@@ -300,10 +310,70 @@ def _verdicts(
             reason = f"{_too_small(group)}: {remedy}"
             verdict = Verdict(Status.REFUSED, reason, remedy, name)
         verdicts |= dict.fromkeys((frame.path for frame in group.frames), verdict)
+    names = {(group.type, group.key, group.geometry): name for name, group in named.items()}
     for frame in frames:
         if frame.path not in verdicts and (fault := judge(frame, settings)):
-            verdicts[frame.path] = fault
+            found = identity(frame, settings)
+            verdicts[frame.path] = replace(fault, group=names.get(found, "") if found else "")
     return verdicts
+
+
+def _left_out(job: MasterJob, verdicts: Mapping[str, Verdict]) -> tuple[LeftOut, ...]:
+    return tuple(
+        LeftOut(path, verdict.reason)
+        for path, verdict in verdicts.items()
+        if verdict.group == job.name and verdict.status is not Status.USED
+    )
+
+
+def require_sound(decision: Decision, settings: Settings) -> None:
+    """Stop where a frame is damaged, if the configuration asks for that.
+
+    Parameters
+    ----------
+    decision : Decision
+    settings : Settings
+        With ``on_bad_frame: skip`` nothing is looked at.
+
+    Raises
+    ------
+    FrameError
+        Naming the frames: those that the inventory refused, and those that engines left out of
+        masters that are made.
+    """
+    if settings.on_bad_frame == "skip":
+        return
+    bad = [*_damaged(decision), *_left_out_before(decision.jobs, settings.output_dir)]
+    if bad:
+        more = f"and {len(bad) - _SHOWN} more: snakemake summary" if len(bad) > _SHOWN else ""
+        raise FrameError(
+            "\n  ".join(
+                [
+                    "frames are bad, and on_bad_frame is fail; copy them again, or leave them out "
+                    "(exclude, on_bad_frame: skip):",
+                    *(f"{frame.path}: {frame.reason}" for frame in bad[:_SHOWN]),
+                    *filter(None, [more]),
+                ]
+            )
+        )
+
+
+def _damaged(decision: Decision) -> Iterator[LeftOut]:
+    for frame in decision.frames:
+        verdict = decision.verdicts[frame.path]
+        if frame.problems and verdict.status is Status.REFUSED:
+            yield LeftOut(frame.path, verdict.reason)
+
+
+def _left_out_before(jobs: Iterable[MasterJob], output: Path) -> Iterator[LeftOut]:
+    """Give what an engine left out of masters that are as their jobs say."""
+    for job in jobs:
+        beside = (output / job.master).with_suffix(".json")
+        if stored_digest(beside) == job.digest:
+            made = json.loads(beside.read_text(encoding="utf-8"))
+            paths = {file.path for file in job.frames}
+            found = (LeftOut(**frame) for frame in made.get("left_out", ()))
+            yield from (frame for frame in found if frame.path in paths)
 
 
 def _library_warnings(library: Iterable[Frame]) -> Iterator[str]:
@@ -422,6 +492,7 @@ def write(settings: Settings) -> Decision:
     output = settings.output_dir
     cache.save()
     contents.save()
+    require_sound(decision, settings)
     why = explain(decision.jobs, output)
     for job in decision.jobs:
         _write_if_changed(output / job.file, job)
@@ -501,6 +572,7 @@ def _plan_json(decision: Decision, why: Mapping[str, Iterable[str]]) -> str:
             "dark": job.dark and asdict(job.dark),
             "optimize_dark": job.optimize_dark,
             "warnings": job.warnings,
+            "left_out": [asdict(frame) for frame in job.left_out],
             "why": [*why.get(job.master, ())],
         }
         for job in decision.jobs

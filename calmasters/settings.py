@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
 __all__ = [
+    "BadFrames",
     "Calibrated",
     "Calibration",
     "HeaderRules",
@@ -107,6 +108,29 @@ class Calibrated:
     def from_config(cls, value: Mapping[str, Any]) -> Calibrated:
         """Read the ``calibrated`` of a configuration that was checked before."""
         return cls(_path(value["directory"]), value["keep"])
+
+
+@dataclass(frozen=True)
+class BadFrames:
+    """What becomes of a frame that turns out to be bad when its pixels are read.
+
+    It decides whether a master is made, not which pixels it has: no job has it.
+
+    Attributes
+    ----------
+    skip : bool
+        Leave the frame out; otherwise the master is not made.
+    minimum_frames : int
+        How many must be left.
+    """
+
+    skip: bool = True
+    minimum_frames: int = 3
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> BadFrames:
+        """Read it from a whole configuration that was checked before."""
+        return cls(config["on_bad_frame"] == "skip", config["minimum_frames"])
 
 
 @dataclass(frozen=True)
@@ -267,6 +291,7 @@ class Settings:
     round: Mapping[str, float]
     temperature: Mapping[str, Any]
     minimum_frames: int
+    on_bad_frame: str
     flat_dark_tolerance_s: float
     integration: Mapping[str, Integration]
     calibration: Mapping[str, Calibration]

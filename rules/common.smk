@@ -24,6 +24,7 @@ from calmasters.plan import (
     job_file,
     load_stale_jobs,
     outdate_plan,
+    require_sound,
     scan,
 )
 
@@ -57,7 +58,9 @@ def current_plan():
 
 @lru_cache(1)
 def previewed():
-    return decide(SETTINGS)
+    decision = decide(SETTINGS)
+    require_sound(decision, SETTINGS)
+    return decision
 
 
 @lru_cache(1)

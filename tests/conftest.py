@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
+from zlib import crc32
 
 import hypothesis
 import numpy as np
@@ -137,7 +138,9 @@ def add_frame(tmp_path: Path) -> AddFile:
         )
         file = tmp_path / "frames" / path
         header = nina_header(Camera(), shot) | dict(cards or {})
-        write_frame(file, np.full((3, 4), 600, np.uint16), header)
+        # No two files are copies of each other.
+        level = 600 + crc32(path.encode("utf-8", "surrogateescape")) % 10_000
+        write_frame(file, np.full((3, 4), level, np.uint16), header)
         return file
 
     return add

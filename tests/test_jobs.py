@@ -69,7 +69,7 @@ def test_a_job_comes_back_equal_from_json(job: MasterJob) -> None:
 
 
 def test_every_part_of_a_job_is_looked_at_below() -> None:
-    assert {*CHANGES, "warnings"} == {field.name for field in fields(MasterJob)}
+    assert {*CHANGES, "warnings", "left_out"} == {field.name for field in fields(MasterJob)}
     assert set(FRAME_CHANGES) == {field.name for field in fields(FrameFile)}
     assert set(RECIPE_CHANGES) == {field.name for field in fields(Recipe)}
 

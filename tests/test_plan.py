@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from astropy.io import fits
 from xisf import XISF
 
+from calmasters.errors import FrameError
 from calmasters.frames import FrameType, Status
 from calmasters.jobs import MasterJob
 from calmasters.plan import Plan, decide, job_file, scan, write
@@ -106,6 +108,62 @@ def test_a_group_too_small_makes_no_master_and_says_so(
     assert "take at least 3 (minimum_frames)" in verdict.reason
     assert only(settings, "flat").bias is None
     assert len(decide(make_settings(minimum_frames=4)).not_made) == 2
+
+
+def test_a_damaged_frame_is_told_by_the_master_it_would_belong_to(
+    settings: Settings, add_frames: AddFrames
+) -> None:
+    *_, bad = add_frames("bias", 4)
+    add_frames("flat")
+    bad.write_bytes(bad.read_bytes()[:2900])
+    decision = decide(settings)
+    verdict = decision.verdicts["bias/3.fits"]
+    assert (verdict.status, verdict.group) == (Status.REFUSED, BIAS)
+    job = jobs(settings)[BIAS]
+    ((path, reason),) = [(frame.path, frame.reason) for frame in job.left_out]
+    assert (path, reason) == ("bias/3.fits", verdict.reason)
+    assert "is truncated" in reason
+    assert jobs(settings)[FLAT].left_out == ()
+    bad.unlink()
+    assert jobs(settings)[BIAS] == replace(job, left_out=())
+    assert jobs(settings)[BIAS].digest == job.digest
+
+
+def test_damaged_frames_stop_everything_where_that_is_asked_for(
+    make_settings: Callable[..., Settings], add_frames: AddFrames
+) -> None:
+    bad = add_frames("bias", 15)[3:]
+    for path in bad:
+        path.write_bytes(b"")
+    add_frames("dark", 1)
+    settings = make_settings(on_bad_frame="fail")
+    with pytest.raises(FrameError) as caught:
+        write(settings)
+    told = str(caught.value)
+    assert "bias/11.fits: is not a FITS file: it is empty" in told
+    assert "and 2 more: snakemake summary" in told
+    # A group too small is no damage, and a plan can be looked at all the same.
+    assert "dark" not in told
+    assert len(decide(settings).jobs) == 1
+    assert not (settings.output_dir / "plan.json").exists()
+    write(make_settings())
+
+
+def test_frames_that_an_engine_left_out_stop_everything_too(
+    make_settings: Callable[..., Settings], add_frames: AddFrames
+) -> None:
+    add_frames("bias")
+    settings = make_settings(on_bad_frame="fail")
+    (job,) = write(settings).jobs
+    beside = (settings.output_dir / job.master).with_suffix(".json")
+    beside.parent.mkdir(parents=True)
+    left_out = [{"path": "bias/1.fits", "reason": "is black everywhere"}]
+    beside.write_text(json.dumps({"digest": job.digest, "left_out": left_out}))
+    with pytest.raises(FrameError, match=r"bias/1.fits: is black everywhere"):
+        write(settings)
+    # The master is another one now, which may have no such frame.
+    beside.write_text(json.dumps({"digest": "0", "left_out": left_out}))
+    write(settings)
 
 
 def test_every_frame_found_has_one_verdict_and_one_row(
@@ -221,7 +279,7 @@ def write_foreign_xisf(path: Path, cards: dict[str, str]) -> None:
 
 
 def write_foreign_fits(path: Path, cards: dict[str, str]) -> None:
-    image = fits.PrimaryHDU(np.zeros((3, 4), np.float32))
+    image = fits.PrimaryHDU(np.full((3, 4), 0.01, np.float32))
     for key, value in cards.items():
         image.header[key] = value.strip("'")
     image.writeto(path)
@@ -311,7 +369,7 @@ def test_the_plan_has_the_keys_agreed(
     assert list(plan["masters"]) == [f"masters/bias/{BIAS}.xisf", f"masters/flat/{FLAT}.xisf"]
     agreed = [
         *("type", "keywords", "geometry", "frames", "digest", "recipe", "bias", "dark"),
-        *("optimize_dark", "warnings", "why"),
+        *("optimize_dark", "warnings", "left_out", "why"),
     ]
     for entry in plan["masters"].values():
         assert list(entry) == agreed

@@ -20,18 +20,8 @@ PACKAGE = REPOSITORY / "calmasters"
 ORDER = (
     *("errors", "progress", "frames", "cards", "settings", "frame_types", "nights", "path_tokens"),
     *("headers", "ap_reader", "unpacking", "images", "jobs", "resources", "inventory", "contents"),
-    *(
-        "grouping",
-        "naming",
-        "masters",
-        "differences",
-        "matching",
-        "why",
-        "plan",
-        "orphans",
-        "summary",
-    ),
-    *("quality", "reporting", "pictures", "watch", "engines", "synthetic"),
+    *("grouping", "copies", "naming", "masters", "differences", "matching", "why", "plan"),
+    *("orphans", "summary", "quality", "reporting", "pictures", "watch", "engines", "synthetic"),
 )
 #: Those that are packages.
 PACKAGES = ("engines", "quality", "reporting")

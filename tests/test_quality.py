@@ -309,7 +309,10 @@ def make(tmp_path: Path) -> Make:
         write_master(master, (total / count / ADU).astype(np.float32), [Card("IMAGETYP", "x")])
         statistics = master.with_suffix(".json")
         low_high = [(0, rejected[number] if rejected else 100) for number in range(count)]
-        frames = [{"low": low, "high": high} for low, high in low_high]
+        frames = [
+            {"path": file.path, "low": low, "high": high}
+            for file, (low, high) in zip(files, low_high, strict=True)
+        ]
         statistics.write_text(json.dumps({"frames": frames, "warnings": ["a note"]}))
         return Made(job, master, statistics)
 

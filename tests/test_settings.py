@@ -30,7 +30,14 @@ AGREED_ORDER = (
     *("required_keywords", "optional_keywords", "master_match_keywords", "ignored_types"),
     *("keyword_aliases", "exclude", "fingerprint", "path_keywords", "folder_types"),
     *("header_reader", "night", "round", "temperature"),
-    *("minimum_frames", "flat_dark_tolerance_s", "integration", "calibration", "calibrated"),
+    *(
+        "minimum_frames",
+        "on_bad_frame",
+        "flat_dark_tolerance_s",
+        "integration",
+        "calibration",
+        "calibrated",
+    ),
     *("master_format", "layout", "float_range", "quality", "prune"),
 )
 

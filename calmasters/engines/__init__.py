@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from calmasters.errors import ConfigError
 from calmasters.jobs import MasterJob
 from calmasters.masters import MasterStatistics
+from calmasters.settings import BadFrames
 
 __all__ = ["Engine", "engine_for"]
 
@@ -46,8 +47,8 @@ def engine_for(job: MasterJob, config: Mapping[str, Any], threads: int) -> Engin
     ----------
     job : MasterJob
     config : mapping
-        All of ``config.yaml``, checked before: how PixInsight and Siril are run. What
-        decides the pixels is in the job.
+        All of ``config.yaml``, checked before: how PixInsight and Siril are run, and what
+        becomes of bad frames. What decides the pixels is in the job.
     threads : int
         How many the native engine and Siril may use.
 
@@ -59,7 +60,7 @@ def engine_for(job: MasterJob, config: Mapping[str, Any], threads: int) -> Engin
     if job.recipe.engine == "native":
         from calmasters.engines.native import NativeEngine
 
-        return NativeEngine(threads)
+        return NativeEngine(threads, BadFrames.from_config(config))
     if job.recipe.engine == "pixinsight":
         from calmasters.engines.pixinsight import PixInsightEngine
 

@@ -19,6 +19,7 @@ from calmasters.frames import FrameType
 from calmasters.headers import Description, describe
 from calmasters.images import read_image
 from calmasters.jobs import MasterJob
+from calmasters.masters import as_made
 from calmasters.quality import MEASURE_VERSION, pairs, sequence, surface
 from calmasters.quality.judgement import Finding, Level, judge, verdict
 from calmasters.quality.sample import ADU, Float32, Sample
@@ -152,13 +153,14 @@ class _Measuring:
         companions: Companions,
         settings: Settings,
     ) -> None:
-        self.job, self.companions, self.settings = job, companions, settings
+        self.made: dict[str, Any] = json.loads(statistics.read_text(encoding="utf-8"))
+        self.job, self.companions, self.settings = as_made(job, self.made), companions, settings
         self.image = self._read(master)
         self.bias = self._read(companions.bias) if companions.bias else None
-        self.made: dict[str, Any] = json.loads(statistics.read_text(encoding="utf-8"))
-        paths = [settings.input_dir / frame.path for frame in job.frames]
+        paths = [settings.input_dir / frame.path for frame in self.job.frames]
         self.headers = [
-            self._header(path, frame.path) for path, frame in zip(paths, job.frames, strict=True)
+            self._header(path, frame.path)
+            for path, frame in zip(paths, self.job.frames, strict=True)
         ]
         self.sample = Sample.read(paths, job.geometry, job.recipe.float_range)
         self.levels = sequence.levels(self.sample.frames)
@@ -382,10 +384,15 @@ class _Measuring:
             )
 
     def warnings(self) -> Iterator[Finding]:
-        """Give the warnings of the plan; those of the engine as notes, since numbers judge it."""
+        """Give the warnings of the plan; those of the engine as notes, since numbers judge it.
+
+        Frames that were left out are notes too: the master is sound without them.
+        """
         for warning in self.made["warnings"]:
             planned = warning in self.job.warnings
             yield Finding(Level.WARNING if planned else Level.NOTE, warning)
+        for frame in self.made.get("left_out", ()):
+            yield Finding(Level.NOTE, f"left out: {frame['path']}: {frame['reason']}")
 
     def frames(self) -> Iterator[dict[str, Any]]:
         """Give a row for each frame."""

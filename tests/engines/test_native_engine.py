@@ -16,7 +16,7 @@ from xisf import XISF
 
 from calmasters.engines.native import NativeEngine, flats, integration, reference, reference_flats
 from calmasters.engines.native.engine import resolved
-from calmasters.errors import CalmastersError, ConfigError, EngineError, FrameError
+from calmasters.errors import CalmastersError, ConfigError, EngineError
 from calmasters.frames import FrameType, Geometry
 from calmasters.images import read_image
 from calmasters.jobs import ALGORITHM_VERSION, MasterJob, UsedMaster
@@ -246,16 +246,6 @@ def test_frame_changed_since_the_plan_is_refused(site) -> None:
     assert "frame002.fits" in str(error)
 
 
-def test_truncated_frame_is_refused(site) -> None:
-    frames = site.write(bias_frames(4, (100, 100)))
-    path = site.input_dir / frames[1].path
-    path.write_bytes(path.read_bytes()[:8000])
-    frames[1] = replace(frames[1], size=8000)
-    error = failure(site, site.job(frames, (100, 100)))
-    assert isinstance(error, FrameError)
-    assert "truncated, 8000 bytes" in str(error)
-
-
 def test_missing_frame_is_refused(site) -> None:
     frames = site.write(bias_frames(4))
     (site.input_dir / frames[1].path).unlink()
@@ -273,14 +263,6 @@ def test_bias_of_another_size_is_refused(site) -> None:
     job, _ = flat_job(site)
     bias = site.master(np.zeros((10, 10)), "small.fits")
     assert "small.fits has 10x10 pixels" in str(failure(site, replace(job, bias=bias)))
-
-
-def test_frame_without_a_level_is_refused(site) -> None:
-    codes = np.full((4, *SHAPE), 20000, np.uint16)
-    codes[2] = 65535
-    error = failure(site, site.job(site.write(codes), SHAPE, FrameType.FLAT))
-    assert isinstance(error, EngineError)
-    assert "frame002.fits has no level" in str(error)
 
 
 @pytest.mark.parametrize(

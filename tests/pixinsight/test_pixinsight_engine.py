@@ -339,11 +339,18 @@ def test_too_few_frames_are_refused_before_pixinsight_starts(
     assert not (session.program.folder / "journal.jsonl").exists()
 
 
-def test_a_frame_that_cannot_be_read_is_named(session: Session) -> None:
+def test_a_frame_that_cannot_be_read_is_left_out_and_told(session: Session) -> None:
     job = make_job(session, BIAS)
-    (session.input_dir / job.frames[1].path).write_bytes(b"x" * job.frames[1].size)
-    with pytest.raises(EngineError, match="Unable to read image file"):
-        session.make(job)
+    bad = job.frames[1]
+    (session.input_dir / bad.path).write_bytes(b"x" * bad.size)
+    session.make(job)
+    told = json.loads((session.output_dir / job.master).with_suffix(".json").read_text())
+    assert told["left_out"] == [{"path": bad.path, "reason": "is not a FITS file"}]
+    assert [frame["path"] for frame in told["frames"]] == [
+        frame.path for frame in job.frames if frame != bad
+    ]
+    cards = read_cards(session.output_dir / job.master)
+    assert cards["NCOMBINE"] == 4
 
 
 @pytest.mark.parametrize("content", [None, b"shorter"])

@@ -19,6 +19,15 @@ REPOSITORY = Path(__file__).parents[2]
 _JOB = re.compile(r"^(?:local)?(?:rule|checkpoint) (\w+):\n((?: +.*\n)*)", re.MULTILINE)
 
 
+def add_another(source: Path, name: str) -> Path:
+    """Write a frame that is like another one but no copy of it: its last byte differs."""
+    content = bytearray(source.read_bytes())
+    content[-1] ^= 1
+    added = source.with_name(name)
+    added.write_bytes(content)
+    return added
+
+
 @dataclass(frozen=True)
 class Run:
     """What a run of Snakemake did."""

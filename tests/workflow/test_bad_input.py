@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import numpy as np
@@ -114,6 +115,31 @@ def test_a_job_that_meets_a_spoiled_frame_fails_alone_and_says_so(session):
     os.utime(dark, ns=(times.st_atime_ns, times.st_mtime_ns))
     session.run("masters")
     assert len(session.masters) == 5
+
+
+def test_a_frame_with_damaged_pixels_is_left_out_or_stops_everything(session):
+    good = sorted(session.frames.rglob("BIAS/*.fits"))
+    damaged = good[0].with_name("damaged.fits.fz")
+    with fits.open(good[0]) as (whole,):
+        header = whole.header
+        header["DATE-OBS"] = "2026-01-16T20:00:00"
+        packed = fits.CompImageHDU(whole.data, header)
+        fits.HDUList([fits.PrimaryHDU(), packed]).writeto(damaged)
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:-2880] + bytes(2880))
+
+    run = session.run_as_predicted()
+    bias = next((session.output / "masters" / "bias").glob("*.json"))
+    told = json.loads(bias.read_text(encoding="utf-8"))
+    path = damaged.relative_to(session.frames).as_posix()
+    assert [frame["path"] for frame in told["left_out"]] == [path]
+    assert told["frames_used"] == len(good)
+    assert len(run.jobs) == 6
+
+    for arguments in (("-n",), ()):
+        run = session.run("masters", *arguments, "--config", "on_bad_frame=fail", succeeds=False)
+        assert f"{path}: cannot be unpacked" in run.output
+    assert session.run("masters").jobs == ["inventory"]
 
 
 # --- real frames ----------------------------------------------------------------------------------

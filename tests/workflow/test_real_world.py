@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 from astropy.io import fits
+from real_workflow import add_another
 from xisf import XISF
 
 from calmasters.images import read_image
@@ -86,7 +87,7 @@ def test_a_frame_that_arrives_remakes_its_master_in_the_ap_library(session):
     session.configure(layout="ap-library")
     session.run("masters")
     dark = next(session.frames.rglob("DARK/**/*.fits"))
-    shutil.copy(dark, dark.with_name("late.fits"))
+    add_another(dark, "late.fits")
     run = session.run_as_predicted()
     assert "inventory" in run.jobs
     assert sum("masterDark" in job for job in run.jobs) == 1

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
+
+from real_workflow import add_another
 
 
 def test_a_report_is_predicted_and_made_with_all_that_it_needs(reported_once):
@@ -36,7 +37,7 @@ def test_numbers_of_a_flat_use_the_read_noise_of_its_bias(reported_once):
 def test_only_what_is_stale_is_made_again(reported_once):
     workflow, _, _ = reported_once
     light = next(workflow.frames.rglob("LIGHT/*.fits"))
-    shutil.copy(light, light.with_name("one_more.fits"))
+    add_another(light, "one_more.fits")
     _, dark, _ = workflow.masters
     (workflow.output / "quality" / f"{dark}_overview.webp").unlink()
     predicted, run = workflow.run("-n", "report"), workflow.run("report")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from real_workflow import Workflow
+from real_workflow import Workflow, add_another
 
 TOMORROW_S = 86_400
 
@@ -33,7 +33,7 @@ def flats_of(workflow: Workflow) -> list[Path]:
 
 def add_flat(workflow: Workflow) -> None:
     flat = min(flats_of(workflow))
-    shutil.copy(flat, flat.with_name("added.fits"))
+    add_another(flat, "added.fits")
 
 
 # --- clocks ---------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from real_workflow import REPOSITORY, Workflow
+from real_workflow import REPOSITORY, Workflow, add_another
 
 from calmasters.synthetic import Camera, Session, write_session
 
@@ -96,7 +96,7 @@ def date(path: Path, mtime_ns: int = LONG_AGO_NS) -> None:
 def add(kind: str, *, old: bool = False) -> Callable[[Workflow], None]:
     def change(workflow: Workflow) -> None:
         source = frame(workflow, kind)
-        added = Path(shutil.copy(source, source.with_name(f"added{source.suffix}")))
+        added = add_another(source, f"added{source.suffix}")
         if old:
             date(added)
 

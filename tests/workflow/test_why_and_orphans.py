@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from real_workflow import Workflow
+from real_workflow import Workflow, add_another
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def files(workflow: Workflow) -> set[tuple[Path, int]]:
 def test_why_tells_what_changed_in_words_as_a_dry_run_does(made: Workflow) -> None:
     assert "Every master is as its job says." in told(made, "why")
     bias = sorted(made.frames.rglob("BIAS/*.fits"))
-    shutil.copy(bias[0], bias[0].with_name("late.fits"))
+    add_another(bias[0], "late.fits")
     made.configure(integration={"dark": {"sigmaHigh": 2.5}})
     name = bias[0].with_name("late.fits").relative_to(made.frames).as_posix()
     words = (

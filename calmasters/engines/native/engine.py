@@ -14,6 +14,7 @@ from typing import Final, NoReturn, TextIO
 import numpy as np
 
 from calmasters.cards import Card
+from calmasters.engines.bad_frames import left_out_for, require_enough
 from calmasters.engines.native.darks import DarkOptimizer
 from calmasters.engines.native.flats import Calibrator, FrameLevel, RawStack, measure
 from calmasters.engines.native.integration import Integrated, Normalization, check, integrate
@@ -23,9 +24,9 @@ from calmasters.engines.native.statistics import noise
 from calmasters.errors import CalmastersError, EngineError, FrameError
 from calmasters.frames import FrameType
 from calmasters.images import RawFrame, read_image, replacing, write_master
-from calmasters.jobs import FrameFile, MasterJob, UsedMaster
+from calmasters.jobs import FrameFile, LeftOut, MasterJob, UsedMaster
 from calmasters.masters import FrameStatistics, MasterStatistics, header_cards, statistics_json
-from calmasters.settings import Calibration, Integration
+from calmasters.settings import BadFrames, Calibration, Integration
 
 __all__ = ["NativeEngine", "resolved"]
 
@@ -41,6 +42,8 @@ _FEW_THERMAL_PIXELS: Final = 1e-3
 #: Files that a process has open besides the frames, at most.
 _OTHER_FILES: Final = 64
 
+_NO_LEVEL: Final = "has no level to normalize by: all its calibrated samples are black or saturated"
+
 #: Share of pixels with hidden outliers from which on the user is told.
 _HIDDEN_SHARE: Final = 0.01
 
@@ -52,14 +55,19 @@ class NativeEngine:
     ----------
     threads : int
         How many threads to compute with; the pixels do not depend on it.
+    bad_frames : BadFrames, optional
+        What becomes of frames whose pixels cannot serve.
     exact : bool
         Do without the quick ways, pixel by pixel and step by step: slow, and the same pixels.
     """
 
-    def __init__(self, threads: int, *, exact: bool = False) -> None:
+    def __init__(
+        self, threads: int, bad_frames: BadFrames | None = None, *, exact: bool = False
+    ) -> None:
         if threads < 1:
             raise ValueError(f"threads must be at least 1, not {threads}")
         self._threads, self._exact = threads, exact
+        self._bad_frames = bad_frames or BadFrames()
 
     def make(
         self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path, log: Path
@@ -81,7 +89,9 @@ class NativeEngine:
             say(f"{job.name}: {len(job.frames)} {job.type} frames, {job.geometry}")
             try:
                 made = _Making(
-                    job, input_dir, output_dir, self._threads, say, exact=self._exact
+                    job,
+                    *(input_dir, output_dir, self._threads, self._bad_frames, say),
+                    exact=self._exact,
                 ).run()
                 return _finish(job, made, output, started, say)
             except CalmastersError as error:
@@ -119,6 +129,7 @@ class _Made:
     integrated: Integrated
     levels: Sequence[FrameLevel]
     warnings: Sequence[str]
+    left_out: Sequence[LeftOut]
 
 
 class _Making:
@@ -130,25 +141,25 @@ class _Making:
         input_dir: Path,
         output_dir: Path,
         threads: int,
+        bad_frames: BadFrames,
         say: _Log,
         *,
         exact: bool,
     ) -> None:
         check(job.recipe.integration)
-        self._exact = exact
+        self._exact, self._bad_frames = exact, bad_frames
         self._job, self._threads, self._say = job, threads, say
         self._input_dir, self._output_dir = input_dir, output_dir
-        self._settings = resolved(job.recipe.integration, job.type, len(job.frames))
         self._calibration = job.recipe.calibration or Calibration()
         self._warnings: list[str] = []
+        self._left_out: list[LeftOut] = []
 
     def run(self) -> _Made:
-        self._require_enough_frames()
         _allow_open_files(len(self._job.frames))
         with ExitStack() as opened:
-            frames = [self._open(file, opened) for file in self._job.frames]
+            frames = self._open_sound(opened)
             calibrator = self._calibrator()
-            levels = self._levels(frames, calibrator)
+            frames, levels = self._with_levels(frames, calibrator)
             stack = RawStack(frames, calibrator, [level.k for level in levels])
             integrated = integrate(
                 stack,
@@ -158,7 +169,15 @@ class _Making:
                 exact=self._exact,
             )
         self._warn_of_stack(stack, integrated)
-        return _Made(self._in_range(integrated), integrated, levels, self._warnings)
+        return _Made(self._in_range(integrated), integrated, levels, self._warnings, self._left_out)
+
+    @property
+    def _files(self) -> Sequence[FrameFile]:
+        return self._job.frames_without(self._left_out)
+
+    @property
+    def _settings(self) -> Integration:
+        return resolved(self._job.recipe.integration, self._job.type, len(self._files))
 
     def _warn(self, warning: str) -> None:
         self._warnings.append(warning)
@@ -170,9 +189,25 @@ class _Making:
     # What goes in
 
     def _require_enough_frames(self) -> None:
+        require_enough(self._job, self._left_out, self._bad_frames)
         fewest = 5 if self._settings.rejection == "LinearFit" else 3
-        if len(self._job.frames) < fewest:
-            self._fail(f"{len(self._job.frames)} frames; {self._settings.rejection} needs {fewest}")
+        if len(self._files) < fewest:
+            self._fail(f"{len(self._files)} frames; {self._settings.rejection} needs {fewest}")
+
+    def _open_sound(self, opened: ExitStack) -> Sequence[RawFrame]:
+        """Open the frames that can serve, and leave the others out."""
+        frames = []
+        for file in self._job.frames:
+            try:
+                frames.append(self._open(file, opened))
+            except FrameError as error:
+                self._leave_out(left_out_for(file, self._input_dir / file.path, error))
+        self._require_enough_frames()
+        return frames
+
+    def _leave_out(self, frame: LeftOut) -> None:
+        self._left_out.append(frame)
+        self._say(f"left out: {frame.path}: {frame.reason}")
 
     def _open(self, file: FrameFile, opened: ExitStack) -> RawFrame:
         path = self._input_dir / file.path
@@ -187,6 +222,7 @@ class _Making:
             )
         frame = opened.enter_context(RawFrame(path, self._job.recipe.float_range))
         self._require_size(path, frame.width, frame.height)
+        frame.require_sound()
         return frame
 
     def _require_size(self, path: Path, width: int, height: int) -> None:
@@ -242,27 +278,29 @@ class _Making:
             self._warn(f"only {optimizer.share:.2%} of the dark's pixels decide its factor")
         return optimizer
 
-    def _levels(
+    def _with_levels(
         self, frames: Sequence[RawFrame], calibrator: Calibrator | None
-    ) -> Sequence[FrameLevel]:
-        located = self._needs_locations
-        if not located and not (calibrator and calibrator.optimizer):
-            return [FrameLevel()] * len(frames)
-        levels = measure(frames, calibrator, self._threads)
-        for file, level in zip(self._job.frames, levels, strict=True):
+    ) -> tuple[Sequence[RawFrame], Sequence[FrameLevel]]:
+        """Measure the frames, and leave out those that have nothing to normalize by."""
+        if not self._needs_locations and not (calibrator and calibrator.optimizer):
+            return frames, [FrameLevel()] * len(frames)
+        measured = zip(frames, measure(frames, calibrator, self._threads), strict=True)
+        kept = []
+        for file, (frame, level) in zip(self._files, measured, strict=True):
             k = "" if level.k is None else f", k {level.k:.5f}"
             self._say(f"{file.path}: level {level.location:.6f}{k}")
-            if located and level.location == 0:
-                self._fail(
-                    f"{file.path} has no level to normalize by: all of its calibrated samples"
-                    " are black or saturated; exclude it"
-                )
+            if self._needs_locations and level.location == 0:
+                self._leave_out(LeftOut(file.path, _NO_LEVEL))
+            else:
+                kept.append((frame, level))
+        self._require_enough_frames()
+        frames, levels = zip(*kept, strict=True)
         self._warn_of_factors(levels)
-        return levels
+        return frames, levels
 
     @property
     def _needs_locations(self) -> bool:
-        settings = self._settings
+        settings = self._job.recipe.integration
         return (
             settings.normalization != "NoNormalization"
             or settings.rejectionNormalization != "NoRejectionNormalization"
@@ -328,7 +366,7 @@ def _allow_open_files(frames: int) -> None:
 def _finish(
     job: MasterJob, made: _Made, output: Path, started: float, say: _Log
 ) -> MasterStatistics:
-    write_master(output, made.image, header_cards(job))
+    write_master(output, made.image, header_cards(job, made.left_out))
     if made.integrated.maps is not None:
         _write_maps(made, output)
     statistics = _statistics(job, made, time.perf_counter() - started)
@@ -352,7 +390,8 @@ def _statistics(job: MasterJob, made: _Made, seconds: float) -> MasterStatistics
     frames = tuple(
         FrameStatistics(file.path, int(low), int(high), level.location, level.k)
         for file, low, high, level in zip(
-            job.frames, integrated.low, integrated.high, made.levels, strict=True
+            *(job.frames_without(made.left_out), integrated.low, integrated.high, made.levels),
+            strict=True,
         )
     )
     return MasterStatistics(
@@ -365,4 +404,5 @@ def _statistics(job: MasterJob, made: _Made, seconds: float) -> MasterStatistics
         seconds=seconds,
         versions={"python": platform.python_version(), "numpy": np.__version__},
         warnings=tuple(made.warnings),
+        left_out=tuple(made.left_out),
     )

@@ -34,6 +34,7 @@ from calmasters.engines.native.reference_flats import calibrate
 from calmasters.errors import CalmastersError, ConfigError, EngineError
 from calmasters.images import RawFrame, read_image
 from calmasters.jobs import MasterJob, UsedMaster
+from calmasters.masters import as_made
 from calmasters.settings import Calibration, Integration
 
 __all__ = ["Explanation", "Sample", "explain", "lines"]
@@ -94,6 +95,7 @@ def explain(
     """
     if not (0 <= x < job.geometry.width and 0 <= y < job.geometry.height):
         raise ConfigError(f"pixel {x}, {y} is outside of {job.geometry}")
+    job = as_made(job, made)
     settings = resolved(job.recipe.integration, job.type, len(job.frames))
     raws = np.array([_sample(job, input_dir / file.path, x, y) for file in job.frames])
     calibrated = _calibrated(job, made, raws, x, y, output_dir)

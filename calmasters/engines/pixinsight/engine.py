@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from calmasters.engines.bad_frames import survey
 from calmasters.engines.inputs import require_frames
 from calmasters.engines.pixinsight.result import check_master, describe
 from calmasters.engines.pixinsight.runner import command, find_binary, safe_folder
@@ -19,9 +20,9 @@ from calmasters.engines.pixinsight.status import REQUESTED, Status, explain, rea
 from calmasters.engines.processes import run
 from calmasters.errors import EngineError
 from calmasters.images import replacing
-from calmasters.jobs import ALGORITHM_VERSION, MasterJob
+from calmasters.jobs import ALGORITHM_VERSION, LeftOut, MasterJob
 from calmasters.masters import MasterStatistics, statistics_json
-from calmasters.settings import Calibrated, PixInsight
+from calmasters.settings import BadFrames, Calibrated, PixInsight
 
 __all__ = ["PixInsightEngine"]
 
@@ -42,10 +43,13 @@ class PixInsightEngine:
         How PixInsight is found and run.
     calibrated : Calibrated
         What becomes of calibrated flats.
+    bad_frames : BadFrames
+        What becomes of frames whose pixels cannot serve.
     """
 
     options: PixInsight
     calibrated: Calibrated
+    bad_frames: BadFrames = field(default_factory=BadFrames)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> PixInsightEngine:
@@ -53,6 +57,7 @@ class PixInsightEngine:
         return cls(
             PixInsight.from_config(config["pixinsight"]),
             Calibrated.from_config(config["calibrated"]),
+            BadFrames.from_config(config),
         )
 
     def script(self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path) -> str:
@@ -90,12 +95,13 @@ class PixInsightEngine:
         started = time.perf_counter()
         _require_possible(job)
         require_frames(job, input_dir)
+        left_out = survey(job, input_dir, self.bad_frames)
         places = self._places(job, input_dir, output_dir, output)
         log.parent.mkdir(parents=True, exist_ok=True)
         with _working_files(job, places):
-            status = self._run(job, places, log)
+            status = self._run(job, places, log, left_out)
             image = check_master(places.part(job), job)
-            statistics = describe(job, status, image, time.perf_counter() - started)
+            statistics = describe(job, status, image, time.perf_counter() - started, left_out)
             with replacing(output.with_suffix(".json")) as file:
                 file.write(statistics_json(job, statistics).encode("ascii"))
             places.part(job).replace(output)
@@ -105,12 +111,16 @@ class PixInsightEngine:
         calibrated = output_dir / self.calibrated.directory / job.name
         return Places(input_dir, output_dir, output, calibrated, self.calibrated.keep)
 
-    def _run(self, job: MasterJob, places: Places, log: Path) -> Status:
+    def _run(
+        self, job: MasterJob, places: Places, log: Path, left_out: Sequence[LeftOut]
+    ) -> Status:
         """Run PixInsight until its script has reported, as often as crashes are forgiven."""
         with safe_folder() as folder, log.open("wb") as file:
             script = folder / "master.js"
-            text = script_text(job, places, self.options)
+            text = script_text(job, places, self.options, left_out)
             script.write_text(text, encoding="ascii", newline="\n")
+            for frame in left_out:
+                file.write(f"left out: {frame.path}: {frame.reason}\n".encode("utf-8", "replace"))
             arguments = command(find_binary(self.options), script, self.options)
             for _ in range(1 + self.options.retries):
                 status, ending = self._start(job, places, arguments, file)

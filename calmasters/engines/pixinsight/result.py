@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from calmasters.engines.numbers import numbers_of
 from calmasters.engines.pixinsight.status import Status
 from calmasters.errors import EngineError, FrameError
 from calmasters.images import Image, read_image
-from calmasters.jobs import MasterJob
+from calmasters.jobs import FrameFile, LeftOut, MasterJob
 from calmasters.masters import FrameStatistics, MasterStatistics
 
 __all__ = ["check_master", "describe"]
@@ -48,7 +49,13 @@ def check_master(path: Path, job: MasterJob) -> Image:
     return image
 
 
-def describe(job: MasterJob, status: Status, image: Image, seconds: float) -> MasterStatistics:
+def describe(
+    job: MasterJob,
+    status: Status,
+    image: Image,
+    seconds: float,
+    left_out: Sequence[LeftOut] = (),
+) -> MasterStatistics:
     """Say what is known of a master.
 
     Parameters
@@ -60,22 +67,25 @@ def describe(job: MasterJob, status: Status, image: Image, seconds: float) -> Ma
         The master, in [0, 1].
     seconds : float
         Wall time it took.
+    left_out : sequence of LeftOut
+        Frames of the job that PixInsight did not get.
     """
     return MasterStatistics(
-        frames=_frames(job, status),
+        frames=_frames(job.frames_without(left_out), status),
         **numbers_of(image, job.geometry),
         seconds=seconds,
         versions={"PixInsight": status.version, "calmasters": version("calmasters")},
         warnings=status.warnings,
+        left_out=tuple(left_out),
     )
 
 
-def _frames(job: MasterJob, status: Status) -> tuple[FrameStatistics, ...]:
+def _frames(files: Sequence[FrameFile], status: Status) -> tuple[FrameStatistics, ...]:
     """Say what became of each frame, as far as PixInsight tells."""
-    n = len(job.frames)
+    n = len(files)
     rejected = status.rejected if len(status.rejected) == n else [(0, 0)] * n
     factors = status.k if len(status.k) == n else [None] * n
     return tuple(
         FrameStatistics(frame.path, low=low, high=high, k=k)
-        for frame, (low, high), k in zip(job.frames, rejected, factors, strict=True)
+        for frame, (low, high), k in zip(files, rejected, factors, strict=True)
     )

@@ -7,7 +7,7 @@ nowhere else.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,7 @@ from typing import Any, Final
 from calmasters.cards import Card
 from calmasters.frames import FrameType
 from calmasters.images import fits_literal
-from calmasters.jobs import MasterJob, UsedMaster
+from calmasters.jobs import LeftOut, MasterJob, UsedMaster
 from calmasters.masters import header_cards
 from calmasters.settings import Calibration, PixInsight
 
@@ -88,11 +88,13 @@ class Places:
         return self.output.with_name(f".{job.digest}.status.json")
 
 
-def script_text(job: MasterJob, places: Places, options: PixInsight) -> str:
+def script_text(
+    job: MasterJob, places: Places, options: PixInsight, left_out: Sequence[LeftOut] = ()
+) -> str:
     """Write the script that makes a master in PixInsight: ASCII, LF, ECMAScript 5.
 
     The text depends on the job, the places and the options alone, so that the script a person
-    runs by hand is the one that the engine runs.
+    runs by hand is the one that the engine runs; but for frames that the engine has to leave out.
 
     Raises
     ------
@@ -101,7 +103,7 @@ def script_text(job: MasterJob, places: Places, options: PixInsight) -> str:
     """
     # The preprocessor looks for the directive in the first lines only.
     engine = ["#engine v8"] if options.wants_v8 else []
-    data = _json(_script_job(job, places, options))
+    data = _json(_script_job(job, places, options, left_out))
     sources = [_source(name) for name in SOURCES]
     return "\n".join([*engine, _HEAD, f"var JOB = {data};\n", *sources])
 
@@ -115,18 +117,20 @@ def _json(value: Any) -> str:
     return json.dumps(value, indent=1).translate(_ESCAPED).replace("//", "/\\/")
 
 
-def _script_job(job: MasterJob, places: Places, options: PixInsight) -> dict[str, Any]:
+def _script_job(
+    job: MasterJob, places: Places, options: PixInsight, left_out: Sequence[LeftOut]
+) -> dict[str, Any]:
     """Everything that the script reads: paths are absolute, with ``/`` on every system."""
     return {
         "type": job.type.value,
         "imageType": _IMAGE_TYPE[job.type],
-        "frames": [_path(places.input_dir / frame.path) for frame in job.frames],
+        "frames": [_path(places.input_dir / frame.path) for frame in job.frames_without(left_out)],
         "master": _path(places.output),
         "part": _path(places.part(job)),
         "status": _path(places.status(job)),
         "extension": f".{job.recipe.master_format}",
         "outputHints": _OUTPUT_HINTS[job.recipe.master_format],
-        "keywords": [_fits_keyword(card) for card in header_cards(job)],
+        "keywords": [_fits_keyword(card) for card in header_cards(job, left_out)],
         "integration": {
             "inputHints": _input_hints(job),
             **options.parameters.get("ImageIntegration", {}),

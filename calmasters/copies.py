@@ -1,0 +1,90 @@
+"""Frames that lie in the tree twice: each counts once, whatever its copies are called."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from calmasters.contents import Contents
+from calmasters.frames import Frame
+from calmasters.grouping import judge
+from calmasters.inventory import ScannedFile
+from calmasters.settings import Settings
+
+__all__ = ["without_copies"]
+
+#: Bytes from the middle of a file: two exposures differ there, if only by their noise.
+_GLANCE: Final = 4096
+
+
+def without_copies(
+    frames: Iterable[Frame], files: Iterable[ScannedFile], settings: Settings, contents: Contents
+) -> list[Frame]:
+    """Exclude every calibration frame that has the same bytes as another one.
+
+    Only frames of one size and header are compared, first by a few bytes from the middle; what is
+    still equal is read as a whole, once. The oldest file is the original, then the first by path.
+
+    Parameters
+    ----------
+    frames : iterable of Frame
+    files : iterable of ScannedFile
+        The same ones, as the scan saw them.
+    settings : Settings
+    contents : Contents
+        Digests of files that were read before.
+
+    Returns
+    -------
+    list of Frame
+        All of them; ``excluded`` of a copy says of which.
+    """
+    frames, root = list(frames), settings.input_dir
+    originals: dict[str, str] = {}
+    by_path = {file.path: file for file in files}
+    for few in _alike((f for f in frames if judge(f, settings) is None), _told):
+        for fewer in _alike(few, lambda frame: _glance(root / frame.path, frame.size)):
+            read = contents.identify((by_path[frame.path] for frame in fewer), root)
+            originals |= _originals(read)
+    return [_excluded(frame, originals.get(frame.path)) for frame in frames]
+
+
+def _alike(
+    frames: Iterable[Frame], sign: Callable[[Frame], Hashable | None]
+) -> Iterator[list[Frame]]:
+    """Give the frames, two or more, that a sign does not tell apart; None is equal to nothing."""
+    found: dict[Hashable, list[Frame]] = defaultdict(list)
+    for frame in frames:
+        if (told := sign(frame)) is not None:
+            found[told].append(frame)
+    return (few for few in found.values() if len(few) > 1)
+
+
+def _told(frame: Frame) -> Hashable:
+    return frame.size, frame.date_obs, frame.ccd_temp_c, tuple(frame.keywords.items())
+
+
+def _glance(path: Path, size: int) -> bytes | None:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, (size - _GLANCE) // 2))
+            return file.read(_GLANCE)
+    except OSError:
+        return None
+
+
+def _originals(files: Iterable[ScannedFile]) -> dict[str, str]:
+    """Give the path of each copy and that of its original."""
+    first: dict[str, str] = {}
+    found = {}
+    for file in sorted(files, key=lambda file: (file.mtime_ns, file.path)):
+        if file.content and first.setdefault(file.content, file.path) != file.path:
+            found[file.path] = first[file.content]
+    return found
+
+
+def _excluded(frame: Frame, original: str | None) -> Frame:
+    return replace(frame, excluded=f"is a copy of {original}") if original else frame

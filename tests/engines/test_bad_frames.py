@@ -1,0 +1,141 @@
+"""A frame that turns out to be bad when it is read is left out, and everything says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from calmasters.cards import read_cards
+from calmasters.engines.native import NativeEngine
+from calmasters.errors import EngineError
+from calmasters.frames import FrameType
+from calmasters.images import read_image
+from calmasters.jobs import FrameFile, MasterJob
+from calmasters.masters import MasterStatistics
+from calmasters.settings import BadFrames
+
+SHAPE = (64, 64)
+
+
+def codes(n: int = 5) -> np.ndarray:
+    return np.random.default_rng(7).integers(400, 600, (n, *SHAPE)).astype(np.uint16)
+
+
+def make(site, job: MasterJob, rules: BadFrames | None = None) -> MasterStatistics:
+    engine = NativeEngine(1, rules)
+    return engine.make(job, site.input_dir, site.output_dir, site.output, site.log)
+
+
+def same_size(path: Path, content: bytes) -> None:
+    path.write_bytes(content.ljust(path.stat().st_size, b"\0"))
+
+
+def damage_tiles(path: Path) -> None:
+    """Lose the end of a compressed image, as a bad copy does; its header is sound."""
+    hdu = fits.CompImageHDU(codes(1)[0])
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path, overwrite=True)
+    content = path.read_bytes()
+    path.write_bytes(content[:5800] + bytes(len(content) - 5800))
+
+
+def write(image: np.ndarray) -> Callable[[Path], None]:
+    return lambda path: fits.writeto(path, image, overwrite=True)
+
+
+BAD = {
+    "damaged tiles": (damage_tiles, "cannot be unpacked"),
+    "no FITS": (lambda path: same_size(path, b"X"), "is not a FITS file"),
+    "cut short": (lambda path: path.write_bytes(path.read_bytes()[:6000]), "truncated, 6000"),
+    "black": (write(np.zeros(SHAPE, np.uint16)), "is black everywhere"),
+    "white": (write(np.full(SHAPE, 65535, np.uint16)), "is white everywhere"),
+    "white of 12 bits": (write(np.full(SHAPE, 65520, np.uint16)), "is white everywhere"),
+    "no number": (write(np.full(SHAPE, np.nan, np.float32)), "has no sample that is a finite"),
+    "in ADU": (write(np.full(SHAPE, 300, np.float32)), "samples from 300 to 300"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_a_bad_frame_is_left_out_and_log_json_and_header_say_so(site, fault: str) -> None:
+    spoil, says = BAD[fault]
+    frames = site.write(codes())
+    bad = site.input_dir / frames[2].path
+    spoil(bad)
+    frames[2] = replace(frames[2], size=bad.stat().st_size)
+    job = site.job(frames, SHAPE)
+    made = make(site, job)
+
+    good = [frame for frame in frames if frame.path != bad.name]
+    assert [frame.path for frame in made.frames] == [frame.path for frame in good]
+    (left_out,) = made.left_out
+    assert left_out.path == bad.name
+    assert says in left_out.reason
+    assert f"left out: {bad.name}: {left_out.reason}" in site.log.read_text()
+    told = json.loads(site.output.with_suffix(".json").read_text())
+    assert told["left_out"] == [{"path": bad.name, "reason": left_out.reason}]
+    assert (told["frames_used"], told["digest"]) == (4, job.digest)
+    assert read_cards(site.output)["NCOMBINE"] == 4
+    assert f"left out: {bad.name}".encode() in site.output.read_bytes()[:9999]
+
+
+def test_the_master_is_that_of_the_good_frames_alone(site) -> None:
+    frames = site.write(codes())
+    bad = site.write_one(np.zeros(SHAPE, np.uint16), "black.fits", {})
+    make(site, site.job([bad, *frames], SHAPE, FrameType.FLAT))
+    with_bad = read_image(site.output)[0]
+    make(site, site.job(frames, SHAPE, FrameType.FLAT))
+    np.testing.assert_array_equal(with_bad, read_image(site.output)[0])
+
+
+def test_a_flat_without_a_level_is_left_out(site) -> None:
+    images = codes()
+    images[2] = np.where(np.arange(64) % 2, 0, 65535)
+    made = make(site, site.job(site.write(images), SHAPE, FrameType.FLAT))
+    (left_out,) = made.left_out
+    assert left_out.path == "frame002.fits"
+    assert "no level to normalize by" in left_out.reason
+    assert len(made.frames) == 4
+
+
+def spoiled(site, bad: int, n: int = 5) -> list[FrameFile]:
+    images = codes(n)
+    images[:bad] = 0
+    return site.write(images)
+
+
+def failure(site, job: MasterJob, rules: BadFrames) -> str:
+    with pytest.raises(EngineError) as caught:
+        make(site, job, rules)
+    assert not list(site.output.parent.glob("*"))
+    return str(caught.value)
+
+
+def test_too_few_frames_left_are_refused_with_every_reason(site) -> None:
+    job = site.job(spoiled(site, 2), SHAPE)
+    make(site, job, BadFrames(minimum_frames=3))
+    site.output.unlink()
+    site.output.with_suffix(".json").unlink()
+    told = failure(site, job, BadFrames(minimum_frames=4))
+    assert "3 of 5 frames are left without the bad ones, and minimum_frames is 4" in told
+    assert told.count("is black everywhere") == 2
+
+
+def test_no_frame_is_left_out_where_that_is_asked_for(site) -> None:
+    told = failure(site, site.job(spoiled(site, 1), SHAPE), BadFrames(skip=False))
+    assert "on_bad_frame is fail" in told
+    assert "frame000.fits: is black everywhere" in told
+
+
+def test_the_rejection_is_chosen_for_the_frames_that_are_left(site) -> None:
+    frames = spoiled(site, 1, n=6)
+    settings = replace(site.job(frames, SHAPE).recipe.integration, rejection="auto")
+    make(site, site.job(frames, SHAPE, settings=settings))
+    automatic = read_image(site.output)[0]
+    by_percentile = replace(settings, rejection="PercentileClip")
+    make(site, site.job(frames[1:], SHAPE, settings=by_percentile))
+    np.testing.assert_array_equal(automatic, read_image(site.output)[0])
