@@ -4,12 +4,13 @@
 # make test      the tests
 # make test-browser   the report in a real browser (Chromium); skips where there is none
 # make test-slurm     masters by a Slurm cluster of one node; skips where Slurm is not installed
+# make fuzz      the readers on changed and damaged files, for five minutes
 # make check     format, lint, types
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: masters dag watch test test-browser test-slurm check format environment clean
+.PHONY: masters dag watch test test-browser test-slurm fuzz check format environment clean
 
 masters: $(VENV)/ready
 	test -d frames || $(BIN)/python -m calmasters.synthetic frames
@@ -31,6 +32,8 @@ test-browser: $(VENV)/ready
 test-slurm: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --editable .[slurm]
 	$(BIN)/pytest --quiet tests/slurm
+fuzz: $(VENV)/ready
+	$(BIN)/python tests/hostile/fuzz.py --seconds 300
 
 check: $(VENV)/ready
 	$(BIN)/ruff format --check .

@@ -53,6 +53,8 @@ _BLOCK: Final = 2880
 #: Headers are a few blocks long; one of 3 MB is damage or malice.
 _MOST_BLOCKS: Final = 1000
 _MOST_EXTENSIONS: Final = 100
+#: Of a table (FITS standard 4.0, section 7.3.1).
+_MOST_COLUMNS: Final = 999
 #: PixInsight keeps all that is large out of the XML; of nothing but elements this is 1.4 million.
 _MOST_XML: Final = 1 << 22
 #: No sensor has so many; a frame of them would be 8 GiB of float32.
@@ -232,6 +234,10 @@ def _extensions(file: IO[bytes]) -> Iterator[ImageHeader]:
         if text is None:
             return
         header = _header_at(file, _cards_of(text))
+        columns = header.cards.get("TFIELDS", 0)
+        # astropy takes each of them in turn, and would do so for years.
+        if not 0 <= (number_of(columns) or 0) <= _MOST_COLUMNS:
+            raise FrameError(f"is damaged: its header tells of {columns} columns")
         yield header
         file.seek(_padded(header.end_of_data))
     raise FrameError(f"has more than {_MOST_EXTENSIONS} extensions; give a file of one image")
@@ -274,16 +280,18 @@ def _read_blocks(file: IO[bytes], first: bytes) -> bytes | None:
     None where no header begins here.
     """
     start = file.tell()
-    text = _read_some(file)
+    text = bytearray(_read_some(file))
     if not text.startswith(first):
         return None
-    while (end := _find_end(text)) < 0:
+    looked = 0
+    while (end := _find_end(text, looked)) < 0:
+        looked = len(text) // _CARD * _CARD
         more = _read_some(file)
         if not more or len(text) > _MOST_BLOCKS * _BLOCK:
             raise FrameError("is truncated: its header has no END")
         text += more
     file.seek(start + _padded(end + _CARD))
-    return text[:end]
+    return bytes(text[:end])
 
 
 def _read_some(file: IO[bytes]) -> bytes:
@@ -291,9 +299,9 @@ def _read_some(file: IO[bytes]) -> bytes:
     return file.read(4 * _BLOCK).replace(b"\0", b" ")
 
 
-def _find_end(text: bytes) -> int:
-    """Find where the END card begins; -1 where there is none among the whole cards."""
-    at = text.find(b"END     ")
+def _find_end(text: bytearray, start: int) -> int:
+    """Find where the END card begins, from a card on; -1 where there is none."""
+    at = text.find(b"END     ", start)
     while at >= 0 and at % _CARD:
         at = text.find(b"END     ", at + 1)
     return at

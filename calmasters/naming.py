@@ -17,6 +17,8 @@ __all__ = ["LONGEST_NAME", "name_groups"]
 LONGEST_NAME: Final = 180
 
 _LONGEST_FOLDER: Final = 60
+#: Devices on Windows, whatever stands behind a dot; names that begin as ours do are none.
+_RESERVED: Final = re.compile(r"(CON|PRN|AUX|NUL|(COM|LPT)[0-9])(\..*)?", re.IGNORECASE)
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9 .+-]")
 
 
@@ -86,7 +88,7 @@ def _name(group: Group, style: _Style) -> str:
     values = {keyword: _UNSAFE.sub("-", value).strip(" .") for keyword, value in group.key}
     lossy = any(values[keyword] != value for keyword, value in group.key)
     folders = [
-        f"{before}{values.pop(keyword)}"[:_LONGEST_FOLDER].strip(" .") or "-"
+        _folder(f"{before}{values.pop(keyword)}")
         for keyword, before in style.folders.items()
         if keyword in values
     ]
@@ -100,6 +102,11 @@ def _name(group: Group, style: _Style) -> str:
     long = len(file) > LONGEST_NAME or any(len(name) == _LONGEST_FOLDER for name in folders)
     path = "/".join((*folders, file))
     return _with_digest(path, group) if lossy or long else path
+
+
+def _folder(text: str) -> str:
+    name = text[:_LONGEST_FOLDER].strip(" .") or "-"
+    return f"{name}-" if _RESERVED.fullmatch(name) else name
 
 
 def _place(keyword: str, order: Sequence[str]) -> int:

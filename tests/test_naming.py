@@ -182,6 +182,12 @@ def test_names_of_the_ap_library_are_those_of_its_tools(
     assert found == expected
 
 
+@pytest.mark.parametrize("camera", ["CON", "nul", "Com1", "LPT9", "aux.fits"])
+def test_no_folder_is_a_device_on_windows(camera: str) -> None:
+    (found,) = name_groups([group("bias", INSTRUME=camera, GAIN="1")], "ap-library")
+    assert found.partition("/")[0] == f"{camera}-"
+
+
 def test_a_folder_that_lost_something_gives_the_name_a_digest() -> None:
     cameras = ("SBIG ST-7/7E", "SBIG ST-7-7E", "x" * 300, "..", "a_b")
     names = name_groups([group(INSTRUME=camera) for camera in cameras], "ap-library")

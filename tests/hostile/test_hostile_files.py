@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hostile_files import HOSTILE, SOUND, Hostile
+from hostile_files import BOMBS, HOSTILE, SOUND, Hostile
 
 from calmasters.errors import FrameError
 from calmasters.grouping import judge
@@ -43,7 +43,7 @@ def unpacking_error(path: Path) -> str:
     return ""
 
 
-@pytest.mark.parametrize("hostile", HOSTILE, ids=lambda hostile: hostile.name)
+@pytest.mark.parametrize("hostile", [*HOSTILE, *BOMBS], ids=lambda hostile: hostile.name)
 def test_a_hostile_file_is_refused_in_words(
     frames: Path, settings: Settings, hostile: Hostile
 ) -> None:
