@@ -32,6 +32,7 @@ test-browser: $(VENV)/ready
 test-slurm: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --editable .[slurm]
 	$(BIN)/pytest --quiet tests/slurm
+
 fuzz: $(VENV)/ready
 	$(BIN)/python tests/hostile/fuzz.py --seconds 300
 

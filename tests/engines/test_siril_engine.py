@@ -19,7 +19,7 @@ from astropy.io import fits
 from calmasters.cards import read_cards
 from calmasters.engines.native import NativeEngine
 from calmasters.engines.siril import SirilEngine
-from calmasters.errors import ConfigError, EngineError, FrameError
+from calmasters.errors import ConfigError, EngineError
 from calmasters.frames import FrameType
 from calmasters.images import read_image, write_master
 from calmasters.jobs import FrameFile, MasterJob
@@ -275,11 +275,22 @@ def test_sirils_own_words_say_why_it_failed(siril: SirilEngine, site: Any) -> No
     assert nothing_is_left(site)
 
 
-def test_a_damaged_frame_is_named(siril: SirilEngine, site: Any) -> None:
+def test_a_damaged_frame_is_left_out_and_told(siril: SirilEngine, site: Any) -> None:
+    files = site.write(noisy(frames=5))
+    (site.input_dir / files[1].path).write_bytes(b"x" * files[1].size)
+    settings = Integration(rejection="NoRejection")
+    job = site.job(files, SHAPE, settings=settings)
+    image, made = make(siril, site, job)
+    assert [frame.path for frame in made.left_out] == [files[1].path]
+    assert read_cards(site.output)["NCOMBINE"] == 4
+    good = site.job([files[0], *files[2:]], SHAPE, settings=settings)
+    np.testing.assert_array_equal(image, make(siril, site, good)[0])
+
+
+def test_damaged_frames_are_named_where_too_few_are_left(siril: SirilEngine, site: Any) -> None:
     files = site.write(noisy(frames=3))
-    path = site.input_dir / files[1].path
-    path.write_bytes(b"x" * files[1].size)
-    with pytest.raises(FrameError, match=files[1].path):
+    (site.input_dir / files[1].path).write_bytes(b"x" * files[1].size)
+    with pytest.raises(EngineError, match=files[1].path):
         make(siril, site, site.job(files, SHAPE))
     assert nothing_is_left(site)
 

@@ -7,10 +7,11 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from calmasters.engines.bad_frames import survey
 from calmasters.engines.inputs import require_frames
 from calmasters.engines.native.reference import fix_range
 from calmasters.engines.processes import run
@@ -22,7 +23,7 @@ from calmasters.errors import EngineError
 from calmasters.images import Image, read_image, replacing, write_master
 from calmasters.jobs import MasterJob
 from calmasters.masters import MasterStatistics, header_cards, statistics_json
-from calmasters.settings import Siril
+from calmasters.settings import BadFrames, Siril
 
 __all__ = ["SirilEngine"]
 
@@ -40,15 +41,19 @@ class SirilEngine:
         How Siril is found and run.
     threads : int
         How many it may use.
+    bad_frames : BadFrames
+        What becomes of frames whose pixels cannot serve.
     """
 
     options: Siril
     threads: int
+    bad_frames: BadFrames = field(default_factory=BadFrames)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], threads: int) -> SirilEngine:
         """Read how Siril is run from a configuration that was checked before."""
-        return cls(Siril.from_config(config["siril"]), threads)
+        bad_frames = BadFrames.from_config(config)
+        return cls(Siril.from_config(config["siril"]), threads, bad_frames)
 
     def make(
         self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path, log: Path
@@ -57,11 +62,14 @@ class SirilEngine:
         started = time.perf_counter()
         binary = find_binary(self.options)
         version = version_of(binary)
-        script = script_text(job, version, min(self.threads, _processors()))
         require_frames(job, input_dir)
-        _begin(log, [f"{binary} with the script:", script])
+        left_out = survey(job, input_dir, self.bad_frames)
+        used = replace(job, frames=job.frames_without(left_out))
+        script = script_text(used, version, min(self.threads, _processors()))
+        told = [f"left out: {frame.path}: {frame.reason}" for frame in left_out]
+        _begin(log, [*told, f"{binary} with the script:", script])
         with _working_folder(output) as folder:
-            warnings = _place(job, input_dir, output_dir, folder)
+            warnings = _place(used, input_dir, output_dir, folder)
             self._run(job, binary, script, folder, log)
             stacked = read_result(folder / f"{MASTER}.fit", job)
         image = fix_range(stacked, job.recipe.integration.truncateOnOutOfRange)
@@ -69,8 +77,9 @@ class SirilEngine:
             low, high = stacked.min(), stacked.max()
             warnings.append(f"values from {low:g} to {high:g} were brought into 0 to 1")
         seconds = time.perf_counter() - started
-        statistics = describe(job, image, _read(log), version, seconds, warnings)
-        write_master(output, image, header_cards(job))
+        statistics = describe(used, image, _read(log), version, seconds, warnings)
+        statistics = replace(statistics, left_out=tuple(left_out))
+        write_master(output, image, header_cards(job, left_out))
         with replacing(output.with_suffix(".json")) as file:
             file.write(statistics_json(job, statistics).encode("ascii"))
         return statistics
