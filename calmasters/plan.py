@@ -38,6 +38,7 @@ from calmasters.jobs import (
     UsedMaster,
     stored_digest,
 )
+from calmasters.masters import weak_group
 from calmasters.matching import Candidate, Match, candidate_of, match_flats
 from calmasters.naming import name_groups
 from calmasters.settings import Settings
@@ -272,7 +273,7 @@ def decide(
     verdicts = _verdicts(frames, named, settings)
     return Decision(
         digest=scanned.digest,
-        jobs=tuple(replace(job, left_out=_left_out(job, verdicts)) for job in jobs.values()),
+        jobs=tuple(_told(job, verdicts) for job in jobs.values()),
         not_made=tuple(_not_made(name, group) for name, group in named.items() if name not in made),
         kept=tuple(file.path for file in kept_files),
         frames=tuple(frames),
@@ -316,6 +317,12 @@ def _verdicts(
             found = identity(frame, settings)
             verdicts[frame.path] = replace(fault, group=names.get(found, "") if found else "")
     return verdicts
+
+
+def _told(job: MasterJob, verdicts: Mapping[str, Verdict]) -> MasterJob:
+    """Say what is to be known of a job besides what decides it."""
+    warnings = (*job.warnings, *weak_group(job))
+    return replace(job, warnings=warnings, left_out=_left_out(job, verdicts))
 
 
 def _left_out(job: MasterJob, verdicts: Mapping[str, Verdict]) -> tuple[LeftOut, ...]:

@@ -66,12 +66,14 @@ def test_frames_left_out_on_purpose_are_counted_by_reason(
 
 
 def test_masters_are_told_with_what_calibrates_them(sections: dict[str, list[str]]) -> None:
-    bias, flat, used, warning = sections["Masters"]
+    bias, small, flat, used, warning, small_too = sections["Masters"]
     assert bias.startswith("masterBias_INSTRUME-ATR585M")
     assert flat.endswith(": 3 frames")
     assert used.lstrip().startswith("bias: masterBias_INSTRUME-ATR585M_")
     assert used.endswith("same settings; made in this run")
     assert warning.strip() == "no dark master: there is none at all"
+    assert small == small_too
+    assert "of 3 frames the rejection takes up to 2.3 %" in small
 
 
 def test_what_is_missing_is_told_with_the_settings_to_shoot_it_with(

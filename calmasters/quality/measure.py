@@ -19,7 +19,7 @@ from calmasters.frames import FrameType
 from calmasters.headers import Description, describe
 from calmasters.images import read_image
 from calmasters.jobs import MasterJob
-from calmasters.masters import as_made
+from calmasters.masters import LEVELS, as_made
 from calmasters.quality import MEASURE_VERSION, pairs, sequence, surface
 from calmasters.quality.judgement import Finding, Level, judge, verdict
 from calmasters.quality.sample import ADU, Float32, Sample
@@ -386,9 +386,12 @@ class _Measuring:
     def warnings(self) -> Iterator[Finding]:
         """Give the warnings of the plan; those of the engine as notes, since numbers judge it.
 
-        Frames that were left out are notes too: the master is sound without them.
+        Frames that were left out are notes too: the master is sound without them. What begins
+        with LEVELS is not said twice: there are numbers for it.
         """
         for warning in self.made["warnings"]:
+            if warning.startswith(LEVELS):
+                continue
             planned = warning in self.job.warnings
             yield Finding(Level.WARNING if planned else Level.NOTE, warning)
         for frame in self.made.get("left_out", ()):

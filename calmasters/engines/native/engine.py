@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,6 +21,7 @@ from calmasters.engines.native.integration import Integrated, Normalization, che
 from calmasters.engines.native.levels import image_median
 from calmasters.engines.native.reference import Float32, fix_range
 from calmasters.engines.native.statistics import noise
+from calmasters.engines.weakness import weak_dark, weak_factors, weak_flats
 from calmasters.errors import CalmastersError, EngineError, FrameError
 from calmasters.frames import FrameType
 from calmasters.images import RawFrame, read_image, replacing, write_master
@@ -30,14 +31,14 @@ from calmasters.settings import BadFrames, Calibration, Integration
 
 __all__ = ["NativeEngine", "resolved"]
 
-#: A factor outside of these is more likely a failed search than a dark current.
-_PLAUSIBLE_K: Final = (0.1, 3.0)
-
 #: Below this ratio of variances what the search finds is mostly chance.
 _CERTAIN_RATIO: Final = 1e-2
 
 #: With a smaller share of thermal pixels in the dark, chance decides much of its factor.
 _FEW_THERMAL_PIXELS: Final = 1e-3
+
+#: One pixel in so many tells the level of a dark.
+_SIGNAL_STEP: Final = 61
 
 #: Files that a process has open besides the frames, at most.
 _OTHER_FILES: Final = 64
@@ -179,6 +180,10 @@ class _Making:
     def _settings(self) -> Integration:
         return resolved(self._job.recipe.integration, self._job.type, len(self._files))
 
+    def _warn_all(self, warnings: Iterable[str]) -> None:
+        for warning in warnings:
+            self._warn(warning)
+
     def _warn(self, warning: str) -> None:
         self._warnings.append(warning)
         self._say(f"warning: {warning}")
@@ -256,6 +261,8 @@ class _Making:
         thermal = dark
         if dark is not None and bias is not None:
             thermal = np.subtract(dark, bias, out=dark)
+            few = thermal.reshape(-1)[::_SIGNAL_STEP]
+            self._warn_all(weak_dark(65535 * float(np.median(few))))
         optimizer = None
         if self._job.optimize_dark and thermal is not None and bias is not None:
             optimizer = self._optimizer(thermal)
@@ -296,6 +303,9 @@ class _Making:
         self._require_enough_frames()
         frames, levels = zip(*kept, strict=True)
         self._warn_of_factors(levels)
+        if self._job.type is FrameType.FLAT:
+            paths = [file.path for file in self._files]
+            self._warn_all(weak_flats(paths, [level.location or 0.0 for level in levels]))
         return frames, levels
 
     @property
@@ -312,14 +322,7 @@ class _Making:
         return Normalization.of(self._settings, [level.location or 0.0 for level in levels])
 
     def _warn_of_factors(self, levels: Sequence[FrameLevel]) -> None:
-        low, high = _PLAUSIBLE_K
-        odd = [level.k for level in levels if level.k is not None and not low < level.k < high]
-        if odd:
-            self._warn(
-                f"the dark's factor is outside {low:g} to {high:g} for {len(odd)} of"
-                f" {len(levels)} frames ({min(odd):.3f} to {max(odd):.3f}): it is hardly"
-                " determined by these flats; consider optimizeDarks: false"
-            )
+        self._warn_all(weak_factors([level.k for level in levels]))
         unsure = sum(level.certainty < _CERTAIN_RATIO for level in levels)
         if unsure:
             self._warn(

@@ -9,6 +9,7 @@ from pathlib import Path
 from calmasters.cards import read_cards
 from calmasters.engines.numbers import numbers_of
 from calmasters.engines.pixinsight.status import Status
+from calmasters.engines.weakness import weak_factors
 from calmasters.errors import EngineError, FrameError
 from calmasters.images import Image, read_image
 from calmasters.jobs import FrameFile, LeftOut, MasterJob
@@ -75,7 +76,7 @@ def describe(
         **numbers_of(image, job.geometry),
         seconds=seconds,
         versions={"PixInsight": status.version, "calmasters": version("calmasters")},
-        warnings=status.warnings,
+        warnings=(*status.warnings, *weak_factors(status.k)),
         left_out=tuple(left_out),
     )
 
