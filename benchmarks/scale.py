@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -60,8 +61,8 @@ class Site:
         for folder in ("frames", "output", ".snakemake"):
             shutil.rmtree(self.directory / folder, ignore_errors=True)
         frames, masters = self.size
-        for group in range(masters):
-            write_group(self.directory / "frames", group, frames // masters)
+        for group, number in product(range(masters), range(frames // masters)):
+            write_header(self.directory / "frames", group, number)
         run(self._inventory, self.directory)
         self._pretend()
         run(self._touch, self.directory)
@@ -134,8 +135,8 @@ class Site:
         return Run(seconds)
 
     def _add_flat(self) -> Path:
-        group = next((self.directory / "frames").glob("*-flat"))
-        return Path(shutil.copy(group / "0000.fits", group / "added.fits"))
+        frames, masters = self.size
+        return write_header(self.directory / "frames", DARKS + 1, frames // masters)
 
     def inventory(self) -> Run:
         """Decide anew with all headers known, as after a changed setting."""
@@ -143,21 +144,20 @@ class Site:
         return run(self._inventory, self.directory)
 
 
-def write_group(directory: Path, group: int, count: int) -> None:
-    """Write the frames of one master, which differ in nothing but their names."""
-    number = group % GROUPS
-    kind = FrameType.BIAS if number == 0 else FrameType.DARK if number <= DARKS else FrameType.FLAT
-    night = datetime(2026, 1, 1, 20, tzinfo=UTC) + timedelta(days=group // 5)
+def write_header(directory: Path, group: int, number: int) -> Path:
+    """Write a frame of one pixel; those of a group differ in their time alone."""
+    setting = group % GROUPS
+    kind = (
+        FrameType.BIAS if setting == 0 else FrameType.DARK if setting <= DARKS else FrameType.FLAT
+    )
+    start = datetime(2026, 1, 1, 20, tzinfo=UTC) + timedelta(days=group // 5, seconds=2 * number)
     filter_name = "LRGBS"[group % 5] if kind is FrameType.FLAT else None
-    shot = Shot(kind, night, EXPOSURES_S.get(kind, 10.0 * number), filter=filter_name)
+    shot = Shot(kind, start, EXPOSURES_S.get(kind, 10.0 * setting), filter=filter_name)
     camera = Camera(width=1, height=1, gain=group // GROUPS)
-    folder = directory / f"{group:04d}-{kind.value}"
-    folder.mkdir(parents=True)
-    first = folder / "0000.fits"
-    write_frame(first, np.full((1, 1), 600, np.uint16), nina_header(camera, shot))
-    content = first.read_bytes()
-    for frame in range(1, count):
-        (folder / f"{frame:04d}.fits").write_bytes(content)
+    path = directory / f"{group:04d}-{kind.value}" / f"{number:04d}.fits"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_frame(path, np.full((1, 1), 600, np.uint16), nina_header(camera, shot))
+    return path
 
 
 # --- headers, in one process ----------------------------------------------------------------------
