@@ -410,7 +410,7 @@ def _job(name: str, group: Group, settings: Settings) -> MasterJob:
         recipe=Recipe(
             engine=settings.engine,
             algorithm_version=ALGORITHM_VERSION[settings.engine],
-            integration=settings.integration[kind],
+            integration=settings.integration[kind].chosen_for(group.type, len(group.frames)),
             calibration=settings.calibration.get(kind),
             float_range=settings.float_range,
             master_format=settings.master_format,

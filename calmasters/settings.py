@@ -6,7 +6,7 @@ import difflib
 import platform
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta, timezone, tzinfo
 from functools import cache
 from itertools import chain
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from calmasters.errors import ConfigError
+from calmasters.frames import FrameType
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -76,6 +77,16 @@ class Integration:
     rangeHigh: float = 0.98
     truncateOnOutOfRange: bool = True
     generateRejectionMaps: bool = False
+
+    def chosen_for(self, kind: FrameType, frames: int) -> Integration:
+        """Replace the rejection ``auto`` by what PixInsight's WBPP takes for so many frames."""
+        if self.rejection != "auto":
+            return self
+        if frames < 6:
+            return replace(self, rejection="PercentileClip")
+        if frames <= 15 or kind is not FrameType.FLAT:
+            return replace(self, rejection="WinsorizedSigmaClip")
+        return replace(self, rejection="LinearFit")
 
 
 @dataclass(frozen=True)

@@ -252,6 +252,14 @@ def test_the_recipe_is_that_of_the_configuration(
 # --- masters that are there -----------------------------------------------------------------------
 
 
+def test_a_rejection_by_number_of_frames_is_named_in_the_job(
+    make_settings: Callable[..., Settings], add_frames: AddFrames
+) -> None:
+    settings = make_settings(integration={"flat": {"rejection": "auto"}})
+    add_frames("flat", 16)
+    assert only(settings, "flat").recipe.integration.rejection == "LinearFit"
+
+
 def test_a_kept_master_serves_when_its_frames_are_gone(
     settings: Settings, tmp_path: Path, add_frames: AddFrames, add_master: Callable[..., Path]
 ) -> None:

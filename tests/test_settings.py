@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from calmasters.errors import ConfigError
+from calmasters.frames import FrameType
 from calmasters.settings import (
     Calibrated,
     Calibration,
@@ -329,3 +330,25 @@ def test_every_key_is_explained(config: dict[str, Any], properties: dict[str, An
     ]
     told = set(re.findall(r"`(\w+)`", README.read_text(encoding="utf-8")))
     assert set(known) - told == set()
+
+
+@pytest.mark.parametrize(
+    ("kind", "frames", "rejection"),
+    [
+        (FrameType.FLAT, 5, "PercentileClip"),
+        (FrameType.BIAS, 5, "PercentileClip"),
+        (FrameType.FLAT, 6, "WinsorizedSigmaClip"),
+        (FrameType.FLAT, 15, "WinsorizedSigmaClip"),
+        (FrameType.FLAT, 16, "LinearFit"),
+        (FrameType.DARK, 50, "WinsorizedSigmaClip"),
+    ],
+)
+def test_auto_is_the_rejection_that_wbpp_takes(kind, frames, rejection, make_settings):
+    settings = make_settings(integration={kind.value: {"rejection": "auto"}})
+    assert settings.integration[kind.value].chosen_for(kind, frames).rejection == rejection
+
+
+def test_a_rejection_that_was_named_is_kept():
+    assert (
+        Integration(rejection="SigmaClip").chosen_for(FrameType.FLAT, 30).rejection == "SigmaClip"
+    )

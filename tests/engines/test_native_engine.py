@@ -15,7 +15,6 @@ from astropy.io import fits
 from xisf import XISF
 
 from calmasters.engines.native import NativeEngine, flats, integration, reference, reference_flats
-from calmasters.engines.native.engine import resolved
 from calmasters.errors import CalmastersError, ConfigError, EngineError
 from calmasters.frames import FrameType, Geometry
 from calmasters.images import read_image
@@ -289,26 +288,6 @@ def test_too_few_frames_are_refused(site, rejection: str, n: int) -> None:
     settings = Integration(rejection=rejection)
     error = failure(site, site.job(site.write(bias_frames(n)), SHAPE, settings=settings))
     assert f"{n} frames; {rejection} needs {n + 1}" in str(error)
-
-
-@pytest.mark.parametrize(
-    ("type_", "frames", "rejection"),
-    [
-        (FrameType.FLAT, 5, "PercentileClip"),
-        (FrameType.BIAS, 5, "PercentileClip"),
-        (FrameType.FLAT, 6, "WinsorizedSigmaClip"),
-        (FrameType.FLAT, 15, "WinsorizedSigmaClip"),
-        (FrameType.FLAT, 16, "LinearFit"),
-        (FrameType.DARK, 50, "WinsorizedSigmaClip"),
-    ],
-)
-def test_auto_is_what_wbpp_takes(type_: FrameType, frames: int, rejection: str) -> None:
-    assert resolved(Integration(rejection="auto"), type_, frames).rejection == rejection
-
-
-def test_a_chosen_rejection_is_kept() -> None:
-    settings = Integration(rejection="SigmaClip")
-    assert resolved(settings, FrameType.FLAT, 30) is settings
 
 
 def warnings_of(made: MasterStatistics) -> str:

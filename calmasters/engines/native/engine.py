@@ -6,7 +6,7 @@ import platform
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final, NoReturn, TextIO
@@ -29,7 +29,7 @@ from calmasters.jobs import FrameFile, LeftOut, MasterJob, UsedMaster
 from calmasters.masters import FrameStatistics, MasterStatistics, header_cards, statistics_json
 from calmasters.settings import BadFrames, Calibration, Integration
 
-__all__ = ["NativeEngine", "resolved"]
+__all__ = ["NativeEngine"]
 
 #: Below this ratio of variances what the search finds is mostly chance.
 _CERTAIN_RATIO: Final = 1e-2
@@ -111,17 +111,6 @@ class _Log:
         self._lines.flush()
 
 
-def resolved(settings: Integration, type_: FrameType, frames: int) -> Integration:
-    """Replace the rejection ``auto`` by what PixInsight's WBPP takes for so many frames."""
-    if settings.rejection != "auto":
-        return settings
-    if frames < 6:
-        return replace(settings, rejection="PercentileClip")
-    if frames <= 15 or type_ is not FrameType.FLAT:
-        return replace(settings, rejection="WinsorizedSigmaClip")
-    return replace(settings, rejection="LinearFit")
-
-
 @dataclass(frozen=True, slots=True)
 class _Made:
     """A master's pixels, and what is known of them before it is written."""
@@ -178,7 +167,7 @@ class _Making:
 
     @property
     def _settings(self) -> Integration:
-        return resolved(self._job.recipe.integration, self._job.type, len(self._files))
+        return self._job.recipe.integration
 
     def _warn_all(self, warnings: Iterable[str]) -> None:
         for warning in warnings:

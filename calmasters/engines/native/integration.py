@@ -131,7 +131,7 @@ def check(settings: Integration) -> None:
         Naming the setting, and what there is.
     """
     for name, known in (
-        ("rejection", (*_REJECTIONS, "auto")),
+        ("rejection", _REJECTIONS),
         ("combination", _COMBINATIONS),
         ("normalization", _NORMALIZATIONS),
         ("rejectionNormalization", _REJECTION_NORMALIZATIONS),

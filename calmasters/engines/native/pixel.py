@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from calmasters.engines.native.engine import resolved
 from calmasters.engines.native.reference import (
     Estimate,
     Fate,
@@ -96,7 +95,7 @@ def explain(
     if not (0 <= x < job.geometry.width and 0 <= y < job.geometry.height):
         raise ConfigError(f"pixel {x}, {y} is outside of {job.geometry}")
     job = as_made(job, made)
-    settings = resolved(job.recipe.integration, job.type, len(job.frames))
+    settings = job.recipe.integration
     raws = np.array([_sample(job, input_dir / file.path, x, y) for file in job.frames])
     calibrated = _calibrated(job, made, raws, x, y, output_dir)
     levels = [frame["location"] or 1.0 for frame in made["frames"]]
