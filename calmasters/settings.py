@@ -161,6 +161,11 @@ class PixInsight:
         How often PixInsight is started again when it crashes.
     force_exit : bool
         Let PixInsight end itself after the script; otherwise it is ended from outside.
+    session : str
+        ``per_master`` (each starts a PixInsight of its own) or ``shared`` (one makes the masters
+        of a run).
+    jobs_per_session : int
+        How many masters a shared PixInsight makes before a new one takes its place.
     parameters : mapping of str to mapping
         Further parameters of ``ImageIntegration`` and ``ImageCalibration``, by their own names.
     """
@@ -170,6 +175,8 @@ class PixInsight:
     timeout_minutes: float = 60.0
     retries: int = 1
     force_exit: bool = True
+    session: str = "per_master"
+    jobs_per_session: int = 25
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod

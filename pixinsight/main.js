@@ -1,46 +1,6 @@
-// One master, from its job: calibrate (flats with a bias or dark), integrate, write, report.
+// One master, and the end: with a runner waiting, or by hand.
 
-// Make the master at job.part. Returns what the runner wants to know of it.
-function makeMaster(job, progress) {
-   var calibrated = [], images = [], windowsBefore = openWindowIds();
-   try {
-      if (job.calibration !== null) {
-         progress("calibrating " + job.frames.length + " frames");
-         calibrated = calibrate(job);
-      }
-      progress("integrating " + job.frames.length + " frames");
-      var integrated = integrate(job, job.calibration === null ? job.frames : pathsOf(calibrated));
-      images = integrated.images;
-      progress("writing the master");
-      writeMaster(job, images, job.part);
-      return { rejected: integrated.rejected, k: calibrated.map(function (f) { return f.k; }) };
-   } finally {
-      closeWindows(images, windowsBefore);
-      if (job.calibration !== null && !job.calibration.keep)
-         removeFrames(calibrated);
-   }
-}
-
-function pathsOf(frames) {
-   return frames.map(function (frame) { return frame.path; });
-}
-
-// With a runner waiting, the master stays at job.part: the runner looks at it and puts it into
-// place. By hand, the script does that itself.
-function runAwaited(job) {
-   var result = {}, state = "failed";
-   console.beginLog();
-   try {
-      result = makeMaster(job, function (step) { report(job, "running", { step: step }); });
-      state = "completed";
-   } catch (error) {
-      console.criticalln(String(error));
-      result = { error: String(error) };
-   }
-   result.console = endLog();
-   report(job, state, result);
-}
-
+// By hand, the script itself puts the master into place.
 function runByHand(job) {
    console.show();
    makeMaster(job, function (step) { console.noteln("* " + step); });

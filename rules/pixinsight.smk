@@ -8,6 +8,22 @@
 #
 # With engine: pixinsight the masters are made by the same scripts, but not from these files: a
 # script is nobody's input.
+#
+# With pixinsight.session: shared the run begins a session, which the masters' jobs join
+# (docs/decisions/0020-a-keeper-holds-one-pixinsight.md).
+
+import atexit
+
+
+onstart:
+    is_shared = (
+        SETTINGS.engine == "pixinsight" and SETTINGS.pixinsight.session == "shared"
+    )
+    if is_shared and workflow.is_main_process:
+        from calmasters.engines.pixinsight.session import begin
+
+        # Snakemake's own hooks are not called when it is interrupted.
+        atexit.register(begin(OUTPUT / "logs" / "pixinsight.log").communicate)
 
 
 rule scripts:

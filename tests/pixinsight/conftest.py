@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,23 @@ def program(tmp_path: Path) -> Program:
 @pytest.fixture
 def session(tmp_path: Path, program: Program) -> Session:
     return Session(tmp_path, program)
+
+
+@pytest.fixture
+def shared(session: Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+    """Make the masters in one PixInsight."""
+    monkeypatch.setenv("CALMASTERS_PIXINSIGHT", "")  # restores it
+    session.share()
+    yield session
+    session.leave()
+
+
+@pytest.fixture(params=["per_master", "shared"])
+def way(request: pytest.FixtureRequest) -> str:
+    """Make the masters each in a PixInsight of its own, and all in one."""
+    if request.param == "shared":
+        request.getfixturevalue("shared")
+    return str(request.param)
 
 
 @pytest.fixture(params=MODES)

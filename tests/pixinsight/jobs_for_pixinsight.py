@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -12,11 +13,13 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 from standin.core import Behaviour, Core
-from standin.program import choose_fault, run_script
+from standin.program import run_script
 
 from calmasters.engines.native import NativeEngine
 from calmasters.engines.pixinsight import PixInsightEngine
+from calmasters.engines.pixinsight.session import begin
 from calmasters.frames import FrameType, Geometry
+from calmasters.images import read_image
 from calmasters.jobs import FrameFile, MasterJob, Recipe, UsedMaster
 from calmasters.masters import MasterStatistics
 from calmasters.settings import Calibrated, Calibration, Integration, PixInsight
@@ -87,10 +90,15 @@ class Program:
         path = self.folder / "journal.jsonl"
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
+    def pids(self) -> list[int]:
+        """The processes that were started."""
+        path = self.folder / "pids"
+        return [int(line) for line in path.read_text().split()] if path.exists() else []
+
     def run_script(self, text: str) -> Core:
         """Run a script without a process of its own."""
         core = InProcess(Behaviour(**self.behaviour), self.folder, ())
-        choose_fault(core, text)
+        core.choose_fault(text)
         run_script(core, text)
         return core
 
@@ -101,6 +109,19 @@ class Session:
 
     folder: Path
     program: Program
+    options: dict[str, Any] = field(default_factory=dict)
+    keeper: subprocess.Popen[str] | None = None
+
+    def share(self) -> None:
+        """Make the masters from now on in one PixInsight."""
+        self.options["session"] = "shared"
+        self.keeper = begin(self.folder / "pixinsight.log")
+
+    def leave(self) -> None:
+        """End the PixInsight that is shared, if one is."""
+        if self.keeper:
+            self.keeper.communicate(timeout=30)
+            self.keeper = None
 
     @property
     def input_dir(self) -> Path:
@@ -112,7 +133,7 @@ class Session:
 
     def engine(self, *, keep: bool = False, **options: Any) -> PixInsightEngine:
         settings = {"timeout_minutes": 1.0, "retries": 0, "js_engine": self.program.js_engine}
-        made = PixInsight(binary=self.program.binary, **{**settings, **options})
+        made = PixInsight(binary=self.program.binary, **{**settings, **self.options, **options})
         return PixInsightEngine(made, Calibrated(keep=keep))
 
     def make(self, job: MasterJob, **options: Any) -> MasterStatistics:
@@ -202,3 +223,34 @@ def make_job(
         optimize_dark=bias is not None and dark is not None,
     )
     return replace(job, **changes)
+
+
+def assert_equals_native(
+    session: Session, job: MasterJob, *, by_hand: bool = False, **options: Any
+) -> None:
+    if by_hand:
+        session.make_by_hand(job)
+    else:
+        session.make(job, **options)
+    ours = read_image(session.output_dir / job.master)[0]
+    native = read_image(session.make_native(job))[0]
+    assert np.array_equal(ours, native)
+    assert ours.std() > 0
+
+
+def assert_gone(pid: int) -> None:
+    assert is_gone(pid)
+
+
+def is_gone(pid: int) -> bool:
+    if os.name == "nt":
+        tasks = subprocess.run(["tasklist", "/FI", f"PID eq {pid}"], capture_output=True, text=True)
+        return str(pid) not in tasks.stdout
+    stat = Path(f"/proc/{pid}/stat")
+    if stat.exists():
+        return stat.read_text().rsplit(")", 1)[1].split()[0] == "Z"  # dead, not yet collected
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False

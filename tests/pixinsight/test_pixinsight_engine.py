@@ -14,7 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from jobs_for_pixinsight import SMALL, Program, Session, make_job
+from jobs_for_pixinsight import (
+    SMALL,
+    Program,
+    Session,
+    assert_equals_native,
+    assert_gone,
+    make_job,
+)
 
 from calmasters.cards import read_cards
 from calmasters.errors import EngineError
@@ -23,19 +30,6 @@ from calmasters.images import read_image
 from calmasters.jobs import MasterJob
 
 BIAS, DARK, FLAT = FrameType.BIAS, FrameType.DARK, FrameType.FLAT
-
-
-def assert_equals_native(
-    session: Session, job: MasterJob, *, by_hand: bool = False, **options: Any
-) -> None:
-    if by_hand:
-        session.make_by_hand(job)
-    else:
-        session.make(job, **options)
-    ours = read_image(session.output_dir / job.master)[0]
-    native = read_image(session.make_native(job))[0]
-    assert np.array_equal(ours, native)
-    assert ours.std() > 0
 
 
 # Equal to the native engine --------------------------------------------------------------
@@ -240,25 +234,16 @@ FAULTS = {
 
 
 def assert_nothing_left(session: Session, job: MasterJob) -> None:
+    session.leave()
     assert list((session.output_dir / job.master).parent.iterdir()) == []
     for run in session.program.journal():
         assert_gone(run["pid"])
 
 
-def assert_gone(pid: int) -> None:
-    if os.name == "nt":
-        tasks = subprocess.run(["tasklist", "/FI", f"PID eq {pid}"], capture_output=True, text=True)
-        assert str(pid) not in tasks.stdout
-        return
-    stat = Path(f"/proc/{pid}/stat")
-    if stat.exists():
-        assert stat.read_text().rsplit(")", 1)[1].split()[0] == "Z"  # dead, not yet collected
-        return
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
-
-
-@pytest.mark.usefixtures("mode")
+@pytest.mark.usefixtures("mode", "way")
+@pytest.mark.parametrize(
+    ("mode", "way"), [("sm", "per_master"), ("v8", "per_master"), ("v8", "shared")], indirect=True
+)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_ends_in_a_message_and_nothing_left(session: Session, fault: str) -> None:
     session.program.behave(fault=fault)
@@ -272,6 +257,7 @@ def test_a_fault_ends_in_a_message_and_nothing_left(session: Session, fault: str
         assert_nothing_left(session, job)
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("fault", ["hang", "survivor"])
 def test_a_hang_is_ended_with_all_processes(session: Session, fault: str) -> None:
     session.program.behave(fault=fault)
@@ -284,6 +270,7 @@ def test_a_hang_is_ended_with_all_processes(session: Session, fault: str) -> Non
             assert_gone(pid)
 
 
+@pytest.mark.usefixtures("way")
 def test_a_script_that_never_began_is_told_from_one_that_crashed(session: Session) -> None:
     session.program.behave(fault="hang-at-start")
     job = make_job(session, BIAS)
@@ -292,33 +279,40 @@ def test_a_script_that_never_began_is_told_from_one_that_crashed(session: Sessio
     assert_nothing_left(session, job)
 
 
+@pytest.mark.usefixtures("way")
 def test_where_there_is_no_old_engine_the_message_names_the_new_one(session: Session) -> None:
     session.program.behave(version="1.9.4", has_legacy_engine=False)
     with pytest.raises(EngineError, match=r"set pixinsight\.js_engine: v8"):
         session.make(make_job(session, BIAS), js_engine="sm")
 
 
+@pytest.mark.usefixtures("way")
 def test_a_crash_is_forgiven_as_often_as_configured(session: Session) -> None:
     session.program.behave(fault="crash-once")
     assert_equals_native(session, make_job(session, BIAS), retries=1)
 
 
+@pytest.mark.usefixtures("way")
 def test_a_failure_that_was_reported_is_not_tried_again(session: Session) -> None:
     session.program.behave(fault="no-signal")
     with pytest.raises(EngineError):
         session.make(make_job(session, BIAS), retries=3)
+    session.leave()
     assert len(session.program.journal()) == 1
 
 
+@pytest.mark.usefixtures("way")
 def test_a_slow_start_is_waited_for(session: Session) -> None:
-    session.program.behave(fault="slow-start")
+    session.program.behave(start_s=2)
     assert_equals_native(session, make_job(session, BIAS))
 
 
+@pytest.mark.usefixtures("way")
 def test_without_force_exit_the_program_is_ended_when_the_script_is_done(session: Session) -> None:
     assert_equals_native(session, make_job(session, BIAS), force_exit=False)
-    for run in session.program.journal():
-        assert_gone(run["pid"])
+    session.leave()
+    (pid,) = session.program.pids()
+    assert_gone(pid)
 
 
 def test_a_running_instance_of_the_user_is_left_alone(session: Session) -> None:
@@ -388,9 +382,10 @@ from calmasters.engines.pixinsight import PixInsightEngine
 from calmasters.jobs import MasterJob
 from calmasters.settings import Calibrated, PixInsight
 
-binary, job_file, folder = map(Path, sys.argv[1:])
+binary, job_file, folder = map(Path, sys.argv[1:4])
+way = sys.argv[4]
 job = MasterJob.from_json(job_file.read_text())
-engine = PixInsightEngine(PixInsight(binary=binary, js_engine="sm"), Calibrated())
+engine = PixInsightEngine(PixInsight(binary=binary, js_engine="sm", session=way), Calibrated())
 output = folder / "output"
 engine.make(job, folder / "frames", output, output / job.master, output / "log")
 """
@@ -398,14 +393,16 @@ engine.make(job, folder / "frames", output, output / job.master, output / "log")
 
 @pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_an_interrupt_ends_pixinsight_too(session: Session, tmp_path: Path, name: str) -> None:
+def test_an_interrupt_ends_pixinsight_too(
+    session: Session, way: str, tmp_path: Path, name: str
+) -> None:
     import signal
     import time
 
     session.program.behave(fault="hang")
     job = make_job(session, BIAS)
     (tmp_path / "job.json").write_text(job.to_json())
-    arguments = [session.program.binary, tmp_path / "job.json", tmp_path]
+    arguments = [session.program.binary, tmp_path / "job.json", tmp_path, way]
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED, *arguments], stderr=subprocess.DEVNULL
     )
@@ -415,6 +412,7 @@ def test_an_interrupt_ends_pixinsight_too(session: Session, tmp_path: Path, name
         time.sleep(0.05)
     process.send_signal(getattr(signal, name))
     assert process.wait(20) != 0
+    assert_gone(session.program.journal()[0]["pid"])
     assert_nothing_left(session, job)
 
 

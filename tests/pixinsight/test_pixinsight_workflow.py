@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from jobs_for_pixinsight import Program
+from jobs_for_pixinsight import Program, assert_gone, is_gone
 
 from calmasters.images import read_image
 from calmasters.synthetic import main as write_session
@@ -36,10 +41,18 @@ class Workflow:
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps({"pixinsight": pixinsight, **settings}))
 
-    def run(self, *arguments: str, succeeds: bool = True) -> str:
+    def share(self) -> None:
+        """Let one PixInsight make the masters of a run."""
+        pixinsight = {"binary": str(self.program.binary), "js_engine": "sm", "session": "shared"}
+        self.configure(engine="pixinsight", pixinsight=pixinsight)
+
+    def command(self, *arguments: str) -> list[Any]:
         where = ["--snakefile", REPOSITORY / "Snakefile", "--directory", self.directory]
+        return [sys.executable, "-m", "snakemake", *where, *arguments]
+
+    def run(self, *arguments: str, succeeds: bool = True) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "snakemake", *where, *arguments],
+            self.command(*arguments),
             capture_output=True,
             text=True,
             timeout=200,
@@ -124,3 +137,58 @@ def test_settings_of_the_program_make_nothing_anew_but_those_of_pixels_do(
     pixels = {"ImageIntegration": {"largeScaleClipHigh": True}}
     assert masters_to_make(timeout_minutes=5, retries=2, parameters=speed) == 0
     assert masters_to_make(parameters=pixels) == 4
+
+
+# One PixInsight for a run ----------------------------------------------------------------
+
+
+def test_a_run_with_one_core_starts_one_pixinsight_and_ends_it(workflow: Workflow) -> None:
+    workflow.program.behave(fault="no-signal", fault_of="FILTER-Ha")
+    workflow.share()
+    workflow.run("masters", "--cores", "1", "--keep-going", succeeds=False)
+    assert len(workflow.files("masters", "*.xisf")) == 3
+    # What failed in a PixInsight that had made others was tried again in a new one.
+    assert len(workflow.program.pids()) == 2
+    workflow.program.behave(fault="")
+    workflow.run("masters", "--cores", "1")
+    assert len(workflow.files("masters", "*.xisf")) == 4
+    assert "Nothing to be done" in workflow.run("masters", "--cores", "1")
+    assert len(workflow.program.pids()) == 3
+    for pid in workflow.program.pids():
+        assert_gone(pid)
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """The processes that a process has started, and those that they have."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            if int(stat.read_text().rsplit(")", 1)[1].split()[1]) == pid:
+                child = int(stat.parent.name)
+                yield from (child, *descendants(child))
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGINT"])
+def test_nothing_outlives_a_run_that_is_killed_or_interrupted(
+    workflow: Workflow, name: str
+) -> None:
+    workflow.program.behave(fault="hang")
+    workflow.share()
+    snakemake = subprocess.Popen(
+        workflow.command("masters"), stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + 60
+    while not (workflow.program.folder / "journal.jsonl").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    left = list(descendants(snakemake.pid))
+    assert set(workflow.program.pids()) < set(left)
+    if name == "SIGKILL":
+        snakemake.kill()
+    else:
+        os.killpg(snakemake.pid, signal.SIGINT)
+    assert snakemake.wait(30) != 0
+    while not all(is_gone(pid) for pid in left):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert not list((workflow.output / "masters").rglob("*.*"))

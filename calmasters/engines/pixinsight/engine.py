@@ -14,9 +14,11 @@ from typing import Any, BinaryIO, Final
 from calmasters.engines.bad_frames import survey
 from calmasters.engines.inputs import require_frames
 from calmasters.engines.pixinsight.result import check_master, describe
-from calmasters.engines.pixinsight.runner import command, find_binary, safe_folder
-from calmasters.engines.pixinsight.script import Places, script_text
-from calmasters.engines.pixinsight.status import REQUESTED, Status, explain, read_status
+from calmasters.engines.pixinsight.runner import FAREWELL_S, command, find_binary, safe_folder
+from calmasters.engines.pixinsight.script import Places, script_job, script_text
+from calmasters.engines.pixinsight.session import joined
+from calmasters.engines.pixinsight.status import Status, explain
+from calmasters.engines.pixinsight.task import Task
 from calmasters.engines.processes import run
 from calmasters.errors import EngineError
 from calmasters.images import replacing
@@ -26,8 +28,6 @@ from calmasters.settings import BadFrames, Calibrated, PixInsight
 
 __all__ = ["PixInsightEngine"]
 
-#: How long PixInsight may take to leave when its script has ended, in seconds.
-_FAREWELL_S: Final = 15.0
 #: ImageIntegration refuses fewer frames; linear fit clipping fewer still.
 _FEWEST: Final = 3
 _FEWEST_TO_FIT: Final = 5
@@ -114,16 +114,15 @@ class PixInsightEngine:
     def _run(
         self, job: MasterJob, places: Places, log: Path, left_out: Sequence[LeftOut]
     ) -> Status:
-        """Run PixInsight until its script has reported, as often as crashes are forgiven."""
-        with safe_folder() as folder, log.open("wb") as file:
-            script = folder / "master.js"
-            text = script_text(job, places, self.options, left_out)
-            script.write_text(text, encoding="ascii", newline="\n")
+        """Let PixInsight work until it has reported, as often as crashes are forgiven."""
+        task = Task(script_job(job, places, self.options, left_out))
+        script = script_text(job, places, self.options, left_out)
+        with log.open("wb") as file:
             for frame in left_out:
                 file.write(f"left out: {frame.path}: {frame.reason}\n".encode("utf-8", "replace"))
-            arguments = command(find_binary(self.options), script, self.options)
             for _ in range(1 + self.options.retries):
-                status, ending = self._start(job, places, arguments, file)
+                ending = self._attempt(task, script, file)
+                status = task.status()
                 if status.is_final or ending is None:
                     break
             file.write(f"{status.console}\n".encode("utf-8", "backslashreplace"))
@@ -132,24 +131,31 @@ class PixInsightEngine:
             raise EngineError(f"{job.master}: {why}\n  all that PixInsight said: {log}")
         return status
 
-    def _start(
-        self, job: MasterJob, places: Places, arguments: list[str], log: BinaryIO
-    ) -> tuple[Status, str | None]:
-        """Run PixInsight once: what its script reported last, and how it ended by itself."""
-        places.part(job).unlink(missing_ok=True)
-        report = places.status(job)
-        report.write_text(REQUESTED, encoding="ascii")
-        log.write(os.fsencode(f"$ {' '.join(arguments)}\n"))
-        log.flush()
-        ending = run(
-            arguments,
-            log,
-            lambda: (read_status(report) or Status()).is_final,
-            limit_s=60 * self.options.timeout_minutes,
-            farewell_s=_FAREWELL_S if self.options.force_exit else 0.0,
-        )
-        # Between the two steps in which the script replaces its report there is none.
-        return read_status(report) or Status(state="running", step="reporting"), ending
+    def _attempt(self, task: Task, script: str, log: BinaryIO) -> str | None:
+        """Have PixInsight try once: how it ended, None where it did not by itself."""
+        if self.options.session == "shared":
+            with joined() as session:
+                if session:
+                    log.write(b"in the PixInsight of this run; see logs/pixinsight.log\n")
+                    return session.make(task, self.options)
+        return self._start(task, script, log)
+
+    def _start(self, task: Task, script: str, log: BinaryIO) -> str | None:
+        """Start a PixInsight for this master alone."""
+        task.prepare()
+        with safe_folder() as folder:
+            file = folder / "master.js"
+            file.write_text(script, encoding="ascii", newline="\n")
+            arguments = command(find_binary(self.options), file, self.options)
+            log.write(os.fsencode(f"$ {' '.join(arguments)}\n"))
+            log.flush()
+            return run(
+                arguments,
+                log,
+                lambda: task.status().is_final,
+                limit_s=60 * self.options.timeout_minutes,
+                farewell_s=FAREWELL_S if self.options.force_exit else 0.0,
+            )
 
 
 def _require_possible(job: MasterJob) -> None:

@@ -14,7 +14,10 @@ from calmasters.engines.processes import find_program
 from calmasters.errors import EngineError
 from calmasters.settings import PixInsight
 
-__all__ = ["command", "find_binary", "safe_folder"]
+__all__ = ["FAREWELL_S", "command", "find_binary", "safe_folder"]
+
+#: How long PixInsight may take to leave when its script has ended, in seconds.
+FAREWELL_S: Final = 15.0
 
 #: PixInsight splits its arguments at commas and equals signs, and shows a dialog at what it does
 #: not understand; blanks do not survive every launcher.

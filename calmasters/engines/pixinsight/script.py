@@ -1,4 +1,4 @@
-"""The script of one master: the hand-written files of ``pixinsight/`` and the job as JSON.
+"""Scripts for PixInsight: the hand-written files of ``pixinsight/`` and what to do as JSON.
 
 No code is ever made from a template: what a header or a path says stands in a JSON string, and
 nowhere else.
@@ -19,15 +19,20 @@ from calmasters.jobs import LeftOut, MasterJob, UsedMaster
 from calmasters.masters import header_cards
 from calmasters.settings import Calibration, PixInsight
 
-__all__ = ["Places", "script_text"]
+__all__ = ["Places", "script_job", "script_text", "session_text"]
 
 _HEAD: Final = """\
 // Makes one master in PixInsight; generated, and the same for the same frames and settings.
 // By hand: Script > Execute Script File. Paths are absolute: write it again after moving files.
 """
 
-#: The files of ``pixinsight/`` in the order in which they stand in a script.
-SOURCES: Final = ("report", "process", "windows", "calibration", "integration", "master", "main")
+_SESSION_HEAD: Final = """\
+// Makes masters in PixInsight as they are asked for; generated.
+"""
+
+#: The files of ``pixinsight/`` in the order in which they stand in a script, before the one that
+#: begins.
+_SOURCES: Final = ("report", "process", "windows", "calibration", "integration", "master", "job")
 
 _DIRECTORY: Final = Path(__file__).parents[3] / "pixinsight"
 
@@ -95,32 +100,27 @@ def script_text(
 
     The text depends on the job, the places and the options alone, so that the script a person
     runs by hand is the one that the engine runs; but for frames that the engine has to leave out.
-
-    Raises
-    ------
-    EngineError
-        If PixInsight cannot do the job.
     """
-    # The preprocessor looks for the directive in the first lines only.
-    engine = ["#engine v8"] if options.wants_v8 else []
-    data = _json(_script_job(job, places, options, left_out))
-    sources = [_source(name) for name in SOURCES]
-    return "\n".join([*engine, _HEAD, f"var JOB = {data};\n", *sources])
+    data = _json(script_job(job, places, options, left_out))
+    return _script(_HEAD, f"var JOB = {data};\n", "main", options)
 
 
-def _source(name: str) -> str:
-    return (_DIRECTORY / f"{name}.js").read_text(encoding="ascii")
+def session_text(session: Mapping[str, Any], options: PixInsight) -> str:
+    """Write the script that makes the masters of a session: ASCII, LF, ECMAScript 5.
+
+    Parameters
+    ----------
+    session : mapping
+        What ``pixinsight/session.js`` reads.
+    options : PixInsight
+    """
+    return _script(_SESSION_HEAD, f"var SESSION = {_json(session)};\n", "session", options)
 
 
-def _json(value: Any) -> str:
-    # A path //server/share must not look like a comment either.
-    return json.dumps(value, indent=1).translate(_ESCAPED).replace("//", "/\\/")
-
-
-def _script_job(
-    job: MasterJob, places: Places, options: PixInsight, left_out: Sequence[LeftOut]
+def script_job(
+    job: MasterJob, places: Places, options: PixInsight, left_out: Sequence[LeftOut] = ()
 ) -> dict[str, Any]:
-    """Everything that the script reads: paths are absolute, with ``/`` on every system."""
+    """Tell all that a script reads of its job: paths are absolute, with ``/`` on every system."""
     return {
         "type": job.type.value,
         "imageType": _IMAGE_TYPE[job.type],
@@ -138,6 +138,22 @@ def _script_job(
         },
         "calibration": _calibration(job, places, options),
     }
+
+
+def _script(head: str, data: str, beginning: str, options: PixInsight) -> str:
+    # The preprocessor looks for the directive in the first lines only.
+    engine = ["#engine v8"] if options.wants_v8 else []
+    sources = [_source(name) for name in (*_SOURCES, beginning)]
+    return "\n".join([*engine, head, data, *sources])
+
+
+def _source(name: str) -> str:
+    return (_DIRECTORY / f"{name}.js").read_text(encoding="ascii")
+
+
+def _json(value: Any) -> str:
+    # A path //server/share must not look like a comment either.
+    return json.dumps(value, indent=1).translate(_ESCAPED).replace("//", "/\\/")
 
 
 def _calibration(job: MasterJob, places: Places, options: PixInsight) -> dict[str, Any] | None:

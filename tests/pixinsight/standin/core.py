@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -33,7 +34,9 @@ class Behaviour:
     has_legacy_engine: bool = True
     log_is_text: bool = False
     failures_throw: bool = False
-    #: crash, crash-once, hang, hang-at-start, slow-start, survivor, truncated, no-master, empty,
+    #: Seconds that it takes to start.
+    start_s: float = 0.0
+    #: crash, crash-once, hang, hang-at-start, hang-between, survivor, truncated, no-master, empty,
     #: wrong-size, write-fails, no-signal, leak
     fault: str = ""
     #: The fault is that of jobs whose master's name contains this.
@@ -54,6 +57,12 @@ class Core:
         self.log: list[str] | None = None
         self.windows: dict[str, Window] = {}
         self.journal: dict[str, Any] = {"executed": [], "pid": os.getpid()}
+
+    def choose_fault(self, text: str) -> None:
+        """Have the fault that is that of a job, which a script or a file tells."""
+        master = re.search(r'^ "master": (.*),$', text, re.MULTILINE)
+        of = self.behaviour.fault_of
+        self.fault = self.behaviour.fault if not of or (master and of in master[1]) else ""
 
     def write_console(self, text: str) -> None:
         self.console.append(text)
@@ -117,6 +126,12 @@ class Core:
             return False
         mark.touch()
         return True
+
+    def sleep(self, milliseconds: int) -> None:
+        made = bool(self.journal["executed"])
+        if made and self.fault == "hang-between" and self.is_first("hang-between"):
+            self.hang("a dialog that has nothing to do with the script")
+        time.sleep(milliseconds / 1000)
 
     def hang(self, why: str) -> None:
         """Show a modal dialog: wait for somebody who never comes."""
@@ -339,6 +354,9 @@ class File(Remote):
         }
     )
 
+    def __init__(self, core: Core) -> None:
+        self.core = core
+
     def call(self, name: str, *values: Any) -> Any:
         for value in values:
             expect(value, (str, bool), f"File.{name}")
@@ -362,7 +380,10 @@ class File(Remote):
         Path(path).rename(to)
 
     def readTextFile(self, path: str) -> str:  # noqa: N802
-        return Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8")
+        if '"master"' in text:
+            self.core.choose_fault(text)
+        return text
 
     def writeTextFile(self, path: str, text: str) -> None:  # noqa: N802
         if not text.isascii():
@@ -418,14 +439,13 @@ class Console(Remote):
 
 
 class CoreApplication(Remote):
-    methods = frozenset({"processEvents"})
-
     def __init__(self, core: Core) -> None:
+        self.methods = frozenset() if core.is_legacy else frozenset({"processEvents"})
         parts = zip(("versionMajor", "versionMinor", "versionRelease"), core.version, strict=True)
         self.numbers = dict(parts)
 
     def get(self, name: str) -> Any:
-        return self.numbers.get(name, UNDEFINED)
+        return self.numbers[name] if name in self.numbers else super().get(name)
 
     def processEvents(self) -> None: ...  # noqa: N802
 
@@ -435,6 +455,17 @@ class Runtime(Remote):
 
     def __init__(self, core: Core) -> None:
         self.jsArguments = core.arguments
+
+
+class System(Remote):
+    methods = frozenset({"msleep"})
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+
+    def msleep(self, milliseconds: int) -> None:
+        expect(milliseconds, int, "System.msleep")
+        self.core.sleep(milliseconds)
 
 
 class MessageBox(Remote):
@@ -455,7 +486,7 @@ def global_objects(core: Core) -> dict[str, Any]:
     objects: dict[str, Any] = {
         "console": console,
         "Console": console,
-        "File": File(),
+        "File": File(core),
         "CoreApplication": CoreApplication(core),
         "ImageWindow": Class(lambda *_: NullWindow(), WindowStatics(core)),
         "FITSKeyword": Class(FitsKeyword),
@@ -468,24 +499,29 @@ def global_objects(core: Core) -> dict[str, Any]:
     }
     if core.is_legacy:
         return objects | {"jsArguments": core.arguments}
-    return objects | {"Runtime": Runtime(core)}
+    return objects | {"Runtime": Runtime(core), "System": System(core)}
 
 
 class World(Remote):
     """Object 0: what the prelude asks for when it starts."""
 
     readable = frozenset({"globals", "names", "functions", "isLegacy"})
-    methods = frozenset({"msleep"})
-    functions: ClassVar = ["msleep"]
+    methods = frozenset({"msleep", "processEvents"})
 
     def __init__(self, core: Core) -> None:
+        self.core = core
         objects = global_objects(core)
         self.globals = list(objects.values())
         self.names = list(objects)
         self.isLegacy = core.is_legacy
+        #: In V8 they belong to objects.
+        self.functions = ["msleep", "processEvents"] if core.is_legacy else []
 
     def msleep(self, milliseconds: int) -> None:
-        time.sleep(milliseconds / 1000)
+        expect(milliseconds, int, "msleep")
+        self.core.sleep(milliseconds)
+
+    def processEvents(self) -> None: ...  # noqa: N802
 
 
 class Bridge:

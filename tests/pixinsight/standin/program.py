@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import time
@@ -35,24 +36,19 @@ def main() -> int:
 
 
 def start(core: Core, line: CommandLine) -> None:
+    with (core.state / "pids").open("a", encoding="ascii") as file:
+        file.write(f"{os.getpid()}\n")
     core.arguments[:] = line.arguments
     core.journal |= {"arguments": sys.argv[2:]}
     script = Path(line.script).read_text(encoding="utf-8") if line.script else ""
     core.journal |= {"script": script, "began": time.time()}
-    choose_fault(core, script)
+    core.choose_fault(script)
     if core.fault == "hang-at-start":
         core.hang("the licence")
-    if core.fault == "slow-start":
-        time.sleep(2)
+    time.sleep(core.behaviour.start_s)
     if script:
         run_script(core, script)
     core.write_journal(ended=time.time())
-
-
-def choose_fault(core: Core, script: str) -> None:
-    master = re.search(r'^ "master": (.*),$', script, re.MULTILINE)
-    if core.behaviour.fault_of and (not master or core.behaviour.fault_of not in master[1]):
-        core.fault = ""
 
 
 def run_script(core: Core, script: str) -> None:

@@ -1,0 +1,126 @@
+"""One PixInsight that makes one master after another.
+
+Its script (``pixinsight/session.js``) waits for files in a folder of its own; of each master it
+reports what the script of a single one does.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from calmasters.engines.pixinsight.runner import FAREWELL_S, command, find_binary, safe_folder
+from calmasters.engines.pixinsight.script import session_text
+from calmasters.engines.pixinsight.task import Task
+from calmasters.engines.processes import end, start, wait
+from calmasters.settings import PixInsight
+
+__all__ = ["Instance", "running"]
+
+#: How often the script looks for its files, and how long it stays without a sign of its keeper.
+_SCRIPT_WAITS: Final = {"poll_ms": 50, "patience_ms": 60_000}
+
+#: Seconds after which a PixInsight that has made masters, and does not take the next one, hangs.
+_ANSWER_S: Final = 30.0
+
+
+@contextmanager
+def running(options: PixInsight, log: BinaryIO) -> Iterator[Instance]:
+    """Start a PixInsight, and end it with all its processes.
+
+    Parameters
+    ----------
+    options : PixInsight
+    log : file
+        Takes what it prints.
+
+    Raises
+    ------
+    ConfigError, EngineError
+        If it cannot be started.
+    """
+    with safe_folder() as folder:
+        script = folder / "session.js"
+        session = {"folder": folder.as_posix(), **_SCRIPT_WAITS}
+        script.write_text(session_text(session, options), encoding="ascii", newline="\n")
+        arguments = command(find_binary(options), script, options)
+        log.write(os.fsencode(f"$ {' '.join(arguments)}\n"))
+        log.flush()
+        process = start(arguments, log)
+        try:
+            yield Instance(folder, process, FAREWELL_S if options.force_exit else 0.0)
+        finally:
+            end(process)
+
+
+class Instance:
+    """A PixInsight that was started.
+
+    Attributes
+    ----------
+    asked : int
+        How many masters it was asked for.
+    """
+
+    def __init__(self, folder: Path, process: subprocess.Popen[bytes], farewell_s: float) -> None:
+        self.asked = 0
+        self._folder = folder
+        self._process = process
+        self._farewell_s = farewell_s
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended by itself."""
+        return self._process.poll() is None
+
+    def beat(self) -> None:
+        """Tell the script that somebody is there who will end it."""
+        if not (self._folder / "beat").exists():
+            self._put("beat", ".")
+
+    def make(self, task: Task, limit_s: float, is_wanted: Callable[[], bool]) -> str | None:
+        """Ask for a master, and wait until the script has reported, or will not any more.
+
+        Parameters
+        ----------
+        task : Task
+        limit_s : float
+            Seconds it may take, and a new PixInsight to start.
+        is_wanted : callable
+            Whether somebody still waits for the master.
+
+        Returns
+        -------
+        str or None
+            How PixInsight ended by itself (``exit code 0``); None where it did not.
+        """
+        answer_s = min(_ANSWER_S, limit_s) if self.asked else limit_s
+        self.asked += 1
+        task.prepare()
+        handed_in = self._put("job.json", task.to_json())
+        answered_by = time.monotonic() + answer_s
+
+        def is_over() -> bool:
+            self.beat()
+            hangs = time.monotonic() > answered_by and handed_in.exists()
+            return task.status().is_final or hangs or not is_wanted()
+
+        wait(self._process, is_over, limit_s, 0.0)
+        code = self._process.poll()
+        return None if code is None else f"exit code {code}"
+
+    def _put(self, name: str, text: str) -> Path:
+        """Put a file where the script looks for it: whole, and open nowhere."""
+        new = self._folder / "new"
+        new.write_text(text, encoding="ascii")
+        return new.replace(self._folder / name)
+
+    def leave(self) -> None:
+        """Let it end by itself, which it does more tidily than one that is ended."""
+        self._put("end", "")
+        wait(self._process, lambda: False, self._farewell_s, 0.0)

@@ -1,0 +1,42 @@
+// One master, from its job: calibrate (flats with a bias or dark), integrate, write, report.
+
+// Make the master at job.part. Returns what the runner wants to know of it.
+function makeMaster(job, progress) {
+   var calibrated = [], images = [], windowsBefore = openWindowIds();
+   try {
+      if (job.calibration !== null) {
+         progress("calibrating " + job.frames.length + " frames");
+         calibrated = calibrate(job);
+      }
+      progress("integrating " + job.frames.length + " frames");
+      var integrated = integrate(job, job.calibration === null ? job.frames : pathsOf(calibrated));
+      images = integrated.images;
+      progress("writing the master");
+      writeMaster(job, images, job.part);
+      return { rejected: integrated.rejected, k: calibrated.map(function (f) { return f.k; }) };
+   } finally {
+      closeWindows(images, windowsBefore);
+      if (job.calibration !== null && !job.calibration.keep)
+         removeFrames(calibrated);
+   }
+}
+
+function pathsOf(frames) {
+   return frames.map(function (frame) { return frame.path; });
+}
+
+// For somebody who waits, whatever happens is reported. The master stays at job.part: who waits
+// looks at it and puts it into place.
+function runAwaited(job) {
+   var result = {}, state = "failed";
+   console.beginLog();
+   try {
+      result = makeMaster(job, function (step) { report(job, "running", { step: step }); });
+      state = "completed";
+   } catch (error) {
+      console.criticalln(String(error));
+      result = { error: String(error) };
+   }
+   result.console = endLog();
+   report(job, state, result);
+}

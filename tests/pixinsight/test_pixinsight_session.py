@@ -1,0 +1,264 @@
+"""One PixInsight for the masters of a run: fewer starts, the same masters, and nothing left."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jobs_for_pixinsight import Session, assert_equals_native, assert_gone, is_gone, make_job
+
+from calmasters.engines.pixinsight.keeper import Keeper
+from calmasters.engines.pixinsight.script import session_text
+from calmasters.engines.pixinsight.session import joined
+from calmasters.engines.pixinsight.task import Task
+from calmasters.errors import EngineError
+from calmasters.frames import FrameType
+from calmasters.jobs import MasterJob
+
+BIAS, DARK, FLAT = FrameType.BIAS, FrameType.DARK, FrameType.FLAT
+VARIABLE = "CALMASTERS_PIXINSIGHT"
+
+
+def masters_in_each_run(session: Session) -> list[int]:
+    """How many integrations each PixInsight made that left by itself."""
+    session.leave()
+    runs = [run["executed"] for run in session.program.journal()]
+    return [sum(one["process"] == "ImageIntegration" for one in run) for run in runs]
+
+
+def until(condition: Callable[[], Any], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+# One start -------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("mode")
+def test_one_pixinsight_makes_all_masters_and_they_equal_the_native_engines(
+    shared: Session, flat_with_masters: Callable[..., MasterJob]
+) -> None:
+    flat = flat_with_masters(BIAS, DARK)
+    plain = replace(flat, name="masterFlat_Plain", bias=None, dark=None, optimize_dark=False)
+    for job in (plain, flat):
+        assert_equals_native(shared, job)
+    assert masters_in_each_run(shared) == [2]
+    assert [run["windows"] for run in shared.program.journal()] == [[]]
+
+
+def test_a_new_pixinsight_takes_over_after_so_many_masters(shared: Session) -> None:
+    job = make_job(shared, BIAS)
+    for number in range(3):
+        shared.make(replace(job, name=f"masterBias_{number}"), jobs_per_session=2)
+    assert masters_in_each_run(shared) == [2, 1]
+
+
+def test_masters_asked_for_at_once_are_made_one_after_the_other(shared: Session) -> None:
+    jobs = [make_job(shared, kind) for kind in (BIAS, DARK, FLAT)]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(shared.make, jobs))
+    assert all((shared.output_dir / job.master).exists() for job in jobs)
+    assert masters_in_each_run(shared) == [3]
+
+
+def test_nothing_is_started_before_it_is_asked_for(shared: Session) -> None:
+    shared.leave()
+    assert shared.program.pids() == []
+
+
+@pytest.mark.parametrize("variable", ["", "elsewhere {port} {word}", "{host} 1 x", "{host}"])
+def test_without_a_keeper_on_this_machine_there_is_no_session(
+    shared: Session, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    host, port, word = os.environ[VARIABLE].split()
+    monkeypatch.setenv(VARIABLE, variable.format(host=host, port=port, word=word))
+    with joined() as joined_session:
+        assert joined_session is None
+
+
+def test_without_a_session_a_master_starts_its_own(session: Session) -> None:
+    job = make_job(session, BIAS)
+    session.options["session"] = "shared"
+    assert_equals_native(session, job)
+    assert [run["script"] for run in session.program.journal()] == [session.script(job)]
+
+
+def test_strangers_get_no_answer_and_keep_nobody_waiting(shared: Session) -> None:
+    port = int(os.environ[VARIABLE].split()[1])
+    for question in (b'{"word": "guessed"}\n', b"{}\n", b"GET / HTTP/1.1\n", b"\xff\n"):
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            connection.sendall(question)
+            assert connection.recv(100) == b""
+    shared.make(make_job(shared, BIAS))
+
+
+# A PixInsight that has made masters and fails --------------------------------------------
+
+
+@pytest.mark.parametrize("fault", ["crash-once", "hang-between"])
+def test_one_that_crashes_or_does_not_answer_is_replaced(shared: Session, fault: str) -> None:
+    jobs = [make_job(shared, kind) for kind in (BIAS, DARK)]
+    shared.program.behave(fault=fault, fault_of="" if fault == "hang-between" else "masterDark")
+    for job in jobs:
+        shared.make(job, timeout_minutes=0.05)
+    assert all((shared.output_dir / job.master).exists() for job in jobs)
+    assert len(shared.program.pids()) == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("no-signal", "Zero or insignificant signal detected"),
+        ("hang", "while integrating 5 frames: raise the limit"),
+    ],
+)
+def test_what_fails_in_a_new_one_too_is_told_and_the_next_master_is_made(
+    shared: Session, fault: str, message: str
+) -> None:
+    shared.program.behave(fault=fault, fault_of="masterDark")
+    jobs = {kind: make_job(shared, kind) for kind in (BIAS, DARK, FLAT)}
+    shared.make(jobs[BIAS])
+    with pytest.raises(EngineError, match=message):
+        shared.make(jobs[DARK], timeout_minutes=0.05)
+    shared.make(jobs[FLAT])
+    made = {kind for kind, job in jobs.items() if (shared.output_dir / job.master).exists()}
+    assert made == {BIAS, FLAT}
+    assert len(shared.program.pids()) == (2 if fault == "no-signal" else 3)
+    shared.leave()
+    for pid in shared.program.pids():
+        assert_gone(pid)
+
+
+def test_what_pixinsight_left_open_is_closed_before_the_next_master(shared: Session) -> None:
+    shared.program.behave(fault="leak", fault_of="masterBias")
+    with pytest.raises(EngineError, match=r"Out of memory\."):
+        shared.make(make_job(shared, BIAS))
+    assert_equals_native(shared, make_job(shared, DARK))
+    shared.leave()
+    assert [run["windows"] for run in shared.program.journal()] == [[]]
+
+
+# The end ---------------------------------------------------------------------------------
+
+
+def task_of(session: Session, job: MasterJob) -> Task:
+    """Give the task that the engine makes of a job."""
+    data = re.search(r"var JOB = (.*?^\});", session.script(job), re.DOTALL | re.MULTILINE)
+    assert data
+    return Task(json.loads(data[1]))
+
+
+def test_an_idle_one_is_let_go_and_started_again_when_needed(
+    session: Session, tmp_path: Path
+) -> None:
+    task = task_of(session, make_job(session, BIAS))
+    options = session.engine().options
+    with (tmp_path / "log").open("wb") as log:
+        keeper = Keeper(log, idle_s=0.3)
+        for _ in range(2):
+            keeper.make(task, options, lambda: True)
+            keeper.look_after()
+            time.sleep(0.4)
+            keeper.look_after()
+    assert task.status().state == "completed"
+    assert [len(run["executed"]) for run in session.program.journal()] == [1, 1]
+
+
+def test_the_script_ends_when_its_keeper_is_gone(session: Session, tmp_path: Path) -> None:
+    patience = {"folder": tmp_path.as_posix(), "poll_ms": 10, "patience_ms": 300}
+    began = time.monotonic()
+    session.program.run_script(session_text(patience, session.engine().options))
+    assert 0.3 <= time.monotonic() - began < 10
+
+
+def test_the_script_stays_while_its_keeper_is_there(session: Session, tmp_path: Path) -> None:
+    patience = {"folder": tmp_path.as_posix(), "poll_ms": 10, "patience_ms": 1000}
+
+    def keep() -> None:
+        for _ in range(20):
+            (tmp_path / "beat").touch()
+            time.sleep(0.1)
+        (tmp_path / "end").touch()
+
+    with ThreadPoolExecutor() as pool:
+        keeping = pool.submit(keep)
+        session.program.run_script(session_text(patience, session.engine().options))
+        assert (tmp_path / "end").exists()
+        keeping.result()
+
+
+OWNER = """
+import sys, time
+from pathlib import Path
+from calmasters.engines.pixinsight import PixInsightEngine
+from calmasters.engines.pixinsight.session import begin
+from calmasters.jobs import MasterJob
+from calmasters.settings import Calibrated, PixInsight
+
+binary, job_file, folder = map(Path, sys.argv[1:])
+keeper = begin(folder / "pixinsight.log")
+print(keeper.pid, flush=True)
+job = MasterJob.from_json(job_file.read_text())
+options = PixInsight(binary=binary, js_engine="sm", session="shared")
+engine = PixInsightEngine(options, Calibrated())
+output = folder / "output"
+engine.make(job, folder / "frames", output, output / job.master, output / "log")
+print("made", flush=True)
+time.sleep(60)
+"""
+
+
+#: What has happened when the owner dies, and how the program behaves.
+MOMENTS: dict[str, dict[str, Any]] = {
+    "when the master is made": {},
+    "while the master is made": {"fault": "hang"},
+    "while PixInsight starts": {"start_s": 60},
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_nothing_outlives_who_began_the_session(session: Session, moment: str) -> None:
+    session.program.behave(**MOMENTS[moment])
+    job = make_job(session, BIAS)
+    (session.folder / "job.json").write_text(job.to_json())
+    arguments = [session.program.binary, session.folder / "job.json", session.folder]
+    command = [sys.executable, "-c", OWNER, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout
+        keeper = int(owner.stdout.readline())
+        until((session.program.folder / "pids").exists)
+        if not MOMENTS[moment]:
+            assert owner.stdout.readline() == "made\n"
+        elif "fault" in MOMENTS[moment]:
+            until((session.program.folder / "journal.jsonl").exists)
+        owner.kill()
+    for pid in (keeper, *session.program.pids()):
+        until(lambda pid=pid: is_gone(pid))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
+def test_without_a_keeper_a_master_starts_its_own(
+    shared: Session,
+) -> None:
+    assert shared.keeper
+    shared.make(make_job(shared, BIAS))
+    shared.keeper.kill()
+    shared.keeper.wait()
+    shared.make(make_job(shared, DARK))
+    assert len(shared.program.pids()) == 2
+    os.kill(shared.program.pids()[0], signal.SIGKILL)  # it would wait a minute for its keeper
