@@ -9,9 +9,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from jobs_for_pixinsight import Session, assert_equals_native, assert_gone, is_g
 
 from calmasters.engines.pixinsight.keeper import Keeper
 from calmasters.engines.pixinsight.script import session_text
+from calmasters.engines.pixinsight.session import Session as Connection
 from calmasters.engines.pixinsight.session import joined
 from calmasters.engines.pixinsight.task import Task
 from calmasters.errors import EngineError
@@ -43,6 +46,13 @@ def until(condition: Callable[[], Any], seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def task_of(session: Session, job: MasterJob) -> Task:
+    """Give the task that the engine makes of a job."""
+    data = re.search(r"var JOB = (.*?^\});", session.script(job), re.DOTALL | re.MULTILINE)
+    assert data
+    return Task(json.loads(data[1]))
 
 
 # One start -------------------------------------------------------------------------------
@@ -99,24 +109,48 @@ def test_without_a_session_a_master_starts_its_own(session: Session) -> None:
 
 def test_strangers_get_no_answer_and_keep_nobody_waiting(shared: Session) -> None:
     port = int(os.environ[VARIABLE].split()[1])
-    for question in (b'{"word": "guessed"}\n', b"{}\n", b"GET / HTTP/1.1\n", b"\xff\n"):
+    task, options = task_of(shared, make_job(shared, BIAS)), shared.engine().options
+    for question in (b"{}\n", b"GET / HTTP/1.1\n", b"\xff\n"):
         with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
             connection.sendall(question)
             assert connection.recv(100) == b""
-    shared.make(make_job(shared, BIAS))
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=10) as connection,
+        pytest.raises(EngineError, match="has died"),
+    ):
+        Connection(connection, "guessed").make(task, options)
+    assert shared.program.pids() == []
+    with joined() as known:
+        assert known
+        known.make(task, options)
+    assert task.status().state == "completed"
 
 
 # A PixInsight that has made masters and fails --------------------------------------------
 
 
-@pytest.mark.parametrize("fault", ["crash-once", "hang-between"])
-def test_one_that_crashes_or_does_not_answer_is_replaced(shared: Session, fault: str) -> None:
+@pytest.mark.parametrize("fault", ["crash-once", "leak-once"])
+def test_one_that_crashes_or_has_no_memory_left_is_replaced(shared: Session, fault: str) -> None:
     jobs = [make_job(shared, kind) for kind in (BIAS, DARK)]
-    shared.program.behave(fault=fault, fault_of="" if fault == "hang-between" else "masterDark")
+    shared.program.behave(fault=fault, fault_of="masterDark")
     for job in jobs:
-        shared.make(job, timeout_minutes=0.05)
+        shared.make(job)
     assert all((shared.output_dir / job.master).exists() for job in jobs)
     assert len(shared.program.pids()) == 2
+
+
+def test_one_that_does_not_answer_is_replaced(session: Session, tmp_path: Path) -> None:
+    session.program.behave(fault="hang-between")
+    tasks = [task_of(session, make_job(session, kind)) for kind in (BIAS, DARK)]
+    with (tmp_path / "log").open("wb") as log:
+        keeper = Keeper(log, answer_s=1)
+        began = time.monotonic()
+        for task in tasks:
+            keeper.make(task, session.engine().options, lambda: True)
+        assert time.monotonic() - began < 60 * session.engine().options.timeout_minutes
+        keeper.let_go()
+    assert all(task.status().state == "completed" for task in tasks)
+    assert len(session.program.pids()) == 2
 
 
 @pytest.mark.parametrize(
@@ -134,6 +168,8 @@ def test_what_fails_in_a_new_one_too_is_told_and_the_next_master_is_made(
     shared.make(jobs[BIAS])
     with pytest.raises(EngineError, match=message):
         shared.make(jobs[DARK], timeout_minutes=0.05)
+    if fault == "hang":
+        assert all(is_gone(pid) for pid in shared.program.pids())
     shared.make(jobs[FLAT])
     made = {kind for kind, job in jobs.items() if (shared.output_dir / job.master).exists()}
     assert made == {BIAS, FLAT}
@@ -152,14 +188,20 @@ def test_what_pixinsight_left_open_is_closed_before_the_next_master(shared: Sess
     assert [run["windows"] for run in shared.program.journal()] == [[]]
 
 
+def test_one_that_works_for_somebody_who_leaves_is_ended_first(shared: Session) -> None:
+    shared.program.behave(fault="hang")
+    task, options = task_of(shared, make_job(shared, BIAS)), shared.engine().options
+    with ThreadPoolExecutor() as pool:
+        with suppress(KeyboardInterrupt), joined() as own:
+            assert own
+            asking = pool.submit(own.make, task, options)
+            until((shared.program.folder / "journal.jsonl").exists)
+            raise KeyboardInterrupt
+        assert_gone(*shared.program.pids())
+        assert isinstance(asking.exception(), EngineError)
+
+
 # The end ---------------------------------------------------------------------------------
-
-
-def task_of(session: Session, job: MasterJob) -> Task:
-    """Give the task that the engine makes of a job."""
-    data = re.search(r"var JOB = (.*?^\});", session.script(job), re.DOTALL | re.MULTILINE)
-    assert data
-    return Task(json.loads(data[1]))
 
 
 def test_an_idle_one_is_let_go_and_started_again_when_needed(
@@ -176,6 +218,22 @@ def test_an_idle_one_is_let_go_and_started_again_when_needed(
             keeper.look_after()
     assert task.status().state == "completed"
     assert [len(run["executed"]) for run in session.program.journal()] == [1, 1]
+
+
+def test_a_keeper_tells_that_it_is_there(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    options = session.engine().options
+    with (tmp_path / "log").open("wb") as log:
+        keeper = Keeper(log)
+        keeper.make(task_of(session, make_job(session, BIAS)), options, lambda: True)
+        (folder,) = tmp_path.glob("calmasters-*")
+        for _ in range(2):
+            until(lambda: (keeper.look_after(), (folder / "beat").exists())[1])
+            until(lambda: not (folder / "beat").exists())  # the script has taken it
+        keeper.let_go()
+    assert not folder.exists()
 
 
 def test_the_script_ends_when_its_keeper_is_gone(session: Session, tmp_path: Path) -> None:
@@ -238,7 +296,9 @@ def test_nothing_outlives_who_began_the_session(session: Session, moment: str) -
     (session.folder / "job.json").write_text(job.to_json())
     arguments = [session.program.binary, session.folder / "job.json", session.folder]
     command = [sys.executable, "-c", OWNER, *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as owner:
         assert owner.stdout
         keeper = int(owner.stdout.readline())
         until((session.program.folder / "pids").exists)
@@ -246,7 +306,7 @@ def test_nothing_outlives_who_began_the_session(session: Session, moment: str) -
             assert owner.stdout.readline() == "made\n"
         elif "fault" in MOMENTS[moment]:
             until((session.program.folder / "journal.jsonl").exists)
-        owner.kill()
+        os.killpg(owner.pid, signal.SIGKILL)  # all that a terminal would end
     for pid in (keeper, *session.program.pids()):
         until(lambda pid=pid: is_gone(pid))
 

@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -20,13 +21,26 @@ from calmasters.engines.pixinsight.task import Task
 from calmasters.engines.processes import end, start, wait
 from calmasters.settings import PixInsight
 
-__all__ = ["Instance", "running"]
+__all__ = ["Instance", "Waits", "running"]
 
 #: How often the script looks for its files, and how long it stays without a sign of its keeper.
 _SCRIPT_WAITS: Final = {"poll_ms": 50, "patience_ms": 60_000}
 
-#: Seconds after which a PixInsight that has made masters, and does not take the next one, hangs.
-_ANSWER_S: Final = 30.0
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long PixInsight is waited for.
+
+    Attributes
+    ----------
+    limit_s : float
+        For a master, and for a new PixInsight to start, in seconds.
+    answer_s : float
+        For one that has made masters to take the next, in seconds: later, it hangs.
+    """
+
+    limit_s: float
+    answer_s: float
 
 
 @contextmanager
@@ -79,18 +93,17 @@ class Instance:
         return self._process.poll() is None
 
     def beat(self) -> None:
-        """Tell the script that somebody is there who will end it."""
+        """Tell the script, while it has nothing to do, that somebody is there who will end it."""
         if not (self._folder / "beat").exists():
             self._put("beat", ".")
 
-    def make(self, task: Task, limit_s: float, is_wanted: Callable[[], bool]) -> str | None:
+    def make(self, task: Task, waits: Waits, is_wanted: Callable[[], bool]) -> str | None:
         """Ask for a master, and wait until the script has reported, or will not any more.
 
         Parameters
         ----------
         task : Task
-        limit_s : float
-            Seconds it may take, and a new PixInsight to start.
+        waits : Waits
         is_wanted : callable
             Whether somebody still waits for the master.
 
@@ -99,18 +112,16 @@ class Instance:
         str or None
             How PixInsight ended by itself (``exit code 0``); None where it did not.
         """
-        answer_s = min(_ANSWER_S, limit_s) if self.asked else limit_s
+        answered_by = time.monotonic() + (waits.answer_s if self.asked else waits.limit_s)
         self.asked += 1
         task.prepare()
         handed_in = self._put("job.json", task.to_json())
-        answered_by = time.monotonic() + answer_s
 
         def is_over() -> bool:
-            self.beat()
             hangs = time.monotonic() > answered_by and handed_in.exists()
             return task.status().is_final or hangs or not is_wanted()
 
-        wait(self._process, is_over, limit_s, 0.0)
+        wait(self._process, is_over, waits.limit_s, 0.0)
         code = self._process.poll()
         return None if code is None else f"exit code {code}"
 

@@ -21,7 +21,7 @@ from contextlib import ExitStack, suppress
 from threading import Event, Thread
 from typing import Any, BinaryIO, Final
 
-from calmasters.engines.pixinsight.instance import Instance, running
+from calmasters.engines.pixinsight.instance import Instance, Waits, running
 from calmasters.engines.pixinsight.task import Task
 from calmasters.engines.processes import ended_by_sigterm
 from calmasters.errors import CalmastersError
@@ -31,6 +31,8 @@ __all__ = ["Keeper", "main"]
 
 #: Seconds after which a PixInsight that nobody asks for anything is let go; others want its memory.
 _IDLE_S: Final = 600.0
+#: Seconds in which a PixInsight that waits for a job takes it; it looks twenty times a second.
+_ANSWER_S: Final = 30.0
 #: Seconds between two looks at an idle PixInsight.
 _LOOK_S: Final = 0.5
 #: Seconds in which a question must have come, once somebody has begun to ask.
@@ -46,10 +48,13 @@ class Keeper:
         Takes what PixInsight prints.
     idle_s : float
         How long it stays without being asked for a master.
+    answer_s : float
+        How long it may take to begin one, if it has made others.
     """
 
-    def __init__(self, log: BinaryIO, idle_s: float = _IDLE_S) -> None:
+    def __init__(self, log: BinaryIO, idle_s: float = _IDLE_S, answer_s: float = _ANSWER_S) -> None:
         self._log = log
+        self._answer_s = answer_s
         self._idle_s = idle_s
         self._instance: Instance | None = None
         self._holding = ExitStack()
@@ -78,7 +83,8 @@ class Keeper:
             self._instance = self._holding.enter_context(running(options, self._log))
         self._log.write(f"{task.master}\n".encode("utf-8", "backslashreplace"))
         self._log.flush()
-        ending = self._instance.make(task, 60 * options.timeout_minutes, is_wanted)
+        waits = Waits(60 * options.timeout_minutes, self._answer_s)
+        ending = self._instance.make(task, waits, is_wanted)
         if not task.status().is_final:
             self.end()
         return ending

@@ -37,7 +37,7 @@ class Behaviour:
     #: Seconds that it takes to start.
     start_s: float = 0.0
     #: crash, crash-once, hang, hang-at-start, hang-between, survivor, truncated, no-master, empty,
-    #: wrong-size, write-fails, no-signal, leak
+    #: wrong-size, write-fails, no-signal, leak, leak-once
     fault: str = ""
     #: The fault is that of jobs whose master's name contains this.
     fault_of: str = ""
@@ -114,7 +114,7 @@ class Core:
             self.hang("a dialog, beside another process")
         if self.fault == "no-signal":
             raise ProcessFailedError("Zero or insignificant signal detected.")
-        if self.fault == "leak":
+        if self.fault == "leak" or (self.fault == "leak-once" and self.is_first("leak")):
             import numpy as np
 
             self.open_window("integration", Image(np.zeros((2, 2), np.float32), []))
