@@ -19,7 +19,8 @@ onstart:
     is_shared = (
         SETTINGS.engine == "pixinsight" and SETTINGS.pixinsight.session == "shared"
     )
-    if is_shared and workflow.is_main_process:
+    # Jobs of a cluster have memory of their own, and other hosts.
+    if is_shared and workflow.is_main_process and workflow.local_exec:
         from calmasters.engines.pixinsight.session import begin
 
         # Snakemake's own hooks are not called when it is interrupted.
