@@ -1,0 +1,84 @@
+"""Measure what one PixInsight for all masters of a run saves, with a stand-in that starts slowly.
+
+    PYTHONPATH=tests/pixinsight python benchmarks/pixinsight.py
+
+The real workflow makes 20 small masters on one core, in turns with a PixInsight for each and with
+one for all. The stand-in (tests/pixinsight/standin) runs the real scripts; how long it takes to
+start, as PixInsight does, is given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from jobs_for_pixinsight import Program
+
+from calmasters.synthetic import main as write_session
+
+SNAKEFILE = Path(__file__).parents[1] / "Snakefile"
+#: One bias, one dark and 18 flats (nine nights, two filters), of three frames each.
+MASTERS = 20
+FRAMES = (
+    *("--size", "24", "16", "--bias", "3", "--darks", "3", "--dark-exposures", "1.5"),
+    *("--flats", "3", "--nights", "9", "--lights", "0", "--broken", "0"),
+)
+
+
+def seconds(directory: Path, program: Program, session: str, pixinsight: int) -> float:
+    """Make all masters anew; the seconds of wall time it took."""
+    for folder in ("output", ".snakemake"):
+        shutil.rmtree(directory / folder, ignore_errors=True)
+    options = {"binary": str(program.binary), "js_engine": "sm", "session": session}
+    config = directory / "config" / "config.yaml"
+    config.parent.mkdir(exist_ok=True)
+    config.write_text(json.dumps({"engine": "pixinsight", "pixinsight": options}))
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE)]
+    command += ["--directory", str(directory), "--cores", str(pixinsight)]
+    command += ["--resources", f"pixinsight={pixinsight}", "--", "masters"]
+    start = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    taken = time.perf_counter() - start
+    made = len(list((directory / "output" / "masters").rglob("*.xisf")))
+    if made != MASTERS:
+        raise SystemExit(f"{made} masters were made, not {MASTERS}")
+    return taken
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--start", type=float, default=5.0, help="of the stand-in [s]")
+    parser.add_argument("--rounds", type=int, default=1)
+    given = parser.parse_args()
+    ways = {
+        "per_master": ("per_master", 1),
+        "shared": ("shared", 1),
+        "shared, pixinsight=2": ("shared", 2),
+    }
+    taken: dict[str, list[float]] = {way: [] for way in ways}
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        program = Program(directory / "PixInsight")
+        program.install()
+        program.behave(start_s=given.start)
+        write_session([str(directory / "frames"), *FRAMES])
+        for _ in range(given.rounds):
+            for way, (session, pixinsight) in ways.items():
+                taken[way].append(seconds(directory, program, session, pixinsight))
+    print(f"{MASTERS} masters, a start of {given.start:g} s; medians of {given.rounds}")
+    print(f"{'':24} {'s':>8} {'to per_master':>14}")
+    for way, times in taken.items():
+        ratios = [own / other for own, other in zip(times, taken["per_master"], strict=True)]
+        print(f"{way:24} {statistics.median(times):8.1f} {statistics.median(ratios):14.2f}")
+
+
+if __name__ == "__main__":
+    main()
