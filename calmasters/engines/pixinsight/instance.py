@@ -63,13 +63,17 @@ def running(options: PixInsight, log: BinaryIO) -> Iterator[Instance]:
         session = {"folder": folder.as_posix(), **_SCRIPT_WAITS}
         script.write_text(session_text(session, options), encoding="ascii", newline="\n")
         arguments = command(find_binary(options), script, options)
-        log.write(os.fsencode(f"$ {' '.join(arguments)}\n"))
-        log.flush()
+        _note(log, f"$ {' '.join(arguments)}")
         process = start(arguments, log)
         try:
-            yield Instance(folder, process, FAREWELL_S if options.force_exit else 0.0)
+            yield Instance(folder, process, log, FAREWELL_S if options.force_exit else 0.0)
         finally:
             end(process)
+
+
+def _note(log: BinaryIO, line: str) -> None:
+    log.write(os.fsencode(f"{line}\n"))
+    log.flush()
 
 
 class Instance:
@@ -81,10 +85,13 @@ class Instance:
         How many masters it was asked for.
     """
 
-    def __init__(self, folder: Path, process: subprocess.Popen[bytes], farewell_s: float) -> None:
+    def __init__(
+        self, folder: Path, process: subprocess.Popen[bytes], log: BinaryIO, farewell_s: float
+    ) -> None:
         self.asked = 0
         self._folder = folder
         self._process = process
+        self._log = log
         self._farewell_s = farewell_s
 
     @property
@@ -114,6 +121,7 @@ class Instance:
         """
         answered_by = time.monotonic() + (waits.answer_s if self.asked else waits.limit_s)
         self.asked += 1
+        _note(self._log, task.master)
         task.prepare()
         handed_in = self._put("job.json", task.to_json())
 

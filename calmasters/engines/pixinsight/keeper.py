@@ -1,7 +1,7 @@
 """The process that keeps a PixInsight for the masters of one run.
 
-``python -m calmasters.engines.pixinsight.keeper`` prints where it can be asked, a port and a word
-to be let in with, and makes the masters it is asked for one after the other. It ends, and
+``python -m calmasters.engines.pixinsight.keeper LOG`` prints where it can be asked, a port and a
+word to be let in with, and makes the masters it is asked for one after the other. It ends, and
 PixInsight with it, when its standard input does: at the death of the process that started it,
 whatever that died of.
 """
@@ -18,8 +18,9 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from threading import Event, Thread
-from typing import Any, BinaryIO, Final
+from typing import Any, Final, Literal
 
 from calmasters.engines.pixinsight.instance import Instance, Waits, running
 from calmasters.engines.pixinsight.task import Task
@@ -44,16 +45,17 @@ class Keeper:
 
     Parameters
     ----------
-    log : file
-        Takes what PixInsight prints.
+    log : Path
+        Takes what PixInsight prints; not written before there is one.
     idle_s : float
         How long it stays without being asked for a master.
     answer_s : float
         How long it may take to begin one, if it has made others.
     """
 
-    def __init__(self, log: BinaryIO, idle_s: float = _IDLE_S, answer_s: float = _ANSWER_S) -> None:
+    def __init__(self, log: Path, idle_s: float = _IDLE_S, answer_s: float = _ANSWER_S) -> None:
         self._log = log
+        self._mode: Literal["wb", "ab"] = "wb"
         self._answer_s = answer_s
         self._idle_s = idle_s
         self._instance: Instance | None = None
@@ -80,14 +82,20 @@ class Keeper:
         self, task: Task, options: PixInsight, is_wanted: Callable[[], bool]
     ) -> str | None:
         if self._instance is None:
-            self._instance = self._holding.enter_context(running(options, self._log))
-        self._log.write(f"{task.master}\n".encode("utf-8", "backslashreplace"))
-        self._log.flush()
+            self._instance = self._started(options)
         waits = Waits(60 * options.timeout_minutes, self._answer_s)
         ending = self._instance.make(task, waits, is_wanted)
         if not task.status().is_final:
             self.end()
         return ending
+
+    def _started(self, options: PixInsight) -> Instance:
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as opening:
+            log = opening.enter_context(self._log.open(self._mode))
+            instance = opening.enter_context(running(options, log))
+            self._mode, self._holding = "ab", opening.pop_all()
+        return instance
 
     def look_after(self) -> None:
         """Do between masters what has to be done."""
@@ -164,10 +172,10 @@ def _await_end_of_input(ended: Event) -> None:
 
 
 def main() -> None:
-    """Keep a PixInsight until the standard input ends; log to the standard error."""
+    """Keep a PixInsight until the standard input ends."""
     word, ended = secrets.token_hex(), Event()
     Thread(target=_await_end_of_input, args=[ended], daemon=True).start()
-    keeper = Keeper(sys.stderr.buffer)
+    keeper = Keeper(Path(sys.argv[1]))
     with socket.create_server(("127.0.0.1", 0)) as server, ended_by_sigterm():
         print(server.getsockname()[1], word, flush=True)
         try:

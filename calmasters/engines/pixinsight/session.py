@@ -22,6 +22,8 @@ __all__ = ["Session", "begin", "joined"]
 
 #: The environment variable that tells the jobs of a run: host, port, and the word to be let in.
 _VARIABLE: Final = "CALMASTERS_PIXINSIGHT"
+#: Seconds in which PixInsight is ended for certain.
+_LEAVE_S: Final = 20.0
 
 
 def begin(log: Path) -> subprocess.Popen[str]:
@@ -33,25 +35,22 @@ def begin(log: Path) -> subprocess.Popen[str]:
     Parameters
     ----------
     log : Path
-        Takes what PixInsight prints.
+        Takes what PixInsight prints; not written before there is one.
 
     Returns
     -------
     Popen
         The keeper. Its ``communicate`` ends the session, and returns when nothing is left of it.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as file:
-        keeper = subprocess.Popen(
-            [sys.executable, "-m", "calmasters.engines.pixinsight.keeper"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=file,
-            text=True,
-            # An interrupt from the keyboard is for the jobs; the keeper follows their end.
-            start_new_session=sys.platform != "win32",
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-        )
+    keeper = subprocess.Popen(
+        [sys.executable, "-m", "calmasters.engines.pixinsight.keeper", log.absolute()],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # What ends all that a terminal runs must not end the keeper: it would end nobody else.
+        start_new_session=sys.platform != "win32",
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+    )
     assert keeper.stdout
     os.environ[_VARIABLE] = f"{socket.gethostname()} {keeper.stdout.readline().strip()}"
     return keeper
@@ -105,6 +104,8 @@ class Session:
     def leave(self) -> None:
         """Break off, and return when PixInsight does not work for us any more."""
         with suppress(OSError):
+            # Who is not served yet would wait for the masters of others.
+            self._connection.settimeout(_LEAVE_S)
             self._connection.shutdown(socket.SHUT_WR)
             while self._connection.recv(4096):
                 pass
