@@ -311,12 +311,16 @@ def test_nothing_outlives_who_began_the_session(session: Session, moment: str) -
 
 @pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
 def test_without_a_keeper_a_master_starts_its_own(
-    shared: Session,
+    session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert shared.keeper
-    shared.make(make_job(shared, BIAS))
-    shared.keeper.kill()
-    shared.keeper.wait()
-    shared.make(make_job(shared, DARK))
-    assert len(shared.program.pids()) == 2
-    os.kill(shared.program.pids()[0], signal.SIGKILL)  # it would wait a minute for its keeper
+    monkeypatch.setenv(VARIABLE, "")
+    monkeypatch.setenv("TMPDIR", str(session.folder))  # a killed keeper leaves its folder
+    session.share()
+    assert session.keeper
+    session.make(make_job(session, BIAS))
+    session.keeper.kill()
+    session.keeper.wait()
+    session.make(make_job(session, DARK))
+    session.leave()
+    assert len(session.program.pids()) == 2
+    os.kill(session.program.pids()[0], signal.SIGKILL)  # it would wait a minute for its keeper
