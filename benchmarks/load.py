@@ -102,14 +102,16 @@ def prepare(size: str) -> None:
 
 def many(frames: int, masters: int) -> Iterator[str]:
     """Measure runs that make little, of many frames."""
-    from scale import Row, Site
+    from scale import Row, Site, interleaved, ratio
 
     site = Site(frames, masters)
     yield f"\n{frames} frames, {masters} masters{'median s':>26}{'least':>9}{'most':>9}  peak MiB"
-    yield str(Row("an inventory of known headers", [site.inventory()]))
-    yield str(Row("nothing to do", [site.nothing()]))
-    yield str(Row("nothing to do, dry run", [site.foretold_nothing()]))
+    measures = {"empty Snakefile": site.empty, "nothing to do": site.nothing}
+    empty, nothing = interleaved(3, measures)
+    yield from map(str, (empty, nothing))
     yield str(Row("one flat more, dry run", [site.foretold_flat()]))
+    yield str(Row("an inventory of known headers", [site.inventory()]))
+    yield f"nothing to do: {ratio(nothing, empty):.1f} x an empty Snakefile"
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ _MARGIN: Final = 1.2
 
 #: Bytes a pixel: of the master and its median; of each thread that measures a flat; of bias, dark
 #: and what finds the dark's factor; of two rejection maps; of a packed frame while it is unpacked.
-_MASTER, _LEVEL, _CALIBRATION, _MAPS, _UNPACKING = 5, 6, 18, 8, 10
+_MASTER, _LEVEL, _CALIBRATION, _MAPS, _UNPACKING = 5, 6, 18, 8, 3
 #: Bytes a pixel while a master is measured and drawn.
 _MEASURING: Final = 28
 #: Samples of all frames together that are measured at most, and of one; bytes of each.

@@ -52,7 +52,7 @@ WITH_MAPS = replace(job().recipe, integration=Integration(generateRejectionMaps=
         ({"type": FrameType.FLAT, "bias": MASTER}, 2 * 6 + 18),
         ({"type": FrameType.FLAT, "dark": MASTER}, 2 * 6 + 18),
         ({"recipe": WITH_MAPS}, 8),
-        ({"frames": PACKED}, 10),
+        ({"frames": PACKED}, 3),
     ],
     ids=["levels", "bias", "dark", "maps", "packed"],
 )
