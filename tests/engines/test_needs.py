@@ -88,6 +88,8 @@ def run(work: str, root: Path, job: MasterJob, threads: int = 1) -> Taken:
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with three frames of either kind, and masters that calibrate flats."""
+    # Compiling, the first time, takes more memory than any master here.
+    subprocess.run([sys.executable, "-m", "calmasters.engines.native"], cwd=REPOSITORY, check=True)
     folder = tmp_path_factory.mktemp("needs")
     random = np.random.default_rng(3)
     for kind, level, noise in (("bias", 1000, 9), ("flat", 28000, 160)):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,6 +27,8 @@ def cluster() -> Iterator[Cluster]:
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     if missing:
         pytest.skip(f"Slurm is not installed ({', '.join(missing)}): slurm-wlm and munge")
+    # Compiling, the first time, takes more memory than any job here asks for.
+    subprocess.run([sys.executable, "-m", "calmasters.engines.native"], cwd=REPOSITORY, check=True)
     # Not pytest's folder: the path of a socket has about a hundred letters at most.
     with TemporaryDirectory(prefix="slurm-") as folder, running_cluster(Path(folder)) as running:
         yield running
