@@ -62,6 +62,7 @@ localrules:
 
 include: "rules/common.smk"
 include: "rules/resources.smk"
+include: "rules/run.smk"
 
 
 rule masters:

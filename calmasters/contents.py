@@ -11,6 +11,7 @@ from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Final
 
+from calmasters.files import write_whole
 from calmasters.inventory import ScannedFile
 from calmasters.progress import progress
 from calmasters.settings import Settings
@@ -90,10 +91,7 @@ class Contents:
         settled = {key: stored for key, stored in self._now.items() if int(stored[3]) < latest}
         if settled == self._before:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(settled), encoding="utf-8")
-        temporary.replace(self._path)
+        write_whole(self._path, json.dumps(settled))
 
 
 def _state(file: ScannedFile) -> list[int]:

@@ -7,8 +7,7 @@ code of their width, signed ones after adding half the range.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from calmasters.cards import Card, CardValue, ImageHeader, read_header
 from calmasters.errors import FrameError
+from calmasters.files import replacing
 from calmasters.unpacking import unpacked, xisf_samples
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
     "Strip",
     "fits_literal",
     "read_image",
-    "replacing",
     "write_master",
 ]
 
@@ -375,24 +374,6 @@ def write_master(path: Path, image: Image, cards: Sequence[Card]) -> None:
     write = _write_xisf if path.suffix.lower() == ".xisf" else _write_fits
     with replacing(path) as file:
         write(file, image, cards)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes the place of ``path`` when the block ends well.
-
-    Until then it lies beside it, as ``.NAME.PROCESS.partial``. Its data are on the disk before it
-    is renamed; when the block fails it is removed.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _write_xisf(file: BinaryIO, image: Image, cards: Sequence[Card]) -> None:

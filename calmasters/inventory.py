@@ -21,6 +21,7 @@ from calmasters import __version__
 from calmasters.ap_reader import ap_keywords
 from calmasters.cards import IMAGE_EXTENSIONS, ImageHeader, number_of, read_header
 from calmasters.errors import ConfigError, FrameError
+from calmasters.files import write_whole
 from calmasters.frames import Frame, FrameType, Geometry, Verdict, format_value
 from calmasters.headers import Description, describe
 from calmasters.jobs import master_folder
@@ -290,11 +291,7 @@ class HeaderCache:
 
     def save(self) -> None:
         """Write what was read, whole or not at all."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_suffix(f".{os.getpid()}.tmp")
-        text = json.dumps({"rules": self._rules, "frames": self._now})
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(self._path)
+        write_whole(self._path, json.dumps({"rules": self._rules, "frames": self._now}))
 
 
 def _excluded(path: str, patterns: Sequence[str]) -> str | None:

@@ -14,7 +14,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from calmasters.errors import EngineError
 from calmasters.frames import FrameType, Geometry, Value
+from calmasters.lock import LOCK
 from calmasters.settings import Calibration, Integration
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "LeftOut",
     "MasterJob",
     "Recipe",
+    "Standing",
     "UsedMaster",
     "master_folder",
     "stored_digest",
@@ -216,6 +219,48 @@ class MasterJob:
 
 def _used(fields: Mapping[str, str] | None) -> UsedMaster | None:
     return UsedMaster(**fields) if fields else None
+
+
+class Standing:
+    """What a master relies on while it is made: that its job, and the run, are still the same.
+
+    A job can outlive its run, when that is killed: what it makes then must not take the place of
+    what another run makes.
+
+    Parameters
+    ----------
+    job : MasterJob
+    output_dir : Path
+    """
+
+    def __init__(self, job: MasterJob, output_dir: Path) -> None:
+        self._job = job
+        self._files = (output_dir / job.file, output_dir / LOCK)
+        self._before = self._said()
+
+    def _said(self) -> list[str]:
+        return [_text(file) for file in self._files]
+
+    def require(self) -> None:
+        """Refuse to go on where the job was written anew, or another run has taken over.
+
+        Raises
+        ------
+        EngineError
+            With what to do.
+        """
+        if self._said() != self._before:
+            raise EngineError(
+                f"{self._job.master}: another run has taken over while it was made, so it is not "
+                "put in place; run again"
+            )
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError:
+        return ""
 
 
 def stored_digest(path: Path) -> str | None:

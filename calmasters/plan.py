@@ -16,6 +16,7 @@ from calmasters import __version__
 from calmasters.contents import Contents
 from calmasters.copies import without_copies
 from calmasters.errors import FrameError
+from calmasters.files import replacing, write_whole
 from calmasters.frames import Frame, FrameType, Status, Value, Verdict
 from calmasters.grouping import Group, group_frames, identity, judge
 from calmasters.inventory import (
@@ -41,6 +42,7 @@ from calmasters.jobs import (
 from calmasters.masters import weak_group
 from calmasters.matching import Candidate, Match, candidate_of, match_flats
 from calmasters.naming import name_groups
+from calmasters.previous import keep
 from calmasters.settings import Settings
 from calmasters.why import explain
 
@@ -505,10 +507,13 @@ def write(settings: Settings) -> Decision:
         _write_if_changed(output / job.file, job)
     for master in why:
         _mark_stale(output / master)
+    # Marked before: a copy has to be marked as well.
+    keep(output, why)
     _remove_old_jobs(output, {job.file for job in decision.jobs})
     table = inventory_table(decision.frames, decision.verdicts, settings.headers.extra)
-    table.to_csv(output / "inventory.csv", index=False, errors="surrogateescape")
-    _write_whole(output / "plan.json", _plan_json(decision, why))
+    with replacing(output / "inventory.csv") as file:
+        table.to_csv(file, index=False, errors="surrogateescape")
+    write_whole(output / "plan.json", _plan_json(decision, why))
     return decision
 
 
@@ -542,22 +547,12 @@ def outdate_plan(output: Path) -> None:
 
 def _write_if_changed(path: Path, job: MasterJob) -> None:
     if stored_digest(path) != job.digest:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(path, job.to_json(), dated_ns=JOB_TIME_NS)
+        write_whole(path, job.to_json(), mtime_ns=JOB_TIME_NS)
 
 
 def _mark_stale(path: Path) -> None:
     if path.is_file():
         os.utime(path, ns=(STALE_TIME_NS, STALE_TIME_NS))
-
-
-def _write_whole(path: Path, text: str, *, dated_ns: int | None = None) -> None:
-    """Write a file whole or not at all, dated as asked."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    if dated_ns:
-        os.utime(temporary, ns=(dated_ns, dated_ns))
-    temporary.replace(path)
 
 
 def _remove_old_jobs(output: Path, current: set[str]) -> None:

@@ -7,12 +7,12 @@ import os
 import time
 from functools import lru_cache
 from pathlib import PurePosixPath
-from tempfile import TemporaryDirectory
 
 from snakemake.logging import logger
 
 from calmasters import why
 from calmasters.contents import Contents
+from calmasters.files import temporary_folder
 from calmasters.inventory import fingerprint
 from calmasters.jobs import JOB_TIME_NS, stored_digest
 from calmasters.plan import (
@@ -76,9 +76,14 @@ def previewed_plan():
 def outdated():
     """Tell whether the plan no longer holds; a run then dates it so that Snakemake sees it."""
     # A job's own process takes the plan as it is, also when frames arrive meanwhile.
-    if not workflow.is_main_process or current_plan():
+    if not workflow.is_main_process:
+        return False
+    if not previewing() and RUN.was_cut_short:
+        begin()  # what it puts back may serve flats
+    if current_plan():
         return False
     if not previewing():
+        begin()
         outdate_plan(OUTPUT)
     return True
 
@@ -136,7 +141,7 @@ def lost_beside(masters):
 @lru_cache(1)
 def news(time_ns):
     """A file of that time, outside of everything: what makes the checkpoint stale."""
-    directory = TemporaryDirectory(prefix="calmasters-")
+    directory = temporary_folder()
     file = Path(directory.name, "frames or settings have changed")
     file.touch()
     os.utime(file, ns=(time_ns, time_ns))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from calmasters.errors import reported
+from calmasters.files import write_whole
 from calmasters.jobs import MasterJob
 from calmasters.quality.defects import bad_pixels, defect_list, write_map
 
@@ -13,4 +14,4 @@ with reported(Path(snakemake.log[0])):
     files = (snakemake.input.masters, snakemake.input.quality)
     found = bad_pixels(zip(jobs, *(map(Path, each) for each in files), strict=True))
     write_map(Path(snakemake.output.map), found, [job.name for job in jobs])
-    Path(snakemake.output.list).write_text(defect_list(found), encoding="ascii")
+    write_whole(Path(snakemake.output.list), defect_list(found))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from calmasters.errors import reported
+from calmasters.files import write_whole
 from calmasters.images import read_image
 from calmasters.jobs import MasterJob
 from calmasters.quality.measure import Companions, measure
@@ -29,4 +30,4 @@ with reported(Path(snakemake.log[0])):
         read_image(Path(snakemake.input.master))[0],
         Pictures(*map(Path, (output.overview, output.sections, output.structure, output.full))),
     )
-    Path(output.quality).write_text(quality.to_json(), encoding="utf-8")
+    write_whole(Path(output.quality), quality.to_json())

@@ -10,7 +10,7 @@ from xisf import XISF
 
 from calmasters.cards import Card
 from calmasters.errors import FrameError
-from calmasters.images import RawFrame, read_image, replacing, write_master
+from calmasters.images import RawFrame, read_image, write_master
 
 CARDS = [
     Card("IMAGETYP", "Master Bias", "type of image"),
@@ -202,25 +202,6 @@ def test_fits_has_every_card_in_order(tmp_path: Path) -> None:
     kept = [card for card in header.cards if card.keyword in {c.keyword for c in CARDS}]
     assert [(card.keyword, card.value) for card in kept] == [(c.keyword, c.value) for c in CARDS]
     assert header["BITPIX"] == -32
-
-
-def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    path = tmp_path / "m.xisf"
-    path.write_bytes(b"old")
-    with pytest.raises(TypeError), replacing(path) as file:
-        file.writelines([b"half of the new", None])  # type: ignore[list-item]
-    assert path.read_bytes() == b"old"
-    assert [p.name for p in tmp_path.iterdir()] == ["m.xisf"]
-
-
-def test_the_file_is_not_there_before_it_is_whole(tmp_path: Path) -> None:
-    path = tmp_path / "m.xisf"
-    with replacing(path) as file:
-        file.write(b"new")
-        assert not path.exists()
-        assert [p.suffix for p in tmp_path.iterdir()] == [".partial"]
-    assert path.read_bytes() == b"new"
-    assert [p.name for p in tmp_path.iterdir()] == ["m.xisf"]
 
 
 def test_a_master_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -296,6 +298,36 @@ def test_a_damaged_cache_is_survived(
     cache.write_text(damage, encoding="latin-1")
     assert read(settings) == expected
     assert json.loads(cache.read_text(encoding="utf-8"))
+
+
+SHARING = """
+import sys, yaml
+from pathlib import Path
+from calmasters.inventory import HeaderCache, scan_frames
+from calmasters.settings import Settings
+
+config, schema, frames, output = map(Path, sys.argv[1:])
+told = {"input_dir": str(frames), "output_dir": str(output)}
+settings = Settings.from_config(yaml.safe_load(config.read_text()) | told, schema)
+for _ in range(30):
+    cache = HeaderCache(settings)
+    assert len(cache.read(scan_frames(settings), frames)) == 3
+    cache.save()
+"""
+
+
+def test_a_cache_is_shared_by_processes_and_always_whole(
+    settings: Settings, add_frame: Callable[..., Path], schema: Path
+) -> None:
+    for number in range(3):
+        add_frame(f"{number}.fits")
+    config = schema.with_name("config.yaml")
+    paths = (config, schema, settings.input_dir, settings.output_dir)
+    command = [sys.executable, "-c", SHARING, *map(str, paths)]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(2)]
+    assert [process.communicate()[1] for process in processes] == [b"", b""]
+    (cache,) = (settings.output_dir / ".cache").iterdir()
+    assert len(json.loads(cache.read_text())["frames"]) == 3
 
 
 def test_what_is_gone_is_forgotten(

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from calmasters.errors import EngineError
+from calmasters.files import write_whole
 from calmasters.frames import FrameType, Geometry
-from calmasters.jobs import FrameFile, MasterJob, Recipe, UsedMaster, stored_digest
+from calmasters.jobs import FrameFile, MasterJob, Recipe, Standing, UsedMaster, stored_digest
 from calmasters.settings import Calibration, Integration
 
 BIAS = UsedMaster("masters/bias/b.xisf", "run", "same settings")
@@ -153,3 +155,20 @@ def test_the_json_has_a_version_and_plain_values() -> None:
         "flat",
         FRAME.mtime_ns,
     )
+
+
+@pytest.mark.parametrize("file", [JOB.file, ".lock"])
+@pytest.mark.parametrize("before", ["", "one run"])
+def test_a_job_notices_that_another_run_has_taken_over(
+    tmp_path: Path, file: str, before: str
+) -> None:
+    if before:
+        write_whole(tmp_path / file, before)
+    standing = Standing(JOB, tmp_path)
+    standing.require()
+    if before:
+        write_whole(tmp_path / file, before)  # the same words, at another time
+        standing.require()
+    write_whole(tmp_path / file, "another run")
+    with pytest.raises(EngineError, match=f"{JOB.master}: another run has taken over"):
+        standing.require()

@@ -16,8 +16,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from calmasters import __version__
+from calmasters.files import replacing
 from calmasters.frames import Frame, FrameType, Status, format_value
-from calmasters.images import replacing
 from calmasters.jobs import MasterJob
 from calmasters.plan import Decision
 from calmasters.reporting.collect import Collected

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from jobs_for_pixinsight import (
 
 from calmasters.cards import read_cards
 from calmasters.errors import EngineError
+from calmasters.files import write_whole
 from calmasters.frames import FrameType
 from calmasters.images import read_image
 from calmasters.jobs import MasterJob
@@ -365,6 +367,19 @@ def test_the_message_of_a_failure_names_the_log_and_shows_the_console(session: S
         session.make(job)
     assert str(session.log(job)) in str(raised.value)
     assert "*** Error: Zero or insignificant signal detected." in session.log(job).read_text()
+
+
+def test_a_master_is_not_put_in_place_when_another_run_has_taken_over(session: Session) -> None:
+    job = make_job(session, BIAS)
+    folder = (session.output_dir / job.master).parent
+    with ThreadPoolExecutor(1) as threads:
+        making = threads.submit(session.make, job)
+        while not (folder / f".{job.digest}.status.json").is_file():
+            assert not making.done()
+        write_whole(session.output_dir / ".lock", "another run")
+        with pytest.raises(EngineError, match="another run has taken over"):
+            making.result()
+    assert not [*folder.iterdir()]
 
 
 def test_an_older_master_is_not_taken_for_the_new_one(session: Session) -> None:

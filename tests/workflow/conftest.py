@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from real_workflow import REPOSITORY, Run, Workflow
+from real_workflow import ALL, REPOSITORY, TINY, Run, Workflow, copied
 
 from calmasters.synthetic import Camera, Session, write_session
 
@@ -78,3 +78,18 @@ def reported_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workflow, R
     predicted = workflow.run("-n", "report")
     assert not workflow.output.exists()
     return workflow, predicted, workflow.run("report")
+
+
+@pytest.fixture(scope="session")
+def made_session(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory whose masters are made: to be copied."""
+    workflow = Workflow(tmp_path_factory.mktemp("made_session"))
+    write_session(workflow.frames, TINY)
+    assert workflow.run("masters").jobs == sorted(["inventory", *ALL])
+    return workflow.directory
+
+
+@pytest.fixture
+def made(made_session: Path, tmp_path: Path) -> Workflow:
+    """A workflow whose masters are made."""
+    return copied(made_session, tmp_path)

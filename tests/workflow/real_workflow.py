@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import yaml
+
+from calmasters.synthetic import Camera, Session
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -84,6 +89,34 @@ class Workflow:
         assert (run.code == 0) == succeeds, run.output
         return run
 
+    def start(self, *arguments: str, seen: Callable[[], bool]) -> subprocess.Popen[bytes]:
+        """Start a run in a process group of its own; come back when something is seen."""
+        with (self.directory / "run.log").open("wb") as log:
+            run = subprocess.Popen(
+                self.command(*arguments),
+                cwd=self.directory,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=sys.platform != "win32",
+            )
+        deadline = time.monotonic() + 120
+        while not seen():
+            assert run.poll() is None, self.said
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        return run
+
+    @property
+    def said(self) -> str:
+        """What the run said that was started last."""
+        return (self.directory / "run.log").read_text(encoding="utf-8", errors="replace")
+
+    def finish(self, run: subprocess.Popen[bytes]) -> Run:
+        """Wait for a run that was started."""
+        run.wait(timeout=300)
+        return Run(run.returncode, self.said)
+
     def run_as_predicted(self, *arguments: str) -> Run:
         """Run what a dry run foretold, and see that nothing is left to do then."""
         predicted = self.run("-n", *(arguments or ("masters",)))
@@ -113,3 +146,46 @@ class Workflow:
         found = sorted(self.output.glob("masters/*/*.xisf"))
         assert all(path.with_suffix(".json").is_file() for path in found)
         return [path.stem for path in found]
+
+
+# --- a session of four masters ----------------------------------------------------------------
+
+SETTINGS = "INSTRUME-ATR585M_SETTEMP--10.00_GAIN-100_OFFSET-150_READOUTM-Low Noise"
+BIAS = f"masterBias_{SETTINGS}"
+DARK = f"masterDark_EXPOSURE-60.00_{SETTINGS}"
+NEAR_DARK = f"masterDark_EXPOSURE-1.50_{SETTINGS}"
+
+
+def flat_name(filter_name: str, night: str = "2026-01-16") -> str:
+    return f"masterFlat_FILTER-{filter_name}_" + SETTINGS.replace(
+        "_SETTEMP", f"_DATE-{night}_SETTEMP"
+    )
+
+
+BLUE, RED = flat_name("B"), flat_name("Ha")
+FLATS = (BLUE, RED)
+ALL = (BIAS, DARK, *FLATS)
+
+TINY = Session(
+    camera=Camera(width=24, height=16),
+    **{"bias": 4, "darks": 4, "flats": 4, "nights": 1, "lights": 1, "broken": 0},
+    dark_exposures_s=(60.0,),
+)
+
+
+def copied(made: Path, target: Path) -> Workflow:
+    """Copy a directory as ``cp -a`` does; that alone makes nothing stale, as the tests see."""
+    return Workflow(Path(shutil.copytree(made, target / "work", symlinks=True)))
+
+
+def times(workflow: Workflow) -> dict[str, int]:
+    found = workflow.output.glob("masters/*/*.xisf")
+    return {path.stem: path.stat().st_mtime_ns for path in found}
+
+
+def frame(workflow: Workflow, kind: str, number: int = 0) -> Path:
+    """One of the frames: bias, dark, blue or red flat, light."""
+    words = {"blue": ("FLAT", "_B_"), "red": ("FLAT", "_Ha_")}
+    folder, text = words.get(kind, (kind.upper(), ""))
+    found = [path for path in workflow.frames.rglob("*.fits") if folder in path.parts]
+    return sorted(path for path in found if text in path.name)[number]

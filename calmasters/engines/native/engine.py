@@ -22,10 +22,11 @@ from calmasters.engines.native.levels import image_median
 from calmasters.engines.native.reference import Float32, fix_range
 from calmasters.engines.native.statistics import noise
 from calmasters.engines.weakness import weak_dark, weak_factors, weak_flats
-from calmasters.errors import CalmastersError, EngineError, FrameError
+from calmasters.errors import CalmastersError, EngineError, FrameError, explained
+from calmasters.files import write_whole
 from calmasters.frames import FrameType
-from calmasters.images import RawFrame, read_image, replacing, write_master
-from calmasters.jobs import FrameFile, LeftOut, MasterJob, UsedMaster
+from calmasters.images import RawFrame, read_image, write_master
+from calmasters.jobs import FrameFile, LeftOut, MasterJob, Standing, UsedMaster
 from calmasters.masters import FrameStatistics, MasterStatistics, header_cards, statistics_json
 from calmasters.settings import BadFrames, Calibration, Integration
 
@@ -82,7 +83,7 @@ class NativeEngine:
         EngineError, FrameError
             If the frames or masters cannot serve, with the reason.
         """
-        started = time.perf_counter()
+        started, standing = time.perf_counter(), Standing(job, output_dir)
         for path in (output, log):
             path.parent.mkdir(parents=True, exist_ok=True)
         with log.open("w", encoding="utf-8") as lines:
@@ -94,6 +95,7 @@ class NativeEngine:
                     *(input_dir, output_dir, self._threads, self._bad_frames, say),
                     exact=self._exact,
                 ).run()
+                standing.require()
                 return _finish(job, made, output, started, say)
             except CalmastersError as error:
                 say(f"failed: {error}")
@@ -208,7 +210,9 @@ class _Making:
         try:
             size = path.stat().st_size
         except OSError as error:
-            raise EngineError(f"{self._job.name}: {path} cannot be read: {error}") from error
+            raise EngineError(
+                f"{self._job.name}: {path} cannot be read: {explained(error)}"
+            ) from error
         if size != file.size:
             self._fail(
                 f"{path} has {size} bytes where the plan found {file.size};"
@@ -362,8 +366,7 @@ def _finish(
     if made.integrated.maps is not None:
         _write_maps(made, output)
     statistics = _statistics(job, made, time.perf_counter() - started)
-    with replacing(output.with_suffix(".json")) as file:
-        file.write(statistics_json(job, statistics).encode())
+    write_whole(output.with_suffix(".json"), statistics_json(job, statistics))
     say(f"{output} written after {statistics.seconds:.2f} s")
     return statistics
 

@@ -21,8 +21,8 @@ from calmasters.engines.pixinsight.status import Status, explain
 from calmasters.engines.pixinsight.task import Task
 from calmasters.engines.processes import run
 from calmasters.errors import EngineError
-from calmasters.images import replacing
-from calmasters.jobs import ALGORITHM_VERSION, LeftOut, MasterJob
+from calmasters.files import put_in_place, write_whole
+from calmasters.jobs import ALGORITHM_VERSION, LeftOut, MasterJob, Standing
 from calmasters.masters import MasterStatistics, statistics_json
 from calmasters.settings import BadFrames, Calibrated, PixInsight
 
@@ -92,7 +92,7 @@ class PixInsightEngine:
         self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path, log: Path
     ) -> MasterStatistics:
         """Make a master, whole or not at all; see :meth:`calmasters.engines.Engine.make`."""
-        started = time.perf_counter()
+        started, standing = time.perf_counter(), Standing(job, output_dir)
         _require_possible(job)
         require_frames(job, input_dir)
         left_out = survey(job, input_dir, self.bad_frames)
@@ -102,9 +102,10 @@ class PixInsightEngine:
             status = self._run(job, places, log, left_out)
             image = check_master(places.part(job), job)
             statistics = describe(job, status, image, time.perf_counter() - started, left_out)
-            with replacing(output.with_suffix(".json")) as file:
-                file.write(statistics_json(job, statistics).encode("ascii"))
-            places.part(job).replace(output)
+            standing.require()
+            put_in_place(places.part(job), output)
+            # Last: it says what the master was made of.
+            write_whole(output.with_suffix(".json"), statistics_json(job, statistics))
         return statistics
 
     def _places(self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path) -> Places:

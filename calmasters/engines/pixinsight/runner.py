@@ -12,6 +12,7 @@ from typing import Final
 
 from calmasters.engines.processes import find_program
 from calmasters.errors import EngineError
+from calmasters.files import temporary_folder
 from calmasters.settings import PixInsight
 
 __all__ = ["FAREWELL_S", "command", "find_binary", "safe_folder"]
@@ -81,7 +82,7 @@ def safe_folder() -> Iterator[Path]:
     places = [tempfile.gettempdir(), os.environ.get("PUBLIC", ""), "/tmp", "/var/tmp"]
     for place in places:
         if _SAFE_PATH.fullmatch(place) and os.access(place, os.W_OK):
-            with tempfile.TemporaryDirectory(prefix="calmasters-", dir=place) as folder:
+            with temporary_folder(place) as folder:
                 yield Path(folder)
             return
     raise EngineError(

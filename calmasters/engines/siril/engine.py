@@ -20,8 +20,9 @@ from calmasters.engines.siril.result import describe, last_lines, read_result
 from calmasters.engines.siril.script import CALIBRATION, FRAMES, MASTER, script_text
 from calmasters.engines.siril.sequence import place_frames, write_image
 from calmasters.errors import EngineError
-from calmasters.images import Image, read_image, replacing, write_master
-from calmasters.jobs import MasterJob
+from calmasters.files import write_whole
+from calmasters.images import Image, read_image, write_master
+from calmasters.jobs import MasterJob, Standing
 from calmasters.masters import MasterStatistics, header_cards, statistics_json
 from calmasters.settings import BadFrames, Siril
 
@@ -59,7 +60,7 @@ class SirilEngine:
         self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path, log: Path
     ) -> MasterStatistics:
         """Make a master, whole or not at all; see :meth:`calmasters.engines.Engine.make`."""
-        started = time.perf_counter()
+        started, standing = time.perf_counter(), Standing(job, output_dir)
         binary = find_binary(self.options)
         version = version_of(binary)
         require_frames(job, input_dir)
@@ -79,9 +80,9 @@ class SirilEngine:
         seconds = time.perf_counter() - started
         statistics = describe(used, image, _read(log), version, seconds, warnings)
         statistics = replace(statistics, left_out=tuple(left_out))
+        standing.require()
         write_master(output, image, header_cards(job, left_out))
-        with replacing(output.with_suffix(".json")) as file:
-            file.write(statistics_json(job, statistics).encode("ascii"))
+        write_whole(output.with_suffix(".json"), statistics_json(job, statistics))
         return statistics
 
     def _run(self, job: MasterJob, binary: Path, script: str, folder: Path, log: Path) -> None:

@@ -1,0 +1,72 @@
+# What a run does before the first job and after the last: it has output_dir for itself
+# (calmasters/lock.py), and keeps the masters that it makes again until the new ones are there
+# (calmasters/previous.py). Previews, and rules that only print, do without.
+
+import atexit
+
+from calmasters.runs import Run, told
+
+RUN = Run(OUTPUT)
+
+#: Rules that change nothing; but `orphans` moves masters where it is told to.
+SHOWING = {"why", "summary", *([] if SETTINGS.prune else ["orphans"])}
+
+
+def begin():
+    """Have output_dir for this run alone; its jobs' own processes belong to it."""
+    if workflow.is_main_process:
+        try:
+            told = RUN.begin()
+        except CalmastersError as error:
+            raise WorkflowError(str(error)) from error
+        atexit.register(leave)
+        for words in told:
+            logger.warning(words)
+
+
+def changes_something():
+    return any(job.rule.name not in SHOWING for job in workflow.dag.needrun_jobs())
+
+
+def about_to_be_made():
+    """The masters that Snakemake will remove first; the inventory adds those it finds stale."""
+    forced = workflow.dag_settings.forceall or workflow.dag_settings.forcerun
+    if forced:
+        files = (OUTPUT / "masters").rglob(f"*.{SETTINGS.master_format}")
+    else:
+        jobs = workflow.dag.needrun_jobs()
+        files = (Path(file) for job in jobs for file in job.output)
+    made = (file.relative_to(OUTPUT) for file in files if file.is_relative_to(OUTPUT))
+    return [file.as_posix() for file in made if file.parts[0] == "masters"]
+
+
+def end():
+    back = RUN.end()
+    for master in back:
+        logger.error(told(master))
+    # Snakemake has recorded what the input of the failed job holds, by which it would take the
+    # master that is back for made of it.
+    files = {f"{OUTPUT.as_posix()}/{master}" for master in back}
+    for job in workflow.dag.jobs if files else ():
+        if files.intersection(job.output):
+            workflow.persistence.cleanup(job)
+
+
+def leave():
+    """End at the latest with the process: Snakemake's own errors come by no handler."""
+    end()
+    RUN.release()
+
+
+onstart:
+    if changes_something():
+        begin()
+        RUN.keep(about_to_be_made())
+
+
+onsuccess:
+    end()
+
+
+onerror:
+    end()
