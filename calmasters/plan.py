@@ -42,8 +42,9 @@ from calmasters.jobs import (
 from calmasters.masters import weak_group
 from calmasters.matching import Candidate, Match, candidate_of, match_flats
 from calmasters.naming import name_groups
-from calmasters.previous import keep
+from calmasters.previous import copies, keep
 from calmasters.settings import Settings
+from calmasters.space import require_room, room_for
 from calmasters.why import explain
 
 __all__ = [
@@ -495,6 +496,11 @@ def write(settings: Settings) -> Decision:
     A master that its job asks to be made again is dated before all job files, which tells Snakemake
     that it is stale, whatever clocks say and also where Snakemake's own records are lost.
     ``plan.json`` comes last: it vouches for the others.
+
+    Raises
+    ------
+    OutputError
+        If what is to be made cannot fit on the disk.
     """
     cache, contents = HeaderCache(settings), Contents(settings)
     decision = decide(settings, cache, contents)
@@ -503,6 +509,8 @@ def write(settings: Settings) -> Decision:
     contents.save()
     require_sound(decision, settings)
     why = explain(decision.jobs, output)
+    stale = [job for job in decision.jobs if job.master in why]
+    require_room(room_for(stale, settings.calibrated, copies(output, why)), output)
     for job in decision.jobs:
         _write_if_changed(output / job.file, job)
     for master in why:

@@ -8,6 +8,7 @@ when it is closed.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import tempfile
@@ -56,12 +57,16 @@ def unpacked(path: Path, header: ImageHeader, size: int) -> FileIO:
     ------
     FrameError
         If the file is damaged, or packed in a way not known here.
+    OSError
+        If there is no room for temporary files, which is no fault of the frame.
     """
     file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (the caller's)
     try:
         _UNPACK[header.packing](path, header, size, file)
     except Exception as error:  # the packages raise whatever the damage causes
         file.close()
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OSError(error.errno, error.strerror, tempfile.gettempdir()) from error
         raise FrameError(f"{path}: cannot be unpacked ({error}); copy it again") from error
     return file
 
