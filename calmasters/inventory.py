@@ -137,8 +137,17 @@ def scan_library(settings: Settings) -> list[ScannedFile]:
             )
         kept_out = {_real(settings.output_dir)}
         found = _walk(directory, f"{directory.as_posix()}/", kept_out)
-        files |= {file.path: file for file in found}
+        files |= {file.path: _named_well(file) for file in found}
     return [files[path] for path in sorted(files)]
+
+
+def _named_well(file: ScannedFile) -> ScannedFile:
+    """Keep a master from Snakemake, which sees every input, where it cannot take the name."""
+    text = file.path.encode("utf-8", "replace").decode() == file.path
+    if text and not set("{}<>") & set(file.path):
+        return file
+    problem = "has {, }, <, > or bytes that are no text in its name; rename it for Snakemake"
+    return replace(file, problem=file.problem or problem)
 
 
 def scan_masters(

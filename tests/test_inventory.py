@@ -164,6 +164,23 @@ def test_libraries_are_searched_for_fits_and_xisf_each_file_once(
     ]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+@pytest.mark.parametrize("name", [b"{x}", b"<output>", b"a}", b"no text \xff"])
+def test_masters_that_snakemake_would_take_for_patterns_are_told(
+    make_settings: Callable[..., Settings], tmp_path: Path, name: bytes
+) -> None:
+    library = tmp_path / "library"
+    library.mkdir()
+    (library / os.fsdecode(name + b".xisf")).touch()
+    (library / "sound, and odd'.xisf").touch()
+    odd, sound = sorted(
+        scan_library(make_settings(library={"bias": [str(library)]})),
+        key=lambda file: not file.problem,
+    )
+    assert "rename it" in odd.problem
+    assert not sound.problem
+
+
 def test_a_library_that_is_not_there_is_told(make_settings: Callable[..., Settings]) -> None:
     with pytest.raises(ConfigError, match=r"library: .*'gone'.*library\.bias or library\.dark"):
         scan_library(make_settings(library={"dark": ["gone"]}))

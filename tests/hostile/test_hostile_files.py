@@ -8,12 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hostile_files import BOMBS, HOSTILE, SOUND, Hostile
+from hostile_files import BOMBS, HOSTILE, SOUND, Hostile, padded, plain
 
+from calmasters.cards import read_cards
 from calmasters.errors import FrameError
 from calmasters.grouping import judge
-from calmasters.images import RawFrame
+from calmasters.images import RawFrame, write_master
 from calmasters.inventory import HeaderCache, scan_frames
+from calmasters.masters import header_cards
+from calmasters.naming import LONGEST_NAME
+from calmasters.plan import decide
 from calmasters.settings import Settings
 
 #: Far above what reading takes, far below what the bombs would.
@@ -71,3 +75,23 @@ def test_the_same_file_without_the_fault_is_used(
     with RawFrame(frames / name) as frame:
         samples = frame.read(0, frame.size).samples
     assert len(np.unique(samples)) > 60
+
+
+@pytest.mark.parametrize("ending", ["xisf", "fits"])
+def test_a_value_of_100_kb_is_a_value_and_its_name_is_short(
+    frames: Path, settings: Settings, ending: str
+) -> None:
+    lines = [b"INSTRUME= 'camera&'", *[b"CONTINUE  '" + b"x" * 66 + b"&'"] * 1500]
+    head = plain(INSTRUME=None)
+    head = head[: head.index(b"END     ")]
+    content = head + b"".join(line.ljust(80) for line in (*lines, b"END"))
+    for number in range(3):
+        pixels = np.full(64, number, ">i2").tobytes()
+        whole = content.ljust(-(-len(content) // 2880) * 2880) + padded(pixels)
+        (frames / f"{number}.fits").write_bytes(whole)
+    (job,) = decide(settings).jobs
+    assert len(str(job.keywords["INSTRUME"])) > 99_000
+    assert len(job.name) <= LONGEST_NAME
+    master = settings.input_dir / f"master.{ending}"
+    write_master(master, np.full((8, 8), 0.5, np.float32), header_cards(job))
+    assert read_cards(master)["INSTRUME"] == job.keywords["INSTRUME"]
