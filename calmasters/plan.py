@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -276,7 +277,7 @@ def decide(
     verdicts = _verdicts(frames, named, settings)
     return Decision(
         digest=scanned.digest,
-        jobs=tuple(_told(job, verdicts) for job in jobs.values()),
+        jobs=tuple(_told(jobs.values(), verdicts)),
         not_made=tuple(_not_made(name, group) for name, group in named.items() if name not in made),
         kept=tuple(file.path for file in kept_files),
         frames=tuple(frames),
@@ -322,18 +323,15 @@ def _verdicts(
     return verdicts
 
 
-def _told(job: MasterJob, verdicts: Mapping[str, Verdict]) -> MasterJob:
-    """Say what is to be known of a job besides what decides it."""
-    warnings = (*job.warnings, *weak_group(job))
-    return replace(job, warnings=warnings, left_out=_left_out(job, verdicts))
-
-
-def _left_out(job: MasterJob, verdicts: Mapping[str, Verdict]) -> tuple[LeftOut, ...]:
-    return tuple(
-        LeftOut(path, verdict.reason)
-        for path, verdict in verdicts.items()
-        if verdict.group == job.name and verdict.status is not Status.USED
-    )
+def _told(jobs: Iterable[MasterJob], verdicts: Mapping[str, Verdict]) -> Iterator[MasterJob]:
+    """Say what is to be known of jobs besides what decides them."""
+    left_out: dict[str, list[LeftOut]] = defaultdict(list)
+    for path, verdict in verdicts.items():
+        if verdict.group and verdict.status is not Status.USED:
+            left_out[verdict.group].append(LeftOut(path, verdict.reason))
+    for job in jobs:
+        warnings = (*job.warnings, *weak_group(job))
+        yield replace(job, warnings=warnings, left_out=tuple(left_out[job.name]))
 
 
 def require_sound(decision: Decision, settings: Settings) -> None:
