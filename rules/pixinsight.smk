@@ -15,7 +15,8 @@
 import atexit
 
 
-onstart:
+def begin_session():
+    """Have one PixInsight make the masters of this run, where that is asked for."""
     is_shared = (
         SETTINGS.engine == "pixinsight" and SETTINGS.pixinsight.session == "shared"
     )

@@ -62,6 +62,7 @@ onstart:
     if changes_something():
         begin()
         RUN.keep(about_to_be_made())
+        begin_session()
 
 
 onsuccess:

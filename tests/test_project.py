@@ -142,6 +142,17 @@ def test_public_names_exist_and_are_in_order(path: Path) -> None:
         assert len(names) == len(set(names))
 
 
+# --- the workflow ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("handler", ["onstart", "onsuccess", "onerror"])
+def test_snakemake_has_one_handler_of_each_kind(handler: str) -> None:
+    # A second one would silently take the place of the first.
+    files = [REPOSITORY / "Snakefile", *(REPOSITORY / "rules").glob("*.smk")]
+    text = "".join(path.read_text(encoding="utf-8") for path in files)
+    assert len(re.findall(rf"^{handler}:", text, re.MULTILINE)) <= 1
+
+
 # --- dependencies ---------------------------------------------------------------------------------
 
 
