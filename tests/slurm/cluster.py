@@ -43,6 +43,7 @@ SelectTypeParameters=CR_CPU_Memory
 SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=0
 SlurmdParameters=config_overrides
 ReturnToService=2
+KillWait=1
 NodeName={host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=32000 State=UNKNOWN
 PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
@@ -96,11 +97,18 @@ class Cluster:
             peaks |= now
 
     def processes(self) -> Iterator[psutil.Process]:
-        """Give the processes that have this cluster's environment."""
+        """Give the processes of this cluster: daemons, jobs, and what Slurm starts between them."""
         for process in psutil.process_iter():
             with suppress(psutil.Error):
-                if str(self.folder) in process.environ().get("PATH", ""):
+                if self._is_of(process):
                     yield process
+
+    def _is_of(self, process: psutil.Process) -> bool:
+        # A slurmstepd writes its title over its environment; its socket lies with the others.
+        if process.name() == "slurmstepd":
+            sockets = process.net_connections("unix")
+            return any(str(socket.laddr).startswith(str(self.folder)) for socket in sockets)
+        return str(self.folder) in process.environ().get("PATH", "")
 
 
 @contextmanager
@@ -173,7 +181,7 @@ def wait_for(condition: Callable[[], bool], cluster: Cluster, limit_s: float = 3
     while not condition():
         if time.monotonic() > deadline:
             said = (path.read_text(errors="replace") for path in cluster.folder.glob("*.out"))
-            raise TimeoutError("the cluster did not start:\n" + "\n".join(said))
+            raise TimeoutError("the cluster does not do as it should:\n" + "\n".join(said))
         time.sleep(0.2)
 
 
@@ -181,6 +189,8 @@ def end(cluster: Cluster) -> None:
     """End the jobs, then the daemons, asked first."""
     if jobs := re.findall(r"\d+", cluster.ask("squeue", "--noheader", "--format=%i")):
         cluster.ask("scancel", *jobs)
+        with suppress(TimeoutError):
+            wait_for(lambda: not cluster.ask("squeue", "--noheader"), cluster, limit_s=10)
     for end_one in (psutil.Process.terminate, psutil.Process.kill):
         left = [*cluster.processes()]
         for process in left:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 from jobs_for_pixinsight import Program
-from real_workflow import Workflow
+from real_workflow import Workflow, add_another
 
 from calmasters.images import read_image
 from calmasters.synthetic import Camera, Session, write_session
@@ -49,8 +49,7 @@ def test_the_cluster_makes_the_masters_of_the_local_run(on_cluster, cluster, tmp
 
     assert on_cluster.run("masters").nothing_to_do
     flat = next(path for path in on_cluster.frames.rglob("*_B_*.fits") if "FLAT" in path.parts)
-    # Not a copy, which would not count.
-    flat.with_name("one_more.fits").write_bytes(flat.read_bytes()[:-1] + b"1")
+    add_another(flat, "one_more.fits")
     again = on_cluster.run("masters")
     assert [name.split("_INSTRUME")[0] for name in again.jobs] == [
         "inventory",
