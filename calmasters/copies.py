@@ -23,7 +23,7 @@ _GLANCE: Final = 4096
 def without_copies(
     frames: Iterable[Frame], files: Iterable[ScannedFile], settings: Settings, contents: Contents
 ) -> list[Frame]:
-    """Exclude every calibration frame that has the same bytes as another one.
+    """Mark every calibration frame that has the same bytes as another one.
 
     Only frames of one size and header are compared, first by a few bytes from the middle; what is
     still equal is read as a whole, once. The oldest file is the original, then the first by path.
@@ -40,7 +40,7 @@ def without_copies(
     Returns
     -------
     list of Frame
-        All of them; ``excluded`` of a copy says of which.
+        All of them; ``copy_of`` of a copy says of which.
     """
     frames, root = list(frames), settings.input_dir
     originals: dict[str, str] = {}
@@ -49,7 +49,10 @@ def without_copies(
         for fewer in _alike(few, lambda frame: _glance(root / frame.path, frame.size)):
             read = contents.identify((by_path[frame.path] for frame in fewer), root)
             originals |= _originals(read)
-    return [_excluded(frame, originals.get(frame.path)) for frame in frames]
+    return [
+        replace(frame, copy_of=originals[frame.path]) if frame.path in originals else frame
+        for frame in frames
+    ]
 
 
 def _alike(
@@ -84,7 +87,3 @@ def _originals(files: Iterable[ScannedFile]) -> dict[str, str]:
         if file.content and first.setdefault(file.content, file.path) != file.path:
             found[file.path] = first[file.content]
     return found
-
-
-def _excluded(frame: Frame, original: str | None) -> Frame:
-    return replace(frame, excluded=f"is a copy of {original}") if original else frame

@@ -70,8 +70,9 @@ class Frame:
     warnings : tuple of str
         What is odd about the frame but does not keep it from use.
     excluded : str or None
-        Why the frame is left alone: an ``exclude`` pattern (its header was not read), or that it
-        is a copy.
+        Why the frame is left alone (``exclude`` pattern); its header was not read.
+    copy_of : str or None
+        Path of the frame that has the same bytes.
     problems : tuple of str
         Why the frame cannot be used; each a sentence a person can act on.
     content : str
@@ -89,6 +90,7 @@ class Frame:
     sources: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     excluded: str | None = None
+    copy_of: str | None = None
     problems: tuple[str, ...] = ()
     content: str = ""
 
@@ -111,7 +113,8 @@ class Verdict:
     reason : str
         A sentence; empty for a used frame.
     remedy : str
-        What to do about it, the same words for all frames with the same trouble.
+        What to do about it, the same words for all frames with the same trouble; of an ignored
+        frame what it is one of.
     group : str
         The master's name; empty where the frame belongs to none.
     """

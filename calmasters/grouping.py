@@ -101,6 +101,8 @@ def judge(frame: Frame, settings: Settings) -> Verdict | None:
     """Say why a frame is ignored or refused; None for a sound calibration frame."""
     if frame.excluded:
         return Verdict(Status.IGNORED, frame.excluded)
+    if frame.copy_of:
+        return Verdict(Status.IGNORED, f"is a copy of {frame.copy_of}", "copies of other frames")
     kind = str(frame.keywords.get("TYPE", ""))
     if kind and kind in map(canonical_type, settings.ignored_types):
         return Verdict(Status.IGNORED, f"type {kind}")

@@ -71,7 +71,9 @@ def _examples(frames: list[Frame], verdicts: Mapping[str, Verdict]) -> Iterator[
 
 def _ignored(decision: Decision) -> Iterator[str]:
     reasons = Counter(
-        verdict.reason for verdict in decision.verdicts.values() if verdict.status is Status.IGNORED
+        verdict.remedy or verdict.reason
+        for verdict in decision.verdicts.values()
+        if verdict.status is Status.IGNORED
     )
     for reason, count in reasons.most_common():
         yield f"{_frames(count)}: {reason}"

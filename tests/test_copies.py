@@ -12,6 +12,7 @@ from calmasters.frames import Status
 from calmasters.inventory import ScannedFile
 from calmasters.plan import decide
 from calmasters.settings import Settings
+from calmasters.summary import summarize
 
 AddFrame = Callable[..., Path]
 
@@ -52,6 +53,12 @@ def test_a_copy_counts_once_and_the_plan_says_of_what(
     assert [(frame.path, frame.reason) for frame in job.left_out] == [
         ("again.fits", "is a copy of b.fits")
     ]
+
+
+def test_copies_are_counted_together_in_the_summary(settings: Settings, frames: list[Path]) -> None:
+    for number in range(2):
+        shutil.copy(frames[number], frames[number].with_name(f"again {number}.fits"))
+    assert "2 frames: copies of other frames" in summarize(decide(settings))
 
 
 def test_the_oldest_file_is_the_original_then_the_first_by_path(

@@ -104,7 +104,9 @@ def _about_frames(collected: Collected) -> dict[str, Any]:
         "nights": _nights(collected.decision),
         "refused": _refused(collected.decision),
         "ignored": Counter(
-            verdict.reason for verdict in verdicts if verdict.status is Status.IGNORED
+            verdict.remedy or verdict.reason
+            for verdict in verdicts
+            if verdict.status is Status.IGNORED
         ),
         "warnings": collected.decision.warnings,
     }

@@ -349,6 +349,13 @@ def test_a_frame_that_cannot_be_read_is_left_out_and_told(session: Session) -> N
     assert cards["NCOMBINE"] == 4
 
 
+def test_a_name_that_pixinsight_cannot_open_is_told_before_it_starts(session: Session) -> None:
+    job = make_job(session, BIAS)
+    odd = replace(job.frames[1], path="bias/\udcff.fits")
+    with pytest.raises(EngineError, match="bytes that are no text"):
+        session.make(replace(job, frames=(job.frames[0], odd, *job.frames[2:])))
+
+
 @pytest.mark.parametrize("content", [None, b"shorter"])
 def test_a_frame_that_changed_since_the_plan_is_named(
     session: Session, content: bytes | None

@@ -168,12 +168,21 @@ def _require_possible(job: MasterJob) -> None:
             f"(rejection: {job.recipe.integration.rejection}), and there are {len(job.frames)}; "
             f"take more, or set minimum_frames: {fewest}"
         )
+    if nameless := [frame.path for frame in job.frames if not _is_text(frame.path)]:
+        raise EngineError(
+            f"{job.master}: the name {nameless[0]!r} holds bytes that are no text (UTF-8), which "
+            "PixInsight cannot open; rename the file, or set engine: native"
+        )
     fits = [used.path for used in (job.bias, job.dark) if used and not used.path.endswith(".xisf")]
     if fits and job.recipe.float_range == "adu16":
         raise EngineError(
             f"{job.master}: with float_range: adu16 PixInsight would read the master {fits[0]} "
             "as 16-bit ADU too; convert it to XISF, or set engine: native"
         )
+
+
+def _is_text(path: str) -> bool:
+    return path.encode("utf-8", "replace").decode() == path
 
 
 @contextmanager
