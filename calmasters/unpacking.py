@@ -13,7 +13,7 @@ import gzip
 import io
 import tempfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from io import FileIO
 from math import prod
 from pathlib import Path
@@ -31,6 +31,9 @@ __all__ = ["unpacked", "xisf_samples"]
 _XISF_TYPES: Final[Mapping[str, str]] = MappingProxyType(
     {"UInt8": "u1", "UInt16": "u2", "UInt32": "u4", "Float32": "f4", "Float64": "f8"}
 )
+
+#: Where an HCOMPRESS tile has its code, height and width.
+_HCOMPRESS: Final = ((0, 2), (2, 6), (6, 10))
 
 #: A FITS file is padded to a multiple of this.
 _BLOCK: Final = 2880
@@ -84,9 +87,57 @@ def _unzip(path: Path, header: ImageHeader, size: int, file: FileIO) -> None:
 def _untile(path: Path, _: ImageHeader, size: int, file: FileIO) -> None:
     from astropy.io import fits
 
+    with fits.open(path, disable_image_compression=True) as hdus:
+        _require_bounded_tiles(next(hdu for hdu in hdus if hdu.header.get("ZIMAGE") is True))
     with fits.open(path, do_not_scale_image_data=True) as hdus:
         image = next(hdu for hdu in hdus if isinstance(hdu, fits.CompImageHDU))
         _write(np.asarray(image.data), size, file)
+
+
+def _require_bounded_tiles(table: Any) -> None:
+    """Look at tiles that astropy would unpack to whatever they say of themselves.
+
+    What gzip tiles become has no limit, and HCOMPRESS tiles are written where there is no room for
+    more than the header tells of.
+    """
+    told = table.header
+    compression = str(told.get("ZCMPTYPE", "")).strip()
+    image = [int(told[f"ZNAXIS{axis + 1}"]) for axis in range(int(told["ZNAXIS"]))]
+    default = [image[0], *(1 for _ in image[1:])]
+    tile = [int(told.get(f"ZTILE{axis + 1}", side)) for axis, side in enumerate(default)]
+    if any(side < 1 for side in (*image, *tile)):
+        raise ValueError(f"an image of {image} in tiles of {tile} pixels")
+    zipped = {"GZIP_COMPRESSED_DATA"} | ({"COMPRESSED_DATA"} if "GZIP" in compression else set())
+    for name in zipped & set(table.columns.names):
+        for packed in table.data[name]:
+            _require_small(np.asarray(packed).tobytes(), 8 * prod(map(min, tile, image)))
+    if compression == "HCOMPRESS_1":
+        for number, packed in enumerate(table.data["COMPRESSED_DATA"]):
+            _require_hcompressed(np.asarray(packed).tobytes(), _tile_sides(number, tile, image))
+
+
+def _require_small(packed: bytes, most: int) -> None:
+    if len(zlib.decompressobj(31).decompress(packed, most + 1)) > most:
+        raise ValueError(f"a tile becomes more than {most} bytes")
+
+
+def _tile_sides(number: int, tile: Sequence[int], image: Sequence[int]) -> list[int]:
+    """Give width and height of a tile; those at the far edges are smaller."""
+    sides = []
+    for length, whole in zip(tile, image, strict=True):
+        number, place = divmod(number, -(-whole // length))
+        sides.append(min(length, whole - place * length))
+    return sides
+
+
+def _require_hcompressed(packed: bytes, sides: Sequence[int]) -> None:
+    """See that a tile begins as HCOMPRESS writes it: code, height, width (cfitsio's order)."""
+    if not packed:
+        return
+    code, *found = (int.from_bytes(packed[at:end], "big") for at, end in _HCOMPRESS)
+    expected = [side for side in reversed(sides) if side > 1 or len(sides) <= 2][-2:]
+    if code != 0xDD99 or found != expected:
+        raise ValueError(f"a tile says that it has {found} pixels where {expected} were expected")
 
 
 def _unwrap(path: Path, header: ImageHeader, size: int, file: FileIO) -> None:

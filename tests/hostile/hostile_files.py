@@ -78,6 +78,27 @@ def tiled(**changes: bytes) -> bytes:
     return bytes(content)
 
 
+def tile_table(compression: str, packed: bytes) -> bytes:
+    """A compressed frame of 64x64 pixels in one tile, with these bytes for the tile."""
+    tile = np.empty(1, object)
+    tile[0] = np.frombuffer(packed, np.uint8)
+    column = fits.Column("COMPRESSED_DATA", f"1PB({len(packed)})", array=tile)
+    table = fits.BinTableHDU.from_columns([column])
+    cards = {"ZIMAGE": True, "ZBITPIX": 16, "ZNAXIS": 2, "ZCMPTYPE": compression}
+    cards |= {f"{name}{axis}": 64 for name in ("ZNAXIS", "ZTILE") for axis in (1, 2)}
+    for key, value in {**cards, **dict(FRAME)}.items():
+        table.header[key] = value.strip("'") if isinstance(value, str) else value
+    file = io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(file)
+    return file.getvalue()
+
+
+def hcompressed(height: int, width: int) -> bytes:
+    """A tile that says it has so many pixels."""
+    sides = height.to_bytes(4, "big") + width.to_bytes(4, "big")
+    return tile_table("HCOMPRESS_1", b"\xdd\x99" + sides + bytes(200))
+
+
 def xisf(
     data: bytes = PIXELS,
     geometry: str = "8:8:1",
@@ -191,6 +212,9 @@ HOSTILE = (
     Hostile("scale_huge.fits", lambda: plain(BSCALE=5000), "do not fit 16-bit ADU", True),
     # Packing
     Hostile("columns.fits.fz", lambda: tiled(TFIELDS=b"9" * 18), "999999999 columns"),
+    Hostile("tall.fits.fz", lambda: hcompressed(4096, 64), "says that it has", True),
+    Hostile("long.fits.fz", lambda: hcompressed(64, 4096), "says that it has", True),
+    Hostile("no_code.fits.fz", lambda: tile_table("HCOMPRESS_1", b"x" * 99), "says that", True),
     Hostile("unknown.fits.fz", lambda: tiled(ZCMPTYPE=b"'NOPE_1  '"), "cannot be unpacked", True),
     Hostile("zeroed.fits.fz", lambda: tiled()[:6000] + bytes(9000), "cannot be unpacked", True),
     Hostile("unknown.xisf", lambda: packed("rar", PIXELS), "'rar' is not known", True),
@@ -209,6 +233,12 @@ BOMBS = (
     ),
     Hostile("a_million_cards.fits", lambda: NO_END + b" " * 80 * 10**6, "its header has no END"),
     Hostile("bomb.fits.gz", lambda: gzip.compress(plain() + bytes(BANG), 1), "", True),
+    Hostile(
+        "tile.fits.fz",
+        lambda: tile_table("GZIP_1", zeros(gzip.compress)),
+        "a tile becomes more than",
+        True,
+    ),
     Hostile("zlib.xisf", lambda: packed("zlib", zeros(zlib.compress)), "129 bytes of samp", True),
     Hostile("zstd.xisf", lambda: packed("zstd", zeros(zstandard.compress)), "129 bytes", True),
     Hostile(
