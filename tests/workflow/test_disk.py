@@ -110,7 +110,7 @@ def test_a_full_folder_for_temporary_files_is_told_from_a_bad_frame(
             path.unlink()
     disk = mount("temporary", "size=64k,nr_inodes=100")
     fresh.run("inventory")
-    (disk / "ballast").write_bytes(bytes(shutil.disk_usage(disk).free - 24_576))
+    (disk / "ballast").write_bytes(bytes(shutil.disk_usage(disk).free - 8_192))
     monkeypatch.setenv("TMPDIR", str(disk))
     run = fresh.run("masters", "--keep-going", "--cores", "1", succeeds=False)
     assert f"No space left on device ('{disk}'); make room there (for temporary files" in run.output

@@ -53,8 +53,8 @@ def state(workflow: Workflow) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in found if path.name != ".lock"}
 
 
-def add(workflow: Workflow, kind: str, name: str = "added.fits") -> None:
-    add_another(frame(workflow, kind), name)
+def add(workflow: Workflow, kind: str, number: int = 0) -> None:
+    add_another(frame(workflow, kind, number), f"added{number}.fits")
 
 
 def test_a_second_run_is_refused_and_touches_nothing(
@@ -113,8 +113,8 @@ def test_frames_that_arrive_during_a_run_are_for_the_next(made: Workflow) -> Non
     bias = made.output / "masters" / "bias" / f"{BIAS}.json"
     bias.unlink()
     run = made.start("masters", "--cores", "1", seen=bias.is_file)
-    add(made, "red", "during.fits")
-    add(made, "bias", "during.fits")
+    add(made, "red", 1)
+    add(made, "bias", 1)
     assert made.finish(run).code == 0, made.said
     assert len(json.loads(bias.read_text())["frames"]) == 5
     assert made.run("masters").jobs == sorted(["inventory", BIAS, BLUE, RED])
