@@ -1,6 +1,7 @@
 # What a run does before the first job and after the last: it has output_dir for itself
 # (calmasters/lock.py), and keeps the masters that it makes again until the new ones are there
-# (calmasters/previous.py). Previews, and rules that only print, do without.
+# (calmasters/previous.py). Previews, and rules that only print, do without. With pixinsight.session:
+# shared it has one PixInsight (docs/decisions/0020-a-keeper-holds-one-pixinsight.md).
 
 import atexit
 
@@ -56,6 +57,19 @@ def leave():
     """End at the latest with the process: Snakemake's own errors come by no handler."""
     end()
     RUN.release()
+
+
+def begin_session():
+    """Have one PixInsight make the masters of this run, where that is asked for."""
+    is_shared = (
+        SETTINGS.engine == "pixinsight" and SETTINGS.pixinsight.session == "shared"
+    )
+    # Jobs of a cluster have memory of their own, and other hosts.
+    if is_shared and workflow.is_main_process and workflow.local_exec:
+        from calmasters.engines.pixinsight.session import begin
+
+        # Snakemake's own hooks are not called when it is interrupted.
+        atexit.register(begin(OUTPUT / "logs" / "pixinsight.log").communicate)
 
 
 onstart:
