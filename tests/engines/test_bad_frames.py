@@ -129,13 +129,3 @@ def test_no_frame_is_left_out_where_that_is_asked_for(site) -> None:
     told = failure(site, site.job(spoiled(site, 1), SHAPE), BadFrames(skip=False))
     assert "on_bad_frame is fail" in told
     assert "frame000.fits: is black everywhere" in told
-
-
-def test_the_rejection_is_chosen_for_the_frames_that_are_left(site) -> None:
-    frames = spoiled(site, 1, n=6)
-    settings = replace(site.job(frames, SHAPE).recipe.integration, rejection="auto")
-    make(site, site.job(frames, SHAPE, settings=settings))
-    automatic = read_image(site.output)[0]
-    by_percentile = replace(settings, rejection="PercentileClip")
-    make(site, site.job(frames[1:], SHAPE, settings=by_percentile))
-    np.testing.assert_array_equal(automatic, read_image(site.output)[0])
