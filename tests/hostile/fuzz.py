@@ -28,7 +28,7 @@ from calmasters.headers import describe
 from calmasters.images import RawFrame, read_image
 from calmasters.settings import HeaderRules
 
-#: Longer than any input may take; bombs of the corpus would take longer.
+#: Of processor time, more than any input may take; bombs of the corpus would take longer.
 SECONDS = 5.0
 LARGEST = 1 << 16
 
@@ -195,21 +195,21 @@ def fuzz(
 ) -> tuple[int, int, list[str]]:
     """Try inputs until there are enough; how many were tried and read, and what went wrong."""
     files, faults, read = corpus(), [], 0
-    signal.signal(signal.SIGALRM, give_up)
+    signal.signal(signal.SIGPROF, give_up)
     end = time.monotonic() + seconds
     number = first
     while number < first + count and time.monotonic() < end:
         made = mutated(files, seed, number)
         path = folder / made.name
         path.write_bytes(made.content)
-        signal.setitimer(signal.ITIMER_REAL, SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # astropy's, about odd cards
                 read += require_sensible(path)
         except (Exception, TimeUp):
             faults.append(f"seed {seed}, input {number} ({made.name}):\n{traceback.format_exc()}")
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         path.unlink()
         number += 1
     return number - first, read, faults
