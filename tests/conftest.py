@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
@@ -28,6 +29,9 @@ SCHEMA = CONFIG / "config.schema.yaml"
 # Every run tries the same examples, however slow the machine.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("same")
+
+# What a shell runs in the background ignores interrupts, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MakeSettings: TypeAlias = Callable[..., Settings]
 MakeFrame: TypeAlias = Callable[..., Frame]
