@@ -11,7 +11,7 @@ from typing import Final
 from calmasters.frames import Value, format_value
 from calmasters.headers import rounded
 
-__all__ = ["Difference", "differences"]
+__all__ = ["Difference", "differences", "equal"]
 
 #: Steps that ``round`` may be advised to have.
 _STEPS: Final = (0.05, 0.1, 0.2, 0.5, 1, 2, 5)
@@ -92,6 +92,11 @@ def differences(
     """Compare some keywords of two sides; an absent one equals an absent one and no other."""
     both = ((key, _text(key, ours), _text(key, theirs)) for key in keywords)
     return tuple(Difference(*each) for each in both if each[1] != each[2])
+
+
+def equal(ours: Mapping[str, Value], theirs: Mapping[str, Value], keywords: Iterable[str]) -> bool:
+    """Tell whether :func:`differences` finds none, sooner."""
+    return all(_text(keyword, ours) == _text(keyword, theirs) for keyword in keywords)
 
 
 def _text(keyword: str, keywords: Mapping[str, Value]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 __all__ = ["Frame", "FrameType", "Geometry", "Status", "Value", "Verdict", "format_value"]
@@ -125,6 +126,7 @@ class Verdict:
     group: str = ""
 
 
+@lru_cache(1 << 16)  # a hundred thousand frames have few values between them
 def format_value(keyword: str, value: Value) -> str:
     """Write a value as it stands in names, tables and group keys.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeAlias
 
 from calmasters.frame_types import canonical_type
@@ -104,7 +105,7 @@ def judge(frame: Frame, settings: Settings) -> Verdict | None:
     if frame.copy_of:
         return Verdict(Status.IGNORED, f"is a copy of {frame.copy_of}", "copies of other frames")
     kind = str(frame.keywords.get("TYPE", ""))
-    if kind and kind in map(canonical_type, settings.ignored_types):
+    if kind and kind in _canonical(settings.ignored_types):
         return Verdict(Status.IGNORED, f"type {kind}")
     faults = [*_faults(frame, kind, settings)]
     if not faults:
@@ -115,6 +116,11 @@ def judge(frame: Frame, settings: Settings) -> Verdict | None:
         ". ".join("; ".join(filter(None, fault)) for fault in faults),
         ". ".join(dict.fromkeys(filter(None, remedies))) or reasons[0],
     )
+
+
+@cache
+def _canonical(types: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(map(canonical_type, types))
 
 
 def _faults(frame: Frame, kind: str, settings: Settings) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from itertools import product
+from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -420,12 +421,13 @@ def inventory_table(
     """
     import pandas as pd
 
-    rows = [_row(frame, verdicts[frame.path]) for frame in frames]
+    rows = [_row(frame, verdicts[frame.path]) for frame in sorted(frames, key=attrgetter("path"))]
     extra = [keyword for keyword in keywords if keyword not in COLUMNS]
     at = COLUMNS.index("size")
     columns = [*COLUMNS[:at], *extra, *COLUMNS[at:]]
+    cells = [[row.get(column, "") for column in columns] for row in rows]
     # As objects, since Arrow's strings cannot hold file names that are no text.
-    return pd.DataFrame(rows, columns=columns, dtype="object").fillna("").sort_values("path")
+    return pd.DataFrame(cells, columns=columns, dtype="object")
 
 
 def _row(frame: Frame, verdict: Verdict) -> dict[str, str]:

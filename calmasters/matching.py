@@ -8,7 +8,7 @@ from pathlib import PurePath
 from statistics import median
 from typing import Final
 
-from calmasters.differences import Difference, differences
+from calmasters.differences import Difference, differences, equal
 from calmasters.frames import Frame, FrameType, Geometry, Value
 from calmasters.grouping import Group
 from calmasters.jobs import UsedMaster
@@ -104,31 +104,36 @@ def match_flats(group: Group, candidates: Iterable[Candidate], settings: Setting
         ``master_match_keywords``, ``flat_dark_tolerance_s``, ``calibration.flat``.
     """
     fitting: dict[FrameType, list[Candidate]] = {FrameType.BIAS: [], FrameType.DARK: []}
-    misses: dict[FrameType, list[Miss]] = {FrameType.BIAS: [], FrameType.DARK: []}
+    others: dict[FrameType, list[Candidate]] = {FrameType.BIAS: [], FrameType.DARK: []}
     for candidate in candidates:
-        if miss := _miss(group, candidate, settings):
-            misses[candidate.type].append(miss)
-        else:
-            fitting[candidate.type].append(candidate)
+        found = fitting if _fits(group, candidate, settings) else others
+        found[candidate.type].append(candidate)
     bias = _choose_bias(fitting[FrameType.BIAS])
     dark, dark_warning = _choose_dark(group, fitting[FrameType.DARK], bias is not None, settings)
     warnings = [dark_warning] if dark_warning else []
     for kind, chosen in ((FrameType.BIAS, bias), (FrameType.DARK, dark)):
         if chosen is None and not (kind is FrameType.DARK and dark_warning):
-            warnings.append(_none_matches(kind, misses[kind]))
+            misses = [_miss(group, candidate, settings) for candidate in others[kind]]
+            warnings.append(_none_matches(kind, misses))
     if bias is None and dark is None:
         warnings.append("the flats are integrated uncalibrated")
     optimize = bool(bias and dark and settings.calibration["flat"].optimizeDarks)
     return Match(bias, dark, optimize, tuple(warnings))
 
 
-def _miss(group: Group, candidate: Candidate, settings: Settings) -> Miss | None:
-    """Tell in what a candidate differs from a flat group; None where it fits."""
+def _fits(group: Group, candidate: Candidate, settings: Settings) -> bool:
+    ours, theirs = group.frames[0].keywords, candidate.keywords
+    same = equal(ours, theirs, settings.master_match_keywords)
+    return same and _same_geometry(group.geometry, candidate.geometry)
+
+
+def _miss(group: Group, candidate: Candidate, settings: Settings) -> Miss:
+    """Tell in what a candidate differs from a flat group."""
     ours, theirs = group.frames[0].keywords, candidate.keywords
     found = differences(ours, theirs, settings.master_match_keywords)
     same = _same_geometry(group.geometry, candidate.geometry)
     geometry = "" if same else f"{candidate.geometry} against {group.geometry}"
-    return Miss(candidate.path, found, geometry) if found or geometry else None
+    return Miss(candidate.path, found, geometry)
 
 
 def _same_geometry(ours: Geometry, theirs: Geometry) -> bool:
