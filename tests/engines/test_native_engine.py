@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -229,6 +232,24 @@ def failure(site, job: MasterJob) -> CalmastersError:
     return caught.value
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes with names")
+def test_a_master_is_not_put_in_place_when_another_run_has_taken_over(site) -> None:
+    job = site.job(site.write(bias_frames(4)), SHAPE)
+    # The engine waits for somebody who reads its log, after it has looked at its job file.
+    site.log.parent.mkdir()
+    os.mkfifo(site.log)
+    with ThreadPoolExecutor(1) as pool:
+        failed = pool.submit(failure, site, job)
+        while not site.output.parent.exists():
+            time.sleep(0.01)
+        file = site.output_dir / job.file
+        file.parent.mkdir(parents=True)
+        file.write_text("another job")
+        log = site.log.read_text()
+    assert "another run has taken over" in str(failed.result())
+    assert "another run has taken over" in log
+
+
 def test_frame_of_another_size_is_refused(site) -> None:
     frames = site.write(bias_frames(4)) + site.write(bias_frames(1, (20, 43)), "odd")
     error = failure(site, site.job(frames, SHAPE))
@@ -338,6 +359,8 @@ def test_image_brought_into_range_is_reported(site) -> None:
 
 JOB_PROCESS = """
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from calmasters.engines.native import NativeEngine
 from calmasters.jobs import MasterJob
