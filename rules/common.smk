@@ -26,6 +26,7 @@ from calmasters.plan import (
     outdate_plan,
     require_sound,
     scan,
+    unsettled,
 )
 
 OUTPUT = SETTINGS.output_dir
@@ -126,16 +127,19 @@ def planned(wildcards, kind):
 def all_masters(wildcards):
     # The plan itself is asked for too: a preview shows the checkpoint by it, and a directory of
     # which no master can be made still leaves nothing to be done.
-    wanted = [*plan().masters, *lost_beside(plan().masters), "plan.json"]
-    return [f"{OUTPUT.as_posix()}/{path}" for path in wanted]
+    masters = plan().masters if everything_wanted() else unsettled(OUTPUT, plan())
+    beside = [str(PurePosixPath(master).with_suffix(".json")) for master in masters]
+    return [f"{OUTPUT.as_posix()}/{path}" for path in (*masters, *beside, "plan.json")]
 
 
-def lost_beside(masters):
-    """The JSON files that are missing beside masters: asking for all would cost each run."""
-    for master in masters:
-        beside = PurePosixPath(master).with_suffix(".json")
-        if (OUTPUT / master).is_file() and not (OUTPUT / beside).is_file():
-            yield str(beside)
+def everything_wanted():
+    """Tell whether masters that need nothing are meant too: in pictures, by force, by --touch.
+
+    A preview of a plan that is not written finds out by the digests of all jobs.
+    """
+    forced = workflow.dag_settings.forceall or workflow.dag_settings.forcerun
+    shown = workflow.executor_plugin is None or (previewing() and current_plan() is None)
+    return shown or forced or workflow.touch
 
 
 @lru_cache(1)

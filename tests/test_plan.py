@@ -18,7 +18,7 @@ from xisf import XISF
 from calmasters.errors import FrameError
 from calmasters.frames import FrameType, Status
 from calmasters.jobs import MasterJob
-from calmasters.plan import Plan, decide, job_file, scan, write
+from calmasters.plan import Plan, decide, job_file, scan, unsettled, write
 from calmasters.settings import Settings
 
 AddFrames = Callable[..., list[Path]]
@@ -449,6 +449,47 @@ def test_a_plan_holds_until_something_changes(
     write(settings)
     frame.rename(frame.with_name("renamed.fits"))
     assert not is_current(settings)
+
+
+def pretend(settings: Settings) -> dict[str, Path]:
+    """Have the masters of the plan count as made; by type."""
+    found = {}
+    for job in write(settings).jobs:
+        found[job.type.value] = master = settings.output_dir / job.master
+        master.parent.mkdir(parents=True, exist_ok=True)
+        master.with_suffix(".json").write_text(job.to_json())
+        master.touch()
+    return found
+
+
+def age(path: Path, seconds: int) -> None:
+    os.utime(path, ns=(0, path.stat().st_mtime_ns - seconds * 10**9))
+
+
+CHANGES: dict[str, tuple[Callable[[dict[str, Path]], object], set[str]]] = {
+    "nothing": (lambda made: None, set()),
+    "the flat is gone": (lambda made: made["flat"].unlink(), {"flat"}),
+    "the dark is gone": (lambda made: made["dark"].unlink(), {"dark", "flat"}),
+    "a JSON is gone": (lambda made: made["flat"].with_suffix(".json").unlink(), {"flat"}),
+    "the bias is newer": (lambda made: age(made["flat"], 60), {"flat"}),
+    "the bias is stale": (lambda made: os.utime(made["bias"], (1, 1)), {"bias", "flat"}),
+}
+
+
+@pytest.mark.parametrize(("change", "expected"), CHANGES.values(), ids=CHANGES.keys())
+def test_only_masters_that_may_be_stale_are_looked_at(
+    settings: Settings,
+    add_frames: AddFrames,
+    change: Callable[[dict[str, Path]], object],
+    expected: set[str],
+) -> None:
+    for kind in ("bias", "dark", "flat"):
+        add_frames(kind)
+    made = pretend(settings)
+    change(made)
+    plan = Plan.load(settings.output_dir / "plan.json")
+    found = {settings.output_dir / path for path in unsettled(settings.output_dir, plan)}
+    assert found == {made[kind] for kind in expected}
 
 
 def test_a_job_file_is_written_only_when_its_job_changes(

@@ -427,6 +427,7 @@ def spoil(path: Path) -> None:
 
 
 def test_one_broken_group_leaves_the_others_and_is_made_once_mended(made: Workflow) -> None:
+    made.configure(on_bad_frame="fail")
     broken = frame(made, "dark")
     whole = broken.read_bytes(), broken.stat().st_mtime_ns
     for kind in ("dark", "bias", "blue"):
