@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -114,7 +115,7 @@ class Recipe:
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MasterJob:
     """What one master is made of, and how.
 
@@ -167,9 +168,9 @@ class MasterJob:
         """The job file's path, relative to ``output_dir``."""
         return f"jobs/{self.type.value}/{self.name}.json"
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """A short hash of what decides the master's file: the parameter that Snakemake compares.
+        """A short hash of what decides the master's file.
 
         Words (why a dark was chosen, warnings, what was left out) and the origin of a master do
         not count: a flat stays as it is when the frames of its dark are archived. Of a library's

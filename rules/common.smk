@@ -138,7 +138,9 @@ def everything_wanted():
     A preview of a plan that is not written finds out by the digests of all jobs.
     """
     forced = workflow.dag_settings.forceall or workflow.dag_settings.forcerun
-    shown = workflow.executor_plugin is None or (previewing() and current_plan() is None)
+    shown = workflow.executor_plugin is None or (
+        previewing() and current_plan() is None
+    )
     return shown or forced or workflow.touch
 
 
