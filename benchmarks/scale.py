@@ -124,7 +124,7 @@ class Site:
         )
         assert process.stdout is not None
         for line in process.stdout:
-            if line.startswith("rule master_flat"):
+            if "rule master_flat:" in line:
                 break
         seconds = time.perf_counter() - started
         process.send_signal(signal.SIGTERM)

@@ -65,12 +65,18 @@ def previewed():
 
 
 @lru_cache(1)
-def previewed_plan():
+def reasons():
+    """Why masters are made, by master."""
     current = current_plan()
     jobs = load_stale_jobs(OUTPUT, current) if current else previewed().jobs
-    if words := workflow.dryrun and why.told(why.explain(jobs, OUTPUT)):
+    return why.explain(jobs, OUTPUT)
+
+
+@lru_cache(1)
+def previewed_plan():
+    if words := workflow.dryrun and why.told(reasons()):
         logger.info(f"Why masters are made:\n{words}")
-    return current or previewed().plan
+    return current_plan() or previewed().plan
 
 
 @lru_cache(1)
@@ -127,21 +133,21 @@ def planned(wildcards, kind):
 def all_masters(wildcards):
     # The plan itself is asked for too: a preview shows the checkpoint by it, and a directory of
     # which no master can be made still leaves nothing to be done.
-    masters = plan().masters if everything_wanted() else unsettled(OUTPUT, plan())
+    masters = plan().masters if everything_wanted() else stale_masters()
     beside = [str(PurePosixPath(master).with_suffix(".json")) for master in masters]
     return [f"{OUTPUT.as_posix()}/{path}" for path in (*masters, *beside, "plan.json")]
 
 
 def everything_wanted():
-    """Tell whether masters that need nothing are meant too: in pictures, by force, by --touch.
-
-    A preview of a plan that is not written finds out by the digests of all jobs.
-    """
+    """Tell whether masters that need nothing are meant too: in pictures, by force, by --touch."""
     forced = workflow.dag_settings.forceall or workflow.dag_settings.forcerun
-    shown = workflow.executor_plugin is None or (
-        previewing() and current_plan() is None
-    )
-    return shown or forced or workflow.touch
+    return workflow.executor_plugin is None or forced or workflow.touch
+
+
+def stale_masters():
+    # Where the plan is not written, no file's time tells yet.
+    unwritten = previewing() and current_plan() is None
+    return [*reasons()] if unwritten else unsettled(OUTPUT, plan())
 
 
 @lru_cache(1)
