@@ -45,7 +45,8 @@ def test_the_cluster_makes_the_masters_of_the_local_run(on_cluster, cluster, tmp
     assert pixels_of(on_cluster) == pixels_of(local)
     asked = [*map(int, _ASKED.findall(run.output))]
     assert len(memory) == len(asked)
-    assert max(memory.values()) < min(asked) < 2 * max(memory.values())
+    # Small jobs take little beside what is allowed for the pages of LLVM.
+    assert max(memory.values()) < min(asked) < 2.5 * max(memory.values())
 
     assert on_cluster.run("masters").nothing_to_do
     flat = next(path for path in on_cluster.frames.rglob("*_B_*.fits") if "FLAT" in path.parts)
