@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 from integrate import HERE, WRITE_FRAMES, run
 from one_master import job_of
-from session import WORK
+from session import MADE
 
 from calmasters import resources
 
@@ -52,7 +52,7 @@ class Case:
     @property
     def folder(self) -> Path:
         """Where the frames of this size lie."""
-        return WORK / "load" / self.size
+        return MADE / "load" / self.size
 
     @property
     def arguments(self) -> SimpleNamespace:
@@ -88,7 +88,7 @@ class Case:
 
 def prepare(size: str) -> None:
     """Write the frames of a size and the masters that calibrate its flats, once."""
-    folder = WORK / "load" / size
+    folder = MADE / "load" / size
     if (folder / "master_dark.xisf").exists():
         return
     folder.mkdir(parents=True, exist_ok=True)

@@ -15,12 +15,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import chdir
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
 
 import numpy as np
-from session import REPOSITORY, WORK, Row, Run, interleaved, ratio, run, snakemake
+from session import REPOSITORY, MADE, Row, Run, interleaved, ratio, run, snakemake
 
 from calmasters.frames import FrameType
 from calmasters.inventory import HeaderCache, scan_frames
@@ -43,7 +44,7 @@ class Site:
 
     def __init__(self, frames: int, masters: int) -> None:
         self.size = (frames, masters)
-        self.directory = WORK / "scale" / f"{frames}-{masters}"
+        self.directory = MADE / "scale" / f"{frames}-{masters}"
         self.output = self.directory / "output"
         where = ("--snakefile", str(REPOSITORY / "Snakefile"), "--cores", "2")
         self._masters = snakemake("masters", *where)
@@ -164,12 +165,19 @@ def write_header(directory: Path, group: int, number: int) -> Path:
 
 
 def headers(site: Site, repeat: int) -> Iterator[str]:
-    """Compare the first inventory, and the next, with a loop over astropy's getheader."""
+    """Compare the first inventory, and the next, with a loop over astropy's getheader.
+
+    In the site's directory: the cache knows frames by the path that a run there has for them.
+    """
+    with chdir(site.directory):
+        yield from _headers(site, repeat)
+
+
+def _headers(site: Site, repeat: int) -> Iterator[str]:
     import yaml
     from astropy.io import fits
 
     config = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
-    config |= {"input_dir": str(site.directory / "frames"), "output_dir": str(site.output)}
     settings = Settings.from_config(config, REPOSITORY / "config" / "config.schema.yaml")
     some = sorted((site.directory / "frames").rglob("*.fits"))[::10]
     cache = site.output / ".cache" / "headers.json"
@@ -300,7 +308,7 @@ def main() -> None:
             print(*system_calls(site), sep="\n", flush=True)
         if frames == 100_000:
             print(Row("an inventory of known headers", [site.inventory()]), flush=True)
-    picture = WORK / "scale" / "scale.svg"
+    picture = MADE / "scale" / "scale.svg"
     draw(found, picture)
     print(f"\nas multiples of an empty Snakefile: {picture}")
 

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-WORK = Path(__file__).resolve().parent / "work"
+MADE = Path(__file__).resolve().parent / "made"
 
 #: What the last command printed, in the working directory.
 LOG = "benchmark.log"
@@ -111,7 +111,7 @@ class Bench:
     """A working directory with a session's frames, and what is measured there."""
 
     def __init__(self, width: int, height: int, cores: int) -> None:
-        self.directory = WORK / f"{width}x{height}"
+        self.directory = MADE / f"{width}x{height}"
         self.cores = cores
         self.frames = self.directory / "frames"
         self._write_frames("--size", str(width), str(height), *SESSION)
