@@ -21,7 +21,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from session import REPOSITORY, MADE, Row, Run, interleaved, ratio, run, snakemake
+from session import MADE, REPOSITORY, Row, Run, interleaved, ratio, run, snakemake
 
 from calmasters.frames import FrameType
 from calmasters.inventory import HeaderCache, scan_frames
