@@ -13,9 +13,9 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from io import FileIO
 from math import prod
-from pathlib import Path
+from struct import Struct
 from typing import IO, TYPE_CHECKING, Final, TypeAlias, cast
 
 from calmasters.errors import FrameError
@@ -49,7 +49,12 @@ IMAGE_EXTENSIONS: Final = (
 )
 
 _CARD: Final = 80
+_CARDS: Final = Struct(f"{_CARD}s")
 _BLOCK: Final = 2880
+#: Read at once.
+_BLOCKS: Final = 4 * _BLOCK
+#: Cards remembered.
+_MOST_PARSED: Final = 8192
 #: Headers are a few blocks long; one of 3 MB is damage or malice.
 _MOST_BLOCKS: Final = 1000
 _MOST_EXTENSIONS: Final = 100
@@ -108,12 +113,12 @@ class ImageHeader:
     attributes: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_cards(path: Path) -> Cards:
+def read_cards(path: str | os.PathLike[str]) -> Cards:
     """Read the cards of a FITS or XISF image; see :func:`read_header`."""
     return read_header(path).cards
 
 
-def read_header(path: Path) -> ImageHeader:
+def read_header(path: str | os.PathLike[str]) -> ImageHeader:
     """Read the header of the image in a FITS file (plain, zipped, compressed) or XISF file.
 
     The ending of the name says which; of an XISF file it is the first image.
@@ -125,13 +130,15 @@ def read_header(path: Path) -> ImageHeader:
         image that cannot be in it, or is a FITS file with no image, or with several extensions
         that are images.
     """
-    ending = path.suffix.lower()
+    name = os.fspath(path)
+    ending = name[-5:].lower()
     try:
-        if ending == ".gz":
-            return _zipped_header(path)
-        with path.open("rb") as file:
+        if ending.endswith(".gz"):
+            return _zipped_header(name)
+        # Most headers are read at once: a buffer would cost more than it saves.
+        with cast("IO[bytes]", FileIO(name)) as file:
             header = _xisf_header(file) if ending == ".xisf" else _fits_header(file)
-            _require_possible(header, os.fstat(file.fileno()).st_size)
+            _require_possible(header, file)
             return header
     except (OSError, OverflowError, EOFError, zlib.error) as error:
         raise FrameError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
@@ -157,13 +164,16 @@ def number_of(raw: CardValue | None) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _require_possible(header: ImageHeader, file_size: int) -> None:
+def _require_possible(header: ImageHeader, file: IO[bytes]) -> None:
     """Refuse an image that would take more memory than any frame, before it is asked for."""
+    # Samples have a byte at least, where the image has any bytes.
+    if not header.packing and 0 < header.end_of_data - header.data_offset <= _MOST_SAMPLES:
+        return
     axes = _axes(header.cards)
-    samples = abs(prod(axes))
-    told = " x ".join(map(str, axes))
+    samples, told = abs(prod(axes)), " x ".join(map(str, axes))
     if samples > _MOST_SAMPLES:
         raise FrameError(f"is damaged: its header tells of {told} pixels")
+    file_size = os.fstat(file.fileno()).st_size
     if header.packing in ("tiles", "xisf") and samples > _MOST_PACKED * file_size:
         raise FrameError(f"is damaged: {told} pixels cannot be in {file_size} bytes")
 
@@ -172,20 +182,17 @@ def _require_possible(header: ImageHeader, file_size: int) -> None:
 
 
 def _fits_header(file: IO[bytes]) -> ImageHeader:
-    text = _read_blocks(file, b"SIMPLE")
-    if text is None:
+    primary = _header_at(file, 0, b"SIMPLE")
+    if primary is None:
         raise FrameError("is not a FITS file" if file.tell() else "is not a FITS file: it is empty")
-    primary = _cards_of(text)
-    if primary.get("NAXIS") != 0:
-        return _header_at(file, primary)
-    return _only_image(file, primary)
+    return _only_image(file, primary) if primary.cards.get("NAXIS") == 0 else primary
 
 
-def _zipped_header(path: Path) -> ImageHeader:
+def _zipped_header(path: str) -> ImageHeader:
     """Read the header of a zipped FITS file, and see that its data are whole."""
-    with gzip.open(path) as file:
-        header = _fits_header(cast("IO[bytes]", file))
-        _require_possible(header, path.stat().st_size)
+    with cast("IO[bytes]", gzip.open(path)) as file:
+        header = _fits_header(file)
+        _require_possible(header, file)
         expected = _padded(header.end_of_data)
         # A sound file tells its length in its last bytes; any other is unzipped to be sure.
         if _length_told(path) != expected and (found := file.seek(expected)) < header.end_of_data:
@@ -196,29 +203,35 @@ def _zipped_header(path: Path) -> ImageHeader:
     return replace(header, end_of_data=0, packing=header.packing or "gzip")
 
 
-def _length_told(path: Path) -> int:
+def _length_told(path: str) -> int:
     """Read how long a zipped file is, modulo 2^32 (RFC 1952, ISIZE)."""
-    with path.open("rb") as file:
+    with FileIO(path) as file:
         file.seek(-4, os.SEEK_END)
         return int.from_bytes(file.read(), "little")
 
 
-def _header_at(file: IO[bytes], cards: Cards) -> ImageHeader:
-    """Make the header of an HDU whose data the file stands at."""
-    start = file.tell()
-    return ImageHeader(cards, start, start + _data_bytes(cards))
+def _header_at(file: IO[bytes], start: int, first: bytes) -> ImageHeader | None:
+    """Read the header of an HDU, whose blocks begin with a card; None where none begins there."""
+    if start:
+        file.seek(start)
+    text = _read_blocks(file, first)
+    if text is None:
+        return None
+    cards = _cards_of(text)
+    data = start + _padded(len(text) + _CARD)
+    return ImageHeader(cards, data, data + _data_bytes(cards))
 
 
-def _only_image(file: IO[bytes], primary: Cards) -> ImageHeader:
+def _only_image(file: IO[bytes], primary: ImageHeader) -> ImageHeader:
     """Find the one image among the extensions, plain or compressed."""
     images: list[ImageHeader] = []
     others: list[str] = []
-    for extension in _extensions(file):
+    for extension in _extensions(file, _padded(primary.end_of_data)):
         if extension.cards.get("ZIMAGE") is True:
-            cards = _of_image({**primary, **extension.cards})
+            cards = _of_image({**primary.cards, **extension.cards})
             images.append(replace(extension, cards=cards, packing="tiles"))
         elif extension.cards.get("XTENSION") == "IMAGE" and extension.cards.get("NAXIS"):
-            images.append(replace(extension, cards={**primary, **extension.cards}))
+            images.append(replace(extension, cards={**primary.cards, **extension.cards}))
         else:
             others.append(f"a {extension.cards.get('XTENSION', 'nameless')} extension")
     if len(images) > 1:
@@ -228,18 +241,17 @@ def _only_image(file: IO[bytes], primary: Cards) -> ImageHeader:
     return images[0]
 
 
-def _extensions(file: IO[bytes]) -> Iterator[ImageHeader]:
+def _extensions(file: IO[bytes], start: int) -> Iterator[ImageHeader]:
     for _ in range(_MOST_EXTENSIONS):
-        text = _read_blocks(file, b"XTENSION")
-        if text is None:
+        header = _header_at(file, start, b"XTENSION")
+        if header is None:
             return
-        header = _header_at(file, _cards_of(text))
         columns = header.cards.get("TFIELDS", 0)
         # astropy takes each of them in turn, and would do so for years.
         if not 0 <= (number_of(columns) or 0) <= _MOST_COLUMNS:
             raise FrameError(f"is damaged: its header tells of {columns} columns")
         yield header
-        file.seek(_padded(header.end_of_data))
+        start = _padded(header.end_of_data)
     raise FrameError(f"has more than {_MOST_EXTENSIONS} extensions; give a file of one image")
 
 
@@ -275,52 +287,52 @@ def _padded(size: int) -> int:
 
 
 def _read_blocks(file: IO[bytes], first: bytes) -> bytes | None:
-    """Read header blocks up to the one with END, leaving the file at the data.
-
-    None where no header begins here.
-    """
-    start = file.tell()
-    text = bytearray(_read_some(file))
+    """Read the cards before END from where the file stands; None where no header begins there."""
+    text = file.read(_BLOCKS)
     if not text.startswith(first):
         return None
     looked = 0
     while (end := _find_end(text, looked)) < 0:
         looked = len(text) // _CARD * _CARD
-        more = _read_some(file)
+        more = file.read(_BLOCKS)
         if not more or len(text) > _MOST_BLOCKS * _BLOCK:
             raise FrameError("is truncated: its header has no END")
         text += more
-    file.seek(start + _padded(end + _CARD))
-    return bytes(text[:end])
-
-
-def _read_some(file: IO[bytes]) -> bytes:
     # Some programs pad with null bytes where FITS has blanks.
-    return file.read(4 * _BLOCK).replace(b"\0", b" ")
+    return text[:end].replace(b"\0", b" ")
 
 
-def _find_end(text: bytearray, start: int) -> int:
+def _find_end(text: bytes, start: int) -> int:
     """Find where the END card begins, from a card on; -1 where there is none."""
-    at = text.find(b"END     ", start)
-    while at >= 0 and at % _CARD:
-        at = text.find(b"END     ", at + 1)
+    at = text.find(b"END", start)
+    while at >= 0 and (at % _CARD or text[at + 3 : at + 8].replace(b"\0", b" ") != b"     "):
+        at = text.find(b"END", at + 1)
     return at
 
 
 def _cards_of(text: bytes) -> dict[str, CardValue]:
-    cards: dict[str, CardValue] = {}
-    for start in range(0, len(text), _CARD):
-        card = text[start : start + _CARD]
-        if card.startswith(b"CONTINUE"):
-            return _cards_by_astropy(text)
-        parsed = _parse(card)
-        if parsed and parsed[0] not in cards:
-            cards[parsed[0]] = parsed[1]
+    images = [*_CARDS.iter_unpack(text)]
+    if b"CONTINUE" in text and any(card.startswith(b"CONTINUE") for (card,) in images):
+        return _cards_by_astropy(text)
+    # Backwards, so that the first of those that repeat is the last to be set.
+    cards = dict(map(_PARSED.__getitem__, reversed(images)))
+    cards.pop("", None)
     return cards
 
 
-# Frames of one night share most of their cards: remembering them halves the time.
-@lru_cache(maxsize=8192)
+class _Parsed(dict[tuple[bytes], tuple[str, CardValue]]):
+    """Cards parsed before: frames of one night share most of theirs."""
+
+    def __missing__(self, image: tuple[bytes]) -> tuple[str, CardValue]:
+        if len(self) >= _MOST_PARSED:
+            self.clear()
+        self[image] = parsed = _parse(*image) or ("", "")
+        return parsed
+
+
+_PARSED: Final = _Parsed()
+
+
 def _parse(card: bytes) -> tuple[str, CardValue] | None:
     """Parse one plain card; None for comments, blanks and cards without a value."""
     name, equals, rest = card[:8], card[8:10], card[10:]

@@ -6,14 +6,13 @@ import json
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Final
 
 from calmasters.files import write_whole
-from calmasters.inventory import ScannedFile
 from calmasters.progress import progress
+from calmasters.scanning import ScannedFile
 from calmasters.settings import Settings
 
 __all__ = ["Contents"]
@@ -65,7 +64,7 @@ class Contents:
         unread = [f for f in files if not f.problem and self._known(f, root) is None]
         for file in progress(unread, "reading frames"):
             self._read(file, root)
-        return [replace(file, content=self._known(file, root) or "") for file in files]
+        return [file._replace(content=self._known(file, root) or "") for file in files]
 
     def _known(self, file: ScannedFile, root: Path) -> str | None:
         """Look a digest up; None where the file has to be read."""

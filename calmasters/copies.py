@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import replace
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
 from calmasters.contents import Contents
 from calmasters.frames import Frame
-from calmasters.grouping import judge
-from calmasters.inventory import ScannedFile
+from calmasters.grouping import sound_frames
+from calmasters.scanning import ScannedFile
 from calmasters.settings import Settings
 
 __all__ = ["without_copies"]
@@ -43,14 +44,22 @@ def without_copies(
         All of them; ``copy_of`` of a copy says of which.
     """
     frames, root = list(frames), settings.input_dir
+    sound = chain(*sound_frames(frames, settings).values())
+    suspects = [
+        fewest
+        for some in _alike(sound, attrgetter("date_obs", "size", "ccd_temp_c"))
+        for few in _alike(some, lambda frame: tuple(frame.keywords.items()))
+        for fewest in _alike(few, lambda frame: _glance(root / frame.path, frame.size))
+    ]
+    if not suspects:
+        return frames
     originals: dict[str, str] = {}
     by_path = {file.path: file for file in files}
-    for few in _alike((f for f in frames if judge(f, settings) is None), _told):
-        for fewer in _alike(few, lambda frame: _glance(root / frame.path, frame.size)):
-            read = contents.identify((by_path[frame.path] for frame in fewer), root)
-            originals |= _originals(read)
+    for alike in suspects:
+        read = contents.identify((by_path[frame.path] for frame in alike), root)
+        originals |= _originals(read)
     return [
-        replace(frame, copy_of=originals[frame.path]) if frame.path in originals else frame
+        frame._replace(copy_of=originals[frame.path]) if frame.path in originals else frame
         for frame in frames
     ]
 
@@ -64,10 +73,6 @@ def _alike(
         if (told := sign(frame)) is not None:
             found[told].append(frame)
     return (few for few in found.values() if len(few) > 1)
-
-
-def _told(frame: Frame) -> Hashable:
-    return frame.size, frame.date_obs, frame.ccd_temp_c, tuple(frame.keywords.items())
 
 
 def _glance(path: Path, size: int) -> bytes | None:

@@ -11,7 +11,7 @@ from typing import Final
 from calmasters.frames import Value, format_value
 from calmasters.headers import rounded
 
-__all__ = ["Difference", "differences", "equal"]
+__all__ = ["Difference", "differences", "texts"]
 
 #: Steps that ``round`` may be advised to have.
 _STEPS: Final = (0.05, 0.1, 0.2, 0.5, 1, 2, 5)
@@ -94,9 +94,9 @@ def differences(
     return tuple(Difference(*each) for each in both if each[1] != each[2])
 
 
-def equal(ours: Mapping[str, Value], theirs: Mapping[str, Value], keywords: Iterable[str]) -> bool:
-    """Tell whether :func:`differences` finds none, sooner."""
-    return all(_text(keyword, ours) == _text(keyword, theirs) for keyword in keywords)
+def texts(values: Mapping[str, Value], keywords: Iterable[str]) -> tuple[str, ...]:
+    """Write some keywords as :func:`differences` compares them; an absent one is empty."""
+    return tuple(_text(keyword, values) for keyword in keywords)
 
 
 def _text(keyword: str, keywords: Mapping[str, Value]) -> str:

@@ -6,9 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
-__all__ = ["Frame", "FrameType", "Geometry", "Status", "Value", "Verdict", "format_value"]
+__all__ = [
+    "Frame",
+    "FrameType",
+    "Geometry",
+    "Status",
+    "Traits",
+    "Value",
+    "Verdict",
+    "format_value",
+]
 
 #: A keyword's value: GAIN 100, SET-TEMP -10.0, FILTER 'Ha'.
 Value: TypeAlias = str | int | float
@@ -46,8 +55,39 @@ class Geometry:
         return f"{self.width}x{self.height} binned {self.xbinning}x{self.ybinning}{pattern}"
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+@dataclass(frozen=True, slots=True, eq=False)
+class Traits:
+    """What headers say of frames, apart from the moment: the frames of a group share one object.
+
+    Hence it is compared by identity: a hundred thousand frames have a few thousand of these, and
+    what depends on them alone is decided once for each.
+
+    Attributes
+    ----------
+    keywords : mapping of str to Value
+        Canonical keywords (TYPE, INSTRUME, SET-TEMP…); absent keywords are absent. TYPE is a
+        :class:`FrameType` value or, for anything else, the header's own word in lower case.
+    master : bool
+        The file is a stack of frames, not one frame.
+    geometry : Geometry or None
+        None where the file could not be read, or holds no two-dimensional image.
+    sources : mapping of str to str
+        Where a value came from, for those that are not the plain keyword.
+    warnings : tuple of str
+        What is odd about the frame but does not keep it from use.
+    problems : tuple of str
+        Why the frame cannot be used; each a sentence a person can act on.
+    """
+
+    keywords: Mapping[str, Value] = field(default_factory=dict)
+    master: bool = False
+    geometry: Geometry | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+class Frame(NamedTuple):
     """One file of the inventory.
 
     Attributes
@@ -56,44 +96,54 @@ class Frame:
         Relative to the scanned directory, with ``/``.
     size, mtime_ns : int
         Of the file, in bytes and nanoseconds.
-    keywords : mapping of str to Value
-        Canonical keywords (TYPE, INSTRUME, SET-TEMP…); absent keywords are absent.
-    master : bool
-        The file is a stack of frames.
-    geometry : Geometry or None
-        None where the file could not be read.
+    traits : Traits
+        What its header says; each of them is an attribute of the frame, too.
     ccd_temp_c : float or None
         Actual sensor temperature, degrees Celsius.
     date_obs : str or None
         Start of the exposure, ISO 8601, UTC.
-    sources : mapping of str to str
-        Where a value came from, for those that are not the plain keyword.
-    warnings : tuple of str
-        What is odd about the frame but does not keep it from use.
+    content : str
+        Digest of the file (``fingerprint: content``), else empty.
     excluded : str or None
         Why the frame is left alone (``exclude`` pattern); its header was not read.
     copy_of : str or None
         Path of the frame that has the same bytes.
-    problems : tuple of str
-        Why the frame cannot be used; each a sentence a person can act on.
-    content : str
-        Digest of the file (``fingerprint: content``), else empty.
     """
 
     path: str
     size: int
     mtime_ns: int
-    keywords: Mapping[str, Value] = field(default_factory=dict)
-    master: bool = False
-    geometry: Geometry | None = None
+    traits: Traits
     ccd_temp_c: float | None = None
     date_obs: str | None = None
-    sources: Mapping[str, str] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
+    content: str = ""
     excluded: str | None = None
     copy_of: str | None = None
-    problems: tuple[str, ...] = ()
-    content: str = ""
+
+    @property
+    def keywords(self) -> Mapping[str, Value]:
+        """Of the traits."""
+        return self.traits.keywords
+
+    @property
+    def master(self) -> bool:
+        """Of the traits."""
+        return self.traits.master
+
+    @property
+    def geometry(self) -> Geometry | None:
+        """Of the traits."""
+        return self.traits.geometry
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Of the traits."""
+        return self.traits.warnings
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Of the traits."""
+        return self.traits.problems
 
 
 class Status(StrEnum):

@@ -9,10 +9,28 @@ from functools import cache
 from typing import TypeAlias
 
 from calmasters.frame_types import canonical_type
-from calmasters.frames import Frame, FrameType, Geometry, Status, Value, Verdict, format_value
+from calmasters.frames import (
+    Frame,
+    FrameType,
+    Geometry,
+    Status,
+    Traits,
+    Value,
+    Verdict,
+    format_value,
+)
 from calmasters.settings import Settings
 
-__all__ = ["CALIBRATION_TYPES", "Group", "Identity", "Key", "group_frames", "identity", "judge"]
+__all__ = [
+    "CALIBRATION_TYPES",
+    "Group",
+    "Identity",
+    "Key",
+    "group_frames",
+    "identity",
+    "judge",
+    "sound_frames",
+]
 
 #: The types that make masters.
 CALIBRATION_TYPES = (FrameType.BIAS, FrameType.DARK, FrameType.FLAT)
@@ -55,26 +73,35 @@ def group_frames(frames: Iterable[Frame], settings: Settings) -> list[Group]:
     Frames that :func:`judge` finds fault with are left out.
     """
     members: dict[Identity, list[Frame]] = defaultdict(list)
-    for frame in frames:
-        if judge(frame, settings) is None and (found := identity(frame, settings)):
-            members[found].append(frame)
+    for traits, alike in sound_frames(frames, settings).items():
+        if found := identity(traits, settings):
+            members[found] += alike
     return [
         Group(*found, frames=tuple(sorted(group, key=_time_order)))
         for found, group in sorted(members.items(), key=_identity_order)
     ]
 
 
-def identity(frame: Frame, settings: Settings) -> Identity | None:
-    """Tell the group that a frame's header puts it into, also where it cannot serve.
+def sound_frames(frames: Iterable[Frame], settings: Settings) -> dict[Traits, list[Frame]]:
+    """Give the frames that :func:`judge` finds no fault with, by their traits."""
+    alike: dict[Traits, list[Frame]] = defaultdict(list)
+    for frame in frames:
+        if not (frame.excluded or frame.copy_of):
+            alike[frame.traits].append(frame)
+    return {traits: few for traits, few in alike.items() if _judge_traits(traits, settings) is None}
+
+
+def identity(traits: Traits, settings: Settings) -> Identity | None:
+    """Tell the group that a header puts its frame into, also where that cannot serve.
 
     None where the header does not tell.
     """
-    kind = str(frame.keywords.get("TYPE", ""))
-    if kind not in settings.required_keywords or frame.geometry is None or frame.master:
+    kind = str(traits.keywords.get("TYPE", ""))
+    if kind not in settings.required_keywords or traits.geometry is None or traits.master:
         return None
-    if any(_lacking(frame, kind, settings)):
+    if any(_lacking(traits, kind, settings)):
         return None
-    return FrameType(kind), _key(frame, FrameType(kind), settings), frame.geometry
+    return FrameType(kind), _key(traits, kind, settings), traits.geometry
 
 
 def _time_order(frame: Frame) -> tuple[str, str]:
@@ -87,11 +114,11 @@ def _identity_order(item: tuple[Identity, object]) -> tuple[object, ...]:
     return CALIBRATION_TYPES.index(kind), key, str(geometry)
 
 
-def _key(frame: Frame, kind: FrameType, settings: Settings) -> Key:
+def _key(traits: Traits, kind: str, settings: Settings) -> Key:
     return tuple(
-        (keyword, format_value(keyword, frame.keywords[keyword]))
-        for keyword in settings.required_keywords[kind.value]
-        if keyword != "TYPE" and keyword in frame.keywords
+        (keyword, format_value(keyword, traits.keywords[keyword]))
+        for keyword in settings.required_keywords[kind]
+        if keyword != "TYPE" and keyword in traits.keywords
     )
 
 
@@ -104,10 +131,14 @@ def judge(frame: Frame, settings: Settings) -> Verdict | None:
         return Verdict(Status.IGNORED, frame.excluded)
     if frame.copy_of:
         return Verdict(Status.IGNORED, f"is a copy of {frame.copy_of}", "copies of other frames")
-    kind = str(frame.keywords.get("TYPE", ""))
+    return _judge_traits(frame.traits, settings)
+
+
+def _judge_traits(traits: Traits, settings: Settings) -> Verdict | None:
+    kind = str(traits.keywords.get("TYPE", ""))
     if kind and kind in _canonical(settings.ignored_types):
         return Verdict(Status.IGNORED, f"type {kind}")
-    faults = [*_faults(frame, kind, settings)]
+    faults = [*_faults(traits, kind, settings)]
     if not faults:
         return None
     reasons, remedies = zip(*faults, strict=True)
@@ -123,14 +154,14 @@ def _canonical(types: tuple[str, ...]) -> frozenset[str]:
     return frozenset(map(canonical_type, types))
 
 
-def _faults(frame: Frame, kind: str, settings: Settings) -> Iterator[tuple[str, str]]:
-    """Find what is wrong with a frame, each with its remedy."""
-    for problem in frame.problems:
+def _faults(traits: Traits, kind: str, settings: Settings) -> Iterator[tuple[str, str]]:
+    """Find what is wrong with frames, each with its remedy."""
+    for problem in traits.problems:
         found, _, remedy = problem.partition("; ")
         yield found, remedy
-    if frame.geometry is None:
+    if traits.geometry is None:
         return
-    if frame.master:
+    if traits.master:
         yield (
             "is a master, not a raw frame",
             "move it to a directory named in library, or exclude it",
@@ -144,14 +175,14 @@ def _faults(frame: Frame, kind: str, settings: Settings) -> Iterator[tuple[str, 
     elif kind not in settings.required_keywords:
         yield f"is of type '{kind}'", "add the type to ignored_types to pass over such frames"
     else:
-        yield from _lacking(frame, kind, settings)
+        yield from _lacking(traits, kind, settings)
 
 
-def _lacking(frame: Frame, kind: str, settings: Settings) -> Iterator[tuple[str, str]]:
+def _lacking(traits: Traits, kind: str, settings: Settings) -> Iterator[tuple[str, str]]:
     lacking = [
         keyword
         for keyword in settings.required_keywords[kind]
-        if keyword not in frame.keywords and keyword not in settings.optional_keywords
+        if keyword not in traits.keywords and keyword not in settings.optional_keywords
     ]
     if lacking:
         names = ", ".join(lacking)

@@ -12,9 +12,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path, PurePath
-from typing import Final
+from dataclasses import replace
+from functools import lru_cache
+from itertools import chain
+from pathlib import Path, PurePath, PurePosixPath
+from typing import Final, NamedTuple
 
 from calmasters.cards import (
     IMAGE_EXTENSIONS,
@@ -26,13 +28,14 @@ from calmasters.cards import (
 )
 from calmasters.errors import FrameError
 from calmasters.frame_types import canonical_type, frame_type, says_master
-from calmasters.frames import Geometry, Value
-from calmasters.nights import DATE, creation_date, night_of, utc_of
-from calmasters.path_tokens import folder_type, name_type, path_tokens
+from calmasters.frames import Geometry, Traits, Value
+from calmasters.nights import DATE, Night, creation_date, night_of, utc_of
+from calmasters.path_tokens import folder_type, key_pattern, name_type, path_tokens
 from calmasters.settings import HeaderRules
 
 __all__ = [
     "ALIASES",
+    "Describer",
     "Description",
     "describe",
     "get_fits_headers",
@@ -61,9 +64,21 @@ _CCD_TEMP: Final = (
 )
 _X_BINNING: Final = ("XBINNING", "CCDXBIN", "BINX", "HBIN", "BINNING", "CCDSUM")
 _Y_BINNING: Final = ("YBINNING", "CCDYBIN", "BINY", "VBIN", "BINNING", "CCDSUM")
+_BINNINGS: Final = (*_X_BINNING, *_Y_BINNING)
 _BAYER: Final = ("BAYERPAT", "COLORTYP", "CFAIMAGE", "MOSAIC")
 _BAYER_PATTERNS: Final = frozenset({"RGGB", "BGGR", "GBRG", "GRBG"})
 _STACK_COUNT: Final = ("STACKCNT", "NCOMBINE", "NUMFRAME", "NCOMB", "NDARKS")
+
+#: What tells the size and the kind of an image, and what else is looked at for its own sake.
+_STRUCTURE: Final = (
+    *("NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "BITPIX", "BSCALE", "BZERO"),
+    *("CALSTAT", "EXPTIME", "EXPOSURE", "EXPOINUS"),
+)
+
+#: Stands for file names that tell nothing.
+_NAMELESS: Final = "x"
+#: Traits remembered, for a reader of headers.
+_REMEMBERED: Final = 4096
 
 _SAMPLE_BITS: Final = (8, 16, 32, -32, -64)
 
@@ -80,37 +95,22 @@ _TYPE_CARDS: Final = (
 _NUMBER_WITH_UNIT: Final = re.compile(r"([-+]?\d+(?:\.\d+)?)(?:s|sec|C)?", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Description:
+class Description(NamedTuple):
     """What a header says, in canonical terms.
 
     Attributes
     ----------
-    keywords : mapping of str to Value
-        Canonical keywords; TYPE is a :class:`FrameType` value or, for anything else, the
-        header's own word in lower case.
-    master : bool
-        The file is a stack of frames, not one frame.
-    geometry : Geometry or None
-        None where the file holds no two-dimensional image.
+    traits : Traits
+        What it says apart from the moment.
     ccd_temp_c : float or None
         Actual temperature, degrees Celsius.
     date_obs : str or None
         Start of the exposure, ISO 8601, UTC.
-    sources : mapping of str to str
-        Where a value came from, for those that are not the plain keyword.
-    warnings, problems : tuple of str
-        What is odd, and what keeps the image from use.
     """
 
-    keywords: Mapping[str, Value]
-    master: bool
-    geometry: Geometry | None
+    traits: Traits
     ccd_temp_c: float | None
     date_obs: str | None
-    sources: Mapping[str, str]
-    warnings: tuple[str, ...]
-    problems: tuple[str, ...]
 
 
 def get_fits_headers(path: str | PurePath, rules: HeaderRules | None = None) -> dict[str, Value]:
@@ -145,8 +145,8 @@ def get_fits_headers(path: str | PurePath, rules: HeaderRules | None = None) -> 
     except FrameError as error:
         raise FrameError(f"{file} {error}") from error
     found = describe(cards, file, rules or HeaderRules())
-    keywords = dict(found.keywords)
-    if found.master and "TYPE" in keywords:
+    keywords = dict(found.traits.keywords)
+    if found.traits.master and "TYPE" in keywords:
         keywords["TYPE"] = f"master {keywords['TYPE']}"
     return keywords
 
@@ -194,58 +194,118 @@ def get_metadata_for_directory(
 
 
 def describe(cards: Cards, path: PurePath, rules: HeaderRules) -> Description:
-    """Translate cards into canonical terms.
+    """Translate the cards of one file; see :class:`Describer`, which is for many."""
+    return Describer(rules).describe(cards, path.as_posix())
+
+
+class Describer:
+    """Translates cards into canonical terms; what many headers have in common, only once.
+
+    A night's frames differ in little but the moment. Their traits are found from nothing but what
+    they hang on (some cards, the folder, the night), and remembered by that.
 
     Parameters
     ----------
-    cards : mapping of str to CardValue
-        As :func:`calmasters.cards.read_cards` returns them.
-    path : PurePath
-        Where ``KEY_value`` tokens may stand; relative to the scanned directory.
     rules : HeaderRules
         How to read.
     """
-    tokens = {} if rules.path_keywords == "off" else _tokens(path, rules)
-    if "BINNING" in tokens:
-        cards = {"BINNING": tokens.pop("BINNING"), **cards}
-    master = _is_master(cards, path)
-    # A master's own header decides: its name is but a copy of it, cleaned and shortened.
-    override = rules.path_keywords == "override" and not master
-    keywords, sources = _read_keywords(cards, tokens, override, rules)
-    ccd_temp_c = number_of(first_of(cards, _CCD_TEMP)[1])
-    for keyword, value, source in _last_resorts(keywords, path, ccd_temp_c, rules):
-        keywords[keyword], sources[keyword] = value, source
-    geometry = _geometry(cards)
-    utc = utc_of(cards)
-    warm = _off_set_point(keywords, ccd_temp_c, rules)
-    refused = rules.temperature_action == "refuse"
-    return Description(
-        keywords=keywords,
-        master=master,
-        geometry=geometry,
-        ccd_temp_c=ccd_temp_c,
-        date_obs=utc.replace(tzinfo=None).isoformat() if utc else None,
-        sources=sources,
-        warnings=(*(() if refused else warm), *_warnings(cards)),
-        problems=(*_problems(cards, geometry), *(f"{text}; {_WARM}" for text in warm if refused)),
-    )
+
+    def __init__(self, rules: HeaderRules) -> None:
+        self._rules = rules
+        self._deciding = _deciding(rules)
+        self._tells = key_pattern((*ALIASES, *rules.aliases, *rules.extra)).search
+        self._traits = lru_cache(_REMEMBERED)(self._find_traits)
+        self._at_temperature = lru_cache(_REMEMBERED)(self._find_at_temperature)
+
+    def describe(self, cards: Cards, path: str) -> Description:
+        """Translate the cards of one file.
+
+        Parameters
+        ----------
+        cards : mapping of str to CardValue
+            As :func:`calmasters.cards.read_cards` returns them.
+        path : str
+            Where ``KEY_value`` tokens may stand, with ``/``; relative to the scanned directory.
+        """
+        names = tuple(filter(self._deciding.__contains__, cards))
+        values = tuple(map(cards.__getitem__, names))
+        types = tuple(map(type, values))  # for 1, 1.0 and True are equal
+        folder, slash, name = path.rpartition("/")
+        place = path if self._tells(name) else f"{folder}{slash}{_NAMELESS}"
+        utc = utc_of(cards)
+        night = night_of(cards, self._rules.timezone)
+        written = creation_date(cards) if night[0] is None else night
+        traits = self._traits(names, values, types, place, night, written)
+        ccd_temp_c = number_of(first_of(cards, _CCD_TEMP)[1])
+        if ccd_temp_c is not None:
+            traits = self._at_temperature(traits, ccd_temp_c)
+        return Description(traits, ccd_temp_c, utc.isoformat() if utc else None)
+
+    def _find_traits(
+        self,
+        names: tuple[str, ...],
+        values: tuple[CardValue, ...],
+        types: tuple[type, ...],  # noqa: ARG002
+        place: str,
+        night: Night,
+        written: Night,
+    ) -> Traits:
+        rules, path = self._rules, PurePosixPath(place)
+        cards = dict(zip(names, values, strict=True))
+        tokens = {} if rules.path_keywords == "off" else _tokens(path, rules)
+        if "BINNING" in tokens:
+            cards = {"BINNING": tokens.pop("BINNING"), **cards}
+        master = _is_master(cards, path)
+        # A master's own header decides: its name is but a copy of it, cleaned and shortened.
+        override = rules.path_keywords == "override" and not master
+        keywords, sources = _read_keywords(cards, night, tokens, override, rules)
+        for keyword, value, source in _last_resorts(keywords, path, written, rules):
+            keywords[keyword], sources[keyword] = value, source
+        geometry = _geometry(cards)
+        warnings, problems = _warnings(cards), _problems(cards, geometry)
+        return Traits(keywords, master, geometry, sources, tuple(warnings), tuple(problems))
+
+    def _find_at_temperature(self, traits: Traits, ccd_temp_c: float) -> Traits:
+        """Add what the actual temperature says: a set-point in its stead, or that it is off it."""
+        keywords, sources = traits.keywords, traits.sources
+        if "SET-TEMP" not in keywords:
+            step = max(1.0, self._rules.round.get("SET-TEMP", 0.0))
+            keywords = {**keywords, "SET-TEMP": rounded(ccd_temp_c, step)}
+            sources = {**sources, "SET-TEMP": "CCD-TEMP, rounded"}
+        warm = _off_set_point(keywords, ccd_temp_c, self._rules)
+        if not warm and keywords is traits.keywords:
+            return traits
+        refused = [
+            f"{text}; {_WARM}" for text in warm if self._rules.temperature_action == "refuse"
+        ]
+        return replace(
+            traits,
+            keywords=keywords,
+            sources=sources,
+            warnings=(*(() if refused else warm), *traits.warnings),
+            problems=(*traits.problems, *refused),
+        )
+
+
+def _deciding(rules: HeaderRules) -> frozenset[str]:
+    """Name the cards that traits depend on."""
+    named = chain(*ALIASES.values(), *rules.aliases.values(), rules.aliases, rules.extra)
+    return frozenset((*_STRUCTURE, *_TYPE_CARDS, *_BINNINGS, *_BAYER, *_STACK_COUNT, *named))
 
 
 # --- keywords -------------------------------------------------------------------------------------
 
 
 def _read_keywords(
-    cards: Cards, tokens: Mapping[str, Value], override: bool, rules: HeaderRules
+    cards: Cards, night: Night, tokens: Mapping[str, Value], override: bool, rules: HeaderRules
 ) -> tuple[dict[str, Value], dict[str, str]]:
     """Find each wanted keyword in the header or in the path, and where it came from."""
     keywords: dict[str, Value] = {}
     sources: dict[str, str] = {}
     for keyword in _wanted(rules):
-        value, source = _in_header(keyword, cards, rules)
+        value, source = night if keyword == "DATE" else _in_header(keyword, cards, rules)
         if keyword in tokens and (value is None or override):
             value, source = tokens[keyword], "path"
-        if value is None and keyword == "DATE":
-            value, source = creation_date(cards)
         if value is not None:
             keywords[keyword] = _on_grid(keyword, value, rules)
         if source and source not in _plain_names(keyword):
@@ -254,14 +314,14 @@ def _read_keywords(
 
 
 def _last_resorts(
-    keywords: Mapping[str, Value], path: PurePath, ccd_temp_c: float | None, rules: HeaderRules
+    keywords: Mapping[str, Value], path: PurePath, written: Night, rules: HeaderRules
 ) -> Iterator[tuple[str, Value, str]]:
     """Find what stands in for a keyword that neither the header nor a token has, and its source."""
     if "TYPE" not in keywords and rules.folder_types and (named := folder_type(path)):
         yield "TYPE", named.value, "folder name"
-    if "SET-TEMP" not in keywords and ccd_temp_c is not None:
-        step = max(1.0, rules.round.get("SET-TEMP", 0.0))
-        yield "SET-TEMP", rounded(ccd_temp_c, step), "CCD-TEMP, rounded"
+    date, source = written
+    if "DATE" not in keywords and date is not None:
+        yield "DATE", date, source
 
 
 def _wanted(rules: HeaderRules) -> Iterable[str]:
@@ -275,8 +335,6 @@ def _plain_names(keyword: str) -> tuple[str, ...]:
 
 
 def _in_header(keyword: str, cards: Cards, rules: HeaderRules) -> tuple[Value | None, str]:
-    if keyword == "DATE":
-        return night_of(cards, rules.timezone)
     aliases = rules.aliases.get(keyword, ())
     if keyword == "TYPE":
         return _type(cards, aliases)
@@ -295,7 +353,7 @@ def typed_value(keyword: str, raw: CardValue | None) -> Value | None:
     if keyword in _NUMBERS:
         # Drivers write -18.899999618530273 for a set-point of -18.9.
         number = number_of(raw)
-        return None if number is None else round(number, 2 if keyword == "SET-TEMP" else 6)
+        return None if number is None else _round(number, 2 if keyword == "SET-TEMP" else 6)
     number = number_of(raw) if keyword in _MAYBE_NUMBERS or not isinstance(raw, str) else None
     if number is None or isinstance(raw, bool):
         return " ".join(str(raw).split())
@@ -312,7 +370,11 @@ def _on_grid(keyword: str, value: Value, rules: HeaderRules) -> Value:
 
 def rounded(value: float, step: float) -> float:
     """Round to a multiple of a step; the grid is fixed, whatever other values there are."""
-    return round(round(value / step) * step, 6)
+    return _round(round(value / step) * step, 6)
+
+
+def _round(value: float, digits: int) -> float:
+    return round(value, digits) + 0.0  # which makes of a negative zero a plain one
 
 
 # --- type -----------------------------------------------------------------------------------------

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from calmasters.errors import EngineError
 from calmasters.frames import FrameType, Geometry, Value
@@ -42,9 +43,11 @@ ALGORITHM_VERSION: Final[Mapping[str, int]] = {"native": 1, "pixinsight": 1, "si
 JOB_TIME_NS: Final = 946_684_800 * 10**9
 STALE_TIME_NS: Final = 631_152_000 * 10**9
 
+#: In JSON; inside a text its quotes would have backslashes.
+_DIGEST: Final = re.compile(rb'"digest": ?"([0-9a-f]{16})"')
 
-@dataclass(frozen=True, slots=True)
-class FrameFile:
+
+class FrameFile(NamedTuple):
     """A raw frame as the job saw it; ``path`` is relative to ``input_dir``, with ``/``.
 
     Where it has a digest of its ``content`` (``fingerprint: content``), its time does not count.
@@ -97,7 +100,7 @@ class UsedMaster:
         return Path(self.path) if self.origin == "library" else output_dir / self.path
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Recipe:
     """All that decides the master's file besides the frames themselves.
 
@@ -113,6 +116,11 @@ class Recipe:
     master_format: str
     layout: str = "by-type"
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @cached_property
+    def fields(self) -> dict[str, Any]:
+        """As JSON has it; many jobs share a recipe."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -176,12 +184,29 @@ class MasterJob:
         not count: a flat stays as it is when the frames of its dark are archived. Of a library's
         master only what it holds counts.
         """
-        fields = asdict(replace(self, frames=()))
-        del fields["warnings"], fields["left_out"]
-        fields["frames"] = [frame.identity for frame in self.frames]
-        for kind, used in (("bias", self.bias), ("dark", self.dark)):
-            fields[kind] = used and (used.content or used.path)
-        return hashlib.sha256(json.dumps(fields).encode()).hexdigest()[:16]
+        deciding = {
+            **self._fields,
+            "frames": [frame.identity for frame in self.frames],
+            "bias": self.bias and (self.bias.content or self.bias.path),
+            "dark": self.dark and (self.dark.content or self.dark.path),
+        }
+        return hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:16]
+
+    @property
+    def _fields(self) -> dict[str, Any]:
+        """What JSON has of it, but for what is only words; in the order that the digest has."""
+        return {
+            "name": self.name,
+            "type": self.type,
+            "keywords": self.keywords,
+            "geometry": asdict(self.geometry),
+            "frames": self.frames,
+            "header": self.header,
+            "recipe": self.recipe.fields,
+            "bias": self.bias,
+            "dark": self.dark,
+            "optimize_dark": self.optimize_dark,
+        }
 
     def frames_without(self, left_out: Iterable[LeftOut]) -> tuple[FrameFile, ...]:
         """Give the frames that are still in when an engine has left some out."""
@@ -190,7 +215,16 @@ class MasterJob:
 
     def to_json(self) -> str:
         """Write the job as JSON text, in ASCII."""
-        told = {"version": 1, "digest": self.digest, **asdict(self)}
+        told = {
+            "version": 1,
+            "digest": self.digest,
+            **self._fields,
+            "frames": [frame._asdict() for frame in self.frames],
+            "bias": self.bias and asdict(self.bias),
+            "dark": self.dark and asdict(self.dark),
+            "warnings": self.warnings,
+            "left_out": [asdict(frame) for frame in self.left_out],
+        }
         return json.dumps(told, indent=1) + "\n"
 
     @classmethod
@@ -267,11 +301,13 @@ def _text(file: Path) -> str:
 def stored_digest(path: Path) -> str | None:
     """Read the digest in a job file, or in the JSON beside a master; None where there is none."""
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        digest: str | None = stored.get("digest")
-    except (OSError, ValueError, AttributeError):
+        stored = path.read_bytes()
+    except OSError:
         return None
-    return digest
+    # A thousand of these are looked at where one master is stale: they are not parsed.
+    whole = stored.startswith(b"{") and stored.rstrip().endswith(b"}")
+    found = _DIGEST.search(stored) if whole else None
+    return found[1].decode() if found else None
 
 
 def master_folder(kind: FrameType, layout: str) -> str:

@@ -204,7 +204,7 @@ def as_made(job: MasterJob, made: Mapping[str, Any]) -> MasterJob:
 
 def statistics_json(job: MasterJob, statistics: MasterStatistics) -> str:
     """Write the JSON that lies beside a master: what it is made of, and its numbers."""
-    files = {file.path: asdict(file) for file in job.frames}
+    files = {file.path: file._asdict() for file in job.frames}
     made = {
         "version": 1,
         "master": job.master,

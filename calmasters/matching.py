@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from statistics import median
 from typing import Final
 
-from calmasters.differences import Difference, differences, equal
+from calmasters.differences import Difference, differences, texts
 from calmasters.frames import Frame, FrameType, Geometry, Value
 from calmasters.grouping import Group
 from calmasters.jobs import UsedMaster
@@ -91,29 +92,33 @@ def candidate_of(frame: Frame, origin: str) -> Candidate | None:
     )
 
 
-def match_flats(group: Group, candidates: Iterable[Candidate], settings: Settings) -> Match:
-    """Choose the bias and the dark of a flat group, as ``docs/matching.md`` tells.
+def match_flats(
+    groups: Iterable[Group], candidates: Iterable[Candidate], settings: Settings
+) -> list[Match]:
+    """Choose the bias and the dark of each flat group, as ``docs/matching.md`` tells.
 
     Parameters
     ----------
-    group : Group
+    groups : iterable of Group
         Of flats.
     candidates : iterable of Candidate
         Masters of this run, kept ones, and those of libraries.
     settings : Settings
         ``master_match_keywords``, ``flat_dark_tolerance_s``, ``calibration.flat``.
     """
-    fitting: dict[FrameType, list[Candidate]] = {FrameType.BIAS: [], FrameType.DARK: []}
-    others: dict[FrameType, list[Candidate]] = {FrameType.BIAS: [], FrameType.DARK: []}
-    for candidate in candidates:
-        found = fitting if _fits(group, candidate, settings) else others
-        found[candidate.type].append(candidate)
-    bias = _choose_bias(fitting[FrameType.BIAS])
-    dark, dark_warning = _choose_dark(group, fitting[FrameType.DARK], bias is not None, settings)
+    offered = _Offered(candidates, settings)
+    return [_match(group, offered, settings) for group in groups]
+
+
+def _match(group: Group, offered: _Offered, settings: Settings) -> Match:
+    bias = _choose_bias(offered.fitting(group, FrameType.BIAS))
+    darks = offered.fitting(group, FrameType.DARK)
+    dark, dark_warning = _choose_dark(group, darks, bias is not None, settings)
     warnings = [dark_warning] if dark_warning else []
     for kind, chosen in ((FrameType.BIAS, bias), (FrameType.DARK, dark)):
         if chosen is None and not (kind is FrameType.DARK and dark_warning):
-            misses = [_miss(group, candidate, settings) for candidate in others[kind]]
+            others = offered.others(group, kind)
+            misses = [_miss(group, candidate, settings) for candidate in others]
             warnings.append(_none_matches(kind, misses))
     if bias is None and dark is None:
         warnings.append("the flats are integrated uncalibrated")
@@ -121,10 +126,26 @@ def match_flats(group: Group, candidates: Iterable[Candidate], settings: Setting
     return Match(bias, dark, optimize, tuple(warnings))
 
 
-def _fits(group: Group, candidate: Candidate, settings: Settings) -> bool:
-    ours, theirs = group.frames[0].keywords, candidate.keywords
-    same = equal(ours, theirs, settings.master_match_keywords)
-    return same and _same_geometry(group.geometry, candidate.geometry)
+class _Offered:
+    """Candidates by type and by the keywords that have to be equal."""
+
+    def __init__(self, candidates: Iterable[Candidate], settings: Settings) -> None:
+        self._keywords = settings.master_match_keywords
+        self._all = list(candidates)
+        self._alike: dict[tuple[object, ...], list[Candidate]] = defaultdict(list)
+        for each in self._all:
+            self._alike[each.type, *texts(each.keywords, self._keywords)].append(each)
+
+    def fitting(self, group: Group, kind: FrameType) -> list[Candidate]:
+        """Give those that the flats may use."""
+        key = (kind, *texts(group.frames[0].keywords, self._keywords))
+        alike = self._alike.get(key, ())
+        return [each for each in alike if _same_geometry(group.geometry, each.geometry)]
+
+    def others(self, group: Group, kind: FrameType) -> list[Candidate]:
+        """Give those of the type that they may not use."""
+        fitting = self.fitting(group, kind)
+        return [each for each in self._all if each.type is kind and each not in fitting]
 
 
 def _miss(group: Group, candidate: Candidate, settings: Settings) -> Miss:
@@ -138,7 +159,7 @@ def _miss(group: Group, candidate: Candidate, settings: Settings) -> Miss:
 
 def _same_geometry(ours: Geometry, theirs: Geometry) -> bool:
     """Compare geometries; a master of another program may leave its Bayer pattern out."""
-    if None in (ours.bayerpat, theirs.bayerpat):
+    if ours != theirs and None in (ours.bayerpat, theirs.bayerpat):
         ours, theirs = (
             Geometry(each.width, each.height, each.xbinning, each.ybinning)
             for each in (ours, theirs)

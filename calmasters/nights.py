@@ -5,23 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 from calmasters.cards import Cards, CardValue, first_of, number_of
 from calmasters.settings import parse_zone
 
-__all__ = ["DATE", "creation_date", "night_of", "utc_of"]
+__all__ = ["DATE", "Night", "creation_date", "night_of", "utc_of"]
+
+#: A night, ISO 8601, and what told it; None where nothing did.
+Night: TypeAlias = tuple[str | None, str]
 
 #: How a date is written.
 DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
+_HALF_A_DAY: Final = timedelta(hours=12)
 _UTC: Final = ("DATE-OBS", "DATE-BEG", "DATE_OBS", "DATE-HP")
 _TIME_OF_DAY: Final = ("TIME-OBS", "UT", "UTC", "UT-OBS")
 _LOCAL: Final = ("DATE-LOC", "LOCALTIM", "DATE-LT")
 _LONGITUDE: Final = ("SITELONG", "SITE-LON", "OBSLONG", "LONG-OBS", "OBSGEO-L")
 
 
-def night_of(cards: Cards, timezone: str) -> tuple[str | None, str]:
+def night_of(cards: Cards, timezone: str) -> Night:
     """Find the night: the local date of the exposure's start, minus 12 hours.
 
     Parameters
@@ -46,14 +50,15 @@ def night_of(cards: Cards, timezone: str) -> tuple[str | None, str]:
         name, text = first_of(cards, _UTC)
         return (found[0], name) if (found := DATE.match(str(text))) else (None, "")
     if timezone != "auto":
-        return _evening(utc.astimezone(parse_zone(timezone))), f"DATE-OBS, zone {timezone}"
+        local = utc.replace(tzinfo=UTC).astimezone(parse_zone(timezone))
+        return _evening(local), f"DATE-OBS, zone {timezone}"
     longitude = _degrees(first_of(cards, _LONGITUDE)[1])
     if longitude is not None:
         return _evening(utc + timedelta(hours=longitude / 15)), "DATE-OBS, site longitude"
     return _evening(utc), "DATE-OBS, UTC"
 
 
-def creation_date(cards: Cards) -> tuple[str | None, str]:
+def creation_date(cards: Cards) -> Night:
     """Take the date on which the file was written for the night: the last resort."""
     text = str(cards.get("DATE", ""))
     if moment := _parse_moment(text):
@@ -62,15 +67,13 @@ def creation_date(cards: Cards) -> tuple[str | None, str]:
 
 
 def utc_of(cards: Cards) -> datetime | None:
-    """Find the start of the exposure, UTC; None where the header has no time of day."""
+    """Find the start of the exposure, UTC, naive; None where the header has no time of day."""
     moment = _moment(cards, _UTC)
-    if moment is None:
-        return None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment and moment.tzinfo else moment
 
 
 def _evening(local: datetime) -> str:
-    return (local.replace(tzinfo=None) - timedelta(hours=12)).date().isoformat()
+    return (local.replace(tzinfo=None) - _HALF_A_DAY).date().isoformat()
 
 
 def _moment(cards: Cards, names: Iterable[str]) -> datetime | None:
@@ -85,9 +88,9 @@ def _moment(cards: Cards, names: Iterable[str]) -> datetime | None:
 
 
 def _parse_moment(text: str) -> datetime | None:
-    # N.I.N.A. writes seven fractional digits, Python reads six; MaxIm once wrote dd/mm/yy.
-    text = re.sub(r"(\.\d{6})\d+", r"\1", text.strip())
-    text = re.sub(r"^(\d\d)/(\d\d)/(\d\d)(?=T)", r"20\3-\2-\1", text)
+    text = text.strip()
+    if text[2:3] == "/":  # MaxIm once wrote dd/mm/yy
+        text = re.sub(r"^(\d\d)/(\d\d)/(\d\d)(?=T)", r"20\3-\2-\1", text)
     if "T" not in text and " " not in text:
         return None
     try:

@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from calmasters.frames import FrameType, Status
-from calmasters.inventory import scan_masters
 from calmasters.plan import Decision
+from calmasters.scanning import scan_masters
 from calmasters.settings import Settings
 
 __all__ = ["Orphan", "find_orphans", "list_orphans", "set_aside"]

@@ -11,7 +11,7 @@ from typing import Final
 from calmasters.frame_types import frame_type
 from calmasters.frames import FrameType
 
-__all__ = ["folder_type", "name_type", "path_tokens"]
+__all__ = ["folder_type", "key_pattern", "name_type", "path_tokens"]
 
 #: Keys that may stand in a name beside the canonical ones.
 _KEYS: Final[Mapping[str, str]] = {
@@ -47,6 +47,18 @@ def path_tokens(path: PurePath, keywords: Iterable[str]) -> Iterator[tuple[str, 
                 yield keys[word], following.strip()
             elif key := next((key for key in keys if word.startswith(f"{key}-")), None):
                 yield keys[key], word[len(key) + 1 :].strip()
+
+
+def key_pattern(keywords: Iterable[str]) -> re.Pattern[str]:
+    """Make a pattern that finds something in every file name of which anything here reads more.
+
+    Parameters
+    ----------
+    keywords : iterable of str
+        As for :func:`path_tokens`.
+    """
+    keys = "|".join(map(re.escape, _keys(tuple(keywords))))
+    return re.compile(rf"(?:^|_)(?:{keys})[_-]|^(?i:master|super)")
 
 
 @cache

@@ -38,16 +38,14 @@ def summarize(decision: Decision) -> str:
 
 
 def _counts(decision: Decision) -> Iterator[str]:
+    verdicts = decision.verdicts
+    alike = Counter((frame.traits, verdicts[frame.path].status) for frame in decision.frames)
     counts: dict[str, Counter[Status]] = defaultdict(Counter)
-    for frame in decision.frames:
-        counts[_type(frame)][decision.verdicts[frame.path].status] += 1
+    for (traits, status), count in alike.items():
+        counts[str(traits.keywords.get("TYPE", "unknown"))][status] += count
     for kind, by_status in sorted(counts.items()):
         told = ", ".join(f"{count} {status}" for status, count in sorted(by_status.items()))
         yield f"{kind:8} {sum(by_status.values()):6}  ({told})"
-
-
-def _type(frame: Frame) -> str:
-    return str(frame.keywords.get("TYPE", "unknown"))
 
 
 def _refusals(decision: Decision) -> Iterator[str]:

@@ -6,10 +6,11 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from stat import S_ISREG
 from typing import Any, Final
 
 from calmasters.frames import Geometry
-from calmasters.jobs import STALE_TIME_NS, MasterJob, UsedMaster
+from calmasters.jobs import STALE_TIME_NS, MasterJob, UsedMaster, stored_digest
 
 __all__ = ["explain", "told"]
 
@@ -41,15 +42,19 @@ def explain(jobs: Iterable[MasterJob], output_dir: Path) -> dict[str, tuple[str,
 
 def _reasons(job: MasterJob, output_dir: Path) -> Iterator[str]:
     master = output_dir / job.master
-    made = _made(master.with_suffix(".json"))
-    if not master.is_file():
+    beside = master.with_suffix(".json")
+    written_ns = _time_ns(master)
+    if written_ns is not None and stored_digest(beside) == job.digest:
+        if written_ns == STALE_TIME_NS:
+            yield "an earlier run was to make it again"
+        return
+    made = _made(beside)
+    if written_ns is None:
         yield "it is not there" if made is None else "its file is gone"
     elif made is None:
         yield "the JSON beside it, which tells what it is made of, is gone or damaged"
-    elif made.get("digest") != job.digest:
+    else:
         yield from _differences(made, job) or ["its job is another"]
-    elif master.stat().st_mtime_ns == STALE_TIME_NS:
-        yield "an earlier run was to make it again"
 
 
 def _made(path: Path) -> dict[str, Any] | None:
@@ -67,15 +72,21 @@ def _followed(job: MasterJob, found: Mapping[str, object], output_dir: Path) -> 
             continue
         if used.path in found:
             yield f"its {kind} is made again: {_name(used)}"
-        elif _newer(used.located(output_dir), output_dir / job.master):
+        elif _newer(output_dir / used.path, output_dir / job.master):
             yield f"its {kind} was written after it: {_name(used)}"
 
 
 def _newer(one: Path, other: Path) -> bool:
+    one_ns, other_ns = _time_ns(one), _time_ns(other)
+    return one_ns is not None and other_ns is not None and one_ns > other_ns
+
+
+def _time_ns(path: Path) -> int | None:
     try:
-        return one.stat().st_mtime_ns > other.stat().st_mtime_ns
+        status = path.stat()
     except OSError:
-        return False
+        return None
+    return status.st_mtime_ns if S_ISREG(status.st_mode) else None
 
 
 def _name(used: UsedMaster) -> str:

@@ -13,7 +13,6 @@ from snakemake.logging import logger
 from calmasters import why
 from calmasters.contents import Contents
 from calmasters.files import temporary_folder
-from calmasters.inventory import fingerprint
 from calmasters.jobs import JOB_TIME_NS, stored_digest
 from calmasters.plan import (
     Plan,
@@ -28,6 +27,7 @@ from calmasters.plan import (
     scan,
     unsettled,
 )
+from calmasters.scanning import fingerprint
 
 OUTPUT = SETTINGS.output_dir
 TOMORROW_NS = time.time_ns() + 86_400 * 10**9

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta, timezone
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from calmasters.cards import Card
-from calmasters.frames import Frame, FrameType, Geometry, Value
+from calmasters.frames import Frame, FrameType, Geometry, Traits, Value
 from calmasters.images import write_master
 from calmasters.settings import Settings
 from calmasters.synthetic import Camera, Shot, nina_header, write_frame
@@ -46,6 +46,7 @@ _KEYWORDS: Mapping[str, Value] = {
     "READOUTM": "Low Noise",
     "DATE": "2026-01-15",
 }
+_TRAITS = {field.name for field in fields(Traits)}
 _EXPOSURES: Mapping[str, float] = {"bias": 0.0, "dark": 60.0, "flat": 1.5, "light": 300.0}
 
 
@@ -118,11 +119,14 @@ def make_frame() -> MakeFrame:
             "path": f"{kind}/{number:04d}.fits",
             "size": 1000,
             "mtime_ns": 1_700_000_000_000_000_000 + number,
-            "keywords": {key: value for key, value in given.items() if value is not None},
-            "geometry": Geometry(4, 3),
             "date_obs": f"2026-01-15T21:00:{number:02d}",
         }
-        return Frame(**(frame | fields))
+        traits: dict[str, Any] = {
+            "keywords": {key: value for key, value in given.items() if value is not None},
+            "geometry": Geometry(4, 3),
+        }
+        traits |= {name: fields.pop(name) for name in _TRAITS & fields.keys()}
+        return Frame(**(frame | fields), traits=Traits(**traits))
 
     return make
 

@@ -19,9 +19,10 @@ from calmasters.errors import ConfigError
 from calmasters.frames import Frame, Value
 from calmasters.headers import describe
 from calmasters.images import write_master
-from calmasters.inventory import HeaderCache, scan_frames
 from calmasters.masters import header_cards
 from calmasters.plan import decide
+from calmasters.reading import HeaderCache
+from calmasters.scanning import scan_frames
 from calmasters.settings import HeaderRules, Settings
 
 MakeSettings = Callable[..., Settings]
@@ -174,7 +175,7 @@ def test_masters_read_by_their_rules_have_the_keywords_that_we_read(
         path.parent.mkdir(parents=True)
         write_master(path, np.zeros((3, 4), np.float32), header_cards(job))
         theirs = ap_rules(read_cards(path), Path(job.master))
-        ours = describe(read_cards(path), Path(job.master), HeaderRules()).keywords
+        ours = describe(read_cards(path), Path(job.master), HeaderRules()).traits.keywords
         assert theirs["TYPE"].upper() == f"MASTER {job.type.value.upper()}"
         assert "UNKNOWN" not in theirs.values()
         for keyword, value in ours.items():

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from calmasters.contents import Contents
-from calmasters.inventory import scan_frames
 from calmasters.plan import decide, scan
+from calmasters.scanning import scan_frames
 from calmasters.settings import Settings
 
 

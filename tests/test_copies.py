@@ -9,8 +9,8 @@ import pytest
 
 from calmasters.contents import Contents
 from calmasters.frames import Status
-from calmasters.inventory import ScannedFile
 from calmasters.plan import decide
+from calmasters.scanning import ScannedFile
 from calmasters.settings import Settings
 from calmasters.summary import summarize
 

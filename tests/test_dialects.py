@@ -537,11 +537,15 @@ PROGRAMS: Mapping[str, Program] = {
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
 def test_each_program_is_understood(tmp_path: Path, program: Program) -> None:
     found = from_cards(tmp_path, program.cards, program.path, program.rules)
-    assert found.keywords == program.keywords
-    assert found.geometry == Geometry(4, 3, *program.binning, program.bayerpat)
+    assert found.traits.keywords == program.keywords
+    assert found.traits.geometry == Geometry(4, 3, *program.binning, program.bayerpat)
     assert (found.date_obs, found.ccd_temp_c) == (program.date_obs, program.ccd_temp_c)
-    assert found.sources == program.sources
-    assert (found.master, found.problems, found.warnings) == (program.master, (), ())
+    assert found.traits.sources == program.sources
+    assert (found.traits.master, found.traits.problems, found.traits.warnings) == (
+        program.master,
+        (),
+        (),
+    )
 
 
 # --- traps ----------------------------------------------------------------------------------------
@@ -557,7 +561,7 @@ def test_each_program_is_understood(tmp_path: Path, program: Program) -> None:
     ids=["SBIG's BIAS is a level", "Andor's FRAME is a date", "SharpCap writes no type"],
 )
 def test_what_is_no_type_is_not_taken_for_one(tmp_path: Path, cards: Cards) -> None:
-    assert "TYPE" not in from_cards(tmp_path, cards).keywords
+    assert "TYPE" not in from_cards(tmp_path, cards).traits.keywords
 
 
 @pytest.mark.parametrize("date", ["2017-10-19", "19/10/17"])
@@ -567,14 +571,14 @@ def test_a_date_without_a_time_is_joined_with_the_time_beside_it(
 ) -> None:
     found = from_cards(tmp_path, {"DATE-OBS": date, time: "02:10:33.5"})
     assert found.date_obs == "2017-10-19T02:10:33.500000"
-    assert found.keywords["DATE"] == "2017-10-18"
+    assert found.traits.keywords["DATE"] == "2017-10-18"
 
 
 def test_the_time_of_the_file_is_the_last_resort_for_the_night(tmp_path: Path) -> None:
     cards = {"DATE": "2026-03-01T09:00:00", "DATE-OBS": "2026-01-16T01:00:00"}
-    assert from_cards(tmp_path, cards).keywords["DATE"] == "2026-01-15"
+    assert from_cards(tmp_path, cards).traits.keywords["DATE"] == "2026-01-15"
     found = from_cards(tmp_path, {"DATE": "2026-03-01T09:00:00"})
-    assert (found.keywords["DATE"], found.sources["DATE"]) == ("2026-02-28", "DATE")
+    assert (found.traits.keywords["DATE"], found.traits.sources["DATE"]) == ("2026-02-28", "DATE")
     assert found.date_obs is None
 
 
@@ -582,7 +586,7 @@ def test_cards_may_be_padded_with_null_bytes(tmp_path: Path) -> None:
     file = tmp_path / "x.fits"
     cards = {**IMAGE, "IMAGETYP": "Bias Frame", "GAIN": 100}
     file.write_bytes(fits_bytes(*(card(*each) for each in cards.items()), padding="\0"))
-    assert described(file).keywords == {"TYPE": "bias", "GAIN": 100}
+    assert described(file).traits.keywords == {"TYPE": "bias", "GAIN": 100}
 
 
 def test_hierarch_and_continue_cards_spoil_nothing_beside_them(tmp_path: Path) -> None:
@@ -599,45 +603,45 @@ def test_hierarch_and_continue_cards_spoil_nothing_beside_them(tmp_path: Path) -
     cards = read_header(file).cards
     assert cards["CAMERA-DATE-OBS"] == "2018-11-03T22:15:00"
     assert str(cards["NOTES"]).endswith("than one card holds and ends here")
-    assert described(file).keywords == {"TYPE": "dark", "GAIN": 139}
+    assert described(file).traits.keywords == {"TYPE": "dark", "GAIN": 139}
 
 
 @pytest.mark.parametrize("text", ["bias frame", "flat field", "dark", "light"])
 def test_types_may_be_in_lower_case(tmp_path: Path, text: str) -> None:
-    assert from_cards(tmp_path, {"IMAGETYP": text}).keywords["TYPE"] == text.split()[0]
+    assert from_cards(tmp_path, {"IMAGETYP": text}).traits.keywords["TYPE"] == text.split()[0]
 
 
 @pytest.mark.parametrize("raw", ["100", "100.000", "  100 "])
 def test_a_gain_written_as_text_is_the_number(tmp_path: Path, raw: str) -> None:
-    gain = from_cards(tmp_path, {"GAIN": raw}).keywords["GAIN"]
+    gain = from_cards(tmp_path, {"GAIN": raw}).traits.keywords["GAIN"]
     assert (gain, type(gain)) == (100, int)
 
 
 def test_an_empty_filter_is_none(tmp_path: Path) -> None:
-    assert "FILTER" not in from_cards(tmp_path, {"FILTER": "   "}).keywords
+    assert "FILTER" not in from_cards(tmp_path, {"FILTER": "   "}).traits.keywords
 
 
 def test_exptime_goes_before_exposure_and_their_difference_is_told(tmp_path: Path) -> None:
     found = from_cards(tmp_path, {"EXPOSURE": 300.0, "EXPTIME": 300.2})
-    assert found.keywords["EXPOSURE"] == 300.2
-    assert found.warnings == ("EXPTIME 300.2 s differs from EXPOSURE 300 s",)
+    assert found.traits.keywords["EXPOSURE"] == 300.2
+    assert found.traits.warnings == ("EXPTIME 300.2 s differs from EXPOSURE 300 s",)
 
 
 @pytest.mark.parametrize("count", ["STACKCNT", "NCOMBINE", "NUMFRAME"])
 def test_a_stack_is_no_raw_frame_whatever_its_type_says(tmp_path: Path, count: str) -> None:
     cards: dict[str, Any] = {"IMAGETYP": "Bias", count: 100}
-    assert from_cards(tmp_path, cards).master
-    assert not from_cards(tmp_path, cards | {count: 1}).master
+    assert from_cards(tmp_path, cards).traits.master
+    assert not from_cards(tmp_path, cards | {count: 1}).traits.master
 
 
 def test_a_colour_stack_of_a_seestar_is_refused(tmp_path: Path) -> None:
     cards: Cards = {"NAXIS": 3, "NAXIS3": 3, "STACKCNT": 90, "IMAGETYP": "Light"}
-    (problem,) = from_cards(tmp_path, cards).problems
+    (problem,) = from_cards(tmp_path, cards).traits.problems
     assert "colour image of 3 planes" in problem
 
 
 def test_a_frame_of_maxim_calibrated_already_is_refused(tmp_path: Path) -> None:
-    (problem,) = from_cards(tmp_path, {"IMAGETYP": "Flat Field", "CALSTAT": "BD"}).problems
+    (problem,) = from_cards(tmp_path, {"IMAGETYP": "Flat Field", "CALSTAT": "BD"}).traits.problems
     assert problem == "is calibrated already (CALSTAT 'BD'); give the raw frame"
 
 
@@ -651,7 +655,7 @@ def test_sensors_that_were_not_cold_are_told(
     text = f"sensor at {ccd_temp} C, set-point {set_temp} C"
     warned = from_cards(tmp_path, cards)
     refused = from_cards(tmp_path, cards, rules=replace(RULES, temperature_action="refuse"))
-    assert (warned.warnings, warned.problems) == ((text,), ())
-    assert refused.warnings == ()
-    (problem,) = refused.problems
+    assert (warned.traits.warnings, warned.traits.problems) == ((text,), ())
+    assert refused.traits.warnings == ()
+    (problem,) = refused.traits.problems
     assert problem.startswith(f"{text}; take it again")

@@ -253,7 +253,7 @@ def test_jitter_does_not_split_groups_and_names_stay_when_frames_arrive(
 
     def frame(number: int, temperature: float, exposure: float) -> Frame:
         cards = {"SET-TEMP": temperature, "EXPTIME": exposure}
-        found = describe(cards, PurePosixPath("x.fits"), rules).keywords
+        found = describe(cards, PurePosixPath("x.fits"), rules).traits.keywords
         return make_frame("dark", number, found)
 
     early = [frame(1, -10.0, 300.0), frame(2, -9.9, 300.01)]

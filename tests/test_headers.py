@@ -32,7 +32,7 @@ def described(
 
 
 def value(keyword: str, cards: Mapping[str, Any], **rules: Any) -> object:
-    return described(cards, rules=replace(RULES, **rules)).keywords.get(keyword)
+    return described(cards, rules=replace(RULES, **rules)).traits.keywords.get(keyword)
 
 
 # --- TYPE -----------------------------------------------------------------------------------------
@@ -68,14 +68,14 @@ def spelled(table: Mapping[str, str]) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("card", ["IMAGETYP", "FRAMETYP", "FRAME", "OBSTYPE", "IMAGETYPE"])
 def test_the_type_is_known_in_any_spelling(card: str, text: str, kind: str) -> None:
     found = described({card: text})
-    assert (found.keywords["TYPE"], found.master) == (kind, False)
+    assert (found.traits.keywords["TYPE"], found.traits.master) == (kind, False)
 
 
 @pytest.mark.parametrize(("text", "kind"), spelled(MASTERS))
 @pytest.mark.parametrize("card", ["IMAGETYP", "CALFRAME"])
 def test_a_master_is_known_by_its_type_in_any_spelling(card: str, text: str, kind: str) -> None:
     found = described({card: text})
-    assert (found.keywords["TYPE"], found.master) == (kind, True)
+    assert (found.traits.keywords["TYPE"], found.traits.master) == (kind, True)
 
 
 @pytest.mark.parametrize(
@@ -90,12 +90,12 @@ def test_a_master_is_known_by_its_type_in_any_spelling(card: str, text: str, kin
 def test_a_master_is_known_by_its_count_of_frames_or_its_name(
     cards: dict[str, int], path: str
 ) -> None:
-    assert described({"IMAGETYP": "Bias", **cards}, path).master
+    assert described({"IMAGETYP": "Bias", **cards}, path).traits.master
 
 
 @pytest.mark.parametrize("cards", [{}, {"STACKCNT": 1}, {"NCOMBINE": 0}, {"NUMFRAME": "many"}])
 def test_a_single_frame_is_no_master(cards: dict[str, Any]) -> None:
-    assert not described({"IMAGETYP": "Bias", **cards}, "mastered/bias.fits").master
+    assert not described({"IMAGETYP": "Bias", **cards}, "mastered/bias.fits").traits.master
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_single_frame_is_no_master(cards: dict[str, Any]) -> None:
 )
 def test_any_other_type_is_told_and_never_taken_for_a_known_one(text: str, word: str) -> None:
     assert frame_type(text) is None
-    assert described({"IMAGETYP": text}).keywords["TYPE"] == word == canonical_type(text)
+    assert described({"IMAGETYP": text}).traits.keywords["TYPE"] == word == canonical_type(text)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_any_other_type_is_told_and_never_taken_for_a_known_one(text: str, word:
     ids=["nothing", "SBIG's BIAS", "Andor's FRAME", "blank"],
 )
 def test_what_is_no_type_gives_none(cards: dict[str, Any]) -> None:
-    assert "TYPE" not in described(cards).keywords
+    assert "TYPE" not in described(cards).traits.keywords
 
 
 def test_types_are_looked_for_in_order() -> None:
@@ -151,14 +151,14 @@ def test_the_first_card_of_a_keyword_wins_and_others_are_named(
     cards: dict[str, Any] = {name: number for number, name in enumerate(names, 1)}
     for number, name in enumerate(names, 1):
         found = described(cards)
-        assert found.keywords[keyword] == number
-        assert found.sources.get(keyword, name) == name
+        assert found.traits.keywords[keyword] == number
+        assert found.traits.sources.get(keyword, name) == name
         cards[name] = "  "
 
 
 @pytest.mark.parametrize("card", ["EGAIN", "PEDESTAL", "BZERO", "BIAS", "CAMERATEMP"])
 def test_look_alikes_are_not_taken(card: str) -> None:
-    assert described({card: 7}).keywords == {}
+    assert described({card: 7}).traits.keywords == {}
 
 
 @pytest.mark.parametrize("raw", [100, 100.0, "100", " 100.000 "])
@@ -192,8 +192,8 @@ def test_values_have_their_types(keyword: str, raw: object, expected: object) ->
 
 def test_a_missing_set_point_is_the_rounded_temperature_and_says_so() -> None:
     found = described({"CCD-TEMP": -9.7})
-    assert (found.keywords["SET-TEMP"], found.ccd_temp_c) == (-10.0, -9.7)
-    assert found.sources == {"SET-TEMP": "CCD-TEMP, rounded"}
+    assert (found.traits.keywords["SET-TEMP"], found.ccd_temp_c) == (-10.0, -9.7)
+    assert found.traits.sources == {"SET-TEMP": "CCD-TEMP, rounded"}
 
 
 @pytest.mark.parametrize(("step", "expected"), [(0.5, -9.0), (2, -10.0)])
@@ -227,13 +227,13 @@ def test_exposures_in_microseconds_serve_where_there_are_no_others(
     ],
 )
 def test_what_contradicts_itself_gets_a_warning(cards: dict[str, Any], warning: str | None) -> None:
-    assert described(cards).warnings == ((warning,) if warning else ())
+    assert described(cards).traits.warnings == ((warning,) if warning else ())
 
 
 def test_the_temperature_may_be_off_as_far_as_configured() -> None:
     cards = {"SET-TEMP": -10, "CCD-TEMP": -7.9}
-    assert described(cards, rules=replace(RULES, temperature_tolerance_c=2.2)).warnings == ()
-    assert described(cards, rules=replace(RULES, temperature_tolerance_c=2.0)).warnings
+    assert described(cards, rules=replace(RULES, temperature_tolerance_c=2.2)).traits.warnings == ()
+    assert described(cards, rules=replace(RULES, temperature_tolerance_c=2.0)).traits.warnings
 
 
 @pytest.mark.parametrize(
@@ -255,8 +255,8 @@ def test_configured_cards_come_first_and_new_keywords_can_be_named() -> None:
     cards = {"CAMNAME": "ATR585M", "INSTRUME": "ASCOM.ToupTek.Camera", "USBLIMIT": 50, "PA": "E"}
     rules = replace(RULES, aliases={"INSTRUME": ("CAMNAME",), "SIDE": ("PA",)}, extra=("USBLIMIT",))
     found = described(cards, rules=rules)
-    assert found.keywords == {"INSTRUME": "ATR585M", "USBLIMIT": 50, "SIDE": "E"}
-    assert found.sources == {"INSTRUME": "CAMNAME", "SIDE": "PA"}
+    assert found.traits.keywords == {"INSTRUME": "ATR585M", "USBLIMIT": 50, "SIDE": "E"}
+    assert found.traits.sources == {"INSTRUME": "CAMNAME", "SIDE": "PA"}
 
 
 # --- night ----------------------------------------------------------------------------------------
@@ -297,8 +297,8 @@ def test_the_night_is_the_local_date_at_its_start(
     cards: dict[str, Any], zone: str, night: str | None, source: str | None
 ) -> None:
     found = described(cards, rules=replace(RULES, timezone=zone))
-    assert found.keywords.get("DATE") == night
-    assert (source or "") in found.sources.get("DATE", "" if source is None else "missing")
+    assert found.traits.keywords.get("DATE") == night
+    assert (source or "") in found.traits.sources.get("DATE", "" if source is None else "missing")
 
 
 def test_a_night_is_one_night_across_midnight_and_the_change_of_utc_date() -> None:
@@ -358,8 +358,8 @@ IN_ITS_HEADER = {
 def test_the_path_serves_where_the_header_is_silent() -> None:
     found = described(IN_ITS_HEADER, USERS_TREE)
     own = {"TYPE": "flat", "GAIN": 100, "INSTRUME": "ASCOM.ToupTek.Camera", "EXPOSURE": 1.4}
-    assert found.keywords == {**IN_ITS_PATH, **own}
-    assert found.sources == dict.fromkeys(
+    assert found.traits.keywords == {**IN_ITS_PATH, **own}
+    assert found.traits.sources == dict.fromkeys(
         ("DATE", "OFFSET", "READOUTM", "FILTER", "SET-TEMP"), "path"
     )
 
@@ -367,14 +367,14 @@ def test_the_path_serves_where_the_header_is_silent() -> None:
 def test_the_path_can_override_the_header() -> None:
     rules = replace(RULES, path_keywords="override")
     found = described(IN_ITS_HEADER, USERS_TREE, rules)
-    assert found.keywords == {**IN_ITS_PATH, "TYPE": "flat", "GAIN": 100}
-    assert set(found.sources) == set(IN_ITS_PATH)
+    assert found.traits.keywords == {**IN_ITS_PATH, "TYPE": "flat", "GAIN": 100}
+    assert set(found.traits.sources) == set(IN_ITS_PATH)
 
 
 def test_the_path_can_be_left_alone() -> None:
     found = described(IN_ITS_HEADER, USERS_TREE, replace(RULES, path_keywords="off"))
     own = {"TYPE": "flat", "GAIN": 100, "INSTRUME": "ASCOM.ToupTek.Camera", "EXPOSURE": 1.4}
-    assert found.keywords == {**own, "SET-TEMP": -10.0}
+    assert found.traits.keywords == {**own, "SET-TEMP": -10.0}
 
 
 @pytest.mark.parametrize(
@@ -398,7 +398,7 @@ def test_the_path_can_be_left_alone() -> None:
     ],
 )
 def test_tokens_of_the_path(path: str, keyword: str, expected: object) -> None:
-    assert described({}, path).keywords.get(keyword) == expected
+    assert described({}, path).traits.keywords.get(keyword) == expected
 
 
 # --- geometry and soundness -----------------------------------------------------------------------
@@ -421,7 +421,7 @@ def test_tokens_of_the_path(path: str, keyword: str, expected: object) -> None:
     ],
 )
 def test_binning_in_any_spelling(cards: dict[str, Any], binning: tuple[int, int]) -> None:
-    assert described(cards).geometry == Geometry(4, 3, *binning)
+    assert described(cards).traits.geometry == Geometry(4, 3, *binning)
 
 
 @pytest.mark.parametrize(
@@ -435,7 +435,7 @@ def test_binning_in_any_spelling(cards: dict[str, Any], binning: tuple[int, int]
     ],
 )
 def test_the_bayer_pattern_in_any_spelling(cards: dict[str, Any], pattern: str | None) -> None:
-    assert described(cards).geometry == Geometry(4, 3, bayerpat=pattern)
+    assert described(cards).traits.geometry == Geometry(4, 3, bayerpat=pattern)
 
 
 @pytest.mark.parametrize(
@@ -448,13 +448,13 @@ def test_the_bayer_pattern_in_any_spelling(cards: dict[str, Any], pattern: str |
     ],
 )
 def test_what_is_no_raw_frame_has_a_problem(cards: dict[str, Any], problem: str) -> None:
-    (found,) = described(cards).problems
+    (found,) = described(cards).traits.problems
     assert found.startswith(problem)
 
 
 def test_a_cube_of_one_plane_is_sound() -> None:
     found = described({"NAXIS": 3, "NAXIS3": 1, "CALSTAT": "  "})
-    assert (found.problems, found.geometry) == ((), Geometry(4, 3))
+    assert (found.traits.problems, found.traits.geometry) == ((), Geometry(4, 3))
 
 
 NAMES = sorted(
@@ -478,7 +478,7 @@ def test_any_cards_and_any_path_are_described(
     cards: dict[str, Any], path: PurePosixPath, zone: str
 ) -> None:
     found = describe({**IMAGE, **cards}, path, replace(RULES, timezone=zone))
-    assert set(found.keywords) <= {"TYPE", "DATE", *ALIASES}
+    assert set(found.traits.keywords) <= {"TYPE", "DATE", *ALIASES}
 
 
 # --- for people's own scripts ---------------------------------------------------------------------

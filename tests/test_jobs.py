@@ -22,7 +22,7 @@ JOB = MasterJob(
     type=FrameType.FLAT,
     keywords={"FILTER": "B", "GAIN": 100, "SET-TEMP": -10.0},
     geometry=Geometry(4, 3, 2, 2, "RGGB"),
-    frames=(FRAME, replace(FRAME, path="b.fits")),
+    frames=(FRAME, FRAME._replace(path="b.fits")),
     header={"EXPTIME": 1.5, "DATE-OBS": "2026-01-15T21:00:00"},
     recipe=RECIPE,
     bias=BIAS,
@@ -72,7 +72,7 @@ def test_a_job_comes_back_equal_from_json(job: MasterJob) -> None:
 
 def test_every_part_of_a_job_is_looked_at_below() -> None:
     assert {*CHANGES, "warnings", "left_out"} == {field.name for field in fields(MasterJob)}
-    assert set(FRAME_CHANGES) == {field.name for field in fields(FrameFile)}
+    assert set(FRAME_CHANGES) == set(FrameFile._fields)
     assert set(RECIPE_CHANGES) == {field.name for field in fields(Recipe)}
 
 
@@ -83,15 +83,15 @@ def test_the_digest_changes_with_what_decides_the_master(change: dict[str, Any])
 
 @pytest.mark.parametrize("name", FRAME_CHANGES)
 def test_the_digest_changes_with_each_frame(name: str) -> None:
-    frames = (JOB.frames[0], replace(JOB.frames[1], **{name: FRAME_CHANGES[name]}))
+    frames = (JOB.frames[0], JOB.frames[1]._replace(**{name: FRAME_CHANGES[name]}))
     assert replace(JOB, frames=frames).digest != JOB.digest
 
 
 def test_the_time_of_a_frame_does_not_count_where_its_content_does() -> None:
-    told = replace(FRAME, content="0123456789abcdef")
+    told = FRAME._replace(content="0123456789abcdef")
     job = replace(JOB, frames=(told,))
-    assert replace(JOB, frames=(replace(told, mtime_ns=1),)).digest == job.digest
-    assert replace(JOB, frames=(replace(told, content="f"),)).digest != job.digest
+    assert replace(JOB, frames=(told._replace(mtime_ns=1),)).digest == job.digest
+    assert replace(JOB, frames=(told._replace(content="f"),)).digest != job.digest
 
 
 def test_a_library_master_counts_by_what_it_holds_wherever_it_lies() -> None:

@@ -62,7 +62,8 @@ def matched(settings: Settings, flats: Flats) -> Matched:
     def match(
         candidates: Sequence[Candidate], group: Group | None = None, **overrides: Any
     ) -> Match:
-        return match_flats(group or flats(), candidates, replace(settings, **overrides))
+        (match,) = match_flats([group or flats()], candidates, replace(settings, **overrides))
+        return match
 
     return match
 

@@ -20,9 +20,9 @@ PACKAGE = REPOSITORY / "calmasters"
 ORDER = (
     *("errors", "progress", "files", "lock", "previous", "runs", "frames", "cards", "settings"),
     *("frame_types", "nights", "path_tokens", "headers", "ap_reader", "unpacking", "images"),
-    *("jobs", "resources", "inventory", "contents", "grouping", "copies", "naming", "masters"),
-    *("differences", "matching", "why", "space", "plan", "orphans", "summary", "quality"),
-    *("reporting", "pictures", "watch", "engines", "synthetic"),
+    *("jobs", "resources", "scanning", "contents", "reading", "inventory", "grouping", "copies"),
+    *("naming", "masters", "differences", "matching", "why", "space", "plan", "orphans"),
+    *("summary", "quality", "reporting", "pictures", "watch", "engines", "synthetic"),
 )
 #: Those that are packages.
 PACKAGES = ("engines", "quality", "reporting")

@@ -13,7 +13,7 @@ from astropy.io import fits
 
 from calmasters.cards import Card
 from calmasters.errors import FrameError, QualityError
-from calmasters.frames import Frame, FrameType, Geometry
+from calmasters.frames import Frame, FrameType, Geometry, Traits
 from calmasters.images import write_master
 from calmasters.jobs import FrameFile, MasterJob, Recipe, UsedMaster
 from calmasters.quality import pairs, sequence, surface
@@ -546,8 +546,8 @@ def test_runs_and_the_library_make_one_trend(tmp_path: Path, settings: Settings)
     library = tmp_path / "old.xisf"
     write_master(library, noise_image(3, (3, 4)) / np.float32(ADU), [Card("NCOMBINE", 9)])
     keywords = {"TYPE": "dark", "INSTRUME": "A", "GAIN": 100, "DATE": "2025-07-01"}
-    frame = Frame(str(library), 1, 1, keywords, master=True, geometry=Geometry(4, 3))
-    other = replace(frame, keywords=keywords | {"GAIN": 200})
+    frame = Frame(str(library), 1, 1, Traits(keywords, master=True, geometry=Geometry(4, 3)))
+    other = frame._replace(traits=replace(frame.traits, keywords=keywords | {"GAIN": 200}))
     found = {trend.number: trend for trend in trends([(job, quality)], [frame, other], settings)}
     assert [point.night for point in found["level_adu"].points] == ["2025-07-01", "2026-01-16"]
     assert found["level_adu"].points[0].value == pytest.approx(1000, rel=0.01)

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from calmasters.cards import Card
-from calmasters.frames import Frame, FrameType, Geometry, Status, Value, Verdict
+from calmasters.frames import Frame, FrameType, Geometry, Status, Traits, Value, Verdict
 from calmasters.images import write_master
 from calmasters.jobs import FrameFile, MasterJob, Recipe, UsedMaster
 from calmasters.plan import Decision
@@ -119,8 +119,8 @@ def collected(tmp_path: Path) -> Collected:
     """Everything a report can hold, with markup in every place where a header's text can be."""
     bias = job_of(FrameType.BIAS, "bias")
     flat = job_of(FrameType.FLAT, "flat", bias=UsedMaster(bias.master, "run", f"because {EVIL}"))
-    frame = Frame(f"{EVIL}.fits", 1, 1, {"TYPE": "flat", **KEYWORDS})
-    refused = replace(frame, path=f"broken {EVIL}.fits")
+    frame = Frame(f"{EVIL}.fits", 1, 1, Traits({"TYPE": "flat", **KEYWORDS}))
+    refused = frame._replace(path=f"broken {EVIL}.fits")
     trend = Trend(EVIL, "bias", "read_noise_adu", "read noise, ADU", trend_points(5.0, 8.0))
     return Collected(
         decision_of(

@@ -41,7 +41,7 @@ def test_memory_grows_with_what_is_held(engine, larger):
     assert resources.memory_mb(replace(plain, **larger), 2) > resources.memory_mb(plain, 2)
 
 
-PACKED = tuple(replace(file, path="a.fits.FZ") for file in job().frames)
+PACKED = tuple(file._replace(path="a.fits.FZ") for file in job().frames)
 WITH_MAPS = replace(job().recipe, integration=Integration(generateRejectionMaps=True))
 
 
@@ -62,7 +62,7 @@ def test_each_image_that_the_native_engine_holds_counts(changes, bytes_a_pixel):
 
 
 def test_samples_of_more_than_16_bits_are_read_as_float():
-    wide = replace(job(), frames=tuple(replace(file, size=32_008_000) for file in job().frames))
+    wide = replace(job(), frames=tuple(file._replace(size=32_008_000) for file in job().frames))
     more = resources.native_mb(wide, 1) - resources.native_mb(job(), 1)
     assert more == pytest.approx(2 * 2 * 2**20 / 1e6)
 

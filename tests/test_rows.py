@@ -22,7 +22,8 @@ from calmasters.cards import IMAGE_EXTENSIONS
 from calmasters.frames import Frame
 from calmasters.grouping import judge
 from calmasters.headers import ALIASES
-from calmasters.inventory import HeaderCache, scan_frames
+from calmasters.reading import HeaderCache
+from calmasters.scanning import scan_frames
 from calmasters.settings import Settings
 
 IMAGE = np.zeros((3, 4), np.uint16)

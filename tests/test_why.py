@@ -72,20 +72,20 @@ CHANGES: dict[str, tuple[MasterJob, tuple[str, ...]]] = {
         ("2 frames went: flats/0.fits, flats/1.fits",),
     ),
     "many came": (
-        replace(FLAT, frames=(*FRAMES, *(replace(NEW, path=f"{n}", size=n) for n in range(5)))),
+        replace(FLAT, frames=(*FRAMES, *(NEW._replace(path=f"{n}", size=n) for n in range(5)))),
         ("5 frames came: 0, 1, 2 and 2 more",),
     ),
     "one was renamed": (
-        replace(FLAT, frames=(replace(FRAMES[0], path="a.fits"), *FRAMES[1:])),
+        replace(FLAT, frames=(FRAMES[0]._replace(path="a.fits"), *FRAMES[1:])),
         ("1 frame renamed: flats/0.fits to a.fits",),
     ),
     "one was written again": (
-        replace(FLAT, frames=(replace(FRAMES[0], mtime_ns=7), *FRAMES[1:])),
+        replace(FLAT, frames=(FRAMES[0]._replace(mtime_ns=7), *FRAMES[1:])),
         ("1 frame written again: flats/0.fits",),
     ),
     "another order": (replace(FLAT, frames=FRAMES[::-1]), ("its frames are in another order",)),
     "told by content": (
-        replace(FLAT, frames=tuple(replace(frame, content="c") for frame in FRAMES)),
+        replace(FLAT, frames=tuple(frame._replace(content="c") for frame in FRAMES)),
         ("frames are told by their content now",),
     ),
     "a setting": (

@@ -404,7 +404,7 @@ class _Measuring:
             description, _ = self.headers[place]
             yield {
                 "path": frame.path,
-                "night": str(description.keywords.get("DATE", "")),
+                "night": str(description.traits.keywords.get("DATE", "")),
                 "level_adu": round(level, 3),
                 "rejected_percent": round(100 * self._rejected[place], 5)
                 if self._rejected
@@ -417,7 +417,7 @@ class _Measuring:
         """Give numbers by night, for the trend of a camera."""
         by_night: dict[str, list[int]] = {}
         for place, (description, _) in enumerate(self.headers):
-            by_night.setdefault(str(description.keywords.get("DATE", "")), []).append(place)
+            by_night.setdefault(str(description.traits.keywords.get("DATE", "")), []).append(place)
         for night, places in sorted(by_night.items()):
             if night:
                 yield {"night": night, "frames": len(places)} | self._of_night(places)

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from calmasters.inventory import HeaderCache, scan_library
 from calmasters.jobs import MasterJob
 from calmasters.plan import Decision, Plan, decide, job_file
 from calmasters.quality.camera import settings_with_defects
 from calmasters.quality.trend import Trend, trends
+from calmasters.reading import HeaderCache
 from calmasters.reporting.masters import Defects, Master, in_electrons
+from calmasters.scanning import scan_library
 from calmasters.settings import Settings
 
 __all__ = ["Collected", "collect"]

@@ -169,7 +169,7 @@ def require_sensible(path: Path) -> bool:
             assert samples.min() >= 0
             assert samples.max() <= 1
             assert np.isfinite(samples).all()
-            assert found.geometry is not None or found.problems
+            assert found.traits.geometry is not None or found.traits.problems
             sound = True
         except FrameError:
             pass

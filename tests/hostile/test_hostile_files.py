@@ -14,10 +14,11 @@ from calmasters.cards import read_cards
 from calmasters.errors import FrameError
 from calmasters.grouping import judge
 from calmasters.images import RawFrame, write_master
-from calmasters.inventory import HeaderCache, scan_frames
 from calmasters.masters import header_cards
 from calmasters.naming import LONGEST_NAME
 from calmasters.plan import decide
+from calmasters.reading import HeaderCache
+from calmasters.scanning import scan_frames
 from calmasters.settings import Settings
 
 #: Far above what reading takes, far below what the bombs would.
