@@ -12,11 +12,12 @@ import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from io import FileIO
 from math import prod
 from struct import Struct
-from typing import IO, TYPE_CHECKING, Final, TypeAlias, cast
+from types import MappingProxyType
+from typing import IO, TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
 from calmasters.errors import FrameError
 from calmasters.frames import Value
@@ -86,8 +87,7 @@ class Card:
     comment: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageHeader:
+class ImageHeader(NamedTuple):
     """The header of a file's image.
 
     Attributes
@@ -110,7 +110,7 @@ class ImageHeader:
     data_offset: int
     end_of_data: int
     packing: str = ""
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = MappingProxyType({})
 
 
 def read_cards(path: str | os.PathLike[str]) -> Cards:
@@ -148,7 +148,7 @@ def first_of(cards: Cards, names: Iterable[str]) -> tuple[str, CardValue | None]
     """Find the first of some cards that is present and not empty."""
     for name in names:
         value = cards.get(name)
-        if value is not None and str(value).strip():
+        if value is not None and (not isinstance(value, str) or value.strip()):
             return name, value
     return "", None
 
@@ -200,7 +200,7 @@ def _zipped_header(path: str) -> ImageHeader:
                 f"is truncated: {found} bytes where {expected} were expected, unzipped; "
                 "copy it again"
             )
-    return replace(header, end_of_data=0, packing=header.packing or "gzip")
+    return header._replace(end_of_data=0, packing=header.packing or "gzip")
 
 
 def _length_told(path: str) -> int:
@@ -229,9 +229,9 @@ def _only_image(file: IO[bytes], primary: ImageHeader) -> ImageHeader:
     for extension in _extensions(file, _padded(primary.end_of_data)):
         if extension.cards.get("ZIMAGE") is True:
             cards = _of_image({**primary.cards, **extension.cards})
-            images.append(replace(extension, cards=cards, packing="tiles"))
+            images.append(extension._replace(cards=cards, packing="tiles"))
         elif extension.cards.get("XTENSION") == "IMAGE" and extension.cards.get("NAXIS"):
-            images.append(replace(extension, cards={**primary.cards, **extension.cards}))
+            images.append(extension._replace(cards={**primary.cards, **extension.cards}))
         else:
             others.append(f"a {extension.cards.get('XTENSION', 'nameless')} extension")
     if len(images) > 1:
@@ -268,7 +268,7 @@ def _data_bytes(cards: Cards) -> int:
         # Only extensions have a heap.
         heap = int(cards.get("PCOUNT", 0)) if "XTENSION" in cards else 0
         size = abs(int(cards.get("BITPIX", 8))) // 8 * (prod(axes) * bool(axes) + heap)
-        if any(part < 0 for part in (*axes, heap)) or size > _MOST_BYTES:
+        if min(*axes, heap, 0) < 0 or size > _MOST_BYTES:
             raise ValueError(f"axes {axes}, PCOUNT {heap}")
     except (ValueError, OverflowError) as error:
         raise FrameError(_NO_SIZE.format(error)) from error

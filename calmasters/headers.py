@@ -80,6 +80,15 @@ _NAMELESS: Final = "x"
 #: Traits remembered, for a reader of headers.
 _REMEMBERED: Final = 4096
 
+_LOOKED_AT: Final = (*_STRUCTURE, *_BINNINGS, *_BAYER, *_STACK_COUNT)
+
+#: Sources of a keyword that need no mention, where these are not the keyword alone.
+_PLAIN: Final[Mapping[str, tuple[str, ...]]] = {
+    "TYPE": ("TYPE", "IMAGETYP"),
+    "EXPOSURE": ("EXPTIME", "EXPOSURE"),
+    "DATE": ("DATE-LOC",),
+}
+
 _SAMPLE_BITS: Final = (8, 16, 32, -32, -64)
 
 #: What to do about a frame that was taken before its sensor was cold.
@@ -212,7 +221,8 @@ class Describer:
 
     def __init__(self, rules: HeaderRules) -> None:
         self._rules = rules
-        self._deciding = _deciding(rules)
+        self._names = _names(rules)
+        self._deciding = frozenset((*_LOOKED_AT, *chain(*self._names.values())))
         self._tells = key_pattern((*ALIASES, *rules.aliases, *rules.extra)).search
         self._traits = lru_cache(_REMEMBERED)(self._find_traits)
         self._at_temperature = lru_cache(_REMEMBERED)(self._find_at_temperature)
@@ -258,12 +268,28 @@ class Describer:
         master = _is_master(cards, path)
         # A master's own header decides: its name is but a copy of it, cleaned and shortened.
         override = rules.path_keywords == "override" and not master
-        keywords, sources = _read_keywords(cards, night, tokens, override, rules)
+        keywords, sources = self._read_keywords(cards, night, tokens, override)
         for keyword, value, source in _last_resorts(keywords, path, written, rules):
             keywords[keyword], sources[keyword] = value, source
         geometry = _geometry(cards)
         warnings, problems = _warnings(cards), _problems(cards, geometry)
         return Traits(keywords, master, geometry, sources, tuple(warnings), tuple(problems))
+
+    def _read_keywords(
+        self, cards: Cards, night: Night, tokens: Mapping[str, Value], override: bool
+    ) -> tuple[dict[str, Value], dict[str, str]]:
+        """Find each wanted keyword in the header or in the path, and where it came from."""
+        keywords: dict[str, Value] = {}
+        sources: dict[str, str] = {}
+        for keyword, names in self._names.items():
+            value, source = night if keyword == "DATE" else _in_header(keyword, names, cards)
+            if keyword in tokens and (value is None or override):
+                value, source = tokens[keyword], "path"
+            if value is not None:
+                keywords[keyword] = _on_grid(keyword, value, self._rules)
+            if source and source not in _PLAIN.get(keyword, (keyword,)):
+                sources[keyword] = source
+        return keywords, sources
 
     def _find_at_temperature(self, traits: Traits, ccd_temp_c: float) -> Traits:
         """Add what the actual temperature says: a set-point in its stead, or that it is off it."""
@@ -287,30 +313,16 @@ class Describer:
         )
 
 
-def _deciding(rules: HeaderRules) -> frozenset[str]:
-    """Name the cards that traits depend on."""
-    named = chain(*ALIASES.values(), *rules.aliases.values(), rules.aliases, rules.extra)
-    return frozenset((*_STRUCTURE, *_TYPE_CARDS, *_BINNINGS, *_BAYER, *_STACK_COUNT, *named))
-
-
 # --- keywords -------------------------------------------------------------------------------------
 
 
-def _read_keywords(
-    cards: Cards, night: Night, tokens: Mapping[str, Value], override: bool, rules: HeaderRules
-) -> tuple[dict[str, Value], dict[str, str]]:
-    """Find each wanted keyword in the header or in the path, and where it came from."""
-    keywords: dict[str, Value] = {}
-    sources: dict[str, str] = {}
-    for keyword in _wanted(rules):
-        value, source = night if keyword == "DATE" else _in_header(keyword, cards, rules)
-        if keyword in tokens and (value is None or override):
-            value, source = tokens[keyword], "path"
-        if value is not None:
-            keywords[keyword] = _on_grid(keyword, value, rules)
-        if source and source not in _plain_names(keyword):
-            sources[keyword] = source
-    return keywords, sources
+def _names(rules: HeaderRules) -> dict[str, tuple[str, ...]]:
+    """Name the cards that hold each wanted keyword, in order of preference."""
+    wanted = dict.fromkeys(("TYPE", *ALIASES, *rules.aliases, *rules.extra))
+    known = {**ALIASES, "TYPE": _TYPE_CARDS}
+    names = {key: (*rules.aliases.get(key, ()), *known.get(key, (key,))) for key in wanted}
+    # The night is found from others, which no trait depends on.
+    return {**names, "DATE": ()}
 
 
 def _last_resorts(
@@ -324,21 +336,10 @@ def _last_resorts(
         yield "DATE", date, source
 
 
-def _wanted(rules: HeaderRules) -> Iterable[str]:
-    return dict.fromkeys(("TYPE", "DATE", *ALIASES, *rules.aliases, *rules.extra))
-
-
-def _plain_names(keyword: str) -> tuple[str, ...]:
-    """Name the sources of a keyword that need no mention."""
-    plain = {"TYPE": ("TYPE", "IMAGETYP"), "EXPOSURE": ("EXPTIME", "EXPOSURE")}
-    return {**plain, "DATE": ("DATE-LOC",)}.get(keyword, (keyword,))
-
-
-def _in_header(keyword: str, cards: Cards, rules: HeaderRules) -> tuple[Value | None, str]:
-    aliases = rules.aliases.get(keyword, ())
+def _in_header(keyword: str, names: Iterable[str], cards: Cards) -> tuple[Value | None, str]:
     if keyword == "TYPE":
-        return _type(cards, aliases)
-    name, raw = first_of(cards, (*aliases, *ALIASES.get(keyword, (keyword,))))
+        return _type(cards, names)
+    name, raw = first_of(cards, names)
     if keyword == "EXPOSURE" and raw is None:
         microseconds = number_of(cards.get("EXPOINUS"))
         return (None, "") if microseconds is None else (microseconds / 1e6, "EXPOINUS")
@@ -380,9 +381,8 @@ def _round(value: float, digits: int) -> float:
 # --- type -----------------------------------------------------------------------------------------
 
 
-def _type(cards: Cards, aliases: tuple[str, ...]) -> tuple[Value | None, str]:
+def _type(cards: Cards, names: Iterable[str]) -> tuple[Value | None, str]:
     """Find the type: the first card whose text is one, else the first that claims to be."""
-    names = (*aliases, *_TYPE_CARDS)
     texts = {name: text for name in names if isinstance(text := cards.get(name), str)}
     for name, text in texts.items():
         if known := frame_type(text):

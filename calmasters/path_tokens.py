@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import PurePath
 from typing import Final
@@ -39,14 +39,14 @@ def path_tokens(path: PurePath, keywords: Iterable[str]) -> Iterator[tuple[str, 
     keyword, text : str
         The canonical keyword (or ``BINNING``) and what stands behind it.
     """
-    keys = _keys(tuple(keywords))
+    keys, begins = _keys(tuple(keywords))
     for part in (*path.parent.parts, _stem(path)):
         words = part.split("_")
         for word, following in zip(words, (*words[1:], ""), strict=True):
             if word in keys:
                 yield keys[word], following.strip()
-            elif key := next((key for key in keys if word.startswith(f"{key}-")), None):
-                yield keys[key], word[len(key) + 1 :].strip()
+            elif found := begins(word):
+                yield keys[found[1]], word[found.end() :].strip()
 
 
 def key_pattern(keywords: Iterable[str]) -> re.Pattern[str]:
@@ -57,15 +57,21 @@ def key_pattern(keywords: Iterable[str]) -> re.Pattern[str]:
     keywords : iterable of str
         As for :func:`path_tokens`.
     """
-    keys = "|".join(map(re.escape, _keys(tuple(keywords))))
+    keys = "|".join(map(re.escape, _keys(tuple(keywords))[0]))
     return re.compile(rf"(?:^|_)(?:{keys})[_-]|^(?i:master|super)")
 
 
 @cache
-def _keys(keywords: tuple[str, ...]) -> dict[str, str]:
-    """Keys to keywords, the longest key first: DATE-OBS-2026-01-15 is DATE-OBS, not DATE."""
+def _keys(
+    keywords: tuple[str, ...],
+) -> tuple[dict[str, str], Callable[[str], re.Match[str] | None]]:
+    """Give keys with their keywords, and what finds one at the beginning of ``KEY-value``.
+
+    The longest first: DATE-OBS-2026-01-15 is DATE-OBS, not DATE.
+    """
     keys = {**{keyword: keyword for keyword in keywords}, **_KEYS}
-    return {key: keys[key] for key in sorted(keys, key=len, reverse=True)}
+    longest_first = sorted(keys, key=len, reverse=True)
+    return keys, re.compile(f"({'|'.join(map(re.escape, longest_first))})-").match
 
 
 def _stem(path: PurePath) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, replace
+from dataclasses import fields, replace
 from fnmatch import fnmatchcase
+from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, TypeAlias
 
@@ -159,6 +160,9 @@ class _NumberedTraits:
         return number
 
 
+# Not astuple, which copies deeply.
+_GEOMETRY: Final = attrgetter(*(field.name for field in fields(Geometry)))
+
 #: Of files whose header is not to be read.
 _UNREAD: Final = Traits()
 
@@ -168,7 +172,7 @@ def _damaged(problem: str) -> Description:
 
 
 def _to_json(traits: Traits) -> list[Any]:
-    geometry = traits.geometry and astuple(traits.geometry)
+    geometry = traits.geometry and _GEOMETRY(traits.geometry)
     stored = (traits.keywords, traits.master, geometry, traits.sources)
     return [*stored, traits.warnings, traits.problems]
 
