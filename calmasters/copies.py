@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from itertools import chain
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Final
@@ -44,12 +43,14 @@ def without_copies(
         All of them; ``copy_of`` of a copy says of which.
     """
     frames, root = list(frames), settings.input_dir
-    sound = chain(*sound_frames(frames, settings).values())
+    by_keywords: dict[Hashable, list[Frame]] = defaultdict(list)
+    for traits, some in sound_frames(frames, settings).items():
+        by_keywords[tuple(traits.keywords.items())] += some
     suspects = [
-        fewest
-        for some in _alike(sound, attrgetter("date_obs", "size", "ccd_temp_c"))
-        for few in _alike(some, lambda frame: tuple(frame.keywords.items()))
-        for fewest in _alike(few, lambda frame: _glance(root / frame.path, frame.size))
+        fewer
+        for some in by_keywords.values()
+        for few in _alike(some, attrgetter("date_obs", "size", "ccd_temp_c"))
+        for fewer in _alike(few, lambda frame: _glance(root / frame.path, frame.size))
     ]
     if not suspects:
         return frames
@@ -65,14 +66,17 @@ def without_copies(
 
 
 def _alike(
-    frames: Iterable[Frame], sign: Callable[[Frame], Hashable | None]
+    frames: Sequence[Frame], sign: Callable[[Frame], Hashable | None]
 ) -> Iterator[list[Frame]]:
     """Give the frames, two or more, that a sign does not tell apart; None is equal to nothing."""
+    signs = [*map(sign, frames)]
+    if len(set(signs)) == len(signs):
+        return
     found: dict[Hashable, list[Frame]] = defaultdict(list)
-    for frame in frames:
-        if (told := sign(frame)) is not None:
+    for told, frame in zip(signs, frames, strict=True):
+        if told is not None:
             found[told].append(frame)
-    return (few for few in found.values() if len(few) > 1)
+    yield from (few for few in found.values() if len(few) > 1)
 
 
 def _glance(path: Path, size: int) -> bytes | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from operator import attrgetter
@@ -34,6 +35,9 @@ _TEXT: Final = (
     *("bayerpat", "sources", "warnings"),
 )
 
+#: Paths that need no quotes, and are no formula.
+_PLAIN: Final = re.compile(r"\w[\w ./+-]*")
+
 #: What a spreadsheet takes for the beginning of a formula.
 _FORMULA: Final = ("=", "+", "-", "@")
 
@@ -57,42 +61,49 @@ def write_inventory(
     """
     extra = [keyword for keyword in keywords if keyword not in COLUMNS]
     at = COLUMNS.index("size")
+    lines = _lines(sorted(frames, key=attrgetter("path")), verdicts, extra)
+    text = "\n".join((_line((*COLUMNS[:at], *extra, *COLUMNS[at:])), *lines, ""))
     # Names of files that are no text come back as the bytes they are.
-    text = io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((*COLUMNS[:at], *extra, *COLUMNS[at:]))
-    writer.writerows(_rows(sorted(frames, key=attrgetter("path")), verdicts, extra))
-    text.detach()
+    file.write(text.encode("utf-8", "surrogateescape"))
 
 
-def _rows(
+def _lines(
     frames: Iterable[Frame], verdicts: Mapping[str, Verdict], extra: Sequence[str]
-) -> Iterator[tuple[object, ...]]:
-    cells: dict[Traits, tuple[tuple[str, ...], ...]] = {}
-    for frame in frames:
-        verdict, traits, temperature = verdicts[frame.path], frame.traits, frame.ccd_temp_c
-        if traits not in cells:
-            cells[traits] = _cells(traits, extra)
-        keywords, image, remarks = cells[traits]
+) -> Iterator[str]:
+    """Write a line a frame, of parts that are written once for all frames that share them."""
+    by_traits: dict[Traits, tuple[str, str, str]] = {}
+    by_verdict: dict[Verdict, str] = {}
+    for path, size, mtime_ns, traits, temperature, date_obs, *_ in frames:
+        verdict = verdicts[path]
+        if traits not in by_traits:
+            by_traits[traits] = _parts(traits, extra)
+        if verdict not in by_verdict:
+            by_verdict[verdict] = _line((verdict.status.value, verdict.reason, verdict.group))
+        keywords, image, remarks = by_traits[traits]
+        place = path if _PLAIN.fullmatch(path) else _line([_place(path)])
+        told_c = "" if temperature is None else format_value("CCD-TEMP", temperature)
         yield (
-            *(_place(frame.path), verdict.status.value, verdict.reason, verdict.group),
-            *keywords,
-            "" if temperature is None else format_value("CCD-TEMP", temperature),
-            frame.date_obs or "",
-            *(*image, frame.size, frame.mtime_ns, *remarks),
+            f"{place},{by_verdict[verdict]},{keywords},{told_c},{date_obs or ''},"
+            f"{image},{size},{mtime_ns},{remarks}"
         )
 
 
-def _cells(traits: Traits, extra: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+def _parts(traits: Traits, extra: Sequence[str]) -> tuple[str, str, str]:
     """Write what traits have for the columns of keywords, of the image, and for the last."""
     keywords = {key: _cell(format_value(key, value)) for key, value in traits.keywords.items()}
     geometry = (str(getattr(traits.geometry, name, None) or "") for name in _GEOMETRY)
     sources = "; ".join(f"{key}: {source}" for key, source in traits.sources.items())
     return (
-        tuple(keywords.get(key, "") for key in _KEYWORDS),
-        (*geometry, *(keywords.get(key, "") for key in extra)),
-        (sources, "; ".join(traits.warnings)),
+        _line(keywords.get(key, "") for key in _KEYWORDS),
+        _line((*geometry, *(keywords.get(key, "") for key in extra))),
+        _line((sources, "; ".join(traits.warnings))),
     )
+
+
+def _line(cells: Iterable[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()[:-1]
 
 
 def _place(path: str) -> str:
