@@ -22,9 +22,9 @@ import numpy as np
 import yaml
 
 from calmasters.cards import Card
+from calmasters.decision import decide
 from calmasters.images import read_image, write_master
 from calmasters.jobs import MasterJob
-from calmasters.plan import decide
 from calmasters.quality.measure import Companions, measure
 from calmasters.quality.sample import ADU
 from calmasters.reporting.collect import Collected

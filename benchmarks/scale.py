@@ -24,9 +24,9 @@ import numpy as np
 from session import MADE, REPOSITORY, Row, Run, interleaved, ratio, run, snakemake
 
 from calmasters.frames import FrameType
+from calmasters.plan import job_file
 from calmasters.reading import HeaderCache
 from calmasters.scanning import scan_frames
-from calmasters.plan import job_file
 from calmasters.settings import Settings
 from calmasters.synthetic import Camera, Shot, nina_header, write_frame
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 __all__ = [
-    "IMAGE_EXTENSIONS",
     "Card",
     "CardValue",
     "Cards",
@@ -42,12 +41,6 @@ CardValue: TypeAlias = Value | bool
 
 #: The cards of a header, by keyword; the first of those that repeat.
 Cards: TypeAlias = Mapping[str, CardValue]
-
-#: How names of image files end, in any letter case: FITS, tile-compressed or zipped, and XISF.
-IMAGE_EXTENSIONS: Final = (
-    *(f".{fits}{packing}" for packing in ("", ".fz", ".gz") for fits in ("fits", "fit", "fts")),
-    ".xisf",
-)
 
 _CARD: Final = 80
 _CARDS: Final = Struct(f"{_CARD}s")

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
 __all__ = [
+    "IMAGE_EXTENSIONS",
     "Frame",
     "FrameType",
     "Geometry",
@@ -21,6 +22,12 @@ __all__ = [
 
 #: A keyword's value: GAIN 100, SET-TEMP -10.0, FILTER 'Ha'.
 Value: TypeAlias = str | int | float
+
+#: How names of image files end, in any letter case: FITS, tile-compressed or zipped, and XISF.
+IMAGE_EXTENSIONS: Final = (
+    *(f".{fits}{packing}" for packing in ("", ".fz", ".gz") for fits in ("fits", "fit", "fts")),
+    ".xisf",
+)
 
 #: Keywords written with two decimals (more where an exposure needs them).
 _DECIMAL_KEYWORDS: Final = frozenset({"SET-TEMP", "EXPOSURE", "CCD-TEMP"})

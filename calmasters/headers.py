@@ -18,17 +18,10 @@ from itertools import chain
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Final, NamedTuple
 
-from calmasters.cards import (
-    IMAGE_EXTENSIONS,
-    Cards,
-    CardValue,
-    first_of,
-    number_of,
-    read_cards,
-)
+from calmasters.cards import Cards, CardValue, first_of, number_of, read_cards
 from calmasters.errors import FrameError
 from calmasters.frame_types import canonical_type, frame_type, says_master
-from calmasters.frames import Geometry, Traits, Value
+from calmasters.frames import IMAGE_EXTENSIONS, Geometry, Traits, Value
 from calmasters.nights import DATE, Night, creation_date, night_of, utc_of
 from calmasters.path_tokens import folder_type, key_pattern, name_type, path_tokens
 from calmasters.settings import HeaderRules

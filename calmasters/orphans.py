@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from calmasters.decision import Decision
 from calmasters.frames import FrameType, Status
-from calmasters.plan import Decision
 from calmasters.scanning import scan_masters
 from calmasters.settings import Settings
 

@@ -11,9 +11,8 @@ from itertools import product
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from calmasters.cards import IMAGE_EXTENSIONS
 from calmasters.errors import ConfigError
-from calmasters.frames import FrameType
+from calmasters.frames import IMAGE_EXTENSIONS, FrameType
 from calmasters.jobs import master_folder
 from calmasters.settings import Settings
 

@@ -8,10 +8,10 @@ from itertools import chain, pairwise
 from pathlib import PurePath
 
 from calmasters.cards import number_of
+from calmasters.decision import Decision
 from calmasters.differences import Difference
 from calmasters.frames import Frame, FrameType, Status, Verdict, format_value
 from calmasters.jobs import MasterJob
-from calmasters.plan import Decision
 
 __all__ = ["summarize"]
 

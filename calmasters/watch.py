@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from calmasters.cards import IMAGE_EXTENSIONS
+from calmasters.frames import IMAGE_EXTENSIONS
 
 __all__ = ["main", "quiet_after"]
 

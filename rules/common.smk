@@ -1,4 +1,4 @@
-# What the rules ask of the plan. Decisions are made in calmasters/plan.py, none here.
+# What the rules ask of the plan. Decisions are made in calmasters/decision.py, none here.
 #
 # A preview (dry run, --dag, --summary) decides in memory and writes nothing, so that it shows the
 # whole plan before the checkpoint has ever run.
@@ -17,13 +17,11 @@ from calmasters.jobs import JOB_TIME_NS, stored_digest
 from calmasters.plan import (
     Plan,
     date_back,
-    decide,
     is_ahead,
     is_made,
     job_file,
     load_stale_jobs,
     outdate_plan,
-    require_sound,
     scan,
     unsettled,
 )
@@ -59,6 +57,9 @@ def current_plan():
 
 @lru_cache(1)
 def previewed():
+    # Only previews decide; a run leaves that to the checkpoint.
+    from calmasters.decision import decide, require_sound
+
     decision = decide(SETTINGS)
     require_sound(decision, SETTINGS)
     return decision

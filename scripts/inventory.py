@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from calmasters import plan
+from calmasters import decision
 from calmasters.errors import reported
 from calmasters.settings import Settings
 from calmasters.summary import summarize
@@ -11,5 +11,5 @@ log = Path(snakemake.log[0])
 schema = Path(snakemake.scriptdir).parent / "config" / "config.schema.yaml"
 
 with reported(log):
-    decision = plan.write(Settings.from_config(snakemake.config, schema))
-    log.write_text(summarize(decision), encoding="utf-8", errors="backslashreplace")
+    decided = decision.write(Settings.from_config(snakemake.config, schema))
+    log.write_text(summarize(decided), encoding="utf-8", errors="backslashreplace")

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from calmasters import plan
+from calmasters.decision import decide
 from calmasters.errors import reported
 from calmasters.orphans import find_orphans, list_orphans, set_aside
 from calmasters.settings import Settings
@@ -12,7 +12,7 @@ schema = Path(snakemake.scriptdir).parent / "config" / "config.schema.yaml"
 
 with reported():
     settings = Settings.from_config(snakemake.config, schema)
-    orphans = find_orphans(plan.decide(settings), settings)
+    orphans = find_orphans(decide(settings), settings)
     print(list_orphans(orphans), file=sys.stderr)
     if settings.prune:
         for file, target in set_aside(orphans, settings.output_dir).items():

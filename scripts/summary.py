@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from calmasters import plan
+from calmasters.decision import decide
 from calmasters.errors import reported
 from calmasters.settings import Settings
 from calmasters.summary import summarize
@@ -11,4 +11,4 @@ from calmasters.summary import summarize
 schema = Path(snakemake.scriptdir).parent / "config" / "config.schema.yaml"
 
 with reported():
-    print(summarize(plan.decide(Settings.from_config(snakemake.config, schema))), file=sys.stderr)
+    print(summarize(decide(Settings.from_config(snakemake.config, schema))), file=sys.stderr)

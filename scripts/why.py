@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from calmasters import plan, why
+from calmasters import why
+from calmasters.decision import decide
 from calmasters.errors import reported
 from calmasters.settings import Settings
 
@@ -11,5 +12,5 @@ schema = Path(snakemake.scriptdir).parent / "config" / "config.schema.yaml"
 
 with reported():
     settings = Settings.from_config(snakemake.config, schema)
-    found = why.explain(plan.decide(settings).jobs, settings.output_dir)
+    found = why.explain(decide(settings).jobs, settings.output_dir)
     print(why.told(found) or "Every master is as its job says.", file=sys.stderr)

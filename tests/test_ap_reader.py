@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 
 from calmasters.cards import read_cards
+from calmasters.decision import decide
 from calmasters.errors import ConfigError
 from calmasters.frames import Frame, Value
 from calmasters.headers import describe
 from calmasters.images import write_master
 from calmasters.masters import header_cards
-from calmasters.plan import decide
 from calmasters.reading import HeaderCache
 from calmasters.scanning import scan_frames
 from calmasters.settings import HeaderRules, Settings

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from calmasters.contents import Contents
-from calmasters.plan import decide, scan
+from calmasters.decision import decide
+from calmasters.plan import scan
 from calmasters.scanning import scan_frames
 from calmasters.settings import Settings
 

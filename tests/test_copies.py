@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from calmasters.contents import Contents
+from calmasters.decision import decide
 from calmasters.frames import Status
-from calmasters.plan import decide
 from calmasters.scanning import ScannedFile
 from calmasters.settings import Settings
 from calmasters.summary import summarize

@@ -49,7 +49,7 @@ def killed_everywhere(prepare, action, see):
 
 PLAN = """
 import json, yaml
-from calmasters import plan
+from calmasters import decision
 from calmasters.files import sweep
 from calmasters.settings import Settings
 
@@ -66,7 +66,7 @@ def state():
 
 states = []
 for settings in (before, after):
-    plan.write(settings)
+    decision.write(settings)
     states.append(state())
 
 def see(moment):
@@ -77,11 +77,11 @@ def see(moment):
     # The plan vouches for all others.
     if found.get("plan.json") == states[1]["plan.json"]:
         assert {name: found.get(name) for name in states[1]} == states[1]
-    plan.write(after)
+    decision.write(after)
     sweep(output)
     assert state() == states[1]
 
-killed_everywhere(lambda: plan.write(before), lambda: plan.write(after), see)
+killed_everywhere(lambda: decision.write(before), lambda: decision.write(after), see)
 """
 
 MASTER = """

@@ -10,10 +10,10 @@ import pytest
 from astropy.io import fits
 from xisf import XISF
 
+from calmasters.decision import Decision, decide
 from calmasters.images import write_master
 from calmasters.jobs import MasterJob
 from calmasters.masters import header_cards
-from calmasters.plan import Decision, decide
 from calmasters.settings import Settings
 
 MakeSettings = Callable[..., Settings]

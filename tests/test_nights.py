@@ -91,7 +91,7 @@ def test_a_longitude_that_is_none_does_not_count(longitude: object) -> None:
 def test_moments_are_utc_whatever_their_own_zone() -> None:
     moment = utc_of({"DATE-OBS": "2026-01-15T23:00:00-05:00"})
     assert moment is not None
-    assert moment.isoformat() == "2026-01-16T04:00:00+00:00"
+    assert moment.isoformat() == "2026-01-16T04:00:00"
     assert utc_of({"DATE-OBS": "2026-01-15"}) is None
 
 

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 from calmasters.cards import Card, read_cards
+from calmasters.decision import decide, write
 from calmasters.frames import Status
 from calmasters.images import write_master
 from calmasters.jobs import LeftOut, MasterJob
 from calmasters.masters import header_cards
-from calmasters.plan import decide, job_file, write
+from calmasters.plan import job_file
 from calmasters.settings import Settings
 from calmasters.summary import summarize
 

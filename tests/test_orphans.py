@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from calmasters.decision import decide
 from calmasters.orphans import Orphan, find_orphans, list_orphans, set_aside
-from calmasters.plan import decide
 from calmasters.settings import Settings
 
 SETTINGS = "INSTRUME-ATR585M_SETTEMP--10.00_GAIN-100_OFFSET-150_READOUTM-Low Noise"

@@ -15,10 +15,11 @@ import pytest
 from astropy.io import fits
 from xisf import XISF
 
+from calmasters.decision import decide, write
 from calmasters.errors import FrameError
 from calmasters.frames import FrameType, Status
 from calmasters.jobs import MasterJob
-from calmasters.plan import Plan, decide, job_file, scan, unsettled, write
+from calmasters.plan import Plan, job_file, scan, unsettled
 from calmasters.settings import Settings
 
 AddFrames = Callable[..., list[Path]]

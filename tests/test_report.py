@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 
 from calmasters.cards import Card
+from calmasters.decision import Decision
 from calmasters.frames import Frame, FrameType, Geometry, Status, Traits, Value, Verdict
 from calmasters.images import write_master
 from calmasters.jobs import FrameFile, MasterJob, Recipe, UsedMaster
-from calmasters.plan import Decision
 from calmasters.quality.trend import Point, Trend
 from calmasters.reporting.collect import Collected
 from calmasters.reporting.masters import Defects, Master, in_electrons, short

@@ -18,8 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from xisf import XISF
 
-from calmasters.cards import IMAGE_EXTENSIONS
-from calmasters.frames import Frame
+from calmasters.frames import IMAGE_EXTENSIONS, Frame
 from calmasters.grouping import judge
 from calmasters.headers import ALIASES
 from calmasters.reading import HeaderCache

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from calmasters.plan import decide
+from calmasters.decision import decide
 from calmasters.settings import Settings
 from calmasters.summary import summarize
 

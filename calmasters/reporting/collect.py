@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from calmasters.decision import Decision, decide
 from calmasters.jobs import MasterJob
-from calmasters.plan import Decision, Plan, decide, job_file
+from calmasters.plan import Plan, job_file
 from calmasters.quality.camera import settings_with_defects
 from calmasters.quality.trend import Trend, trends
 from calmasters.reading import HeaderCache

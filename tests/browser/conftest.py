@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from calmasters import plan
+from calmasters import decision
 from calmasters.engines import engine_for
 from calmasters.images import read_image
 from calmasters.jobs import MasterJob
@@ -59,7 +59,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # The flats of filter B are to be out of range.
     config["quality"]["ranges"]["flat"]["level_percent"] = [50, 75]
     settings = Settings.from_config(config, CONFIG / "config.schema.yaml")
-    jobs = plan.write(settings).jobs
+    jobs = decision.write(settings).jobs
     for job in jobs:
         make(job, jobs, settings, config)
     for name, members in settings_with_defects(jobs, settings.master_match_keywords).items():

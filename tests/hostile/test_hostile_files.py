@@ -11,12 +11,12 @@ import pytest
 from hostile_files import BOMBS, HOSTILE, SOUND, Hostile, padded, plain
 
 from calmasters.cards import read_cards
+from calmasters.decision import decide
 from calmasters.errors import FrameError
 from calmasters.grouping import judge
 from calmasters.images import RawFrame, write_master
 from calmasters.masters import header_cards
 from calmasters.naming import LONGEST_NAME
-from calmasters.plan import decide
 from calmasters.reading import HeaderCache
 from calmasters.scanning import scan_frames
 from calmasters.settings import Settings
