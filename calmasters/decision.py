@@ -27,12 +27,13 @@ from calmasters.jobs import (
     MasterJob,
     Recipe,
     UsedMaster,
+    beside,
     stored_digest,
 )
 from calmasters.masters import weak_group
 from calmasters.matching import Candidate, Match, candidate_of, match_flats
 from calmasters.naming import name_groups
-from calmasters.plan import Plan, PlannedMaster, beside, mark_stale, scan, without_collection
+from calmasters.plan import Plan, PlannedMaster, mark_stale, scan, without_collection
 from calmasters.previous import copies, keep
 from calmasters.reading import HeaderCache
 from calmasters.scanning import ScannedFile, scan_masters

@@ -31,6 +31,7 @@ __all__ = [
     "Recipe",
     "Standing",
     "UsedMaster",
+    "beside",
     "master_folder",
     "stored_digest",
 ]
@@ -296,6 +297,11 @@ def _text(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except OSError:
         return ""
+
+
+def beside(master: str) -> str:
+    """Give the JSON beside a master, by its path."""
+    return f"{master.rpartition('.')[0]}.json"
 
 
 def stored_digest(path: Path) -> str | None:

@@ -15,7 +15,15 @@ from typing import Any
 
 from calmasters import __version__
 from calmasters.contents import Contents
-from calmasters.jobs import ALGORITHM_VERSION, STALE_TIME_NS, MasterJob, UsedMaster, stored_digest
+from calmasters.files import Times
+from calmasters.jobs import (
+    ALGORITHM_VERSION,
+    STALE_TIME_NS,
+    MasterJob,
+    UsedMaster,
+    beside,
+    stored_digest,
+)
 from calmasters.scanning import ScannedFile, fingerprint, scan_frames, scan_library, scan_masters
 from calmasters.settings import Settings
 
@@ -23,7 +31,6 @@ __all__ = [
     "Plan",
     "PlannedMaster",
     "Scan",
-    "beside",
     "date_back",
     "is_ahead",
     "is_made",
@@ -98,7 +105,7 @@ class Plan:
         digest : str
             Of the scan of now.
         """
-        times = _Times(settings.output_dir)
+        times = Times(settings.output_dir)
         return (
             self.digest == digest
             and self.kept == _kept(scan_masters(settings), self.masters)
@@ -122,7 +129,7 @@ def unsettled(output: Path, plan: Plan) -> list[str]:
     than a bias or dark it uses; or that uses one of these. Each that Snakemake looks at costs it a
     millisecond.
     """
-    times, found = _Times(output), set[str]()
+    times, found = Times(output), set[str]()
     for master, planned in plan.masters.items():  # bias and darks come before flats
         both = filter(None, (planned.bias, planned.dark))
         used = {each.path for each in both if each.origin != "library"}
@@ -131,25 +138,6 @@ def unsettled(output: Path, plan: Plan) -> list[str]:
         if inf in (*inputs, *outputs) or max(inputs) > min(outputs) or used & found:
             found.add(master)
     return [master for master in plan.masters if master in found]
-
-
-class _Times(dict[str, float]):
-    """When files were written, each looked at once; infinite for one that is missing."""
-
-    def __init__(self, output: Path) -> None:
-        self._output = str(output)
-
-    def __missing__(self, path: str) -> float:
-        try:
-            self[path] = os.stat(f"{self._output}/{path}").st_mtime  # noqa: PTH116
-        except OSError:
-            self[path] = inf
-        return self[path]
-
-
-def beside(master: str) -> str:
-    """Give the JSON beside a master, by its path."""
-    return f"{master.rpartition('.')[0]}.json"
 
 
 def job_file(master: str) -> str:
@@ -173,12 +161,17 @@ def _kept(files: Iterable[ScannedFile], made: Mapping[str, object]) -> tuple[str
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Put the collector of cyclic garbage off: it takes a fifth of the time, and finds nothing."""
+    """Keep the collector of cyclic garbage from what a block makes: it would find nothing in it.
+
+    It would look at every frame several times, and again when the process ends: a fifth of the
+    time that a plan takes.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         if enabled:
             gc.enable()
 

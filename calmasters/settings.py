@@ -321,7 +321,7 @@ class Settings:
     prune: bool
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], schema: Path) -> Settings:
+    def from_config(cls, config: Mapping[str, Any], schema: Path | None = None) -> Settings:
         """Check a configuration and freeze it.
 
         Parameters
@@ -329,14 +329,15 @@ class Settings:
         config : mapping
             All of ``config.yaml``: defaults, the user's file and ``--config`` merged.
         schema : Path
-            ``config.schema.yaml``.
+            ``config.schema.yaml``; left out where the configuration was checked before, as it is
+            for the jobs of a run: the check takes longer than all else that they start with.
 
         Raises
         ------
         ConfigError
             With every mistake found, the key each is in, and the nearest valid key.
         """
-        if mistakes := [*_mistakes(config, schema)]:
+        if schema and (mistakes := [*_mistakes(config, schema)]):
             raise ConfigError("\n  ".join(["the configuration has mistakes:", *mistakes]))
         convert: dict[str, Callable[[Any], Any]] = {
             "input_dir": Path,

@@ -106,6 +106,8 @@ def _wanted(decision: Decision) -> Iterator[str]:
 def _near_misses(decision: Decision) -> Iterator[str]:
     """Name groups too small that differ from another in one keyword, and what would join them."""
     small = {group.name for group in decision.not_made}
+    if not small:
+        return
     for keyword, members in _differing_in_one(decision):
         members.sort(key=lambda member: (number_of(member[0]) or 0.0, *member))
         for (theirs, one), (ours, other) in pairwise(members):

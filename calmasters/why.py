@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import inf
 from pathlib import Path, PurePosixPath
-from stat import S_ISREG
 from typing import Any, Final
 
+from calmasters.files import Times
 from calmasters.frames import Geometry
-from calmasters.jobs import STALE_TIME_NS, MasterJob, UsedMaster, stored_digest
+from calmasters.jobs import STALE_TIME_NS, MasterJob, UsedMaster, beside, stored_digest
 
 __all__ = ["explain", "told"]
 
@@ -33,23 +34,22 @@ def explain(jobs: Iterable[MasterJob], output_dir: Path) -> dict[str, tuple[str,
         The master's path to the reasons; masters that are as their jobs say are left out.
     """
     found: dict[str, tuple[str, ...]] = {}
+    times = Times(output_dir)
     for job in jobs:
-        reasons = (*_reasons(job, output_dir), *_followed(job, found, output_dir))
+        reasons = (*_reasons(job, output_dir, times), *_followed(job, found, times))
         if reasons:
             found[job.master] = reasons
     return found
 
 
-def _reasons(job: MasterJob, output_dir: Path) -> Iterator[str]:
-    master = output_dir / job.master
-    beside = master.with_suffix(".json")
-    written_ns = _time_ns(master)
-    if written_ns is not None and stored_digest(beside) == job.digest:
-        if written_ns == STALE_TIME_NS:
+def _reasons(job: MasterJob, output_dir: Path, times: Times) -> Iterator[str]:
+    missing, told = times[job.master] == inf, output_dir / beside(job.master)
+    if not missing and stored_digest(told) == job.digest:
+        if times[job.master] == STALE_TIME_NS:
             yield "an earlier run was to make it again"
         return
-    made = _made(beside)
-    if written_ns is None:
+    made = _made(told)
+    if missing:
         yield "it is not there" if made is None else "its file is gone"
     elif made is None:
         yield "the JSON beside it, which tells what it is made of, is gone or damaged"
@@ -65,28 +65,15 @@ def _made(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _followed(job: MasterJob, found: Mapping[str, object], output_dir: Path) -> Iterator[str]:
+def _followed(job: MasterJob, found: Mapping[str, object], times: Times) -> Iterator[str]:
     """Name the bias and dark that are made again too, or were after this master."""
     for kind, used in (("bias", job.bias), ("dark", job.dark)):
         if used is None or used.origin == "library":
             continue
         if used.path in found:
             yield f"its {kind} is made again: {_name(used)}"
-        elif _newer(output_dir / used.path, output_dir / job.master):
+        elif times[job.master] < times[used.path] < inf:
             yield f"its {kind} was written after it: {_name(used)}"
-
-
-def _newer(one: Path, other: Path) -> bool:
-    one_ns, other_ns = _time_ns(one), _time_ns(other)
-    return one_ns is not None and other_ns is not None and one_ns > other_ns
-
-
-def _time_ns(path: Path) -> int | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns if S_ISREG(status.st_mode) else None
 
 
 def _name(used: UsedMaster) -> str:

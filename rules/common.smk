@@ -6,14 +6,13 @@
 import os
 import time
 from functools import lru_cache
-from pathlib import PurePosixPath
 
 from snakemake.logging import logger
 
 from calmasters import why
 from calmasters.contents import Contents
 from calmasters.files import temporary_folder
-from calmasters.jobs import JOB_TIME_NS, stored_digest
+from calmasters.jobs import JOB_TIME_NS, beside, stored_digest
 from calmasters.plan import (
     Plan,
     date_back,
@@ -135,8 +134,8 @@ def all_masters(wildcards):
     # The plan itself is asked for too: a preview shows the checkpoint by it, and a directory of
     # which no master can be made still leaves nothing to be done.
     masters = plan().masters if everything_wanted() else stale_masters()
-    beside = [str(PurePosixPath(master).with_suffix(".json")) for master in masters]
-    return [f"{OUTPUT.as_posix()}/{path}" for path in (*masters, *beside, "plan.json")]
+    files = [*masters, *map(beside, masters), "plan.json"]
+    return [f"{OUTPUT.as_posix()}/{file}" for file in files]
 
 
 def everything_wanted():

@@ -8,8 +8,6 @@ from calmasters.settings import Settings
 from calmasters.summary import summarize
 
 log = Path(snakemake.log[0])
-schema = Path(snakemake.scriptdir).parent / "config" / "config.schema.yaml"
-
 with reported(log):
-    decided = decision.write(Settings.from_config(snakemake.config, schema))
+    decided = decision.write(Settings.from_config(snakemake.config))
     log.write_text(summarize(decided), encoding="utf-8", errors="backslashreplace")

@@ -10,9 +10,6 @@ from calmasters.quality.measure import Companions, measure
 from calmasters.reporting.pictures import Pictures, write_pictures
 from calmasters.settings import Settings
 
-schema = Path(snakemake.scriptdir).parent / "config" / "config.schema.yaml"
-
-
 companions = (snakemake.input.get(name) for name in ("bias", "bias_quality"))
 companions = Companions(*(Path(file) if file else None for file in companions))
 
@@ -23,7 +20,7 @@ with reported(Path(snakemake.log[0])):
         master=Path(snakemake.input.master),
         statistics=Path(snakemake.input.statistics),
         companions=companions,
-        settings=Settings.from_config(snakemake.config, schema),
+        settings=Settings.from_config(snakemake.config),
     )
     output = snakemake.output
     write_pictures(

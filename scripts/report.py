@@ -7,8 +7,6 @@ from calmasters.reporting.collect import collect
 from calmasters.reporting.pages import write_report
 from calmasters.settings import Settings
 
-schema = Path(snakemake.scriptdir).parent / "config" / "config.schema.yaml"
-
 with reported(Path(snakemake.log[0])):
-    settings = Settings.from_config(snakemake.config, schema)
+    settings = Settings.from_config(snakemake.config)
     write_report(Path(snakemake.output.page), collect(settings, Path(snakemake.input.plan)))
