@@ -17,6 +17,7 @@ from calmasters.copies import without_copies
 from calmasters.errors import FrameError
 from calmasters.files import replacing, write_whole
 from calmasters.frames import Frame, FrameType, Status, Value, Verdict
+from calmasters.garbage import without_collection
 from calmasters.grouping import Group, group_frames, identity, judge
 from calmasters.inventory import write_inventory
 from calmasters.jobs import (
@@ -33,7 +34,7 @@ from calmasters.jobs import (
 from calmasters.masters import weak_group
 from calmasters.matching import Candidate, Match, candidate_of, match_flats
 from calmasters.naming import name_groups
-from calmasters.plan import Plan, PlannedMaster, mark_stale, scan, without_collection
+from calmasters.plan import Plan, PlannedMaster, mark_stale, scan
 from calmasters.previous import copies, keep
 from calmasters.reading import HeaderCache
 from calmasters.scanning import ScannedFile, scan_masters

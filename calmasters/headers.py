@@ -389,8 +389,8 @@ def _type(cards: Cards, names: Iterable[str]) -> tuple[Value | None, str]:
 def _is_master(cards: Cards, path: PurePath) -> bool:
     """Tell a stack from a frame: by its type, its count of frames, or its name."""
     return (
-        any(says_master(str(cards.get(name, ""))) for name in _TYPE_CARDS)
-        or any((number_of(cards.get(name)) or 0) > 1 for name in _STACK_COUNT)
+        any(says_master(str(cards[name])) for name in _TYPE_CARDS if name in cards)
+        or any((number_of(cards[name]) or 0) > 1 for name in _STACK_COUNT if name in cards)
         or path.name.casefold().startswith(("master", "superbias"))
     )
 

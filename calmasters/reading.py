@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from fnmatch import fnmatchcase
 from operator import attrgetter
@@ -20,6 +20,7 @@ from calmasters.cards import ImageHeader, read_header
 from calmasters.errors import FrameError
 from calmasters.files import write_whole
 from calmasters.frames import Frame, Geometry, Traits
+from calmasters.garbage import without_collection
 from calmasters.headers import Describer, Description
 from calmasters.progress import progress
 from calmasters.scanning import ScannedFile, fingerprint
@@ -67,6 +68,7 @@ class HeaderCache:
         found: dict[str, dict[str, _Row]] = stored["frames"]
         return found
 
+    @without_collection()
     def read(
         self, files: Iterable[ScannedFile], root: Path, exclude: Sequence[str] = ()
     ) -> list[Frame]:
@@ -112,9 +114,8 @@ class HeaderCache:
                 found = found._replace(traits=replace(found.traits, keywords=keywords, sources={}))
         except FrameError as error:
             return _damaged(str(error))
-        problems = tuple(_problems_of_data(file, path, header, found.traits, self._settings))
-        if problems:
-            traits = replace(found.traits, problems=(*found.traits.problems, *problems))
+        if problem := _problem_of_data(file, path, header, found.traits, self._settings):
+            traits = replace(found.traits, problems=(*found.traits.problems, problem))
             return found._replace(traits=traits)
         return found
 
@@ -193,28 +194,31 @@ def _excluded(path: str, patterns: Sequence[str]) -> str | None:
     return None
 
 
-def _problems_of_data(
+def _problem_of_data(
     file: ScannedFile, path: str, header: ImageHeader, traits: Traits, settings: Settings
-) -> Iterator[str]:
-    """Find what is wrong with a file behind its header."""
+) -> str:
+    """Find what is wrong with a file behind its header; nothing is empty."""
     if file.size < header.end_of_data:
-        yield (
+        return (
             f"is truncated: {file.size} bytes where {header.end_of_data} were expected; "
             "copy it again"
         )
-    elif not traits.problems and traits.keywords.get("TYPE") in settings.required_keywords:
-        yield from _float_problems(path, header, settings.float_range)
+    if not traits.problems and traits.keywords.get("TYPE") in settings.required_keywords:
+        return _float_problem(path, header, settings.float_range)
+    return ""
 
 
-def _float_problems(path: str, header: ImageHeader, float_range: str) -> Iterator[str]:
+def _float_problem(path: str, header: ImageHeader, float_range: str) -> str:
     """Look at the samples of a floating point FITS frame: no header tells their range."""
-    if header.packing != "xisf" and str(header.cards.get("BITPIX", "")).startswith("-"):
-        # Needs numpy, and such frames are rare.
-        from calmasters.images import RawFrame
+    if header.packing == "xisf" or not str(header.cards.get("BITPIX", "")).startswith("-"):
+        return ""
+    # Needs numpy, and such frames are rare.
+    from calmasters.images import RawFrame
 
-        try:
-            with RawFrame(Path(path), float_range) as frame:
-                frame.require_sound()
-        except FrameError as error:
-            problem = str(error).removeprefix(f"{path}: ")
-            yield f"holds {problem}" if problem.startswith("samples") else problem
+    try:
+        with RawFrame(Path(path), float_range) as frame:
+            frame.require_sound()
+    except FrameError as error:
+        problem = str(error).removeprefix(f"{path}: ")
+        return f"holds {problem}" if problem.startswith("samples") else problem
+    return ""

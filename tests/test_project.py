@@ -19,10 +19,10 @@ PACKAGE = REPOSITORY / "calmasters"
 
 #: The modules in reading order: each imports only from those before it.
 ORDER = (
-    *("errors", "progress", "files", "lock", "previous", "runs", "frames", "cards", "settings"),
-    *("frame_types", "nights", "path_tokens", "headers", "ap_reader", "unpacking", "images"),
-    *("jobs", "resources", "scanning", "contents", "reading", "inventory", "grouping", "copies"),
-    *("naming", "masters", "differences", "matching", "why", "space", "plan", "decision"),
+    *("errors", "garbage", "progress", "files", "lock", "previous", "runs", "frames", "cards"),
+    *("settings", "frame_types", "nights", "path_tokens", "headers", "ap_reader", "unpacking"),
+    *("images", "jobs", "resources", "scanning", "contents", "reading", "inventory", "grouping"),
+    *("copies", "naming", "masters", "differences", "matching", "why", "space", "plan", "decision"),
     *("orphans", "summary", "quality", "reporting", "pictures", "watch", "engines", "synthetic"),
 )
 #: Those that are packages.
