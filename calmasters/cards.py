@@ -356,7 +356,8 @@ def _parse_bare(text: str) -> CardValue | None:
 
 
 def _float(text: str) -> float:
-    return float(text.upper().replace("D", "E"))
+    # Adding 0.0 turns a negative zero into zero: one value is not to have two spellings.
+    return float(text.upper().replace("D", "E")) + 0.0
 
 
 def _cards_by_astropy(text: bytes) -> dict[str, CardValue]:

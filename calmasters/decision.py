@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import median
+from time import time_ns
 from typing import Final
 
 from calmasters.contents import Contents
@@ -390,7 +391,7 @@ def write(settings: Settings) -> Decision:
 
 def _write_if_changed(path: Path, job: MasterJob) -> None:
     if stored_digest(path) != job.digest:
-        write_whole(path, job.to_json(), mtime_ns=JOB_TIME_NS)
+        write_whole(path, job.to_json(time_ns()), mtime_ns=JOB_TIME_NS)
 
 
 def _remove_old_jobs(output: Path, current: set[str]) -> None:

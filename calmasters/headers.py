@@ -335,7 +335,7 @@ def _in_header(keyword: str, names: Iterable[str], cards: Cards) -> tuple[Value 
     name, raw = first_of(cards, names)
     if keyword == "EXPOSURE" and raw is None:
         microseconds = number_of(cards.get("EXPOINUS"))
-        return (None, "") if microseconds is None else (microseconds / 1e6, "EXPOINUS")
+        return (None, "") if microseconds is None else (_round(microseconds / 1e6, 6), "EXPOINUS")
     value = typed_value(keyword, raw)
     return (None, "") if value is None else (value, name)
 

@@ -214,11 +214,20 @@ class MasterJob:
         bad = {frame.path for frame in left_out}
         return tuple(frame for frame in self.frames if frame.path not in bad)
 
-    def to_json(self) -> str:
-        """Write the job as JSON text, in ASCII."""
+    def to_json(self, written_ns: int = 0) -> str:
+        """Write the job as JSON text, in ASCII.
+
+        Parameters
+        ----------
+        written_ns : int
+            When the file is written: a file that says the same as one before must not be the same.
+            Snakemake takes a master for up to date whose job file it has on record by what it
+            holds, whatever was made since and never came on record.
+        """
         told = {
             "version": 1,
             "digest": self.digest,
+            "written_ns": written_ns,
             **self._fields,
             "frames": [frame._asdict() for frame in self.frames],
             "bias": self.bias and asdict(self.bias),
@@ -232,7 +241,8 @@ class MasterJob:
     def from_json(cls, text: str) -> MasterJob:
         """Read a job back; the inverse of :meth:`to_json`."""
         fields: dict[str, Any] = json.loads(text)
-        del fields["version"], fields["digest"]
+        for name in ("version", "digest", "written_ns"):
+            fields.pop(name, None)
         recipe = fields.pop("recipe")
         calibration = recipe.pop("calibration")
         return cls(

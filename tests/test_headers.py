@@ -4,13 +4,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from xisf import XISF
 
@@ -18,7 +18,7 @@ from calmasters import get_fits_headers, get_metadata_for_directory
 from calmasters.errors import FrameError
 from calmasters.frame_types import canonical_type, frame_type
 from calmasters.frames import Geometry
-from calmasters.headers import ALIASES, Description, describe
+from calmasters.headers import ALIASES, Describer, Description, describe
 from calmasters.settings import HeaderRules
 
 IMAGE = {"NAXIS": 2, "NAXIS1": 4, "NAXIS2": 3}
@@ -479,6 +479,59 @@ def test_any_cards_and_any_path_are_described(
 ) -> None:
     found = describe({**IMAGE, **cards}, path, replace(RULES, timezone=zone))
     assert set(found.traits.keywords) <= {"TYPE", "DATE", *ALIASES}
+
+
+#: What compares as equal, and what a reader of many headers could take for the other.
+ALIKE = st.sampled_from([1, 1.0, True, "1", "T", 0, 0.0, False, -10, -10.0, "-10", "Bias", "M"])
+PLACES = st.sampled_from(
+    [
+        *(
+            "a.fits",
+            "b.fits",
+            "DARK/a.fits",
+            "GAIN_7/a.fits",
+            "GAIN_7/GAIN_8_a.fits",
+            "GAIN-9.fits",
+        ),
+        *("MasterDark.fits", "superbias.fits", "Flats/FILTER_Ha/a_0001.fits"),
+        "x_BIN_2_y.fits",
+    ]
+)
+HEADERS = st.tuples(st.dictionaries(st.sampled_from(NAMES), ANYTHING | ALIKE), PLACES)
+
+
+@example([({"GAIN": 1}, "a.fits"), ({"GAIN": True}, "a.fits")], "fallback")
+@example([({}, "GAIN_7/a.fits"), ({}, "GAIN_8/a.fits"), ({}, "GAIN_9_a.fits")], "fallback")
+@example([({"CCD-TEMP": 1.6}, "a.fits"), ({"CCD-TEMP": 2.6}, "a.fits")], "fallback")
+@example([({"DATE-LOC": f"2026-01-0{day}T20:00:00"}, "a.fits") for day in (1, 2)], "off")
+@example([({"DATE": f"2026-01-0{day}"}, "a.fits") for day in (1, 2)], "off")
+@given(st.lists(HEADERS, min_size=2, max_size=8), st.sampled_from(["fallback", "override", "off"]))
+def test_a_header_is_described_as_alone_whatever_was_described_before(
+    headers: list[tuple[dict[str, Any], str]], path_keywords: str
+) -> None:
+    rules = replace(RULES, path_keywords=path_keywords, folder_types=True, extra=("XBINNING",))
+    many = Describer(rules)
+    for cards, path in headers:
+        found, alone = (each.describe(cards, path) for each in (many, Describer(rules)))
+        assert repr((asdict(found.traits), *found[1:])) == repr((asdict(alone.traits), *alone[1:]))
+
+
+def test_what_frames_have_in_common_is_one_object() -> None:
+    many = Describer(RULES)
+    shots = [
+        {
+            **IMAGE,
+            "IMAGETYP": "Flat",
+            "DATE-OBS": f"2026-01-15T20:00:{second:02d}",
+            "CCD-TEMP": -10.0,
+        }
+        for second in range(3)
+    ]
+    one, two, three = (many.describe(cards, f"{n}.fits") for n, cards in enumerate(shots))
+    assert one.traits is two.traits is three.traits
+    assert len({each.date_obs for each in (one, two, three)}) == 3
+    warm = many.describe({**shots[0], "SET-TEMP": -20}, "4.fits")
+    assert warm.traits is not one.traits
 
 
 # --- for people's own scripts ---------------------------------------------------------------------

@@ -106,9 +106,21 @@ def test_the_digest_can_be_read_without_the_job(tmp_path: Path) -> None:
     assert stored_digest(path) is None
     path.write_text(JOB.to_json(), encoding="utf-8")
     assert stored_digest(path) == JOB.digest
-    for damage in ("", "[]", '{"frames":', "{}"):
+    for damage in ("", "[]", '{"frames":', "{}", JOB.to_json()[:-3], f"#{JOB.to_json()}"):
         path.write_text(damage, encoding="utf-8")
         assert stored_digest(path) is None
+
+
+def test_what_looks_like_a_digest_in_a_text_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "job.json"
+    text = '"digest": "0123456789abcdef"'
+    path.write_text(json.dumps({"name": text, "digest": "fedcba9876543210"}), encoding="utf-8")
+    assert stored_digest(path) == "fedcba9876543210"
+
+
+def test_a_job_that_comes_again_is_written_as_another_file() -> None:
+    assert JOB.to_json(1) != JOB.to_json(2)
+    assert MasterJob.from_json(JOB.to_json(1)) == MasterJob.from_json(JOB.to_json(2)) == JOB
 
 
 def test_the_digest_changes_with_the_order_of_frames() -> None:

@@ -191,6 +191,25 @@ def test_a_cache_is_shared_by_processes_and_always_whole(
     assert len(json.loads(cache.read_text())["frames"][str(settings.input_dir)]) == 3
 
 
+def test_traits_are_remembered_once_and_forgotten_with_the_last_frame(
+    settings: Settings, tmp_path: Path, add_frame: Callable[..., Path]
+) -> None:
+    for number in range(3):
+        add_frame(f"bias/{number}.fits")
+        add_frame(f"flat/{number}.fits", "flat")
+    first, *_ = read(settings).values()
+    cache = tmp_path / "output" / ".cache" / "headers.json"
+    assert len(json.loads(cache.read_text())["traits"]) == 2
+    for number in range(3):
+        (tmp_path / "frames" / "bias" / f"{number}.fits").unlink()
+    flats = read(settings)
+    assert len(json.loads(cache.read_text())["traits"]) == 1
+    assert told(read(settings)) == told(flats)
+    assert {frame.keywords["TYPE"] for frame in flats.values()} == {"flat"}
+    assert len({frame.traits for frame in flats.values()}) == 1
+    assert first.traits not in {frame.traits for frame in flats.values()}
+
+
 def test_what_is_gone_is_forgotten(
     settings: Settings, tmp_path: Path, add_frame: Callable[..., Path]
 ) -> None:

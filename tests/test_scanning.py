@@ -75,6 +75,19 @@ def test_links_are_followed_but_lead_to_nothing_twice(settings: Settings, tmp_pa
     assert scanned(settings) == ["n/a.fits", "new/b.fits", "new/c.fits"]
 
 
+def test_links_to_what_is_not_listed_itself_count(settings: Settings, tmp_path: Path) -> None:
+    frames = tmp_path / "frames"
+    (frames / "n").mkdir(parents=True)
+    for name in (".hidden.fits", "n/no ending", "n/b.fits"):
+        (frames / name).touch()
+    link(frames / "a.fits", frames / ".hidden.fits")
+    link(frames / "c.fits", frames / "n" / "no ending")
+    link(frames / "d.fits", frames / "n" / "no ending")
+    link(frames / "e.fits", frames / "n" / "b.fits")
+    link(frames / "no frame", frames / "n" / "b.fits")
+    assert scanned(settings) == ["a.fits", "c.fits", "n/b.fits"]
+
+
 def test_broken_links_and_links_to_themselves_are_refused(
     settings: Settings, tmp_path: Path
 ) -> None:

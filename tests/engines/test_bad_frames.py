@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +65,7 @@ def test_a_bad_frame_is_left_out_and_log_json_and_header_say_so(site, fault: str
     frames = site.write(codes())
     bad = site.input_dir / frames[2].path
     spoil(bad)
-    frames[2] = replace(frames[2], size=bad.stat().st_size)
+    frames[2] = frames[2]._replace(size=bad.stat().st_size)
     job = site.job(frames, SHAPE)
     made = make(site, job)
 

@@ -260,7 +260,7 @@ def test_frame_of_another_size_is_refused(site) -> None:
 
 def test_frame_changed_since_the_plan_is_refused(site) -> None:
     frames = site.write(bias_frames(4))
-    frames[2] = replace(frames[2], size=frames[2].size + 2880)
+    frames[2] = frames[2]._replace(size=frames[2].size + 2880)
     error = failure(site, site.job(frames, SHAPE))
     assert isinstance(error, EngineError)
     assert "frame002.fits" in str(error)

@@ -106,7 +106,7 @@ def test_floating_point_frames_in_adu_equal_the_native_engines(
         path = session.input_dir / frame.path
         pixels = fits.getdata(path).astype(np.float32)
         fits.PrimaryHDU(pixels).writeto(path, overwrite=True)
-        frames.append(replace(frame, size=path.stat().st_size))
+        frames.append(frame._replace(size=path.stat().st_size))
     recipe = replace(job.recipe, float_range="adu16")
     job = replace(job, frames=tuple(frames), recipe=recipe)
     assert_equals_native(session, job, by_hand=True)
@@ -351,7 +351,7 @@ def test_a_frame_that_cannot_be_read_is_left_out_and_told(session: Session) -> N
 
 def test_a_name_that_pixinsight_cannot_open_is_told_before_it_starts(session: Session) -> None:
     job = make_job(session, BIAS)
-    odd = replace(job.frames[1], path="bias/\udcff.fits")
+    odd = job.frames[1]._replace(path="bias/\udcff.fits")
     with pytest.raises(EngineError, match="bytes that are no text"):
         session.make(replace(job, frames=(job.frames[0], odd, *job.frames[2:])))
 

@@ -104,7 +104,7 @@ def test_what_a_header_says_is_never_code(session: Session, text: str) -> None:
 @pytest.mark.parametrize("path", ["C:/Astro/x.fits", "//server/share/x.fits"])
 def test_windows_drives_and_shares_pass_unharmed(session: Session, path: str) -> None:
     job = make_job(session, FrameType.BIAS)
-    frames = tuple(replace(frame, path=path) for frame in job.frames)
+    frames = tuple(frame._replace(path=path) for frame in job.frames)
     script = session.script(replace(job, frames=frames))
     assert job_in(script)["frames"][0].endswith(path.removeprefix("//"))
 

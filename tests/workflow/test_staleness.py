@@ -223,6 +223,18 @@ def test_changes_are_seen_and_foretold_without_the_records(made: Workflow, name:
     see_made_again(made, *expected)
 
 
+def test_what_the_records_say_of_older_masters_is_not_believed(made: Workflow) -> None:
+    records, kept = made.directory / ".snakemake", made.directory / "kept"
+    shutil.copytree(records, kept)
+    made.configure(integration={kind: {"rejection": "MinMax"} for kind in ("bias", "dark", "flat")})
+    assert made.run("masters").jobs == sorted(["inventory", *ALL])
+    # As after a run that was killed when its masters were there, but not on record.
+    shutil.rmtree(records)
+    kept.rename(records)
+    made.configure()
+    see_made_again(made, "inventory", *ALL)
+
+
 @dataclass(frozen=True)
 class Clone:
     """The repository, cloned anew: all its files are of today."""

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+from calmasters.garbage import without_collection
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_garbage_is_collected_again_afterwards(fails: bool) -> None:
+    assert gc.isenabled()
+    try:
+        with without_collection(), without_collection():
+            assert not gc.isenabled()
+            if fails:
+                raise ValueError
+    except ValueError:
+        pass
+    assert gc.isenabled()
+
+
+def test_what_was_off_stays_off() -> None:
+    gc.disable()
+    try:
+        with without_collection():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
