@@ -68,7 +68,7 @@ _XISF_FORMATS: Final[Mapping[str, tuple[int, int]]] = {
     **{"Float32": (-32, 0), "Float64": (-64, 0)},
 }
 _NO_SIZE: Final = "is damaged: its header does not give the image's size ({})"
-_STRING: Final = re.compile(r"\s*'((?:[^']|'')*)'")
+_STRING: Final = re.compile(r"\s*'([^']*(?:''[^']*)*)'")
 
 
 @dataclass(frozen=True, slots=True)

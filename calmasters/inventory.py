@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from operator import attrgetter
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from calmasters.cards import number_of
@@ -117,7 +117,7 @@ def _cell(text: str) -> str:
     return f"'{text}" if formula else text
 
 
-def read_inventory(path: Path) -> pd.DataFrame:
+def read_inventory(path: str | os.PathLike[str]) -> pd.DataFrame:
     """Read ``inventory.csv`` as a table, indexed by path.
 
     Returns
@@ -129,7 +129,7 @@ def read_inventory(path: Path) -> pd.DataFrame:
 
     Examples
     --------
-    >>> table = read_inventory(Path("output/inventory.csv"))  # doctest: +SKIP
+    >>> table = read_inventory("output/inventory.csv")  # doctest: +SKIP
     >>> table[table["status"] == "used"].groupby(["TYPE", "EXPOSURE"]).size()  # doctest: +SKIP
     """
     import pandas as pd
