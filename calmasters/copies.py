@@ -45,7 +45,7 @@ def without_copies(
     frames, root = list(frames), settings.input_dir
     by_keywords: dict[Hashable, list[Frame]] = defaultdict(list)
     for traits, some in sound_frames(frames, settings).items():
-        by_keywords[tuple(traits.keywords.items())] += some
+        by_keywords[frozenset(traits.keywords.items())] += some
     suspects = [
         fewer
         for some in by_keywords.values()

@@ -62,18 +62,17 @@ _BAYER: Final = ("BAYERPAT", "COLORTYP", "CFAIMAGE", "MOSAIC")
 _BAYER_PATTERNS: Final = frozenset({"RGGB", "BGGR", "GBRG", "GRBG"})
 _STACK_COUNT: Final = ("STACKCNT", "NCOMBINE", "NUMFRAME", "NCOMB", "NDARKS")
 
-#: What tells the size and the kind of an image, and what else is looked at for its own sake.
-_STRUCTURE: Final = (
+#: Cards that traits depend on, besides those of keywords.
+_LOOKED_AT: Final = (
     *("NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "BITPIX", "BSCALE", "BZERO"),
     *("CALSTAT", "EXPTIME", "EXPOSURE", "EXPOINUS"),
+    *(*_BINNINGS, *_BAYER, *_STACK_COUNT),
 )
 
 #: Stands for file names that tell nothing.
 _NAMELESS: Final = "x"
 #: Traits remembered, for a reader of headers.
 _REMEMBERED: Final = 4096
-
-_LOOKED_AT: Final = (*_STRUCTURE, *_BINNINGS, *_BAYER, *_STACK_COUNT)
 
 #: Sources of a keyword that need no mention, where these are not the keyword alone.
 _PLAIN: Final[Mapping[str, tuple[str, ...]]] = {
@@ -253,6 +252,7 @@ class Describer:
         night: Night,
         written: Night,
     ) -> Traits:
+        """Find what the cards on which traits depend say, and the place and the night."""
         rules, path = self._rules, PurePosixPath(place)
         cards = dict(zip(names, values, strict=True))
         tokens = {} if rules.path_keywords == "off" else _tokens(path, rules)

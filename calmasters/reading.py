@@ -28,7 +28,6 @@ from calmasters.settings import Settings
 
 __all__ = ["HeaderCache"]
 
-
 #: Raise it when what is remembered is written otherwise.
 _FORMAT: Final = 2
 
@@ -50,8 +49,7 @@ class HeaderCache:
         self._path = settings.output_dir / ".cache" / "headers.json"
         self._settings = settings
         self._describer = Describer(settings.headers)
-        rules = (_FORMAT, __version__, settings.headers, settings.float_range)
-        self._rules = fingerprint(*rules)
+        self._rules = fingerprint(_FORMAT, __version__, settings.headers, settings.float_range)
         self._traits = _NumberedTraits()
         # Rows by directory and path.
         self._before = self._load()
@@ -87,19 +85,19 @@ class HeaderCache:
         folder = "" if root == Path() else f"{root}{os.sep}"
         frames: list[Frame] = []
         for file in progress(files, "reading headers"):
-            path, size, mtime_ns, content = file.path, file.size, file.mtime_ns, file.content
+            path, size, mtime_ns, version = file.path, file.size, file.mtime_ns, file.version
             if exclude and (pattern := _excluded(path, exclude)):
                 reason = f"exclude: {pattern}"
                 frames.append(Frame(path, size, mtime_ns, _UNREAD, excluded=reason))
                 continue
             row = before.get(path)
-            if row is None or row[0] != size or row[1] != (content or mtime_ns):
+            if row is None or row[0] != size or row[1] != version:
                 found = self._describe(file, folder + path)
-                row = [size, content or mtime_ns, self._traits.number(found.traits), *found[1:]]
+                row = [size, version, self._traits.number(found.traits), *found[1:]]
             now[path] = row
             _, _, number, ccd_temp_c, date_obs = row
             traits = self._traits.all[number]
-            frames.append(Frame(path, size, mtime_ns, traits, ccd_temp_c, date_obs, content))
+            frames.append(Frame(path, size, mtime_ns, traits, ccd_temp_c, date_obs, file.content))
         return frames
 
     def _describe(self, file: ScannedFile, path: str) -> Description:
@@ -127,7 +125,7 @@ class HeaderCache:
         traits = [_to_json(traits) for traits in self._traits.all]
         told = {"rules": self._rules, "traits": traits, "frames": self._now}
         write_whole(self._path, json.dumps(told))
-        self._before = self._now
+        self._before = {root: dict(rows) for root, rows in self._now.items()}
 
     def _forget_traits(self) -> None:
         """Forget traits that no file has any more."""
@@ -216,9 +214,9 @@ def _float_problem(path: str, header: ImageHeader, float_range: str) -> str:
     from calmasters.images import RawFrame
 
     try:
-        with RawFrame(Path(path), float_range) as frame:
+        with RawFrame(file := Path(path), float_range) as frame:
             frame.require_sound()
     except FrameError as error:
-        problem = str(error).removeprefix(f"{path}: ")
+        problem = str(error).removeprefix(f"{file}: ")
         return f"holds {problem}" if problem.startswith("samples") else problem
     return ""

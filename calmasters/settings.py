@@ -340,8 +340,8 @@ class Settings:
         if schema and (mistakes := [*_mistakes(config, schema)]):
             raise ConfigError("\n  ".join(["the configuration has mistakes:", *mistakes]))
         convert: dict[str, Callable[[Any], Any]] = {
-            "input_dir": Path,
-            "output_dir": Path,
+            "input_dir": _path,
+            "output_dir": _path,
             "library": lambda value: Library(**{key: _paths(value[key]) for key in value}),
             "pixinsight": PixInsight.from_config,
             "siril": Siril.from_config,

@@ -12,8 +12,8 @@ with reported(log):
     job = MasterJob.from_json(Path(snakemake.input.job).read_text(encoding="utf-8"))
     engine_for(job, snakemake.config, snakemake.threads).make(
         job,
-        input_dir=Path(snakemake.config["input_dir"]),
-        output_dir=Path(snakemake.config["output_dir"]),
+        input_dir=Path(snakemake.config["input_dir"]).expanduser(),
+        output_dir=Path(snakemake.config["output_dir"]).expanduser(),
         output=Path(snakemake.output.master),
         log=log,
     )

@@ -6,13 +6,13 @@ from calmasters.engines.pixinsight import PixInsightEngine
 from calmasters.errors import reported
 from calmasters.plan import Plan, job_file
 
-output_dir = Path(snakemake.config["output_dir"])
+output_dir = Path(snakemake.config["output_dir"]).expanduser()
 
 with reported(Path(snakemake.log[0])):
     plan = Plan.load(Path(snakemake.input.plan))
     PixInsightEngine.from_config(snakemake.config).write_scripts(
         [output_dir / job_file(master) for master in plan.masters],
-        input_dir=Path(snakemake.config["input_dir"]),
+        input_dir=Path(snakemake.config["input_dir"]).expanduser(),
         output_dir=output_dir,
         folder=Path(snakemake.output.scripts),
     )

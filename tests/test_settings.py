@@ -94,8 +94,15 @@ def test_what_is_left_out_of_a_process_has_its_default(make_settings: MakeSettin
 
 
 def test_home_directories_are_found(make_settings: MakeSettings) -> None:
-    settings = make_settings(library={"dark": ["~/darks"]}, pixinsight={"binary": "~/bin/PI"})
+    settings = make_settings(
+        input_dir="~/frames",
+        output_dir="~/output",
+        library={"dark": ["~/darks"]},
+        pixinsight={"binary": "~/bin/PI"},
+    )
     assert settings.library.dark == (Path.home() / "darks",)
+    assert settings.input_dir == Path.home() / "frames"
+    assert settings.output_dir == Path.home() / "output"
     assert settings.pixinsight.binary == Path.home() / "bin" / "PI"
 
 

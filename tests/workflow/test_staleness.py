@@ -202,6 +202,15 @@ def test_frames_that_come_back_from_the_archive_make_nothing_again(made: Workflo
     see_made_again(made, "inventory")
 
 
+def test_directories_may_be_named_from_home(
+    made: Workflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(made.directory))
+    made.configure(input_dir="~/frames", output_dir="~/output")
+    add("blue")(made)
+    see_made_again(made, "inventory", BLUE)
+
+
 # --- Snakemake's records lost ---------------------------------------------------------------------
 
 
