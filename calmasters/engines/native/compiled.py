@@ -65,7 +65,10 @@ _NEVER_CALLED: Final = (
 )
 
 #: Whose change asks for another compilation.
-_KERNEL_MODULES: Final = ("entries", "loading", "moments", "rejection", "stack", "tiles")
+_KERNEL_MODULES: Final = (
+    *("entries", "lanes", "loading", "moments"),
+    *("rejection", "settling", "stack", "tiles"),
+)
 
 #: Where loading without numba was tried.
 _TRIED: Final = ("Linux", "x86_64")

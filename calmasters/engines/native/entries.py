@@ -9,6 +9,7 @@ import numpy as np
 from numba import carray, cfunc, types  # type: ignore[attr-defined]
 
 from calmasters.engines.native import loading, moments, tiles
+from calmasters.engines.native.lanes import LANES, STATE, Tile
 from calmasters.engines.native.rejection import (
     Scratch,
     integrate_strip,
@@ -238,25 +239,25 @@ def scratch_of(room: Address, start: int, n: int) -> Scratch:
 @kernel
 def tile_size(n: int) -> int:
     """Give the float64 that :func:`tile_of` takes."""
-    return (n + 2) * tiles.LANES + tiles.LANES + tiles.STATE + n * tiles.LANES
+    return (n + 2) * LANES + LANES + STATE + n * LANES
 
 
 @kernel
-def tile_of(room: Address, start: int, n: int) -> tiles.Tile:
+def tile_of(room: Address, start: int, n: int) -> Tile:
     """Take the tile of ``n`` frames from the room."""
-    rows, lanes = n * tiles.LANES, (n + 2) * tiles.LANES
-    state = lanes + tiles.LANES
+    rows, lanes = n * LANES, (n + 2) * LANES
+    state = lanes + LANES
     end = start + tile_size(n)
     floats = carray(room, (2 * end,), np.float32)[2 * start :]
     bits = carray(room, (2 * end,), np.int32)[2 * start :]
-    return tiles.Tile(
+    return Tile(
         x=floats[:rows],
         bits=bits[:rows],
         distances=floats[rows : 2 * lanes],
         distance_bits=bits[rows : 2 * lanes],
         pixel=carray(room, (end,), np.int64)[start:][lanes:state],
-        lanes=carray(room, (end,), np.float64)[start:][state : state + tiles.STATE],
-        copies=carray(room, (end,), np.float64)[start:][state + tiles.STATE :],
+        lanes=carray(room, (end,), np.float64)[start:][state : state + STATE],
+        copies=carray(room, (end,), np.float64)[start:][state + STATE :],
     )
 
 
