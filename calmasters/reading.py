@@ -6,6 +6,7 @@ Headers are remembered under ``output_dir/.cache`` until the file's size or time
 from __future__ import annotations
 
 import json
+import marshal
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
@@ -144,7 +145,7 @@ class _NumberedTraits:
     def __init__(self, all_: Iterable[Traits] = ()) -> None:
         self.all: list[Traits] = []
         self._numbers: dict[Traits, int] = {}
-        self._by_text: dict[str, int] = {}
+        self._by_value: dict[bytes, int] = {}
         for traits in all_:
             self.number(traits)
 
@@ -152,7 +153,9 @@ class _NumberedTraits:
         """Give the number of traits; those that are new have the next."""
         number = self._numbers.get(traits)
         if number is None:
-            number = self._by_text.setdefault(json.dumps(_to_json(traits)), len(self.all))
+            # Tells 1 from 1.0 and from True; version 2 has no references, which depend on more.
+            value = marshal.dumps(_to_json(traits), 2)
+            number = self._by_value.setdefault(value, len(self.all))
             self._numbers[traits] = number
             if number == len(self.all):
                 self.all.append(traits)
