@@ -177,7 +177,8 @@ def _require_possible(header: ImageHeader, file: IO[bytes]) -> None:
 def _fits_header(file: IO[bytes]) -> ImageHeader:
     primary = _header_at(file, 0, b"SIMPLE")
     if primary is None:
-        raise FrameError("is not a FITS file" if file.tell() else "is not a FITS file: it is empty")
+        what = "is not a FITS file" if file.tell() else "is not a FITS file: it is empty"
+        raise FrameError(f"{what}; copy it again, or leave it out (exclude)")
     return _only_image(file, primary) if primary.cards.get("NAXIS") == 0 else primary
 
 

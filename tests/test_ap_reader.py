@@ -215,4 +215,4 @@ def test_a_file_that_is_damaged_is_refused_before_ap_common_sees_it(
     (tmp_path / "frames").mkdir()
     (tmp_path / "frames" / "x.fits").write_text("The sky was clear.")
     (frame,) = read(make_settings(header_reader="ap-common")).values()
-    assert frame.problems == ("is not a FITS file",)
+    assert frame.problems == ("is not a FITS file; copy it again, or leave it out (exclude)",)

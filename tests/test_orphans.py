@@ -76,7 +76,8 @@ def test_each_orphan_has_its_reason(
         "gone.xisf": "its frames are gone",
         "old name.xisf": f"its frames make {FLAT} now",
         "half.xisf": f"1 of its 2 frames are gone; its frames make {FLAT} now",
-        "left out.xisf": "1 of its frames are left out: is not a FITS file: it is empty",
+        "left out.xisf": "1 of its frames are left out: is not a FITS file: it is empty"
+        "; copy it again, or leave it out (exclude)",
         "foreign.xisf": "no JSON lies beside it: this workflow did not make it",
         f"{FLAT}.fits": f"it is made as masters/flat/{FLAT}.xisf now (layout, master_format)",
     }

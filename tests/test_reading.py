@@ -83,8 +83,10 @@ def test_damaged_files_are_refused_each_with_its_reason(
         "whole.fits": (),
         "cut.fits": ("is truncated: 2880 bytes where 2904 were expected; copy it again",),
         "headless.fits": ("is truncated: its header has no END",),
-        "empty.fits": ("is not a FITS file: it is empty",),
-        "diary.fits": ("is not a FITS file",),
+        "empty.fits": (
+            "is not a FITS file: it is empty; copy it again, or leave it out (exclude)",
+        ),
+        "diary.fits": ("is not a FITS file; copy it again, or leave it out (exclude)",),
     }
 
 

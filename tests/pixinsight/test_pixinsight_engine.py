@@ -341,7 +341,8 @@ def test_a_frame_that_cannot_be_read_is_left_out_and_told(session: Session) -> N
     (session.input_dir / bad.path).write_bytes(b"x" * bad.size)
     session.make(job)
     told = json.loads((session.output_dir / job.master).with_suffix(".json").read_text())
-    assert told["left_out"] == [{"path": bad.path, "reason": "is not a FITS file"}]
+    reason = "is not a FITS file; copy it again, or leave it out (exclude)"
+    assert told["left_out"] == [{"path": bad.path, "reason": reason}]
     assert [frame["path"] for frame in told["frames"]] == [
         frame.path for frame in job.frames if frame != bad
     ]
