@@ -17,10 +17,10 @@ masters: $(VENV)/ready
 	$(BIN)/snakemake --cores all masters
 
 dag: $(VENV)/ready
-	$(BIN)/python -m calmasters.pictures output/pictures $(BIN)/snakemake masters
+	$(BIN)/python -m calmasters.commands.draw_plan output/pictures $(BIN)/snakemake masters
 
 watch: $(VENV)/ready
-	$(BIN)/python -m calmasters.watch frames $(BIN)/snakemake --cores all masters
+	$(BIN)/python -m calmasters.commands.watch frames $(BIN)/snakemake --cores all masters
 
 test: $(VENV)/ready
 	$(BIN)/pytest --numprocesses 2 --quiet --ignore tests/browser --ignore tests/slurm

@@ -14,8 +14,8 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 from calmasters.errors import CalmastersError
-from calmasters.frames import FrameType
-from calmasters.jobs import master_folder
+from calmasters.frame import FrameType
+from calmasters.model.job import master_folder
 from calmasters.settings import Settings
 
 min_version("9.27")  # pathvars

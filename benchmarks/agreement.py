@@ -21,15 +21,15 @@ from typing import NamedTuple
 import numpy as np
 from one_master import frame_file
 
-from calmasters.cards import Card
 from calmasters.engines.native import NativeEngine
 from calmasters.engines.siril import SirilEngine
-from calmasters.frames import FrameType, Geometry
-from calmasters.images import read_image, write_master
-from calmasters.jobs import MasterJob, Recipe, UsedMaster
-from calmasters.masters import MasterStatistics
+from calmasters.frame import FrameType, Geometry
+from calmasters.headers.fits_cards import Card
+from calmasters.images.raw_frame import read_image, write_master
+from calmasters.model.job import MasterJob, Recipe, UsedMaster
+from calmasters.model.master_record import MasterStatistics
 from calmasters.settings import Calibration, Integration, Siril
-from calmasters.synthetic import write_frame
+from calmasters.synthetic.session import write_frame
 
 ADU = 65535.0
 RAYS = 0.002

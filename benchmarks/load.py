@@ -17,7 +17,7 @@ from integrate import HERE, WRITE_FRAMES, run
 from one_master import job_of
 from session import MADE
 
-from calmasters import resources
+from calmasters.running import job_resources as resources
 
 #: Width, height and number of frames by megapixels.
 SIZES = {

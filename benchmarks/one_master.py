@@ -10,10 +10,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from calmasters.cards import read_header
 from calmasters.engines.native import NativeEngine
-from calmasters.frames import FrameType, Geometry
-from calmasters.jobs import ALGORITHM_VERSION, FrameFile, MasterJob, Recipe, UsedMaster
+from calmasters.frame import FrameType, Geometry
+from calmasters.headers.fits_cards import read_header
+from calmasters.model.job import ALGORITHM_VERSION, FrameFile, MasterJob, Recipe, UsedMaster
 from calmasters.settings import Calibration, Integration
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from jobs_for_pixinsight import Program
 
-from calmasters.synthetic import main as write_session
+from calmasters.synthetic.session import main as write_session
 
 SNAKEFILE = Path(__file__).parents[1] / "Snakefile"
 #: One bias, one dark and 18 flats (nine nights, two filters), of three frames each.

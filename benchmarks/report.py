@@ -21,10 +21,10 @@ from typing import TypeVar
 import numpy as np
 import yaml
 
-from calmasters.cards import Card
-from calmasters.decision import decide
-from calmasters.images import read_image, write_master
-from calmasters.jobs import MasterJob
+from calmasters.headers.fits_cards import Card
+from calmasters.images.raw_frame import read_image, write_master
+from calmasters.model.job import MasterJob
+from calmasters.planning.planner import decide
 from calmasters.quality.measure import Companions, measure
 from calmasters.quality.sample import ADU
 from calmasters.reporting.collect import Collected
@@ -32,7 +32,7 @@ from calmasters.reporting.masters import Master
 from calmasters.reporting.pages import write_report
 from calmasters.reporting.pictures import Pictures, write_pictures
 from calmasters.settings import Settings
-from calmasters.synthetic import Camera, Session, write_session
+from calmasters.synthetic.session import Camera, Session, write_session
 
 CONFIG = Path(__file__).parents[1] / "config"
 MASTERS, FRAMES, PROCESSES = 30, 12, 2

@@ -23,12 +23,12 @@ from pathlib import Path
 import numpy as np
 from session import MADE, REPOSITORY, Row, Run, interleaved, ratio, run, snakemake
 
-from calmasters.frames import FrameType
-from calmasters.plan import job_file, scan
-from calmasters.reading import HeaderCache
-from calmasters.scanning import scan_frames
+from calmasters.frame import FrameType
+from calmasters.inventory.header_cache import HeaderCache
+from calmasters.inventory.scan import scan_frames
+from calmasters.planning.plan_file import job_file, scan
 from calmasters.settings import Settings
-from calmasters.synthetic import Camera, Shot, nina_header, write_frame
+from calmasters.synthetic.session import Camera, Shot, nina_header, write_frame
 
 SIZES = ("1000/100", "10000/1000", "50000/1000", "100000/1000")
 

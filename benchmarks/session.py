@@ -38,7 +38,7 @@ MAKE_ONE = """
 import sys
 from pathlib import Path
 from calmasters.engines import engine_for
-from calmasters.jobs import MasterJob
+from calmasters.model.job import MasterJob
 
 job = MasterJob.from_json(Path(sys.argv[1]).read_text(encoding="utf-8"))
 output = Path("one", job.type, "master.xisf")
@@ -127,7 +127,10 @@ class Bench:
         """
         if not self.frames.exists():
             self.directory.mkdir(parents=True, exist_ok=True)
-            run([sys.executable, "-m", "calmasters.synthetic", "new", *options], self.directory)
+            run(
+                [sys.executable, "-m", "calmasters.synthetic", "new", *options],
+                self.directory,
+            )
             (self.directory / "new").rename(self.frames)
 
     def _empty_workflow(self) -> list[str]:

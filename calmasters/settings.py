@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from calmasters.errors import ConfigError
-from calmasters.frames import FrameType
+from calmasters.frame import FrameType
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError

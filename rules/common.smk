@@ -1,4 +1,4 @@
-# What the rules ask of the plan. Decisions are made in calmasters/decision.py, none here.
+# What the rules ask of the plan. Decisions are made in calmasters/planning/planner.py, none here.
 #
 # A preview (dry run, --dag, --summary) decides in memory and writes nothing, so that it shows the
 # whole plan before the checkpoint has ever run.
@@ -9,11 +9,11 @@ from functools import lru_cache
 
 from snakemake.logging import logger
 
-from calmasters import why
-from calmasters.contents import Contents
-from calmasters.files import temporary_folder
-from calmasters.jobs import JOB_TIME_NS, beside, stored_digest
-from calmasters.plan import (
+from calmasters.planning import stale_reasons as why
+from calmasters.inventory.content_digests import Contents
+from calmasters.atomic_files import temporary_folder
+from calmasters.model.job import JOB_TIME_NS, beside, stored_digest
+from calmasters.planning.plan_file import (
     Plan,
     date_back,
     is_ahead,
@@ -24,7 +24,7 @@ from calmasters.plan import (
     scan,
     unsettled,
 )
-from calmasters.scanning import fingerprint
+from calmasters.inventory.scan import fingerprint
 
 OUTPUT = SETTINGS.output_dir
 TOMORROW_NS = time.time_ns() + 86_400 * 10**9
@@ -57,7 +57,7 @@ def current_plan():
 @lru_cache(1)
 def previewed():
     # Only previews decide; a run leaves that to the checkpoint.
-    from calmasters.decision import decide, require_sound
+    from calmasters.planning.planner import decide, require_sound
 
     decision = decide(SETTINGS)
     require_sound(decision, SETTINGS)

@@ -2,7 +2,7 @@
 
 from pathlib import PurePosixPath
 
-from calmasters.jobs import MasterJob
+from calmasters.model.job import MasterJob
 from calmasters.quality import MEASURE_VERSION
 from calmasters.quality.camera import bias_of, settings_with_defects
 

@@ -1,7 +1,7 @@
 # What jobs take of a machine; no rules. Snakemake asks for those that it will run, no others.
 
-from calmasters import resources
-from calmasters.jobs import MasterJob
+from calmasters.running import job_resources as resources
+from calmasters.model.job import MasterJob
 
 
 @lru_cache(1)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from calmasters.atomic_files import write_whole
 from calmasters.errors import reported
-from calmasters.files import write_whole
-from calmasters.jobs import MasterJob
+from calmasters.model.job import MasterJob
 from calmasters.quality.defects import bad_pixels, defect_list, write_map
 
 with reported(Path(snakemake.log[0])):

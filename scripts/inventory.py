@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from calmasters import decision
+from calmasters.commands.summary import summarize
 from calmasters.errors import reported
+from calmasters.planning import planner as decision
 from calmasters.settings import Settings
-from calmasters.summary import summarize
 
 log = Path(snakemake.log[0])
 with reported(log):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from calmasters.engines import engine_for
 from calmasters.errors import reported
-from calmasters.jobs import MasterJob
+from calmasters.model.job import MasterJob
 
 log = Path(snakemake.log[0])
 

@@ -2,9 +2,9 @@
 
 import sys
 
-from calmasters.decision import decide
+from calmasters.commands.orphans import find_orphans, list_orphans, set_aside
 from calmasters.errors import reported
-from calmasters.orphans import find_orphans, list_orphans, set_aside
+from calmasters.planning.planner import decide
 from calmasters.settings import Settings
 
 with reported():

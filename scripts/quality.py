@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from calmasters.atomic_files import write_whole
 from calmasters.errors import reported
-from calmasters.files import write_whole
-from calmasters.images import read_image
-from calmasters.jobs import MasterJob
+from calmasters.images.raw_frame import read_image
+from calmasters.model.job import MasterJob
 from calmasters.quality.measure import Companions, measure
 from calmasters.reporting.pictures import Pictures, write_pictures
 from calmasters.settings import Settings

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from calmasters.engines.pixinsight import PixInsightEngine
 from calmasters.errors import reported
-from calmasters.plan import Plan, job_file
+from calmasters.planning.plan_file import Plan, job_file
 
 output_dir = Path(snakemake.config["output_dir"]).expanduser()
 

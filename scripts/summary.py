@@ -2,10 +2,10 @@
 
 import sys
 
-from calmasters.decision import decide
+from calmasters.commands.summary import summarize
 from calmasters.errors import reported
+from calmasters.planning.planner import decide
 from calmasters.settings import Settings
-from calmasters.summary import summarize
 
 with reported():
     print(summarize(decide(Settings.from_config(snakemake.config))), file=sys.stderr)

@@ -2,9 +2,9 @@
 
 import sys
 
-from calmasters import why
-from calmasters.decision import decide
 from calmasters.errors import reported
+from calmasters.planning import stale_reasons as why
+from calmasters.planning.planner import decide
 from calmasters.settings import Settings
 
 with reported():

@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 import yaml
 
-from calmasters.cards import Card
-from calmasters.frames import Frame, FrameType, Geometry, Traits, Value
-from calmasters.images import write_master
+from calmasters.frame import Frame, FrameType, Geometry, Traits, Value
+from calmasters.headers.fits_cards import Card
+from calmasters.images.raw_frame import write_master
 from calmasters.settings import Settings
-from calmasters.synthetic import Camera, Shot, nina_header, write_frame
+from calmasters.synthetic.session import Camera, Shot, nina_header, write_frame
 
 CONFIG = Path(__file__).parents[1] / "config"
 SCHEMA = CONFIG / "config.schema.yaml"

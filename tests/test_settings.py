@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from calmasters.errors import ConfigError
-from calmasters.frames import FrameType
+from calmasters.frame import FrameType
 from calmasters.settings import (
     Calibrated,
     Calibration,

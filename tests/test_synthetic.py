@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from calmasters.frames import FrameType
-from calmasters.synthetic import (
+from calmasters.frame import FrameType
+from calmasters.synthetic.session import (
     Camera,
     Session,
     Shot,

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from calmasters.errors import ConfigError
-from calmasters.jobs import MasterJob
-from calmasters.masters import MasterStatistics
+from calmasters.model.job import MasterJob
+from calmasters.model.master_record import MasterStatistics
 from calmasters.settings import BadFrames
 
 __all__ = ["Engine", "engine_for"]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from calmasters.errors import EngineError, FrameError
-from calmasters.images import RawFrame
-from calmasters.jobs import FrameFile, LeftOut, MasterJob
+from calmasters.images.raw_frame import RawFrame
+from calmasters.model.job import FrameFile, LeftOut, MasterJob
 from calmasters.settings import BadFrames
 
 __all__ = ["left_out_for", "require_enough", "survey"]

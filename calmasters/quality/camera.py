@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Final
 
-from calmasters.frames import FrameType, format_value
-from calmasters.jobs import MasterJob, UsedMaster
+from calmasters.frame import FrameType, format_value
+from calmasters.model.job import MasterJob, UsedMaster
 
 __all__ = ["bias_of", "setting_of", "settings_with_defects"]
 

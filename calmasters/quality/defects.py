@@ -16,10 +16,10 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from calmasters.files import replacing
-from calmasters.frames import FrameType
-from calmasters.images import read_image
-from calmasters.jobs import MasterJob
+from calmasters.atomic_files import replacing
+from calmasters.frame import FrameType
+from calmasters.images.raw_frame import read_image
+from calmasters.model.job import MasterJob
 from calmasters.quality.sample import ADU
 from calmasters.quality.surface import grey, odd_pixels, relative_response
 

@@ -13,13 +13,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from calmasters.cards import CardValue, number_of, read_cards
 from calmasters.errors import FrameError
-from calmasters.frames import FrameType
-from calmasters.headers import Description, describe
-from calmasters.images import read_image
-from calmasters.jobs import MasterJob
-from calmasters.masters import LEVELS, as_made
+from calmasters.frame import FrameType
+from calmasters.headers.fits_cards import CardValue, number_of, read_cards
+from calmasters.headers.keywords import Description, describe
+from calmasters.images.raw_frame import read_image
+from calmasters.model.job import MasterJob
+from calmasters.model.master_record import LEVELS, as_made
 from calmasters.quality import MEASURE_VERSION, pairs, sequence, surface
 from calmasters.quality.judgement import Finding, Level, judge, verdict
 from calmasters.quality.sample import ADU, Float32, Sample

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calmasters.errors import FrameError
-from calmasters.frames import Geometry
-from calmasters.images import RawFrame
+from calmasters.frame import Geometry
+from calmasters.images.raw_frame import RawFrame
 
 __all__ = ["ADU", "Float32", "Sample"]
 

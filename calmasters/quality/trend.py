@@ -14,11 +14,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from calmasters.cards import CardValue, number_of, read_cards
 from calmasters.errors import FrameError
-from calmasters.frames import Frame, FrameType, Geometry, Value, format_value
-from calmasters.images import read_image
-from calmasters.jobs import MasterJob
+from calmasters.frame import Frame, FrameType, Geometry, Value, format_value
+from calmasters.headers.fits_cards import CardValue, number_of, read_cards
+from calmasters.images.raw_frame import read_image
+from calmasters.model.job import MasterJob
 from calmasters.quality.sample import ADU
 from calmasters.quality.surface import odd_pixels
 from calmasters.settings import Settings

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from calmasters.decision import Decision, decide
-from calmasters.jobs import MasterJob
-from calmasters.plan import Plan, job_file
+from calmasters.inventory.header_cache import HeaderCache
+from calmasters.inventory.scan import scan_library
+from calmasters.model.job import MasterJob
+from calmasters.planning.plan_file import Plan, job_file
+from calmasters.planning.planner import Decision, decide
 from calmasters.quality.camera import settings_with_defects
 from calmasters.quality.trend import Trend, trends
-from calmasters.reading import HeaderCache
 from calmasters.reporting.masters import Defects, Master, in_electrons
-from calmasters.scanning import scan_library
 from calmasters.settings import Settings
 
 __all__ = ["Collected", "collect"]

@@ -12,9 +12,9 @@ from typing import Any, Final, Self
 
 from markupsafe import Markup
 
-from calmasters.cards import number_of, read_cards
-from calmasters.frames import format_value
-from calmasters.jobs import MasterJob
+from calmasters.frame import format_value
+from calmasters.headers.fits_cards import number_of, read_cards
+from calmasters.model.job import MasterJob
 from calmasters.quality.camera import setting_of
 from calmasters.quality.judgement import NUMBERS, Level
 from calmasters.reporting.pictures import Pictures, reduction

@@ -16,10 +16,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from calmasters import __version__
-from calmasters.decision import Decision
-from calmasters.files import replacing
-from calmasters.frames import Frame, FrameType, Status, format_value
-from calmasters.jobs import MasterJob
+from calmasters.atomic_files import replacing
+from calmasters.frame import Frame, FrameType, Status, format_value
+from calmasters.model.job import MasterJob
+from calmasters.planning.planner import Decision
 from calmasters.reporting.collect import Collected
 from calmasters.reporting.masters import Master, short
 from calmasters.reporting.plots import draw_plan, draw_trend

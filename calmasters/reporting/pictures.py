@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from calmasters.files import replacing
+from calmasters.atomic_files import replacing
 from calmasters.quality.surface import structure
 
 __all__ = ["Pictures", "auto_stretch", "reduction", "sections", "write_pictures"]

@@ -18,8 +18,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from calmasters.frames import FrameType, format_value
-from calmasters.jobs import MasterJob
+from calmasters.frame import FrameType, format_value
+from calmasters.model.job import MasterJob
 from calmasters.quality.trend import Trend
 
 __all__ = [

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from calmasters import decision
 from calmasters.engines import engine_for
-from calmasters.images import read_image
-from calmasters.jobs import MasterJob
+from calmasters.images.raw_frame import read_image
+from calmasters.model.job import MasterJob
+from calmasters.planning import planner as decision
 from calmasters.quality.camera import bias_of, settings_with_defects
 from calmasters.quality.defects import bad_pixels, defect_list, write_map
 from calmasters.quality.measure import Companions, measure
@@ -22,7 +22,7 @@ from calmasters.reporting.collect import collect
 from calmasters.reporting.pages import write_report
 from calmasters.reporting.pictures import Pictures, write_pictures
 from calmasters.settings import Settings
-from calmasters.synthetic import Camera, Session, write_session
+from calmasters.synthetic.session import Camera, Session, write_session
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 

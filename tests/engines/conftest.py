@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from calmasters.frames import FrameType, Geometry
-from calmasters.jobs import FrameFile, MasterJob, Recipe, UsedMaster
+from calmasters.frame import FrameType, Geometry
+from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
 from calmasters.settings import Calibration, Integration
 
 VECTORS = Path(__file__).parents[1] / "data" / "integration-vectors.npz"

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from calmasters.cards import read_cards
 from calmasters.engines.native import NativeEngine
 from calmasters.errors import EngineError
-from calmasters.frames import FrameType
-from calmasters.images import read_image
-from calmasters.jobs import FrameFile, MasterJob
-from calmasters.masters import MasterStatistics
+from calmasters.frame import FrameType
+from calmasters.headers.fits_cards import read_cards
+from calmasters.images.raw_frame import read_image
+from calmasters.model.job import FrameFile, MasterJob
+from calmasters.model.master_record import MasterStatistics
 from calmasters.settings import BadFrames
 
 SHAPE = (64, 64)

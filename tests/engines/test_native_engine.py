@@ -19,10 +19,10 @@ from xisf import XISF
 
 from calmasters.engines.native import NativeEngine, flats, integration, reference, reference_flats
 from calmasters.errors import CalmastersError, ConfigError, EngineError
-from calmasters.frames import FrameType, Geometry
-from calmasters.images import read_image
-from calmasters.jobs import ALGORITHM_VERSION, MasterJob, UsedMaster
-from calmasters.masters import MasterStatistics
+from calmasters.frame import FrameType, Geometry
+from calmasters.images.raw_frame import read_image
+from calmasters.model.job import ALGORITHM_VERSION, MasterJob, UsedMaster
+from calmasters.model.master_record import MasterStatistics
 from calmasters.settings import Calibration, Integration
 
 SHAPE = (31, 43)
@@ -363,7 +363,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from calmasters.engines.native import NativeEngine
-from calmasters.jobs import MasterJob
+from calmasters.model.job import MasterJob
 job, inputs, output = map(Path, sys.argv[1:])
 NativeEngine(2).make(MasterJob.from_json(job.read_text()), inputs, output.parent, output,
                      output.with_suffix(".log"))

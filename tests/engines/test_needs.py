@@ -1,4 +1,4 @@
-"""Jobs take what ``calmasters/resources.py`` says that they take: measured in their processes."""
+"""Jobs take what ``running/job_resources.py`` says that they take: measured in their processes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calmasters import resources
-from calmasters.frames import FrameType
-from calmasters.images import write_master
-from calmasters.jobs import FrameFile, MasterJob, UsedMaster
-from calmasters.synthetic import write_frame
+from calmasters.frame import FrameType
+from calmasters.images.raw_frame import write_master
+from calmasters.model.job import FrameFile, MasterJob, UsedMaster
+from calmasters.running import job_resources as resources
+from calmasters.synthetic.session import write_frame
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="Linux tells a process's peak memory"
@@ -32,7 +32,7 @@ HEIGHT, WIDTH = 1152, 1728
 PROGRAM = """
 import json, re, resource, sys, time
 from pathlib import Path
-from calmasters.jobs import MasterJob
+from calmasters.model.job import MasterJob
 
 root, threads = Path(sys.argv[1]), int(sys.argv[2])
 job = MasterJob.from_json((root / "job.json").read_text())

@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from calmasters.cards import read_cards
 from calmasters.engines.native import NativeEngine
 from calmasters.engines.siril import SirilEngine
 from calmasters.errors import ConfigError, EngineError
-from calmasters.frames import FrameType
-from calmasters.images import read_image, write_master
-from calmasters.jobs import FrameFile, MasterJob
-from calmasters.masters import MasterStatistics
+from calmasters.frame import FrameType
+from calmasters.headers.fits_cards import read_cards
+from calmasters.images.raw_frame import read_image, write_master
+from calmasters.model.job import FrameFile, MasterJob
+from calmasters.model.master_record import MasterStatistics
 from calmasters.settings import Calibration, Integration, Siril
 
 SHAPE = (60, 80)

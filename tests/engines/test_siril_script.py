@@ -10,8 +10,8 @@ import pytest
 from calmasters.engines.siril.program import Version
 from calmasters.engines.siril.script import script_text
 from calmasters.errors import ConfigError
-from calmasters.frames import FrameType, Geometry
-from calmasters.jobs import FrameFile, MasterJob, Recipe, UsedMaster
+from calmasters.frame import FrameType, Geometry
+from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
 from calmasters.settings import Calibration, Integration
 
 OLD, NEW = Version(1, 0, "1.0.6"), Version(1, 4, "1.4.0-beta3")

@@ -1,6 +1,6 @@
 """Masters of the native engine against the truth they were made from, and second opinions.
 
-The camera is `calmasters.synthetic.Camera`: its offset, dark current, response, noise and hits are
+The camera is `synthetic.session.Camera`: its offset, dark current, response, noise and hits are
 known, so the master of N frames must lie about the truth with a scatter of sigma / sqrt(N).
 """
 
@@ -17,11 +17,11 @@ from astropy.nddata import CCDData
 from astropy.stats import sigma_clip
 
 from calmasters.engines.native import NativeEngine
-from calmasters.frames import FrameType, Geometry
-from calmasters.jobs import ALGORITHM_VERSION, FrameFile, MasterJob, Recipe, UsedMaster
-from calmasters.masters import MasterStatistics
+from calmasters.frame import FrameType, Geometry
+from calmasters.model.job import ALGORITHM_VERSION, FrameFile, MasterJob, Recipe, UsedMaster
+from calmasters.model.master_record import MasterStatistics
 from calmasters.settings import Calibration, Integration
-from calmasters.synthetic import Camera, write_frame
+from calmasters.synthetic.session import Camera, write_frame
 
 N = 20
 ADU = 65535.0

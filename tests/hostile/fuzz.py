@@ -22,10 +22,10 @@ from random import Random
 import numpy as np
 from hostile_files import HOSTILE, SOUND
 
-from calmasters.cards import read_header
 from calmasters.errors import FrameError
-from calmasters.headers import describe
-from calmasters.images import RawFrame, read_image
+from calmasters.headers.fits_cards import read_header
+from calmasters.headers.keywords import describe
+from calmasters.images.raw_frame import RawFrame, read_image
 from calmasters.settings import HeaderRules
 
 #: Of processor time, more than any input may take; bombs of the corpus would take longer.

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from hostile_files import BOMBS, HOSTILE, SOUND, Hostile, padded, plain
 
-from calmasters.cards import read_cards
-from calmasters.decision import decide
 from calmasters.errors import FrameError
-from calmasters.grouping import judge
-from calmasters.images import RawFrame, write_master
-from calmasters.masters import header_cards
-from calmasters.naming import LONGEST_NAME
-from calmasters.reading import HeaderCache
-from calmasters.scanning import scan_frames
+from calmasters.headers.fits_cards import read_cards
+from calmasters.images.raw_frame import RawFrame, write_master
+from calmasters.inventory.header_cache import HeaderCache
+from calmasters.inventory.scan import scan_frames
+from calmasters.model.master_record import header_cards
+from calmasters.planning.grouping import judge
+from calmasters.planning.naming import LONGEST_NAME
+from calmasters.planning.planner import decide
 from calmasters.settings import Settings
 
 #: Far above what reading takes, far below what the bombs would.

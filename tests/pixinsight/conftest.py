@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from jobs_for_pixinsight import MODES, SMALL, Program, Session, make_job
 
-from calmasters.frames import FrameType
-from calmasters.jobs import MasterJob, UsedMaster
+from calmasters.frame import FrameType
+from calmasters.model.job import MasterJob, UsedMaster
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ from standin.program import run_script
 from calmasters.engines.native import NativeEngine
 from calmasters.engines.pixinsight import PixInsightEngine
 from calmasters.engines.pixinsight.session import begin
-from calmasters.frames import FrameType, Geometry
-from calmasters.images import read_image
-from calmasters.jobs import FrameFile, MasterJob, Recipe, UsedMaster
-from calmasters.masters import MasterStatistics
+from calmasters.frame import FrameType, Geometry
+from calmasters.images.raw_frame import read_image
+from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
+from calmasters.model.master_record import MasterStatistics
 from calmasters.settings import Calibrated, Calibration, Integration, PixInsight
 
 WIDTH, HEIGHT = 24, 16

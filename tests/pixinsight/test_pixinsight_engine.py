@@ -24,12 +24,12 @@ from jobs_for_pixinsight import (
     make_job,
 )
 
-from calmasters.cards import read_cards
+from calmasters.atomic_files import write_whole
 from calmasters.errors import EngineError
-from calmasters.files import write_whole
-from calmasters.frames import FrameType
-from calmasters.images import read_image
-from calmasters.jobs import MasterJob
+from calmasters.frame import FrameType
+from calmasters.headers.fits_cards import read_cards
+from calmasters.images.raw_frame import read_image
+from calmasters.model.job import MasterJob
 
 BIAS, DARK, FLAT = FrameType.BIAS, FrameType.DARK, FrameType.FLAT
 
@@ -402,7 +402,7 @@ INTERRUPTED = """
 import sys
 from pathlib import Path
 from calmasters.engines.pixinsight import PixInsightEngine
-from calmasters.jobs import MasterJob
+from calmasters.model.job import MasterJob
 from calmasters.settings import Calibrated, PixInsight
 
 binary, job_file, folder = map(Path, sys.argv[1:4])

@@ -18,10 +18,10 @@ from standin.images import Image
 from standin.process import table
 from standin.program import run_script
 
-from calmasters.cards import read_cards
-from calmasters.frames import FrameType
-from calmasters.images import read_image
-from calmasters.jobs import MasterJob
+from calmasters.frame import FrameType
+from calmasters.headers.fits_cards import read_cards
+from calmasters.images.raw_frame import read_image
+from calmasters.model.job import MasterJob
 from calmasters.settings import Calibrated
 
 PROCESSES = ("ImageIntegration", "ImageCalibration")

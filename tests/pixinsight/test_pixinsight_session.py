@@ -27,8 +27,8 @@ from calmasters.engines.pixinsight.session import Session as Connection
 from calmasters.engines.pixinsight.session import joined
 from calmasters.engines.pixinsight.task import Task
 from calmasters.errors import EngineError
-from calmasters.frames import FrameType
-from calmasters.jobs import MasterJob
+from calmasters.frame import FrameType
+from calmasters.model.job import MasterJob
 
 BIAS, DARK, FLAT = FrameType.BIAS, FrameType.DARK, FrameType.FLAT
 VARIABLE = "CALMASTERS_PIXINSIGHT"
@@ -262,7 +262,7 @@ import sys, time
 from pathlib import Path
 from calmasters.engines.pixinsight import PixInsightEngine
 from calmasters.engines.pixinsight.session import begin
-from calmasters.jobs import MasterJob
+from calmasters.model.job import MasterJob
 from calmasters.settings import Calibrated, PixInsight
 
 binary, job_file, folder = map(Path, sys.argv[1:])

@@ -14,7 +14,7 @@ from standin.images import Image, Keyword, read, write
 from standin.process import constants, table
 from standin.program import run_script
 
-from calmasters.engines.processes import end
+from calmasters.engines.subprocesses import end
 
 
 @pytest.fixture

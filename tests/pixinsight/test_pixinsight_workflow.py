@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 from jobs_for_pixinsight import Program, assert_gone, is_gone
 
-from calmasters.images import read_image
-from calmasters.synthetic import main as write_session
+from calmasters.images.raw_frame import read_image
+from calmasters.synthetic.session import main as write_session
 
 REPOSITORY = Path(__file__).parents[2]
 SMALL = (

@@ -11,8 +11,8 @@ import pytest
 from jobs_for_pixinsight import Program
 from real_workflow import Workflow, add_another
 
-from calmasters.images import read_image
-from calmasters.synthetic import Camera, Session, write_session
+from calmasters.images.raw_frame import read_image
+from calmasters.synthetic.session import Camera, Session, write_session
 
 #: The example session with small frames; two filters of one night.
 SESSION = Session(Camera(width=48, height=32), nights=1, lights=0, broken=0)

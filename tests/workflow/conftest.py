@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from real_workflow import ALL, REPOSITORY, TINY, Run, Workflow, copied
 
-from calmasters.synthetic import Camera, Session, write_session
+from calmasters.synthetic.session import Camera, Session, write_session
 
 
 @pytest.fixture

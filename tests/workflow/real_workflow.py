@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from calmasters.synthetic import Camera, Session
+from calmasters.synthetic.session import Camera, Session
 
 REPOSITORY = Path(__file__).parents[2]
 

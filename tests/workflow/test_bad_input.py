@@ -10,7 +10,7 @@ import pytest
 from astropy.io import fits
 from xisf import XISF
 
-from calmasters.synthetic import Camera, Session, nina_header, write_frame
+from calmasters.synthetic.session import Camera, Session, nina_header, write_frame
 
 FLAT = "masterFlat_FILTER-B"
 

@@ -17,8 +17,8 @@ import pytest
 from jobs_for_pixinsight import Program
 from real_workflow import ALL, DARK, FLATS, Workflow, copied, frame
 
-from calmasters.images import read_image
-from calmasters.jobs import stored_digest
+from calmasters.images.raw_frame import read_image
+from calmasters.model.job import stored_digest
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from calmasters.cards import read_cards
-from calmasters.synthetic import Camera, Session, nina_header, write_frame
+from calmasters.headers.fits_cards import read_cards
+from calmasters.synthetic.session import Camera, Session, nina_header, write_frame
 
 CAMERA = Camera(width=48, height=32)
 

@@ -11,8 +11,8 @@ from astropy.io import fits
 from real_workflow import add_another
 from xisf import XISF
 
-from calmasters.images import read_image
-from calmasters.synthetic import write_frame
+from calmasters.images.raw_frame import read_image
+from calmasters.synthetic.session import write_frame
 
 LIBRARY = "masters/MASTER {}/ATR585M"
 SETTINGS = "GAIN_100_OFFSET_150_SETTEMP_-10.00_READOUTM_Low Noise"

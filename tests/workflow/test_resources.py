@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 
-from calmasters import resources
-from calmasters.jobs import MasterJob
+from calmasters.model.job import MasterJob
+from calmasters.running import job_resources as resources
 
 _GIVEN = re.compile(r"^    resources: .*\bruntime=(\d+).*\bmem_mb=(\d+)", re.MULTILINE)
 

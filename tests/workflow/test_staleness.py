@@ -32,7 +32,7 @@ from real_workflow import (
     times,
 )
 
-from calmasters.synthetic import write_session
+from calmasters.synthetic.session import write_session
 
 LONG_AGO_NS = 1_000_000_000 * 10**9
 

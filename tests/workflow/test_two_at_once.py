@@ -16,7 +16,7 @@ from real_workflow import ALL, BIAS, BLUE, DARK, RED, Workflow, add_another, fra
 OTHER = """
 import sys
 from pathlib import Path
-from calmasters.runs import Run
+from calmasters.running.run import Run
 Run(Path(sys.argv[1])).begin()
 print("at work", flush=True)
 input()

@@ -13,7 +13,7 @@ from typing import Final, NoReturn, TextIO
 
 import numpy as np
 
-from calmasters.cards import Card
+from calmasters.atomic_files import write_whole
 from calmasters.engines.bad_frames import left_out_for, require_enough
 from calmasters.engines.native.darks import DarkOptimizer
 from calmasters.engines.native.flats import Calibrator, FrameLevel, RawStack, measure
@@ -21,13 +21,18 @@ from calmasters.engines.native.integration import Integrated, Normalization, che
 from calmasters.engines.native.levels import image_median
 from calmasters.engines.native.reference import Float32, fix_range
 from calmasters.engines.native.statistics import noise
-from calmasters.engines.weakness import weak_dark, weak_factors, weak_flats
+from calmasters.engines.result_warnings import weak_dark, weak_factors, weak_flats
 from calmasters.errors import CalmastersError, EngineError, FrameError, explained
-from calmasters.files import write_whole
-from calmasters.frames import FrameType
-from calmasters.images import RawFrame, read_image, write_master
-from calmasters.jobs import FrameFile, LeftOut, MasterJob, Standing, UsedMaster
-from calmasters.masters import FrameStatistics, MasterStatistics, header_cards, statistics_json
+from calmasters.frame import FrameType
+from calmasters.headers.fits_cards import Card
+from calmasters.images.raw_frame import RawFrame, read_image, write_master
+from calmasters.model.job import FrameFile, LeftOut, MasterJob, Standing, UsedMaster
+from calmasters.model.master_record import (
+    FrameStatistics,
+    MasterStatistics,
+    header_cards,
+    statistics_json,
+)
 from calmasters.settings import BadFrames, Calibration, Integration
 
 __all__ = ["NativeEngine"]

@@ -15,7 +15,7 @@ from calmasters.engines.native.darks import DarkOptimizer
 from calmasters.engines.native.integration import Loader, in_threads
 from calmasters.engines.native.levels import location
 from calmasters.engines.native.reference import Float32
-from calmasters.images import RawFrame
+from calmasters.images.raw_frame import RawFrame
 
 __all__ = ["Calibrator", "FrameLevel", "RawStack", "measure"]
 

@@ -11,19 +11,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from calmasters.atomic_files import put_in_place, write_whole
 from calmasters.engines.bad_frames import survey
-from calmasters.engines.inputs import require_frames
 from calmasters.engines.pixinsight.result import check_master, describe
 from calmasters.engines.pixinsight.runner import FAREWELL_S, command, find_binary, safe_folder
 from calmasters.engines.pixinsight.script import Places, script_job, script_text
 from calmasters.engines.pixinsight.session import joined
 from calmasters.engines.pixinsight.status import Status, explain
 from calmasters.engines.pixinsight.task import Task
-from calmasters.engines.processes import run
+from calmasters.engines.preflight import require_frames
+from calmasters.engines.subprocesses import run
 from calmasters.errors import EngineError
-from calmasters.files import put_in_place, write_whole
-from calmasters.jobs import ALGORITHM_VERSION, LeftOut, MasterJob, Standing
-from calmasters.masters import MasterStatistics, statistics_json
+from calmasters.model.job import ALGORITHM_VERSION, LeftOut, MasterJob, Standing
+from calmasters.model.master_record import MasterStatistics, statistics_json
 from calmasters.settings import BadFrames, Calibrated, PixInsight
 
 __all__ = ["PixInsightEngine"]

@@ -18,7 +18,7 @@ from typing import BinaryIO, Final
 from calmasters.engines.pixinsight.runner import FAREWELL_S, command, find_binary, safe_folder
 from calmasters.engines.pixinsight.script import session_text
 from calmasters.engines.pixinsight.task import Task
-from calmasters.engines.processes import end, start, wait
+from calmasters.engines.subprocesses import end, start, wait
 from calmasters.settings import PixInsight
 
 __all__ = ["Instance", "Waits", "running"]

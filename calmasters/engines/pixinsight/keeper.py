@@ -24,7 +24,7 @@ from typing import Any, Final, Literal
 
 from calmasters.engines.pixinsight.instance import Instance, Waits, running
 from calmasters.engines.pixinsight.task import Task
-from calmasters.engines.processes import ended_by_sigterm
+from calmasters.engines.subprocesses import ended_by_sigterm
 from calmasters.errors import CalmastersError
 from calmasters.settings import PixInsight
 

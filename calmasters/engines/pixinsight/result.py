@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from calmasters.cards import read_cards
-from calmasters.engines.numbers import numbers_of
+from calmasters.engines.image_stats import numbers_of
 from calmasters.engines.pixinsight.status import Status
-from calmasters.engines.weakness import weak_factors
+from calmasters.engines.result_warnings import weak_factors
 from calmasters.errors import EngineError, FrameError
-from calmasters.images import Image, read_image
-from calmasters.jobs import FrameFile, LeftOut, MasterJob
-from calmasters.masters import FrameStatistics, MasterStatistics
+from calmasters.headers.fits_cards import read_cards
+from calmasters.images.raw_frame import Image, read_image
+from calmasters.model.job import FrameFile, LeftOut, MasterJob
+from calmasters.model.master_record import FrameStatistics, MasterStatistics
 
 __all__ = ["check_master", "describe"]
 

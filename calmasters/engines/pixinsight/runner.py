@@ -1,4 +1,4 @@
-"""Finding PixInsight, and how it is started; :mod:`calmasters.engines.processes` runs it."""
+"""Finding PixInsight, and how it is started; :mod:`calmasters.engines.subprocesses` runs it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from calmasters.engines.processes import find_program
+from calmasters.atomic_files import temporary_folder
+from calmasters.engines.subprocesses import find_program
 from calmasters.errors import EngineError
-from calmasters.files import temporary_folder
 from calmasters.settings import PixInsight
 
 __all__ = ["FAREWELL_S", "command", "find_binary", "safe_folder"]

@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from calmasters.cards import Card
-from calmasters.frames import FrameType
-from calmasters.images import fits_literal
-from calmasters.jobs import LeftOut, MasterJob, UsedMaster
-from calmasters.masters import header_cards
+from calmasters.frame import FrameType
+from calmasters.headers.fits_cards import Card
+from calmasters.images.raw_frame import fits_literal
+from calmasters.model.job import LeftOut, MasterJob, UsedMaster
+from calmasters.model.master_record import header_cards
 from calmasters.settings import Calibration, PixInsight
 
 __all__ = ["Places", "script_job", "script_text", "session_text"]

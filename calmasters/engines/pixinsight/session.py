@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from calmasters.engines.pixinsight.task import Task
-from calmasters.engines.processes import ended_by_sigterm
+from calmasters.engines.subprocesses import ended_by_sigterm
 from calmasters.errors import EngineError
 from calmasters.settings import PixInsight
 

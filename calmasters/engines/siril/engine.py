@@ -11,19 +11,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from calmasters.atomic_files import write_whole
 from calmasters.engines.bad_frames import survey
-from calmasters.engines.inputs import require_frames
 from calmasters.engines.native.reference import fix_range
-from calmasters.engines.processes import run
+from calmasters.engines.preflight import require_frames
 from calmasters.engines.siril.program import VARIABLES, command, find_binary, version_of
 from calmasters.engines.siril.result import describe, last_lines, read_result
 from calmasters.engines.siril.script import CALIBRATION, FRAMES, MASTER, script_text
 from calmasters.engines.siril.sequence import place_frames, write_image
+from calmasters.engines.subprocesses import run
 from calmasters.errors import EngineError
-from calmasters.files import write_whole
-from calmasters.images import Image, read_image, write_master
-from calmasters.jobs import MasterJob, Standing
-from calmasters.masters import MasterStatistics, header_cards, statistics_json
+from calmasters.images.raw_frame import Image, read_image, write_master
+from calmasters.model.job import MasterJob, Standing
+from calmasters.model.master_record import MasterStatistics, header_cards, statistics_json
 from calmasters.settings import BadFrames, Siril
 
 __all__ = ["SirilEngine"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from calmasters.engines.processes import find_program
+from calmasters.engines.subprocesses import find_program
 from calmasters.errors import EngineError
 from calmasters.settings import Siril
 

@@ -9,12 +9,12 @@ from typing import Final
 
 import numpy as np
 
-from calmasters.engines.numbers import numbers_of
+from calmasters.engines.image_stats import numbers_of
 from calmasters.engines.siril.program import Version
 from calmasters.errors import EngineError
-from calmasters.images import Image
-from calmasters.jobs import MasterJob
-from calmasters.masters import FrameStatistics, MasterStatistics
+from calmasters.images.raw_frame import Image
+from calmasters.model.job import MasterJob
+from calmasters.model.master_record import FrameStatistics, MasterStatistics
 
 __all__ = ["describe", "last_lines", "read_result"]
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from calmasters.engines.siril.program import Version
 from calmasters.errors import ConfigError
-from calmasters.jobs import MasterJob
+from calmasters.model.job import MasterJob
 from calmasters.settings import Calibration, Integration
 
 __all__ = ["CALIBRATION", "FRAMES", "MASTER", "script_text"]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from calmasters.cards import Cards, read_header
 from calmasters.errors import FrameError
-from calmasters.images import Image, RawFrame
+from calmasters.headers.fits_cards import Cards, read_header
+from calmasters.images.raw_frame import Image, RawFrame
 
 __all__ = ["place_frames", "write_image"]
 

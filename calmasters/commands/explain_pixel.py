@@ -1,0 +1,234 @@
+"""Explain a pixel: its samples, what was rejected when and why, and the result.
+
+``python -m calmasters.commands.explain_pixel MASTER X Y --input-dir RAW`` prints it for a master of
+the workflow. It works by the plain reference, so it is a second opinion on the kernels too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from calmasters.engines.native.reference import (
+    Estimate,
+    Fate,
+    Float32,
+    Pixel,
+    Round,
+    averaged_estimate,
+    integrate_pixel,
+    normalized,
+    sigma_rounds,
+    standard_estimate,
+    winsorized_estimate,
+)
+from calmasters.engines.native.reference_flats import calibrate
+from calmasters.errors import CalmastersError, ConfigError, EngineError
+from calmasters.images.raw_frame import RawFrame, read_image
+from calmasters.model.job import MasterJob, UsedMaster
+from calmasters.model.master_record import as_made
+from calmasters.settings import Calibration, Integration
+
+__all__ = ["Explanation", "Sample", "explain", "lines"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A frame's sample of the pixel, from the file to its fate; levels in [0, 1]."""
+
+    path: str
+    raw: float
+    calibrated: float
+    value: float
+    output: float
+    fate: Fate
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How a pixel came about.
+
+    Attributes
+    ----------
+    samples : tuple of Sample
+        In the order of the frames.
+    rounds : tuple of Round
+        Centre and sigma by round, for the methods that clip by sigma.
+    result : float
+        Before the range of the image is fixed.
+    settings : Integration
+    """
+
+    samples: tuple[Sample, ...]
+    rounds: tuple[Round, ...]
+    result: float
+    settings: Integration
+
+
+def explain(
+    job: MasterJob, made: dict[str, Any], x: int, y: int, input_dir: Path, output_dir: Path
+) -> Explanation:
+    """Work out one pixel of a master again.
+
+    Parameters
+    ----------
+    job : MasterJob
+    made : dict
+        The JSON beside the master: it has the levels of the frames and the factors of the dark.
+    x, y : int
+        Column and row, from 0, as in the file.
+
+    Raises
+    ------
+    ConfigError
+        If the pixel is outside of the image.
+    EngineError
+        If a frame or master that was used is gone.
+    """
+    if not (0 <= x < job.geometry.width and 0 <= y < job.geometry.height):
+        raise ConfigError(f"pixel {x}, {y} is outside of {job.geometry}")
+    job = as_made(job, made)
+    settings = job.recipe.integration
+    raws = np.array([_sample(job, input_dir / file.path, x, y) for file in job.frames])
+    calibrated = _calibrated(job, made, raws, x, y, output_dir)
+    levels = [frame["location"] or 1.0 for frame in made["frames"]]
+    values, outputs = (
+        _normalized(calibrated, levels, method)
+        for method in (settings.rejectionNormalization, settings.normalization)
+    )
+    pixel = integrate_pixel(values, outputs, settings)
+    return Explanation(
+        tuple(_samples(job, raws, calibrated, values, outputs, pixel)),
+        tuple(_rounds(values, outputs, settings)),
+        float(pixel.value),
+        settings,
+    )
+
+
+def _sample(job: MasterJob, path: Path, x: int, y: int) -> np.float32:
+    with RawFrame(path, job.recipe.float_range) as frame:
+        return np.float32(frame.read(y * job.geometry.width + x, 1).samples[0])
+
+
+def _calibrated(
+    job: MasterJob, made: dict[str, Any], raws: Float32, x: int, y: int, output_dir: Path
+) -> Float32:
+    bias, dark = (_master_sample(job, used, x, y, output_dir) for used in (job.bias, job.dark))
+    thermal = dark - bias if bias is not None and dark is not None else dark
+    pedestal = (job.recipe.calibration or Calibration()).outputPedestal
+    factors = [1.0 if frame["k"] is None else frame["k"] for frame in made["frames"]]
+    return np.concatenate(
+        [
+            calibrate(raws[i : i + 1], bias, thermal, k, pedestal)
+            if bias is not None or dark is not None or pedestal
+            else raws[i : i + 1]
+            for i, k in enumerate(factors)
+        ]
+    )
+
+
+def _master_sample(
+    job: MasterJob, used: UsedMaster | None, x: int, y: int, output_dir: Path
+) -> Float32 | None:
+    if used is None:
+        return None
+    image, _ = read_image(used.located(output_dir), job.recipe.float_range)
+    return image[y, x : x + 1]
+
+
+def _normalized(samples: Float32, levels: Sequence[float], method: str) -> Float32:
+    return np.concatenate(
+        [normalized(samples[i : i + 1], levels[0], level, method) for i, level in enumerate(levels)]
+    )
+
+
+def _samples(
+    job: MasterJob,
+    raws: Float32,
+    calibrated: Float32,
+    values: Float32,
+    outputs: Float32,
+    pixel: Pixel,
+) -> Iterator[Sample]:
+    for i, (file, fate) in enumerate(zip(job.frames, pixel.fates, strict=True)):
+        levels = float(raws[i]), float(calibrated[i]), float(values[i]), float(outputs[i])
+        yield Sample(file.path, *levels, Fate(fate))
+
+
+def _rounds(values: Float32, outputs: Float32, settings: Integration) -> Iterator[Round]:
+    low = settings.rangeLow if settings.rangeClipLow else -np.inf
+    high = settings.rangeHigh if settings.rangeClipHigh else np.inf
+    inside = (outputs > np.float32(low)) & (outputs < np.float32(high))
+    ordered = np.sort(values[inside])
+    estimate = _estimate(ordered, settings)
+    return sigma_rounds(ordered, settings, estimate) if estimate else iter(())
+
+
+def _estimate(ordered: Float32, settings: Integration) -> Estimate | None:
+    if settings.rejection == "WinsorizedSigmaClip":
+        return winsorized_estimate(settings)
+    if settings.rejection == "SigmaClip":
+        return standard_estimate
+    if settings.rejection == "AveragedSigmaClip" and len(ordered) and 1 + ordered[0] != 1:
+        return averaged_estimate(ordered)
+    return None
+
+
+def lines(explanation: Explanation) -> Iterator[str]:
+    """Write an explanation for people; levels in 16-bit ADU."""
+    yield f"{'raw':>10} {'calibrated':>10} {'compared':>10} {'combined':>10}         frame"
+    for sample in explanation.samples:
+        levels = (sample.raw, sample.calibrated, sample.value, sample.output)
+        adu = " ".join(f"{level * 65535:10.3f}" for level in levels)
+        yield f"{adu}  {sample.fate.name.lower():5}  {sample.path}"
+    before = len(explanation.samples)
+    for number, done in enumerate(explanation.rounds, 1):
+        left = done.last - done.first
+        yield (
+            f"round {number}: centre {done.centre * 65535:.3f}, sigma {done.sigma * 65535:.4f} ADU,"
+            f" {left} samples left of {before}"
+        )
+        before = left
+    yield (
+        f"{explanation.settings.rejection}, {explanation.settings.combination}:"
+        f" {explanation.result * 65535:.4f} ADU = {explanation.result:.9f}"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Explain a pixel on the command line."""
+    parser = argparse.ArgumentParser(description="Explain a pixel of a master.")
+    parser.add_argument("master", type=Path, help="OUTPUT_DIR/masters/TYPE/NAME.xisf")
+    parser.add_argument("x", type=int, help="column, from 0")
+    parser.add_argument("y", type=int, help="row, from 0")
+    parser.add_argument("--input-dir", type=Path, required=True, help="where the raw frames lie")
+    chosen = parser.parse_args(arguments)
+    try:
+        output_dir = chosen.master.absolute().parents[2]
+        job = _read_job(chosen.master)
+        made = json.loads(chosen.master.with_suffix(".json").read_text(encoding="utf-8"))
+        for line in lines(explain(job, made, chosen.x, chosen.y, chosen.input_dir, output_dir)):
+            print(line)
+    except (CalmastersError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _read_job(master: Path) -> MasterJob:
+    folder = master.absolute().parents[2] / "jobs" / master.absolute().parent.name
+    try:
+        return MasterJob.from_json((folder / f"{master.stem}.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise EngineError(f"{master}: the job it was made by is not there: {error}") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

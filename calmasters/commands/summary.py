@@ -1,0 +1,145 @@
+"""What a person wants to know of a directory of frames, as text."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, pairwise
+from pathlib import PurePath
+
+from calmasters.frame import Frame, FrameType, Status, Verdict, format_value
+from calmasters.headers.fits_cards import number_of
+from calmasters.model.job import MasterJob
+from calmasters.planning.near_misses import Difference
+from calmasters.planning.planner import Decision
+
+__all__ = ["summarize"]
+
+#: Paths shown of each kind of refusal; inventory.csv has them all.
+_SHOWN = 3
+
+
+def summarize(decision: Decision) -> str:
+    """Tell the frames by type, the refusals by remedy, the masters, and what to shoot next."""
+    sections = (
+        ("Frames", _counts(decision)),
+        ("Refused", _refusals(decision)),
+        ("Left out", _ignored(decision)),
+        ("Masters", _masters(decision.jobs)),
+        ("What to shoot next", _wanted(decision)),
+        ("Near misses", _near_misses(decision)),
+        ("Warnings", _warnings(decision)),
+    )
+    return "\n".join(
+        f"{title}\n{body}\n"
+        for title, lines in sections
+        if (body := "\n".join(f"  {line}" for line in lines))
+    )
+
+
+def _counts(decision: Decision) -> Iterator[str]:
+    verdicts = decision.verdicts
+    alike = Counter((frame.traits, verdicts[frame.path].status) for frame in decision.frames)
+    counts: dict[str, Counter[Status]] = defaultdict(Counter)
+    for (traits, status), count in alike.items():
+        counts[str(traits.keywords.get("TYPE", "unknown"))][status] += count
+    for kind, by_status in sorted(counts.items()):
+        told = ", ".join(f"{count} {status}" for status, count in sorted(by_status.items()))
+        yield f"{kind:8} {sum(by_status.values()):6}  ({told})"
+
+
+def _refusals(decision: Decision) -> Iterator[str]:
+    """Group refused frames by what would mend them."""
+    by_remedy: dict[str, list[Frame]] = defaultdict(list)
+    for frame in decision.frames:
+        verdict = decision.verdicts[frame.path]
+        if verdict.status is Status.REFUSED:
+            by_remedy[verdict.remedy].append(frame)
+    for remedy, frames in sorted(by_remedy.items(), key=lambda item: -len(item[1])):
+        yield f"{_frames(len(frames))}: {remedy}"
+        yield from _examples(frames, decision.verdicts)
+
+
+def _examples(frames: list[Frame], verdicts: Mapping[str, Verdict]) -> Iterator[str]:
+    for frame in frames[:_SHOWN]:
+        yield f"    {frame.path}: {verdicts[frame.path].reason}"
+    if len(frames) > _SHOWN:
+        yield f"    and {len(frames) - _SHOWN} more, see inventory.csv"
+
+
+def _ignored(decision: Decision) -> Iterator[str]:
+    reasons = Counter(
+        verdict.remedy or verdict.reason
+        for verdict in decision.verdicts.values()
+        if verdict.status is Status.IGNORED
+    )
+    for reason, count in reasons.most_common():
+        yield f"{_frames(count)}: {reason}"
+
+
+def _masters(jobs: Iterable[MasterJob]) -> Iterator[str]:
+    for job in jobs:
+        yield f"{job.name}: {_frames(len(job.frames))}"
+        for kind, used in (("bias", job.bias), ("dark", job.dark)):
+            if used:
+                yield f"    {kind}: {PurePath(used.path).stem}; {used.why}"
+        for warning in job.warnings:
+            yield f"    {warning}"
+
+
+def _wanted(decision: Decision) -> Iterator[str]:
+    """Name what is missing: groups too small, flats without a bias or a dark."""
+    for group in decision.not_made:
+        yield f"{group.name}: {group.reason}"
+    for job in decision.jobs:
+        if job.type is FrameType.FLAT:
+            lacking = [kind for kind in ("bias", "dark") if getattr(job, kind) is None]
+            if lacking:
+                settings = ", ".join(
+                    f"{key} {value}"
+                    for key, value in job.keywords.items()
+                    if key not in ("DATE", "FILTER")
+                )
+                yield f"{' and '.join(lacking)} frames for {job.name}: {settings}"
+
+
+def _near_misses(decision: Decision) -> Iterator[str]:
+    """Name groups too small that differ from another in one keyword, and what would join them."""
+    small = {group.name for group in decision.not_made}
+    if not small:
+        return
+    for keyword, members in _differing_in_one(decision):
+        members.sort(key=lambda member: (number_of(member[0]) or 0.0, *member))
+        for (theirs, one), (ours, other) in pairwise(members):
+            difference = Difference(keyword, ours, theirs)
+            setting = difference.setting("required_keywords")
+            # Equal ones are of two frame sizes, which no setting joins.
+            if ours != theirs and setting and not small.isdisjoint((one, other)):
+                yield f"{one} and {other} ({difference}): if they belong together, {setting}"
+
+
+def _differing_in_one(decision: Decision) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Give groups that are equal in all keywords but one: that one, their values and names."""
+    groups = [
+        *((job.name, job.keywords) for job in decision.jobs),
+        *((group.name, group.keywords) for group in decision.not_made),
+    ]
+    keywords = dict.fromkeys(chain(*(found for _, found in groups)))
+    for keyword in keywords:
+        alike: dict[tuple[object, ...], list[tuple[str, str]]] = defaultdict(list)
+        for name, found in groups:
+            written = {key: format_value(key, value) for key, value in found.items()}
+            own = written.pop(keyword, "")
+            alike[PurePath(name).name.partition("_")[0], *written.items()].append((own, name))
+        yield from ((keyword, members) for members in alike.values())
+
+
+def _warnings(decision: Decision) -> Iterator[str]:
+    yield from decision.warnings
+    warned = [frame for frame in decision.frames if frame.warnings]
+    for text, count in Counter(frame.warnings[0] for frame in warned).most_common(_SHOWN):
+        yield f"{_frames(count)}: {text}"
+
+
+def _frames(count: int) -> str:
+    return f"{count} {'frame' if count == 1 else 'frames'}"

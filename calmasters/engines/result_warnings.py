@@ -1,0 +1,90 @@
+"""Where the arithmetic is honest and the result weak: what an engine can tell of it, in words.
+
+What a report measures too, and judges by the configured ranges, begins with
+:data:`calmasters.model.master_record.LEVELS`: it is for the log and for those who make no report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from calmasters.model.master_record import LEVELS
+
+__all__ = ["weak_dark", "weak_factors", "weak_flats"]
+
+#: A factor outside of these is more likely a failed search than a dark current.
+_PLAUSIBLE_K: Final = (0.1, 3.0)
+
+#: Levels of calibrated flats in [0, 1]: below, the offset and its pattern count for much; above,
+#: the response of cameras bends.
+_FAINT: Final = 0.01
+_BRIGHT: Final = 0.8
+
+#: Brightest over faintest flat: farther apart, their noise differs so much that one weight for all
+#: wastes light.
+_UNEVEN: Final = 2.0
+
+#: Dark less bias, 16-bit ADU: below, they do not belong together; above, light came in.
+_DARK_ADU: Final = (-20.0, 3000.0)
+
+
+def weak_factors(factors: Sequence[float | None]) -> Iterator[str]:
+    """Tell of factors of the dark that are hardly found by the search.
+
+    Parameters
+    ----------
+    factors : sequence of float or None
+        k of each flat; None where the dark was not scaled.
+    """
+    low, high = _PLAUSIBLE_K
+    odd = [k for k in factors if k is not None and not low < k < high]
+    if odd:
+        yield (
+            f"the dark's factor is outside {low:g} to {high:g} for {len(odd)} of"
+            f" {len(factors)} frames ({min(odd):.3f} to {max(odd):.3f}): it is hardly"
+            " determined by these flats; consider optimizeDarks: false"
+        )
+
+
+def weak_flats(paths: Sequence[str], levels: Sequence[float]) -> Iterator[str]:
+    """Tell of flats that are faint, nearly white, or unlike each other.
+
+    Parameters
+    ----------
+    paths : sequence of str
+    levels : sequence of float
+        Median of each calibrated flat, in [0, 1], above 0.
+    """
+    told = sorted(zip(levels, paths, strict=True))
+    (lowest, faintest), (highest, brightest) = told[0], told[-1]
+    if lowest < _FAINT:
+        yield f"{LEVELS}{faintest} has {65535 * lowest:.0f} ADU: expose flats longer"
+    if highest > _BRIGHT:
+        yield f"{LEVELS}{brightest} is at {highest:.0%} of white: expose flats shorter"
+    if highest > _UNEVEN * lowest:
+        yield (
+            f"{LEVELS}{brightest} is {highest / lowest:.1f} times as bright as {faintest}: if one"
+            " of them is no flat of this group, exclude it"
+        )
+
+
+def weak_dark(signal_adu: float) -> Iterator[str]:
+    """Tell of a dark that does not go with its bias.
+
+    Parameters
+    ----------
+    signal_adu : float
+        Median of the master dark less the master bias, 16-bit ADU.
+    """
+    low, high = _DARK_ADU
+    if signal_adu < low:
+        yield (
+            f"the dark is {-signal_adu:.0f} ADU fainter than the bias: they do not belong together;"
+            " take both with the same settings and at the same temperature"
+        )
+    elif signal_adu > high:
+        yield (
+            f"the dark is {signal_adu:.0f} ADU brighter than the bias: light came in, or the sensor"
+            " was warm; cover the telescope and take it again"
+        )

@@ -1,0 +1,436 @@
+"""Header cards as they stand in FITS and XISF files: keyword, value, comment.
+
+Headers are read here, fast and with the standard library alone, since an inventory reads tens of
+thousands of them; only those with long strings (``CONTINUE``) go to astropy.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from io import FileIO
+from math import prod
+from struct import Struct
+from types import MappingProxyType
+from typing import IO, TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
+
+from calmasters.errors import FrameError
+from calmasters.frame import Value
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+__all__ = [
+    "Card",
+    "CardValue",
+    "Cards",
+    "ImageHeader",
+    "first_of",
+    "number_of",
+    "read_cards",
+    "read_header",
+]
+
+#: What a card can hold: a keyword's value, or a logical.
+CardValue: TypeAlias = Value | bool
+
+#: The cards of a header, by keyword; the first of those that repeat.
+Cards: TypeAlias = Mapping[str, CardValue]
+
+_CARD: Final = 80
+_CARDS: Final = Struct(f"{_CARD}s")
+_BLOCK: Final = 2880
+#: Read at once.
+_BLOCKS: Final = 4 * _BLOCK
+#: Cards remembered.
+_MOST_PARSED: Final = 8192
+#: Headers are a few blocks long; one of 3 MB is damage or malice.
+_MOST_BLOCKS: Final = 1000
+_MOST_EXTENSIONS: Final = 100
+#: Of a table (FITS standard 4.0, section 7.3.1).
+_MOST_COLUMNS: Final = 999
+#: PixInsight keeps all that is large out of the XML; of nothing but elements this is 1.4 million.
+_MOST_XML: Final = 1 << 22
+#: No sensor has so many; a frame of them would be 8 GiB of float32.
+_MOST_SAMPLES: Final = 1 << 31
+_MOST_BYTES: Final = 1 << 50
+#: What deflate makes of zeros is 1032 times as small, and no frame is all zeros.
+_MOST_PACKED: Final = 1100
+_COMMENTARY: Final = ("COMMENT", "HISTORY", "")
+#: Sample formats of XISF, as the BITPIX and BZERO that FITS has for them.
+_XISF_FORMATS: Final[Mapping[str, tuple[int, int]]] = {
+    **{"UInt8": (8, 0), "UInt16": (16, 1 << 15), "UInt32": (32, 1 << 31)},
+    **{"Float32": (-32, 0), "Float64": (-64, 0)},
+}
+_NO_SIZE: Final = "is damaged: its header does not give the image's size ({})"
+_STRING: Final = re.compile(r"\s*'([^']*(?:''[^']*)*)'")
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One header card; ``HISTORY`` may repeat."""
+
+    keyword: str
+    value: CardValue
+    comment: str = ""
+
+
+class ImageHeader(NamedTuple):
+    """The header of a file's image.
+
+    Attributes
+    ----------
+    cards : Cards
+        In a FITS file whose image is an extension, the primary header's cards stand under the
+        extension's; a compressed image has the cards of the image, not of the table it lies in.
+    data_offset : int
+        Where the image's data begin, in bytes from the start of the (unzipped) file.
+    end_of_data : int
+        Bytes the file must have at least; 0 where the header cannot tell (``.gz``).
+    packing : str
+        How samples are stored: as they are (empty), ``gzip``, ``tiles`` (FITS tile compression)
+        or ``xisf``.
+    attributes : mapping of str to str
+        Of an XISF file's ``Image`` element, as they stand there.
+    """
+
+    cards: Cards
+    data_offset: int
+    end_of_data: int
+    packing: str = ""
+    attributes: Mapping[str, str] = MappingProxyType({})
+
+
+def read_cards(path: str | os.PathLike[str]) -> Cards:
+    """Read the cards of a FITS or XISF image; see :func:`read_header`."""
+    return read_header(path).cards
+
+
+def read_header(path: str | os.PathLike[str]) -> ImageHeader:
+    """Read the header of the image in a FITS file (plain, zipped, compressed) or XISF file.
+
+    The ending of the name says which; of an XISF file it is the first image.
+
+    Raises
+    ------
+    FrameError
+        If the file cannot be read, is not what its name says, has no end of header, tells of an
+        image that cannot be in it, or is a FITS file with no image, or with several extensions
+        that are images.
+    """
+    name = os.fspath(path)
+    ending = name[-5:].lower()
+    try:
+        if ending.endswith(".gz"):
+            return _zipped_header(name)
+        # Most headers are read at once: a buffer would cost more than it saves.
+        with cast("IO[bytes]", FileIO(name)) as file:
+            header = _xisf_header(file) if ending == ".xisf" else _fits_header(file)
+            _require_possible(header, file)
+            return header
+    except (OSError, OverflowError, EOFError, zlib.error) as error:
+        raise FrameError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def first_of(cards: Cards, names: Iterable[str]) -> tuple[str, CardValue | None]:
+    """Find the first of some cards that is present and not empty."""
+    for name in names:
+        value = cards.get(name)
+        if value is not None and (not isinstance(value, str) or value.strip()):
+            return name, value
+    return "", None
+
+
+def number_of(raw: CardValue | None) -> float | None:
+    """Read a finite number, also from text; None for anything else."""
+    if raw is None or isinstance(raw, bool):
+        return None
+    try:
+        number = float(raw)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _require_possible(header: ImageHeader, file: IO[bytes]) -> None:
+    """Refuse an image that would take more memory than any frame, before it is asked for."""
+    # Samples have a byte at least, where the image has any bytes.
+    if not header.packing and 0 < header.end_of_data - header.data_offset <= _MOST_SAMPLES:
+        return
+    axes = _axes(header.cards)
+    samples, told = abs(prod(axes)), " x ".join(map(str, axes))
+    if samples > _MOST_SAMPLES:
+        raise FrameError(f"is damaged: its header tells of {told} pixels")
+    file_size = os.fstat(file.fileno()).st_size
+    if header.packing in ("tiles", "xisf") and samples > _MOST_PACKED * file_size:
+        raise FrameError(f"is damaged: {told} pixels cannot be in {file_size} bytes")
+
+
+# --- FITS -----------------------------------------------------------------------------------------
+
+
+def _fits_header(file: IO[bytes]) -> ImageHeader:
+    primary = _header_at(file, 0, b"SIMPLE")
+    if primary is None:
+        what = "is not a FITS file" if file.tell() else "is not a FITS file: it is empty"
+        raise FrameError(f"{what}; copy it again, or leave it out (exclude)")
+    return _only_image(file, primary) if primary.cards.get("NAXIS") == 0 else primary
+
+
+def _zipped_header(path: str) -> ImageHeader:
+    """Read the header of a zipped FITS file, and see that its data are whole."""
+    with cast("IO[bytes]", gzip.open(path)) as file:
+        header = _fits_header(file)
+        _require_possible(header, file)
+        expected = _padded(header.end_of_data)
+        # A sound file tells its length in its last bytes; any other is unzipped to be sure.
+        if _length_told(path) != expected and (found := file.seek(expected)) < header.end_of_data:
+            raise FrameError(
+                f"is truncated: {found} bytes where {expected} were expected, unzipped; "
+                "copy it again"
+            )
+    return header._replace(end_of_data=0, packing=header.packing or "gzip")
+
+
+def _length_told(path: str) -> int:
+    """Read how long a zipped file is, modulo 2^32 (RFC 1952, ISIZE)."""
+    with FileIO(path) as file:
+        file.seek(-4, os.SEEK_END)
+        return int.from_bytes(file.read(), "little")
+
+
+def _header_at(file: IO[bytes], start: int, first: bytes) -> ImageHeader | None:
+    """Read the header of an HDU, whose blocks begin with a card; None where none begins there."""
+    if start:
+        file.seek(start)
+    text = _read_blocks(file, first)
+    if text is None:
+        return None
+    cards = _cards_of(text)
+    data = start + _padded(len(text) + _CARD)
+    return ImageHeader(cards, data, data + _data_bytes(cards))
+
+
+def _only_image(file: IO[bytes], primary: ImageHeader) -> ImageHeader:
+    """Find the one image among the extensions, plain or compressed."""
+    images: list[ImageHeader] = []
+    others: list[str] = []
+    for extension in _extensions(file, _padded(primary.end_of_data)):
+        if extension.cards.get("ZIMAGE") is True:
+            cards = _of_image({**primary.cards, **extension.cards})
+            images.append(extension._replace(cards=cards, packing="tiles"))
+        elif extension.cards.get("XTENSION") == "IMAGE" and extension.cards.get("NAXIS"):
+            images.append(extension._replace(cards={**primary.cards, **extension.cards}))
+        else:
+            others.append(f"a {extension.cards.get('XTENSION', 'nameless')} extension")
+    if len(images) > 1:
+        raise FrameError("holds several images (extensions); split them into files of one image")
+    if not images:
+        raise FrameError(f"holds no image but {', '.join(others) or 'a header'}")
+    return images[0]
+
+
+def _extensions(file: IO[bytes], start: int) -> Iterator[ImageHeader]:
+    for _ in range(_MOST_EXTENSIONS):
+        header = _header_at(file, start, b"XTENSION")
+        if header is None:
+            return
+        columns = header.cards.get("TFIELDS", 0)
+        # astropy takes each of them in turn, and would do so for years.
+        if not 0 <= (number_of(columns) or 0) <= _MOST_COLUMNS:
+            raise FrameError(f"is damaged: its header tells of {columns} columns")
+        yield header
+        start = _padded(header.end_of_data)
+    raise FrameError(f"has more than {_MOST_EXTENSIONS} extensions; give a file of one image")
+
+
+def _of_image(table: Cards) -> Cards:
+    """Give a compressed image its own size and format (FITS standard 4.0, section 10.1)."""
+    own = {key: value for key, value in table.items() if not re.fullmatch(r"NAXIS\d*", key)}
+    found = {key[1:]: table[key] for key in table if re.fullmatch(r"Z(BITPIX|NAXIS\d*)", key)}
+    return {**own, **found, "XTENSION": "IMAGE"}
+
+
+def _data_bytes(cards: Cards) -> int:
+    axes = _axes(cards)
+    try:
+        # Only extensions have a heap.
+        heap = int(cards.get("PCOUNT", 0)) if "XTENSION" in cards else 0
+        size = abs(int(cards.get("BITPIX", 8))) // 8 * (prod(axes) * bool(axes) + heap)
+        if min(*axes, heap, 0) < 0 or size > _MOST_BYTES:
+            raise ValueError(f"axes {axes}, PCOUNT {heap}")
+    except (ValueError, OverflowError) as error:
+        raise FrameError(_NO_SIZE.format(error)) from error
+    return size
+
+
+def _axes(cards: Cards) -> list[int]:
+    try:
+        return [int(cards[f"NAXIS{axis + 1}"]) for axis in range(int(cards.get("NAXIS", 0)))]
+    except (KeyError, ValueError, OverflowError) as error:
+        raise FrameError(_NO_SIZE.format(error)) from error
+
+
+def _padded(size: int) -> int:
+    return -(-size // _BLOCK) * _BLOCK
+
+
+def _read_blocks(file: IO[bytes], first: bytes) -> bytes | None:
+    """Read the cards before END from where the file stands; None where no header begins there."""
+    text = file.read(_BLOCKS)
+    if not text.startswith(first):
+        return None
+    looked = 0
+    while (end := _find_end(text, looked)) < 0:
+        looked = len(text) // _CARD * _CARD
+        more = file.read(_BLOCKS)
+        if not more or len(text) > _MOST_BLOCKS * _BLOCK:
+            raise FrameError("is truncated: its header has no END")
+        text += more
+    # Some programs pad with null bytes where FITS has blanks.
+    return text[:end].replace(b"\0", b" ")
+
+
+def _find_end(text: bytes, start: int) -> int:
+    """Find where the END card begins, from a card on; -1 where there is none."""
+    at = text.find(b"END", start)
+    while at >= 0 and (at % _CARD or text[at + 3 : at + 8].replace(b"\0", b" ") != b"     "):
+        at = text.find(b"END", at + 1)
+    return at
+
+
+def _cards_of(text: bytes) -> dict[str, CardValue]:
+    images = [*_CARDS.iter_unpack(text)]
+    if b"CONTINUE" in text and any(card.startswith(b"CONTINUE") for (card,) in images):
+        return _cards_by_astropy(text)
+    # Backwards, so that the first of those that repeat is the last to be set.
+    cards = dict(map(_PARSED.__getitem__, reversed(images)))
+    cards.pop("", None)
+    return cards
+
+
+class _Parsed(dict[tuple[bytes], tuple[str, CardValue]]):
+    """Cards parsed before: frames of one night share most of theirs."""
+
+    def __missing__(self, image: tuple[bytes]) -> tuple[str, CardValue]:
+        if len(self) >= _MOST_PARSED:
+            self.clear()
+        self[image] = parsed = _parse(*image) or ("", "")
+        return parsed
+
+
+_PARSED: Final = _Parsed()
+
+
+def _parse(card: bytes) -> tuple[str, CardValue] | None:
+    """Parse one plain card; None for comments, blanks and cards without a value."""
+    name, equals, rest = card[:8], card[8:10], card[10:]
+    if name == b"HIERARCH":
+        name, equals, rest = card[9:].partition(b"=")
+    if equals.rstrip() != b"=":
+        return None
+    keyword = name.decode("latin-1").strip().upper()
+    if keyword in _COMMENTARY:
+        return None
+    text = rest.decode("latin-1")
+    if match := _STRING.match(text):
+        return keyword, match[1].replace("''", "'").rstrip()
+    value = _parse_bare(text.partition("/")[0].strip())
+    return None if value is None else (keyword, value)
+
+
+def _parse_bare(text: str) -> CardValue | None:
+    """Parse a logical or a number, as FITS or XISF write it; None for an undefined value."""
+    if text in ("T", "F"):
+        return text == "T"
+    for convert in (int, _float):
+        try:
+            return convert(text)
+        except ValueError:
+            continue
+    return text or None
+
+
+def _float(text: str) -> float:
+    # Adding 0.0 turns a negative zero into zero: one value is not to have two spellings.
+    return float(text.upper().replace("D", "E")) + 0.0
+
+
+def _cards_by_astropy(text: bytes) -> dict[str, CardValue]:
+    from astropy.io.fits import Header
+    from astropy.io.fits.card import Undefined
+
+    header = Header.fromstring(text.decode("latin-1"))
+    cards: dict[str, CardValue] = {}
+    for card in header.cards:
+        try:
+            keyword, value = card.keyword.upper(), card.value
+        except Exception:
+            continue
+        if keyword not in _COMMENTARY and not isinstance(value, Undefined | complex):
+            cards.setdefault(keyword, value)
+    return cards
+
+
+# --- XISF -----------------------------------------------------------------------------------------
+
+
+def _xisf_header(file: IO[bytes]) -> ImageHeader:
+    """Read the header of the first image (XISF 1.0, sections 9 to 11)."""
+    try:
+        image = _xisf_image(file)
+        width, height, channels = map(int, image.attrib["geometry"].split(":"))
+        place, *numbers = image.attrib["location"].split(":")
+        if place != "attachment":
+            raise ValueError(f"its data are not in the file itself but at '{place[:40]}'")
+        start, size = map(int, numbers)
+        if start < 0 or size < 0:
+            raise ValueError(f"its data lie at {start}, {size} bytes long")
+    except (SyntaxError, LookupError, ValueError) as error:
+        raise FrameError(f"cannot be read as XISF: {error}") from error
+    cards = dict(_xisf_keywords(image.iterfind("{*}FITSKeyword")))
+    for mosaic in image.iterfind("{*}ColorFilterArray"):
+        cards.setdefault("BAYERPAT", mosaic.get("pattern", ""))
+    # The image itself, not its keywords, says what it is.
+    for keyword in ("BITPIX", "BSCALE", "BZERO"):
+        cards.pop(keyword, None)
+    axes = {"NAXIS1": width, "NAXIS2": height, "NAXIS3": channels}
+    cards |= {"NAXIS": 2 if channels == 1 else 3, **axes}
+    told = image.get("sampleFormat", "")
+    cards |= dict(zip(("BITPIX", "BZERO"), _XISF_FORMATS.get(told, (told, 0)), strict=True))
+    return ImageHeader(cards, start, start + size, "xisf", image.attrib)
+
+
+def _xisf_image(file: IO[bytes]) -> Element:
+    """Read the element of the first image; its parser raises SyntaxError."""
+    from xml.etree import ElementTree
+
+    signature = file.read(16)
+    length = int.from_bytes(signature[8:12], "little")
+    if not signature.startswith(b"XISF0100"):
+        raise ValueError("it does not begin as XISF files do")
+    if length > _MOST_XML:
+        raise ValueError(f"its header is said to be {length} bytes long")
+    xml = file.read(length).rstrip(b"\0")
+    if b"<!DOCTYPE" in xml:
+        raise ValueError("it declares entities, which no XISF file does")
+    image = ElementTree.fromstring(xml).find("{*}Image")
+    if image is None:
+        raise ValueError("it holds no image")
+    return image
+
+
+def _xisf_keywords(elements: Iterable[Element]) -> Iterator[tuple[str, CardValue]]:
+    for element in elements:
+        keyword, text = element.get("name", "").upper(), element.get("value", "")
+        if quoted := _STRING.match(text):
+            value: CardValue | None = quoted[1].replace("''", "'").rstrip()
+        else:
+            value = _parse_bare(text.strip())
+        if keyword not in _COMMENTARY and value is not None:
+            yield keyword, value

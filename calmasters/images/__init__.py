@@ -1,0 +1,5 @@
+"""Pixels in and out."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

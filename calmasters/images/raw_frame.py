@@ -1,0 +1,450 @@
+"""Pixels in by strips, masters out (XISF, FITS), whole or not at all.
+
+Samples become float32 in [0, 1] as PixInsight reads them: integers are divided by the largest
+code of their width, signed ones after adding half the range.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock
+from types import MappingProxyType, TracebackType
+from typing import Any, BinaryIO, Final, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calmasters.atomic_files import replacing
+from calmasters.errors import FrameError
+from calmasters.headers.fits_cards import Card, CardValue, ImageHeader, read_header
+from calmasters.images.unpack import unpacked, xisf_samples
+
+__all__ = [
+    "RawFrame",
+    "SampleFormat",
+    "Strip",
+    "fits_literal",
+    "read_image",
+    "write_master",
+]
+
+Image: TypeAlias = NDArray[np.float32]
+Codes: TypeAlias = NDArray[np.uint16]
+
+_TYPES: Final[Mapping[int, str]] = MappingProxyType(
+    {8: "u1", 16: ">i2", 32: ">i4", -32: ">f4", -64: ">f8"}
+)
+_ADU16: Final = 65535.0
+
+#: Samples that are looked at to see that a frame holds an image, and those read at a time where
+#: all are.
+_GLANCE: Final = 1 << 12
+_STRIP: Final = 1 << 20
+
+#: From here on a sample is saturated: 12-bit cameras write no more than 65520 of 65535.
+_WHITE: Final = 0.999
+
+#: Samples that are converted at a time.
+_PIECE: Final = 1 << 16
+
+#: Attached data of an XISF file begin at a multiple of this, as PixInsight writes them.
+_XISF_ALIGNMENT: Final = 4096
+
+
+# Raw frames ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SampleFormat:
+    """How the samples of a FITS image are stored, and how they map to [0, 1].
+
+    A sample is ``(stored * scale + zero) / unity``.
+
+    Attributes
+    ----------
+    dtype : numpy.dtype
+        As stored, big-endian.
+    scale, zero, unity : float
+    """
+
+    dtype: np.dtype[Any]
+    scale: float
+    zero: float
+    unity: float
+
+    @property
+    def is_uint16(self) -> bool:
+        """Plain unsigned 16-bit codes: nearly every camera's format."""
+        return (self.dtype.str, self.scale, self.zero, self.unity) == (">i2", 1.0, 32768.0, _ADU16)
+
+    @property
+    def is_float(self) -> bool:
+        """Floating point samples."""
+        return self.dtype.kind == "f"
+
+    @classmethod
+    def of(cls, cards: Mapping[str, CardValue], float_range: str) -> SampleFormat:
+        """Read the format off a header.
+
+        Raises
+        ------
+        FrameError
+            If there is no such format.
+        """
+        bits = cards.get("BITPIX")
+        if not isinstance(bits, int) or bits not in _TYPES:
+            raise FrameError(f"BITPIX is {bits}; known are {', '.join(map(str, _TYPES))}")
+        dtype = np.dtype(_TYPES[bits])
+        scale, zero = _number(cards, "BSCALE", 1.0), _number(cards, "BZERO", 0.0)
+        if dtype.kind == "f":
+            return cls(dtype, scale, zero, _ADU16 if float_range == "adu16" else 1.0)
+        half = 0.0 if dtype.kind == "u" else 2.0 ** (8 * dtype.itemsize - 1)
+        if (scale, zero) == (1.0, 0.0):
+            zero = half
+        codes = 2.0 ** (8 * dtype.itemsize)
+        return cls(dtype, scale, zero, codes - 1 if (scale, zero) == (1.0, half) else _ADU16)
+
+
+def _number(cards: Mapping[str, CardValue], keyword: str, absent: float) -> float:
+    value = cards.get(keyword, absent)
+    if isinstance(value, str):
+        raise FrameError(f"{keyword} is {value!r}; a number was expected")
+    return float(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """A run of a frame's samples in [0, 1], in the order of the file.
+
+    ``not_finite`` counts the samples that were NaN or infinite and became 0.
+    """
+
+    samples: Image
+    not_finite: int
+
+
+class RawFrame:
+    """A raw frame opened for reading; use it as a context manager.
+
+    A packed frame (``.gz``, ``.fz``, ``.xisf``) is unpacked into a temporary file first.
+
+    Parameters
+    ----------
+    path : Path
+        A FITS or XISF file whose image has two dimensions (or three, the third of size 1).
+    float_range : {'unit', 'adu16'}
+        What float samples of FITS files mean: values in [0, 1], or 16-bit ADU. Those of XISF
+        files are in [0, 1].
+
+    Attributes
+    ----------
+    width, height : int
+    format : SampleFormat
+
+    Raises
+    ------
+    FrameError
+        If the file cannot serve; the message says why.
+    """
+
+    def __init__(self, path: Path, float_range: str = "unit") -> None:
+        header = _header(path)
+        self.path = path
+        self._float_range = "unit" if header.packing == "xisf" else float_range
+        self.width, self.height = _size(path, header.cards)
+        self.format = _format(path, header, self._float_range)
+        if header.packing:
+            self._offset = header.data_offset if header.packing == "gzip" else 0
+            self._file = unpacked(path, header, self.size * self.format.dtype.itemsize)
+        else:
+            self._offset = header.data_offset
+            _require_bytes(path, self._offset + self.size * self.format.dtype.itemsize)
+            self._file = path.open("rb", buffering=0)
+        self._lock = Lock()
+
+    @property
+    def size(self) -> int:
+        """Number of samples."""
+        return self.width * self.height
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def read_codes(self, start: int, codes: Codes) -> None:
+        """Fill ``codes`` with stored big-endian samples from number ``start`` on.
+
+        For frames whose format ``is_uint16``; the stored value is the code minus 32768. Safe to
+        call from several threads.
+        """
+        self._fill(start, codes.data.cast("B"))
+
+    def read(self, start: int, count: int) -> Strip:
+        """Read ``count`` samples from number ``start`` on; safe to call from several threads.
+
+        Raises
+        ------
+        FrameError
+            If a sample is outside [0, 1].
+        """
+        stored = np.empty(count, self.format.dtype)
+        self._fill(start, stored.view(np.uint8).data)
+        return _to_unit(stored, self.format, self.path, self._float_range)
+
+    def require_sound(self) -> None:
+        """Look for what only the pixels tell: samples outside [0, 1], or all black or white.
+
+        All samples of a frame are read but for plain 16-bit ones, of which a few from the middle
+        show that it holds an image.
+
+        Raises
+        ------
+        FrameError
+            If it cannot serve; the message says why.
+        """
+        if self.format.is_uint16:
+            start = max(0, self.size // 2 - _GLANCE)
+            few = self.read(start, min(_GLANCE, self.size - start)).samples
+            if few.max() > 0 and few.min() < _WHITE:
+                return
+        ends = [
+            (strip.samples.min(), strip.samples.max(), strip.not_finite)
+            for start in range(0, self.size, _STRIP)
+            for strip in [self.read(start, min(_STRIP, self.size - start))]
+        ]
+        low, high, not_finite = (list(values) for values in zip(*ends, strict=True))
+        if sum(not_finite) == self.size:
+            raise FrameError(f"{self.path}: has no sample that is a finite number")
+        if max(high) <= 0:
+            raise FrameError(f"{self.path}: is black everywhere: the camera gave no image")
+        if min(low) >= _WHITE:
+            raise FrameError(f"{self.path}: is white everywhere: nothing but light was seen")
+
+    def _fill(self, start: int, buffer: memoryview) -> None:
+        position = self._offset + start * self.format.dtype.itemsize
+        done = 0
+        while done < len(buffer):
+            got = self._read_at(position + done, buffer[done:])
+            if got == 0:
+                raise FrameError(f"{self.path}: ends while it is read; was it replaced?")
+            done += got
+
+    def _read_at(self, position: int, buffer: memoryview) -> int:
+        try:
+            if hasattr(os, "preadv"):
+                return os.preadv(self._file.fileno(), [buffer], position)
+            with self._lock:
+                self._file.seek(position)
+                return self._file.readinto(buffer) or 0
+        except OSError as error:
+            raise FrameError(f"{self.path}: cannot be read: {error.strerror}") from error
+
+
+def _header(path: Path) -> ImageHeader:
+    try:
+        return read_header(path)
+    except FrameError as error:
+        raise FrameError(f"{path}: {error}") from error
+
+
+def _size(path: Path, cards: Mapping[str, CardValue]) -> tuple[int, int]:
+    axes = [cards.get(f"NAXIS{axis + 1}") for axis in range(int(_number(cards, "NAXIS", 0)))]
+    if len(axes) == 2 or (len(axes) == 3 and axes[2] == 1):
+        width, height = axes[:2]
+        if type(width) is int and type(height) is int and width > 0 and height > 0:
+            return width, height
+    found = " x ".join(map(str, axes)) or "no axes"
+    raise FrameError(f"{path}: the image has {found}; a plain width x height was expected")
+
+
+def _format(path: Path, header: ImageHeader, float_range: str) -> SampleFormat:
+    try:
+        return SampleFormat.of(header.cards, float_range)
+    except FrameError as error:
+        raise FrameError(f"{path}: {error}") from None
+
+
+def _require_bytes(path: Path, expected: int) -> None:
+    found = path.stat().st_size
+    if found < expected:
+        raise FrameError(
+            f"{path}: truncated, {found} bytes found where {expected} were expected; copy it again"
+        )
+
+
+def _to_unit(stored: NDArray[Any], format_: SampleFormat, path: Path, float_range: str) -> Strip:
+    samples = np.empty(stored.shape, np.float32)
+    # By pieces, since whole images of float64 would take more memory than all else.
+    flat, filled = stored.reshape(-1), samples.reshape(-1)
+    with np.errstate(over="ignore", invalid="ignore"):  # their range is looked at below
+        for piece in range(0, stored.size, _PIECE):
+            values = flat[piece : piece + _PIECE].astype(np.float64)
+            filled[piece : piece + _PIECE] = (values * format_.scale + format_.zero) / format_.unity
+    not_finite = 0
+    if format_.is_float:
+        finite = np.isfinite(samples)
+        not_finite = samples.size - int(np.count_nonzero(finite))
+        samples[~finite] = 0
+    _require_unit_range(samples, path, float_range if format_.is_float else None)
+    return Strip(samples, not_finite)
+
+
+def _require_unit_range(samples: Image, path: Path, float_range: str | None) -> None:
+    low, high = float(samples.min()), float(samples.max())
+    if low >= 0 and high <= 1:
+        return
+    message = f"{path}: samples from {low:g} to {high:g} where 0 to 1 was expected"
+    if float_range == "unit":
+        raise FrameError(f"{message}; if they are 16-bit ADU, set float_range: adu16")
+    if float_range == "adu16":
+        raise FrameError(f"{message} after division by 65535 (float_range: adu16); try unit")
+    raise FrameError(f"{message}; BZERO and BSCALE do not fit 16-bit ADU")
+
+
+# Masters in ------------------------------------------------------------------------------
+
+
+def read_image(path: Path, float_range: str = "unit") -> tuple[Image, int]:
+    """Read a whole image, such as a master of whatever program.
+
+    Parameters
+    ----------
+    path : Path
+        A FITS or XISF file.
+    float_range : {'unit', 'adu16'}
+        What the float samples of a FITS file mean; those of XISF are in [0, 1].
+
+    Returns
+    -------
+    image : (height, width) array of float32
+        In [0, 1].
+    not_finite : int
+        Samples that were NaN or infinite and became 0.
+
+    Raises
+    ------
+    FrameError
+        If the file cannot be read as one grey image.
+    """
+    if path.suffix.lower() == ".xisf":
+        return _read_xisf(path)
+    with RawFrame(path, float_range) as frame:
+        strip = frame.read(0, frame.size)
+        return strip.samples.reshape(frame.height, frame.width), strip.not_finite
+
+
+def _read_xisf(path: Path) -> tuple[Image, int]:
+    header = _header(path)
+    _size(path, header.cards)
+    try:
+        pixels = xisf_samples(path, header)[0]
+    except Exception as error:  # the packages raise whatever the damage causes
+        raise FrameError(f"{path}: cannot be read as XISF ({error})") from error
+    unity = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
+    strip = _to_unit(pixels, SampleFormat(pixels.dtype, 1.0, 0.0, unity), path, "unit")
+    return strip.samples, strip.not_finite
+
+
+# Masters out -----------------------------------------------------------------------------
+
+
+def write_master(path: Path, image: Image, cards: Sequence[Card]) -> None:
+    """Write a master, in the format of its extension, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in ``.xisf`` or ``.fits``.
+    image : (height, width) array of float32
+        In [0, 1].
+    cards : sequence of Card
+        The header, in order; HISTORY may repeat.
+    """
+    write = _write_xisf if path.suffix.lower() == ".xisf" else _write_fits
+    with replacing(path) as file:
+        write(file, image, cards)
+
+
+def _write_xisf(file: BinaryIO, image: Image, cards: Sequence[Card]) -> None:
+    # Written here, not by the xisf package: importing it costs a job more than the writing does.
+    height, width = image.shape
+    position = _XISF_ALIGNMENT
+    header = _xisf_header(width, height, position, cards)
+    while len(header) > position:
+        position += _XISF_ALIGNMENT
+        header = _xisf_header(width, height, position, cards)
+    file.write(header.ljust(position, b"\0"))
+    file.write(np.ascontiguousarray(image, "<f4").data)
+
+
+def _xisf_header(width: int, height: int, position: int, cards: Sequence[Card]) -> bytes:
+    """Make everything before the pixels: signature, length and XML (XISF 1.0, section 9)."""
+    keywords = "".join(_xisf_keyword(card) for card in cards)
+    created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    xml = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        '<xisf version="1.0" xmlns="http://www.pixinsight.com/xisf">'
+        f'<Image geometry="{width}:{height}:1" sampleFormat="Float32" bounds="0:1"'
+        f' colorSpace="Gray" location="attachment:{position}:{width * height * 4}">'
+        f"{keywords}</Image><Metadata>"
+        f'<Property id="XISF:CreationTime" type="TimePoint" value="{created}"/>'
+        '<Property id="XISF:CreatorApplication" type="String">calmasters</Property>'
+        "</Metadata></xisf>"
+    ).encode("utf-8", "replace")  # names of files may hold bytes that are no text
+    return b"XISF0100" + len(xml).to_bytes(4, "little") + bytes(4) + xml
+
+
+#: XML has no control characters but three, which an attribute keeps only as numbers.
+_XML_ESCAPES: Final = MappingProxyType(
+    dict.fromkeys((*range(32), 0xFFFE, 0xFFFF), " ")
+    | {ord(character): f"&#{ord(character)};" for character in "\t\n\r"}
+    | {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord('"'): "&quot;"}
+)
+
+
+def _xisf_keyword(card: Card) -> str:
+    value, comment = fits_literal(card.value), card.comment
+    if card.keyword == "HISTORY":
+        value, comment = "", str(card.value)
+    name, value, comment = map(_xml, (card.keyword, value, comment))
+    return f'<FITSKeyword name="{name}" value="{value}" comment="{comment}"/>'
+
+
+def _xml(text: str) -> str:
+    """Escape text for an attribute in double quotes; what XML cannot hold becomes a blank."""
+    return text.translate(_XML_ESCAPES)
+
+
+def fits_literal(value: CardValue) -> str:
+    """Write a value as it stands in a FITS card: strings quoted, logicals T and F."""
+    if isinstance(value, bool):
+        return "T" if value else "F"
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return repr(value)
+
+
+def _write_fits(file: BinaryIO, image: Image, cards: Sequence[Card]) -> None:
+    from astropy.io import fits
+
+    header = fits.Header()
+    for card in cards:
+        value = _ascii(card.value) if isinstance(card.value, str) else card.value
+        header.append((card.keyword, value, _ascii(card.comment)), end=True)
+    fits.PrimaryHDU(image, header).writeto(file)
+
+
+def _ascii(text: str) -> str:
+    """Write text with the characters that FITS has."""
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in text)

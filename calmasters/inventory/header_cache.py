@@ -1,0 +1,225 @@
+"""Files to frames: what each header says, read once and remembered.
+
+Headers are remembered under ``output_dir/.cache`` until the file's size or time changes.
+"""
+
+from __future__ import annotations
+
+import json
+import marshal
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, replace
+from fnmatch import fnmatchcase
+from operator import attrgetter
+from pathlib import Path, PurePosixPath
+from typing import Any, Final, TypeAlias
+
+from calmasters import __version__
+from calmasters.atomic_files import write_whole
+from calmasters.errors import FrameError
+from calmasters.frame import Frame, Geometry, Traits
+from calmasters.garbage import without_collection
+from calmasters.headers.ap_common import ap_keywords
+from calmasters.headers.fits_cards import ImageHeader, read_header
+from calmasters.headers.keywords import Describer, Description
+from calmasters.inventory.scan import ScannedFile, fingerprint
+from calmasters.progress import progress
+from calmasters.settings import Settings
+
+__all__ = ["HeaderCache"]
+
+#: Raise it when what is remembered is written otherwise.
+_FORMAT: Final = 2
+
+#: A file as it is remembered: its size and version, the number of its traits, its actual
+#: temperature, and when it was taken.
+_Row: TypeAlias = list[Any]
+
+
+class HeaderCache:
+    """Frames read before, remembered in a file until they or the way to read them change.
+
+    Parameters
+    ----------
+    settings : Settings
+        Its rules for headers are part of what is remembered.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._path = settings.output_dir / ".cache" / "headers.json"
+        self._settings = settings
+        self._describer = Describer(settings.headers)
+        self._rules = fingerprint(_FORMAT, __version__, settings.headers, settings.float_range)
+        self._traits = _NumberedTraits()
+        # Rows by directory and path.
+        self._before = self._load()
+        self._now: dict[str, dict[str, _Row]] = {}
+
+    def _load(self) -> dict[str, dict[str, _Row]]:
+        try:
+            stored = json.loads(self._path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        if not isinstance(stored, dict) or stored.get("rules") != self._rules:
+            return {}
+        self._traits = _NumberedTraits(map(_from_json, stored["traits"]))
+        found: dict[str, dict[str, _Row]] = stored["frames"]
+        return found
+
+    @without_collection()
+    def read(
+        self, files: Iterable[ScannedFile], root: Path, exclude: Sequence[str] = ()
+    ) -> list[Frame]:
+        """Describe files, reading only the headers of new and changed ones.
+
+        Parameters
+        ----------
+        files : iterable of ScannedFile
+        root : Path
+            What their paths are relative to.
+        exclude : sequence of str
+            Patterns of those to leave alone.
+        """
+        before = self._before.get(root.as_posix(), {})
+        now = self._now.setdefault(root.as_posix(), {})
+        folder = "" if root == Path() else f"{root}{os.sep}"
+        frames: list[Frame] = []
+        for file in progress(files, "reading headers"):
+            path, size, mtime_ns, version = file.path, file.size, file.mtime_ns, file.version
+            if exclude and (pattern := _excluded(path, exclude)):
+                reason = f"exclude: {pattern}"
+                frames.append(Frame(path, size, mtime_ns, _UNREAD, excluded=reason))
+                continue
+            row = before.get(path)
+            if row is None or row[0] != size or row[1] != version:
+                found = self._describe(file, folder + path)
+                row = [size, version, self._traits.number(found.traits), *found[1:]]
+            now[path] = row
+            _, _, number, ccd_temp_c, date_obs = row
+            traits = self._traits.all[number]
+            frames.append(Frame(path, size, mtime_ns, traits, ccd_temp_c, date_obs, file.content))
+        return frames
+
+    def _describe(self, file: ScannedFile, path: str) -> Description:
+        """Read one header; whatever is wrong with the file becomes a problem of the frame."""
+        if file.problem:
+            return _damaged(file.problem)
+        try:
+            header = read_header(path)
+            found = self._describer.describe(header.cards, file.path)
+            if self._settings.header_reader == "ap-common" and not found.traits.master:
+                keywords = ap_keywords(Path(path), self._settings.headers)
+                found = found._replace(traits=replace(found.traits, keywords=keywords, sources={}))
+        except FrameError as error:
+            return _damaged(str(error))
+        if problem := _problem_of_data(file, path, header, found.traits, self._settings):
+            traits = replace(found.traits, problems=(*found.traits.problems, problem))
+            return found._replace(traits=traits)
+        return found
+
+    def save(self) -> None:
+        """Write what was read, whole or not at all."""
+        if self._now == self._before:
+            return
+        self._forget_traits()
+        traits = [_to_json(traits) for traits in self._traits.all]
+        told = {"rules": self._rules, "traits": traits, "frames": self._now}
+        write_whole(self._path, json.dumps(told))
+        self._before = {root: dict(rows) for root, rows in self._now.items()}
+
+    def _forget_traits(self) -> None:
+        """Forget traits that no file has any more."""
+        rows = [row for rows in self._now.values() for row in rows.values()]
+        used = sorted({row[2] for row in rows})
+        if len(used) < len(self._traits.all):
+            self._traits = _NumberedTraits(self._traits.all[number] for number in used)
+            places = {number: place for place, number in enumerate(used)}
+            for row in rows:
+                row[2] = places[row[2]]
+
+
+class _NumberedTraits:
+    """Traits by number, the same one for all that are equal."""
+
+    def __init__(self, all_: Iterable[Traits] = ()) -> None:
+        self.all: list[Traits] = []
+        self._numbers: dict[Traits, int] = {}
+        self._by_value: dict[bytes, int] = {}
+        for traits in all_:
+            self.number(traits)
+
+    def number(self, traits: Traits) -> int:
+        """Give the number of traits; those that are new have the next."""
+        number = self._numbers.get(traits)
+        if number is None:
+            # Tells 1 from 1.0 and from True; version 2 has no references, which depend on more.
+            value = marshal.dumps(_to_json(traits), 2)
+            number = self._by_value.setdefault(value, len(self.all))
+            self._numbers[traits] = number
+            if number == len(self.all):
+                self.all.append(traits)
+        return number
+
+
+# Not astuple, which copies deeply.
+_GEOMETRY: Final = attrgetter(*(field.name for field in fields(Geometry)))
+
+#: Of files whose header is not to be read.
+_UNREAD: Final = Traits()
+
+
+def _damaged(problem: str) -> Description:
+    return Description(Traits(problems=(problem,)), None, None)
+
+
+def _to_json(traits: Traits) -> list[Any]:
+    geometry = traits.geometry and _GEOMETRY(traits.geometry)
+    stored = (traits.keywords, traits.master, geometry, traits.sources)
+    return [*stored, traits.warnings, traits.problems]
+
+
+def _from_json(stored: list[Any]) -> Traits:
+    keywords, master, geometry, sources, warnings, problems = stored
+    known = Geometry(*geometry) if geometry else None
+    return Traits(keywords, master, known, sources, tuple(warnings), tuple(problems))
+
+
+def _excluded(path: str, patterns: Sequence[str]) -> str | None:
+    """Find the pattern that a path, one of its folders or its name matches."""
+    parts = PurePosixPath(path).parts
+    places = (path, *parts, *("/".join(parts[:end]) for end in range(2, len(parts))))
+    for pattern in patterns:
+        if any(fnmatchcase(place, pattern.rstrip("/")) for place in places):
+            return pattern
+    return None
+
+
+def _problem_of_data(
+    file: ScannedFile, path: str, header: ImageHeader, traits: Traits, settings: Settings
+) -> str:
+    """Find what is wrong with a file behind its header; nothing is empty."""
+    if file.size < header.end_of_data:
+        return (
+            f"is truncated: {file.size} bytes where {header.end_of_data} were expected; "
+            "copy it again"
+        )
+    if not traits.problems and traits.keywords.get("TYPE") in settings.required_keywords:
+        return _float_problem(path, header, settings.float_range)
+    return ""
+
+
+def _float_problem(path: str, header: ImageHeader, float_range: str) -> str:
+    """Look at the samples of a floating point FITS frame: no header tells their range."""
+    if header.packing == "xisf" or not str(header.cards.get("BITPIX", "")).startswith("-"):
+        return ""
+    # Needs numpy, and such frames are rare.
+    from calmasters.images.raw_frame import RawFrame
+
+    try:
+        with RawFrame(file := Path(path), float_range) as frame:
+            frame.require_sound()
+    except FrameError as error:
+        problem = str(error).removeprefix(f"{file}: ")
+        return f"holds {problem}" if problem.startswith("samples") else problem
+    return ""

@@ -1,0 +1,244 @@
+"""A flat group to its bias and dark master, with the reason in words."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from statistics import median
+from typing import Final
+
+from calmasters.frame import Frame, FrameType, Geometry, Value
+from calmasters.model.job import UsedMaster
+from calmasters.planning.grouping import Group
+from calmasters.planning.near_misses import Difference, differences, texts
+from calmasters.settings import Settings
+
+__all__ = ["Candidate", "Match", "candidate_of", "match_flats"]
+
+_ORIGINS: Final = ("run", "kept", "library")
+_PLACES: Final = {"run": "made in this run", "kept": "kept in output_dir", "library": "library"}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A bias or dark master that flats may use.
+
+    Attributes
+    ----------
+    type : FrameType
+    path, origin : str
+        As in :class:`~calmasters.model.job.UsedMaster`.
+    keywords : mapping of str to Value
+    geometry : Geometry
+    date_obs : str
+        ISO 8601; empty where unknown.
+    """
+
+    type: FrameType
+    path: str
+    origin: str
+    keywords: Mapping[str, Value]
+    geometry: Geometry
+    date_obs: str = ""
+
+    @property
+    def exposure_s(self) -> float | None:
+        """Exposure in seconds; None where the master does not say."""
+        value = self.keywords.get("EXPOSURE")
+        return value if isinstance(value, float) else None
+
+
+@dataclass(frozen=True)
+class Miss:
+    """A candidate that does not fit: its keywords that differ, and its geometry where it does."""
+
+    path: str
+    keywords: tuple[Difference, ...]
+    geometry: str = ""
+
+    @property
+    def size(self) -> tuple[object, ...]:
+        """How far it is from fitting: those that differ in least come first."""
+        words = tuple((each.distance, str(each)) for each in self.keywords)
+        return len(self.keywords) + bool(self.geometry), bool(self.geometry), words
+
+    def __str__(self) -> str:
+        found = ", ".join(filter(None, (*map(str, self.keywords), self.geometry)))
+        settings = [each.setting("master_match_keywords") for each in self.keywords]
+        if self.geometry or not all(settings):
+            return found
+        return f"{found}; if they belong together, {', and '.join(settings)}"
+
+
+@dataclass(frozen=True)
+class Match:
+    """What a flat group is calibrated with, and what a person should know of it."""
+
+    bias: UsedMaster | None
+    dark: UsedMaster | None
+    optimize_dark: bool
+    warnings: tuple[str, ...]
+
+
+def candidate_of(frame: Frame, origin: str) -> Candidate | None:
+    """Take a file of a library for a master; None where it is not a bias or dark master."""
+    kind = str(frame.keywords.get("TYPE", ""))
+    if not frame.master or frame.problems or frame.geometry is None or kind not in ("bias", "dark"):
+        return None
+    return Candidate(
+        FrameType(kind), frame.path, origin, frame.keywords, frame.geometry, frame.date_obs or ""
+    )
+
+
+def match_flats(
+    groups: Iterable[Group], candidates: Iterable[Candidate], settings: Settings
+) -> list[Match]:
+    """Choose the bias and the dark of each flat group, as ``docs/matching.md`` tells.
+
+    Parameters
+    ----------
+    groups : iterable of Group
+        Of flats.
+    candidates : iterable of Candidate
+        Masters of this run, kept ones, and those of libraries.
+    settings : Settings
+        ``master_match_keywords``, ``flat_dark_tolerance_s``, ``calibration.flat``.
+    """
+    offered = _Offered(candidates, settings)
+    return [_match(group, offered, settings) for group in groups]
+
+
+def _match(group: Group, offered: _Offered, settings: Settings) -> Match:
+    bias = _choose_bias(offered.fitting(group, FrameType.BIAS))
+    darks = offered.fitting(group, FrameType.DARK)
+    dark, dark_warning = _choose_dark(group, darks, bias is not None, settings)
+    warnings = [dark_warning] if dark_warning else []
+    for kind, chosen in ((FrameType.BIAS, bias), (FrameType.DARK, dark)):
+        if chosen is None and not (kind is FrameType.DARK and dark_warning):
+            others = offered.others(group, kind)
+            misses = [_miss(group, candidate, settings) for candidate in others]
+            warnings.append(_none_matches(kind, misses))
+    if bias is None and dark is None:
+        warnings.append("the flats are integrated uncalibrated")
+    optimize = bool(bias and dark and settings.calibration["flat"].optimizeDarks)
+    return Match(bias, dark, optimize, tuple(warnings))
+
+
+class _Offered:
+    """Candidates by type and by the keywords that have to be equal."""
+
+    def __init__(self, candidates: Iterable[Candidate], settings: Settings) -> None:
+        self._keywords = settings.master_match_keywords
+        self._all = list(candidates)
+        self._alike: dict[tuple[object, ...], list[Candidate]] = defaultdict(list)
+        for each in self._all:
+            self._alike[each.type, *texts(each.keywords, self._keywords)].append(each)
+
+    def fitting(self, group: Group, kind: FrameType) -> list[Candidate]:
+        """Give those that the flats may use."""
+        key = (kind, *texts(group.frames[0].keywords, self._keywords))
+        alike = self._alike.get(key, ())
+        return [each for each in alike if _same_geometry(group.geometry, each.geometry)]
+
+    def others(self, group: Group, kind: FrameType) -> list[Candidate]:
+        """Give those of the type that they may not use."""
+        fitting = self.fitting(group, kind)
+        return [each for each in self._all if each.type is kind and each not in fitting]
+
+
+def _miss(group: Group, candidate: Candidate, settings: Settings) -> Miss:
+    """Tell in what a candidate differs from a flat group."""
+    ours, theirs = group.frames[0].keywords, candidate.keywords
+    found = differences(ours, theirs, settings.master_match_keywords)
+    same = _same_geometry(group.geometry, candidate.geometry)
+    geometry = "" if same else f"{candidate.geometry} against {group.geometry}"
+    return Miss(candidate.path, found, geometry)
+
+
+def _same_geometry(ours: Geometry, theirs: Geometry) -> bool:
+    """Compare geometries; a master of another program may leave its Bayer pattern out."""
+    if ours != theirs and None in (ours.bayerpat, theirs.bayerpat):
+        ours, theirs = (
+            Geometry(each.width, each.height, each.xbinning, each.ybinning)
+            for each in (ours, theirs)
+        )
+    return ours == theirs
+
+
+def _none_matches(kind: FrameType, misses: Sequence[Miss]) -> str:
+    if not misses:
+        return f"no {kind.value} master: there is none at all"
+    nearest = min(misses, key=lambda miss: miss.size)
+    name = PurePath(nearest.path).stem
+    return f"no {kind.value} master matches; the nearest, {name}, has {nearest}"
+
+
+def _preference(candidate: Candidate) -> tuple[object, ...]:
+    """Order equals: this run, then kept, then library; the newest; by path."""
+    newest = tuple(-ord(letter) for letter in candidate.date_obs)
+    return _ORIGINS.index(candidate.origin), not candidate.date_obs, newest, candidate.path
+
+
+def _choose_bias(fitting: Sequence[Candidate]) -> UsedMaster | None:
+    if not fitting:
+        return None
+    return _used(min(fitting, key=_preference), "same settings", len(fitting))
+
+
+def _choose_dark(
+    group: Group, fitting: Sequence[Candidate], with_bias: bool, settings: Settings
+) -> tuple[UsedMaster | None, str]:
+    """Choose a dark by its exposure; without one, say why where the reason is not a mismatch."""
+    exposures = [
+        value
+        for frame in group.frames
+        if isinstance(value := frame.keywords.get("EXPOSURE"), float)
+    ]
+    timed = [candidate for candidate in fitting if candidate.exposure_s is not None]
+    if not fitting:
+        return None, ""
+    if not exposures or not timed:
+        where = "the flats have" if not exposures else "the darks that match have"
+        return None, f"no dark used: {where} no EXPOSURE"
+    chosen, near, why = _by_exposure(timed, exposures, settings.flat_dark_tolerance_s)
+    if not with_bias and not near:
+        return None, (
+            f"no dark used: without a bias master only a dark within "
+            f"{settings.flat_dark_tolerance_s:g} s of the flats' {median(exposures):g} s serves, "
+            f"the nearest has {chosen.exposure_s:g} s"
+        )
+    return _used(chosen, why, len(fitting)), ""
+
+
+def _by_exposure(
+    timed: Sequence[Candidate], exposures_s: Sequence[float], tolerance_s: float
+) -> tuple[Candidate, bool, str]:
+    """Choose by exposure: a dark-flat, else the longest not above the flats, else the next above.
+
+    Returns the candidate, whether it is a dark-flat, and the rule in words.
+    """
+    middle, shortest = median(exposures_s), min(exposures_s)
+
+    def rank(candidate: Candidate) -> tuple[object, ...]:
+        exposure = candidate.exposure_s or 0.0
+        # The margin is that of text with six decimals: 0.5 s apart must count as 0.5 s.
+        if abs(exposure - middle) <= tolerance_s + 5e-7:
+            return 0, 0.0, *_preference(candidate)
+        above = exposure > shortest
+        return 1 + above, exposure if above else -exposure, *_preference(candidate)
+
+    chosen = min(timed, key=rank)
+    rules = (
+        f"exposure {chosen.exposure_s:g} s within {tolerance_s:g} s of the flats' {middle:g} s",
+        f"longest exposure ({chosen.exposure_s:g} s) not above the flats' {shortest:g} s",
+        f"nearest exposure ({chosen.exposure_s:g} s) above the flats' {shortest:g} s",
+    )
+    rule = rank(chosen)[0]
+    return chosen, rule == 0, rules[int(str(rule))]
+
+
+def _used(chosen: Candidate, why: str, choices: int) -> UsedMaster:
+    among = f", chosen among {choices}" if choices > 1 else ""
+    return UsedMaster(chosen.path, chosen.origin, f"{why}; {_PLACES[chosen.origin]}{among}")

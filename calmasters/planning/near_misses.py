@@ -1,0 +1,103 @@
+"""In what frames that nearly belong together differ, and the setting that would join them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import Final
+
+from calmasters.frame import Value, format_value
+from calmasters.headers.keywords import rounded
+
+__all__ = ["Difference", "differences", "texts"]
+
+#: Steps that ``round`` may be advised to have.
+_STEPS: Final = (0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+#: Numbers no farther apart are near: half a degree, one step of gain.
+_NEAR: Final = 1.0
+#: Exposures jitter by a fraction of themselves.
+_NEAR_EXPOSURES: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A keyword of which one side has another value, or none (empty).
+
+    Attributes
+    ----------
+    keyword : str
+    ours, theirs : str
+        As written in names.
+    """
+
+    keyword: str
+    ours: str
+    theirs: str
+
+    def __str__(self) -> str:
+        return f"{self.keyword} {self.theirs or 'absent'} against {self.ours or 'absent'}"
+
+    @property
+    def distance(self) -> float:
+        """How far apart two numbers are; infinite for anything else."""
+        try:
+            return abs(float(self.ours) - float(self.theirs))
+        except ValueError:
+            return inf
+
+    def setting(self, listed: str) -> str:
+        """Name the setting that would join both sides, empty where they are not near.
+
+        Parameters
+        ----------
+        listed : str
+            The list of the configuration that holds the keyword, such as ``required_keywords``.
+        """
+        if not (self.ours and self.theirs):
+            return (
+                f"name the card that holds {self.keyword} in keyword_aliases, or the folder of "
+                f"those that lack it {self.keyword.replace('-', '')}_{self.ours or self.theirs}, "
+                f"or take {self.keyword} out of {listed}"
+            )
+        if step := self._step():
+            return f"set round: {{{self.keyword}: {step:g}}}"
+        if self._spelled_alike():
+            return (
+                f"name the folder of one {self.keyword.replace('-', '')}_{self.ours} "
+                "and set path_keywords: override"
+            )
+        return ""
+
+    def _step(self) -> float | None:
+        """Find the finest step that makes two near numbers one."""
+        if self.distance == inf:
+            return None
+        ours, theirs = float(self.ours), float(self.theirs)
+        near = _NEAR_EXPOSURES * max(ours, theirs) if self.keyword == "EXPOSURE" else _NEAR
+        joining = (step for step in _STEPS if rounded(ours, step) == rounded(theirs, step))
+        return next(joining, None) if self.distance <= near else None
+
+    def _spelled_alike(self) -> bool:
+        """Tell 'ZWO ASI2600MM Pro' and 'ASI2600MM_Pro' from names of two things."""
+        one, other = (re.sub(r"[\W_]+", "", text).casefold() for text in (self.ours, self.theirs))
+        shorter, longer = sorted((one, other), key=len)
+        return one == other or (len(shorter) > 2 and self.distance == inf and shorter in longer)
+
+
+def differences(
+    ours: Mapping[str, Value], theirs: Mapping[str, Value], keywords: Iterable[str]
+) -> tuple[Difference, ...]:
+    """Compare some keywords of two sides; an absent one equals an absent one and no other."""
+    both = ((key, _text(key, ours), _text(key, theirs)) for key in keywords)
+    return tuple(Difference(*each) for each in both if each[1] != each[2])
+
+
+def texts(values: Mapping[str, Value], keywords: Iterable[str]) -> tuple[str, ...]:
+    """Write some keywords as :func:`differences` compares them; an absent one is empty."""
+    return tuple(_text(keyword, values) for keyword in keywords)
+
+
+def _text(keyword: str, keywords: Mapping[str, Value]) -> str:
+    return format_value(keyword, keywords[keyword]) if keyword in keywords else ""

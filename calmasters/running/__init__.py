@@ -1,0 +1,5 @@
+"""What a run needs besides the plan: the lock, the disk, the masters before, the machine."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

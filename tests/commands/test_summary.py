@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from calmasters.commands.summary import summarize
+from calmasters.planning.planner import decide
+from calmasters.settings import Settings
+
+
+@pytest.fixture
+def sections(
+    make_settings: Callable[..., Settings], tmp_path: Path, add_frame: Callable[..., Path]
+) -> dict[str, list[str]]:
+    """The summary of a night on which little went well, by title."""
+    for number in range(3):
+        add_frame(f"bias/{number}.fits", "bias", {"DATE-OBS": f"2026-01-15T20:00:0{number}"})
+        add_frame(f"flat/{number}.fits", "flat", {"CCD-TEMP": 10.7})
+        add_frame(f"light/{number}.fits", "light")
+    for number in range(5):
+        add_frame(f"gainless/{number}.fits", "dark", {"GAIN": None})
+        (tmp_path / "frames" / f"{number}_empty.fits").touch()
+    add_frame("dark/0.fits", "dark")
+    add_frame("cloudy.fits", "flat")
+    decision = decide(make_settings(exclude=["*cloudy*"]))
+    found: dict[str, list[str]] = {}
+    for line in summarize(decision).splitlines():
+        if line and not line.startswith(" "):
+            title = found.setdefault(line, [])
+        elif line:
+            title.append(line.removeprefix("  "))
+    return found
+
+
+def test_the_sections_are_in_the_order_of_use(sections: dict[str, list[str]]) -> None:
+    assert list(sections) == [
+        *("Frames", "Refused", "Left out", "Masters", "What to shoot next", "Warnings")
+    ]
+
+
+def test_frames_are_counted_by_type_and_status(sections: dict[str, list[str]]) -> None:
+    assert [line.split(maxsplit=2) for line in sections["Frames"]] == [
+        ["bias", "3", "(3 used)"],
+        ["dark", "6", "(6 refused)"],
+        ["flat", "3", "(3 used)"],
+        ["light", "3", "(3 ignored)"],
+        ["unknown", "6", "(1 ignored, 5 refused)"],
+    ]
+
+
+def test_refusals_are_grouped_by_what_would_mend_them(sections: dict[str, list[str]]) -> None:
+    remedies = [line for line in sections["Refused"] if not line.startswith(" ")]
+    assert [line.split(":")[0] for line in remedies] == ["5 frames", "5 frames", "1 frame"]
+    assert any("add GAIN to optional_keywords" in line for line in remedies)
+    assert "take at least 3 (minimum_frames)" in remedies[-1]
+    assert sum("and 2 more, see inventory.csv" in line for line in sections["Refused"]) == 2
+    assert sum("_empty.fits: is not a FITS file" in line for line in sections["Refused"]) == 3
+
+
+def test_frames_left_out_on_purpose_are_counted_by_reason(
+    sections: dict[str, list[str]],
+) -> None:
+    assert sections["Left out"] == ["3 frames: type light", "1 frame: exclude: *cloudy*"]
+
+
+def test_masters_are_told_with_what_calibrates_them(sections: dict[str, list[str]]) -> None:
+    bias, small, flat, used, warning, small_too = sections["Masters"]
+    assert bias.startswith("masterBias_INSTRUME-ATR585M")
+    assert flat.endswith(": 3 frames")
+    assert used.lstrip().startswith("bias: masterBias_INSTRUME-ATR585M_")
+    assert used.endswith("same settings; made in this run")
+    assert warning.strip() == "no dark master: there is none at all"
+    assert small == small_too
+    assert "of 3 frames the rejection takes up to 2.3 %" in small
+
+
+def test_what_is_missing_is_told_with_the_settings_to_shoot_it_with(
+    sections: dict[str, list[str]],
+) -> None:
+    small, lacking = sections["What to shoot next"]
+    assert small.startswith("masterDark_EXPOSURE-60.00_")
+    assert small.endswith("only 1 frame of this group")
+    assert lacking.startswith("dark frames for masterFlat_FILTER-B_")
+    settings = lacking.rpartition(": ")[2]
+    assert settings == (
+        "INSTRUME ATR585M, SET-TEMP -10.0, GAIN 100, OFFSET 150, READOUTM Low Noise"
+    )
+
+
+def test_warnings_of_frames_are_counted(sections: dict[str, list[str]]) -> None:
+    assert sections["Warnings"] == ["3 frames: sensor at 10.7 C, set-point -10.0 C"]
+
+
+def test_what_there_is_nothing_to_say_of_is_left_out(
+    settings: Settings, add_frame: Callable[..., Path]
+) -> None:
+    for number in range(3):
+        add_frame(f"{number}.fits", "bias")
+    text = summarize(decide(settings))
+    assert [line for line in text.splitlines() if line and line[0] != " "] == ["Frames", "Masters"]
+
+
+def near_misses(text: str) -> list[str]:
+    section = text.partition("Near misses\n")[2].partition("\n\n")[0]
+    return [line.strip() for line in section.splitlines()]
+
+
+def test_groups_that_a_setting_would_join_are_named_in_pairs(
+    settings: Settings, add_frame: Callable[..., Path]
+) -> None:
+    for number, temperature in enumerate((-10.0, -10.0, -10.5, -5.0)):
+        cards = {"SET-TEMP": temperature, "CCD-TEMP": temperature}
+        add_frame(f"dark/{number}.fits", "dark", cards)
+    for number, gain in enumerate((100, 100, 100, 101)):
+        add_frame(f"bias/{number}.fits", "bias", {"GAIN": gain})
+    for number, mode in enumerate((None, "Low Noise")):
+        add_frame(f"flat/{number}.fits", "flat", {"READOUTM": mode})
+    add_frame("flat/Ha.fits", "flat", {"FILTER": "Ha"})
+    found = near_misses(summarize(decide(settings)))
+    assert len(found) == 3
+    gain, temperature, mode = sorted(found)
+    assert gain.startswith("masterBias_INSTRUME-ATR585M_SETTEMP--10.00_GAIN-100_")
+    assert gain.endswith("(GAIN 100 against 101): if they belong together, set round: {GAIN: 2}")
+    assert "_SETTEMP--10.50_" in temperature
+    assert temperature.endswith("set round: {SET-TEMP: 1}")
+    assert "(READOUTM absent against Low Noise)" in mode
+    assert "take READOUTM out of required_keywords" in mode
+
+
+def test_groups_that_are_large_enough_are_left_apart(
+    settings: Settings, add_frame: Callable[..., Path]
+) -> None:
+    for number in range(6):
+        add_frame(f"{number}.fits", "bias", {"GAIN": 100 + number % 2})
+    assert near_misses(summarize(decide(settings))) == []
+
+
+def test_no_setting_is_advised_to_join_frames_of_two_binnings(
+    settings: Settings, add_frame: Callable[..., Path]
+) -> None:
+    for number in range(3):
+        add_frame(f"{number}.fits", "dark", {"READOUTM": None})
+    add_frame("binned.fits", "dark", {"READOUTM": None, "XBINNING": 2, "YBINNING": 2})
+    decision = decide(settings)
+    assert len(decision.not_made) == 1
+    assert near_misses(summarize(decision)) == []
+
+
+def test_flats_whose_dark_lacks_a_keyword_are_told_what_joins_them(
+    settings: Settings, add_frame: Callable[..., Path]
+) -> None:
+    for number in range(3):
+        add_frame(f"dark/{number}.fits", "dark")
+        add_frame(f"flat/{number}.fits", "flat", {"READOUTM": None})
+    text = summarize(decide(settings))
+    (warning,) = (line for line in text.splitlines() if "no dark master matches" in line)
+    assert "the nearest, masterDark_EXPOSURE-60.00_" in warning
+    assert "READOUTM Low Noise against absent; if they belong together, name the card" in warning

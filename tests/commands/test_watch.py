@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from calmasters.commands.watch import quiet_after
+
+
+def test_what_has_changed_waits_until_nothing_changes() -> None:
+    spans = [set(), {"a"}, {"a"}, {"b"}, set(), set(), {"c"}, set()]
+    seen: list[int] = []
+    moments = iter(range(len(spans)))
+    ready = quiet_after(spans[moment] for moment in moments if seen.append(moment) is None)
+    assert [seen[-1] for _ in ready] == [4, 7]
+
+
+@pytest.fixture
+def watching(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Start the watch on a folder; every run adds a line with the sizes of the frames."""
+    runs: list[subprocess.Popen[bytes]] = []
+
+    def start(folder: Path) -> Path:
+        told = tmp_path / "told.txt"
+        note = (
+            "import pathlib, sys; sizes = [p.stat().st_size for p in "
+            "sorted(pathlib.Path(sys.argv[1]).glob('*.fits'))]; "
+            "open(sys.argv[2], 'a').write(f'{sizes}\\n')"
+        )
+        command = [sys.executable, "-m", "calmasters.commands.watch", "--quiet-s", "1", str(folder)]
+        runs.append(
+            subprocess.Popen([*command, sys.executable, "-c", note, str(folder), str(told)])
+        )
+        return told
+
+    yield start
+    for run in runs:
+        run.kill()
+        run.wait()
+
+
+def lines(told: Path, count: int) -> list[str]:
+    """Wait for as many runs."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        found = told.read_text().splitlines() if told.exists() else []
+        if len(found) >= count:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"{count} runs were expected, there were {found}")
+
+
+def test_a_frame_that_is_being_written_is_waited_for(
+    tmp_path: Path, watching: Callable[..., Path]
+) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    told = watching(folder)
+    assert lines(told, 1) == ["[]"]
+    with (folder / "a.fits").open("wb") as file:
+        for _ in range(10):
+            file.write(bytes(2880))
+            file.flush()
+            time.sleep(0.3)
+    assert lines(told, 2) == ["[]", "[28800]"]
+    (folder / "notes.txt").write_text("no frame")
+    (folder / "b.fits").write_bytes(bytes(5760))
+    assert lines(told, 3)[-1] == "[28800, 5760]"

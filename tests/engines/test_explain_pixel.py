@@ -1,0 +1,85 @@
+"""A pixel's explanation agrees with the master, and tells what was rejected when."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from calmasters.commands.explain_pixel import explain, main
+from calmasters.engines.native import NativeEngine
+from calmasters.engines.native.reference import Fate
+from calmasters.errors import ConfigError
+from calmasters.frame import FrameType
+from calmasters.images.raw_frame import read_image
+from calmasters.settings import Integration
+
+SHAPE = (12, 15)
+
+
+@pytest.fixture
+def made(site):
+    """A flat's job and its JSON; pixel (3, 2) has an outlier in the fifth frame."""
+    rng = np.random.default_rng(7)
+    levels = np.linspace(20000, 24000, 9)[:, None, None]
+    codes = np.round(levels + rng.normal(0, 50, (9, *SHAPE))).astype(np.uint16)
+    codes[4, 2, 3] = 60000
+    job = site.job(
+        site.write(codes),
+        SHAPE,
+        FrameType.FLAT,
+        bias=site.master(np.full(SHAPE, 500 / 65535), "bias.fits"),
+    )
+    site.output = site.output_dir / "masters" / "flat" / "M.xisf"
+    NativeEngine(1).make(job, site.input_dir, site.output_dir, site.output, site.log)
+    (site.output_dir / job.file).parent.mkdir(parents=True)
+    (site.output_dir / job.file).write_text(job.to_json())
+    return job, json.loads(site.output.with_suffix(".json").read_text())
+
+
+def test_every_pixel_is_explained_to_the_masters_value(site, made) -> None:
+    image, _ = read_image(site.output)
+    for y, x in np.ndindex(*SHAPE):
+        explanation = explain(*made, x, y, site.input_dir, site.output_dir)
+        assert np.float32(explanation.result) == image[y, x]
+
+
+def test_an_outlier_is_shown_with_the_round_that_rejected_it(site, made) -> None:
+    explanation = explain(*made, 3, 2, site.input_dir, site.output_dir)
+    assert explanation.samples[4].fate is Fate.HIGH
+    assert explanation.samples[4].raw == pytest.approx(60000 / 65535)
+    assert explanation.samples[4].calibrated == pytest.approx(59500 / 65535)
+    assert explanation.rounds[0].last == 8
+    assert explanation.rounds[0].sigma * 65535 < 500
+
+
+def test_a_pixel_outside_is_refused(site, made) -> None:
+    with pytest.raises(ConfigError, match="pixel 15, 0 is outside"):
+        explain(*made, 15, 0, site.input_dir, site.output_dir)
+
+
+def test_command_line_prints_samples_rounds_and_result(site, made, capsys) -> None:
+    assert main([str(site.output), "3", "2", "--input-dir", str(site.input_dir)]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) >= 1 + 9 + 2 + 1
+    assert "high" in printed[5]
+    assert printed[10].startswith("round 1: centre")
+    assert printed[-1].startswith("WinsorizedSigmaClip, Average:")
+
+
+def test_a_master_without_its_job_is_told(site, made, capsys) -> None:
+    (site.output_dir / made[0].file).unlink()
+    assert main([str(site.output), "3", "2", "--input-dir", str(site.input_dir)]) == 1
+    assert "the job it was made by is not there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rejection", ["SigmaClip", "AveragedSigmaClip", "MinMax", "LinearFit"])
+def test_other_methods_are_explained(site, rejection: str) -> None:
+    codes = np.random.default_rng(8).integers(400, 600, (7, *SHAPE)).astype(np.uint16)
+    job = site.job(site.write(codes), SHAPE, settings=Integration(rejection=rejection))
+    NativeEngine(1).make(job, site.input_dir, site.output_dir, site.output, site.log)
+    made = json.loads(site.output.with_suffix(".json").read_text())
+    explanation = explain(job, made, 5, 5, site.input_dir, site.output_dir)
+    assert np.float32(explanation.result) == read_image(site.output)[0][5, 5]
+    assert bool(explanation.rounds) == (rejection in {"SigmaClip", "AveragedSigmaClip"})

@@ -1,0 +1,72 @@
+"""Running a program and ending it, with all that it started."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from calmasters.engines.subprocesses import run
+from calmasters.errors import EngineError
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Iterator[BinaryIO]:
+    with (tmp_path / "output").open("wb") as file:
+        yield file
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def test_a_program_that_ends_is_waited_for(output: BinaryIO) -> None:
+    ending = run(python("print('hello')"), output, lambda: False, limit_s=30, farewell_s=0)
+    assert ending == "exit code 0"
+    assert Path(output.name).read_text().strip() == "hello"
+
+
+def test_a_program_out_of_time_is_ended(output: BinaryIO) -> None:
+    started = time.monotonic()
+    code = "import time; time.sleep(60)"
+    assert run(python(code), output, lambda: False, limit_s=0.5, farewell_s=0) is None
+    assert time.monotonic() - started < 20
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_a_program_that_will_not_be_asked_is_killed(output: BinaryIO) -> None:
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+    started = time.monotonic()
+    assert run(python(code), output, lambda: False, limit_s=1, farewell_s=0) is None
+    assert time.monotonic() - started < 20
+
+
+def test_a_program_that_is_done_may_say_farewell_and_is_ended_then(output: BinaryIO) -> None:
+    code = "import time; time.sleep(60)"
+    started = time.monotonic()
+    assert run(python(code), output, lambda: True, limit_s=60, farewell_s=0.5) is None
+    assert time.monotonic() - started < 20
+
+
+def test_a_program_that_cannot_be_started_is_named(tmp_path: Path, output: BinaryIO) -> None:
+    with pytest.raises(EngineError, match="cannot be started"):
+        run([str(tmp_path / "no")], output, lambda: False, limit_s=1, farewell_s=0)
+
+
+def test_a_program_runs_where_and_with_what_it_is_told(tmp_path: Path, output: BinaryIO) -> None:
+    code = "import os; print(os.path.realpath('.'), os.environ['WHAT'], 'PATH' in os.environ)"
+    run(
+        python(code),
+        output,
+        lambda: False,
+        limit_s=30,
+        directory=tmp_path,
+        variables={"WHAT": "that"},
+    )
+    expected = f"{os.path.realpath(tmp_path)} that True"
+    assert Path(output.name).read_text().strip() == expected

@@ -1,0 +1,338 @@
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.io.fits.card import Undefined
+from hypothesis import given
+from hypothesis import strategies as st
+from xisf import XISF
+
+from calmasters.errors import FrameError
+from calmasters.headers.fits_cards import CardValue, read_cards, read_header
+
+REAL = Path(__file__).parents[3] / "shared" / "data" / "real"
+REAL_FILES = sorted(path for path in REAL.rglob("*") if path.suffix in (".fit", ".fits"))
+
+IMAGE = (
+    "SIMPLE  =                    T",
+    "BITPIX  =                   16",
+    "NAXIS   =                    2",
+    "NAXIS1  =                    4",
+    "NAXIS2  =                    3",
+)
+EMPTY_PRIMARY = (*IMAGE[:2], "NAXIS   =                    0")
+EXTENSION = ("XTENSION= 'IMAGE   '", *IMAGE[1:], "PCOUNT  =   0", "GCOUNT  =   1")
+DATA = bytes(2880)
+
+
+def table(width: int, heap: int, *cards: str) -> tuple[str, ...]:
+    sizes = (f"NAXIS1  = {width}", "NAXIS2  = 1", f"PCOUNT  = {heap}")
+    return ("XTENSION= 'BINTABLE'", "BITPIX  = 8", "NAXIS   = 2", *sizes, *cards)
+
+
+#: An image compressed to a table of one row, its samples in the table's heap.
+TILED = table(8, 0, "ZIMAGE  = T", "ZBITPIX = 16", "ZNAXIS  = 2", "ZNAXIS1 = 4", "ZNAXIS2 = 3")
+
+
+def block(*cards: str, end: str = "END", padding: str = " ") -> bytes:
+    text = "".join(card.ljust(80, padding) for card in (*cards, end))
+    return text.ljust(-(-len(text) // 2880) * 2880, padding).encode("latin-1")
+
+
+TABLE_CARDS = table(8, 0)
+TABLE = block(*TABLE_CARDS) + DATA
+
+
+def write(directory: Path, content: bytes, name: str = "frame.fits") -> Path:
+    path = directory / name
+    path.write_bytes(content)
+    return path
+
+
+def read_by_astropy(header: fits.Header) -> dict[str, CardValue]:
+    """The first defined value of each keyword, by the other reader."""
+    found: dict[str, CardValue] = {}
+    for card in header.cards:
+        commentary = card.keyword in ("COMMENT", "HISTORY", "")
+        if not commentary and not isinstance(card.value, Undefined):
+            found.setdefault(card.keyword.upper(), card.value)
+    return found
+
+
+def assert_same(ours: Mapping[str, CardValue], theirs: Mapping[str, CardValue]) -> None:
+    assert dict(ours) == dict(theirs)
+    assert {key: type(value) for key, value in ours.items()} == {
+        key: type(value) for key, value in theirs.items()
+    }
+
+
+# --- the same as astropy --------------------------------------------------------------------------
+
+PRINTABLE = st.characters(min_codepoint=32, max_codepoint=126)
+# Behind a quote within a string astropy takes a blank or a slash for the string's end; and it
+# takes a comment with a quote into the empty string before it.
+TEXTS = st.text(PRINTABLE, max_size=24).filter(lambda text: not re.search("'[ /]", text))
+STRINGS = TEXTS.map(lambda text: "'" + text.replace("'", "''") + "'")
+FLOATS = st.floats(allow_nan=False, allow_infinity=False).map(repr)
+VALUES = st.one_of(
+    STRINGS,
+    st.integers(-(10**18), 10**18).map(str),
+    FLOATS,
+    FLOATS.map(lambda text: text.replace("e", "D")),
+    st.sampled_from(["T", "F", "", "1.", ".5", "+7", "-0", "1E5", "-2.5d-3", "'END     '"]),
+)
+UNQUOTED = st.characters(min_codepoint=32, max_codepoint=126, exclude_characters="'")
+COMMENTS = st.one_of(st.just(""), st.text(UNQUOTED, max_size=12).map(" / {}".format))
+KEYWORDS = st.sampled_from(["GAIN", "SET-TEMP", "FILTER", "A_1", "EXPOSURE", "HISTORY", "COMMENT"])
+CARDS = st.builds(
+    lambda keyword, value, comment, indent: f"{keyword:<8}= {'':{indent}}{value}{comment}"[:80],
+    *(KEYWORDS, VALUES, COMMENTS, st.integers(0, 4)),
+)
+
+
+@given(st.lists(CARDS, max_size=8), st.sampled_from(" \0"))
+def test_cards_equal_those_of_astropy(
+    tmp_path_factory: pytest.TempPathFactory, cards: list[str], padding: str
+) -> None:
+    content = block(*IMAGE, *cards, padding=padding)
+    path = write(tmp_path_factory.getbasetemp(), content + DATA)
+    expected = fits.Header.fromstring(content.decode("latin-1").replace("\0", " "))
+    assert_same(read_cards(path), read_by_astropy(expected))
+
+
+@pytest.mark.parametrize("text", ["' /", "a'/b", "'' / '", "O' Neill", "/", "END", "  indented"])
+def test_strings_come_back_as_they_were(tmp_path: Path, text: str) -> None:
+    card = "OBSERVER= '" + text.replace("'", "''") + "  ' / a 'comment'"
+    assert read_cards(write(tmp_path, block(*IMAGE, card) + DATA))["OBSERVER"] == text
+
+
+@pytest.mark.skipif(not REAL_FILES, reason="real frames are not there")
+@pytest.mark.parametrize("path", REAL_FILES, ids=lambda path: path.name)
+@pytest.mark.filterwarnings("ignore::astropy.io.fits.verify.VerifyWarning")
+def test_cards_of_real_frames_equal_those_of_astropy(path: Path) -> None:
+    with fits.open(path) as hdus:
+        images = [hdu for hdu in hdus if hdu.header["NAXIS"]]
+        if len(images) > 1 and not hdus[0].header["NAXIS"]:
+            with pytest.raises(FrameError, match="several images"):
+                read_cards(path)
+        else:
+            assert_same(read_cards(path), read_by_astropy(images[0].header))
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        {"LONG": "it's " * 40, "GAIN": 100},
+        {"HIERARCH CAMERA-DATE-OBS": "2026-01-15", "GAIN": 100},
+    ],
+    ids=["CONTINUE", "HIERARCH"],
+)
+def test_odd_cards_are_read_and_spoil_no_others(tmp_path: Path, cards: dict[str, object]) -> None:
+    header = fits.Header()
+    for keyword, value in cards.items():
+        header[keyword] = value
+    header.add_history("made by a test")
+    path = tmp_path / "frame.fits"
+    fits.PrimaryHDU(np.zeros((3, 4), np.int16), header).writeto(path)
+    assert_same(read_cards(path), read_by_astropy(fits.getheader(path)))
+
+
+def test_an_unreadable_card_costs_only_itself_also_beside_an_odd_one(tmp_path: Path) -> None:
+    cards = ("BROKEN  = ~~~ 5 'x", "HIERARCH ESO DET = 5", "GAIN    =                  100")
+    path = write(tmp_path, block(*IMAGE, *cards) + DATA)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert read_cards(path)["GAIN"] == 100
+
+
+# --- the end, the image, the size -----------------------------------------------------------------
+
+
+def test_the_word_end_in_a_value_ends_nothing(tmp_path: Path) -> None:
+    cards = ("OBJECT  = 'the END     of it'", "NOTE    =".ljust(72) + "END     ", "GAIN    = 100")
+    assert read_cards(write(tmp_path, block(*IMAGE, *cards) + DATA))["GAIN"] == 100
+
+
+def test_a_header_of_many_blocks_is_read_to_its_end(tmp_path: Path) -> None:
+    cards = [f"KEY{number:<5}= {number}" for number in range(2000)]
+    header = read_header(write(tmp_path, block(*IMAGE, *cards) + DATA))
+    assert header.cards["KEY1999"] == 1999
+    assert header.data_offset == len(block(*IMAGE, *cards))
+    assert header.end_of_data == header.data_offset + 2 * 4 * 3
+
+
+def test_an_image_in_the_first_extension_stands_over_the_primary_header(tmp_path: Path) -> None:
+    primary = block(*EMPTY_PRIMARY, "GAIN    = 100", "FILTER  = 'B'")
+    extension = block(*EXTENSION, "FILTER  = 'Ha'")
+    header = read_header(write(tmp_path, primary + extension + DATA))
+    assert {key: header.cards[key] for key in ("GAIN", "FILTER", "NAXIS1")} == {
+        "GAIN": 100,
+        "FILTER": "Ha",
+        "NAXIS1": 4,
+    }
+    assert header.data_offset == len(primary + extension)
+
+
+def test_the_data_of_a_compressed_image_are_a_table_and_its_heap(tmp_path: Path) -> None:
+    extension = block(*table(8, 5000, *TILED[6:]))
+    content = block(*EMPTY_PRIMARY, "GAIN    = 100") + extension + 2 * DATA + TABLE
+    header = read_header(write(tmp_path, content))
+    assert {key: header.cards[key] for key in ("GAIN", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2")} == {
+        "GAIN": 100,
+        "BITPIX": 16,
+        "NAXIS": 2,
+        "NAXIS1": 4,
+        "NAXIS2": 3,
+    }
+    assert header.packing == "tiles"
+    assert header.end_of_data == header.data_offset + 8 + 5000
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is not a FITS file: it is empty"),
+        (b"Dear diary, the sky was clear.", "is not a FITS file"),
+        (block(*IMAGE, end="NOEND"), "is truncated: its header has no END"),
+        (block(*EMPTY_PRIMARY), "is not a FITS file|holds no image"),
+        (block(*EMPTY_PRIMARY) + block("XTENSION= 'BINTABLE'"), "no image but a BINTABLE"),
+        (block(*EMPTY_PRIMARY) + 2 * (block(*EXTENSION) + DATA), "several images.*split them"),
+        (block(*EMPTY_PRIMARY) + 2 * (TABLE + block(*EXTENSION) + DATA), "several images"),
+        (block(*EMPTY_PRIMARY) + 2 * (block(*TILED) + DATA), "several images"),
+        (block(*EMPTY_PRIMARY) + TABLE + block(*EXTENSION[:2], "NAXIS   = 0"), "a BINTABLE ext"),
+        (block(*EMPTY_PRIMARY) + 101 * TABLE, "more than 100 extensions"),
+        (block(*IMAGE[:4]), "does not give the image's size"),
+        (block(*IMAGE[:4], "NAXIS2  = 'tall'"), "does not give the image's size"),
+        (block(*IMAGE[:4], "NAXIS2  =  -3"), "does not give the image's size"),
+        (block(*IMAGE[:2], "NAXIS   = 1E999"), "does not give the image's size"),
+    ],
+    ids=[
+        *("empty", "text", "no END", "no image", "table", "several images"),
+        *("images behind tables", "compressed images", "empty image", "tables without end"),
+        *("no height", "text for a height", "negative height", "infinite axes"),
+    ],
+)
+def test_what_is_no_image_is_refused_in_words(tmp_path: Path, content: bytes, message: str) -> None:
+    with pytest.raises(FrameError, match=message):
+        _ = read_header(write(tmp_path, content)).end_of_data
+
+
+@pytest.mark.parametrize("name", ["gone.fits", "gone.xisf", "folder.fits", "folder.xisf"])
+def test_what_cannot_be_opened_is_refused_in_words(tmp_path: Path, name: str) -> None:
+    if name.startswith("folder"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(FrameError, match="cannot be read"):
+        read_cards(tmp_path / name)
+
+
+# --- XISF -----------------------------------------------------------------------------------------
+
+
+def write_xisf(
+    path: Path, cards: Mapping[str, str], shape: tuple[int, int, int] = (3, 4, 1)
+) -> Path:
+    keywords = {key: [{"value": value, "comment": ""}] for key, value in cards.items()}
+    XISF.write(str(path), np.zeros(shape, np.float32), image_metadata={"FITSKeywords": keywords})
+    return path
+
+
+def test_xisf_cards_have_their_types(tmp_path: Path) -> None:
+    cards = {
+        "IMAGETYP": "'Master Dark'",
+        "OBSERVER": "'O''Neill / friends '",
+        "FILTER": "Ha",
+        "GAIN": "100",
+        "SET-TEMP": "-1.00D+01",
+        "SIMPLE": "T",
+        "EMPTY": "",
+        "NAXIS1": "9999",
+        "HISTORY": "",
+    }
+    assert read_cards(write_xisf(tmp_path / "master.xisf", cards)) == {
+        "IMAGETYP": "Master Dark",
+        "OBSERVER": "O'Neill / friends",
+        "FILTER": "Ha",
+        "GAIN": 100,
+        "SET-TEMP": -10.0,
+        "SIMPLE": True,
+        "NAXIS": 2,
+        "NAXIS1": 4,
+        "NAXIS2": 3,
+        "NAXIS3": 1,
+        "BITPIX": -32,
+        "BZERO": 0,
+    }
+
+
+def test_a_colour_xisf_shows_its_planes(tmp_path: Path) -> None:
+    cards = read_cards(write_xisf(tmp_path / "colour.XISF", {}, (3, 4, 3)))
+    assert (cards["NAXIS"], cards["NAXIS3"]) == (3, 3)
+
+
+def test_the_mosaic_of_an_xisf_image_is_its_bayer_pattern(tmp_path: Path) -> None:
+    xml = (
+        b'<xisf version="1.0" xmlns="http://www.pixinsight.com/xisf"><Image geometry="4:3:1" '
+        b'sampleFormat="UInt16" location="attachment:4096:24">'
+        b'<ColorFilterArray pattern="GRBG" width="2" height="2"/></Image></xisf>'
+    )
+    content = b"XISF0100" + len(xml).to_bytes(4, "little") + bytes(4) + xml
+    header = read_header(write(tmp_path, content, "x.xisf"))
+    assert header.cards["BAYERPAT"] == "GRBG"
+    assert (header.cards["BITPIX"], header.cards["BZERO"]) == (16, 32768)
+    assert (header.data_offset, header.end_of_data) == (4096, 4120)
+
+
+# --- any bytes ------------------------------------------------------------------------------------
+
+
+def damaged(whole: bytes) -> st.SearchStrategy[bytes]:
+    """A file with some of its bytes replaced, or cut."""
+
+    def damage(edits: list[tuple[int, bytes]], length: int) -> bytes:
+        content = bytearray(whole)
+        for at, piece in edits:
+            content[at : at + len(piece)] = piece
+        return bytes(content[:length])
+
+    pieces = st.one_of(
+        st.binary(min_size=1, max_size=8),
+        st.sampled_from([b"NAXIS", b"=   99999999999999999999", b"= INF", b"= -1", b"END     "]),
+    )
+    edits = st.lists(st.tuples(st.integers(0, len(whole)), pieces), max_size=6)
+    return st.builds(damage, edits, st.integers(0, 2 * len(whole)))
+
+
+FITS_FILE = block(*EMPTY_PRIMARY, "GAIN    = 100") + block(*EXTENSION) + DATA
+
+
+@given(st.binary(max_size=200) | damaged(FITS_FILE) | damaged(block(*IMAGE) + DATA))
+def test_any_bytes_are_a_fits_header_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    path = write(tmp_path_factory.getbasetemp(), content)
+    with warnings.catch_warnings(), suppress(FrameError):
+        warnings.simplefilter("ignore")
+        header = read_header(path)
+        assert header.end_of_data >= header.data_offset
+
+
+@pytest.fixture(scope="module")
+def xisf_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return write_xisf(tmp_path_factory.mktemp("xisf") / "x.xisf", {"GAIN": "100"}).read_bytes()
+
+
+@given(st.data())
+def test_any_bytes_are_an_xisf_header_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, xisf_file: bytes, data: st.DataObject
+) -> None:
+    content = data.draw(damaged(xisf_file[:1500]))
+    path = write(tmp_path_factory.getbasetemp(), content, "any.xisf")
+    with suppress(FrameError):
+        assert read_cards(path)["NAXIS"] in (2, 3)

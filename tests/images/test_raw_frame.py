@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from xisf import XISF
+
+from calmasters.errors import FrameError
+from calmasters.headers.fits_cards import Card
+from calmasters.images.raw_frame import RawFrame, read_image, write_master
+
+CARDS = [
+    Card("IMAGETYP", "Master Bias", "type of image"),
+    Card("INSTRUME", 'O\'Brien <&> "QHY"', "camera"),
+    Card("GAIN", 100, "gain"),
+    Card("CCD-TEMP", -9.75, "[degC]"),
+    Card("COOLED", True, "a logical"),
+    Card("HISTORY", "sigmaLow: 4.0"),
+    Card("HISTORY", "sigmaHigh: 3.0"),
+]
+IMAGE = np.linspace(0, 1, 42, dtype=np.float32).reshape(6, 7)
+
+
+def write(path: Path, pixels: np.ndarray, **cards: Any) -> Path:
+    hdu = fits.PrimaryHDU(pixels)
+    hdu.header.update(cards)
+    hdu.writeto(path)
+    return path
+
+
+def read_all(path: Path, float_range: str = "unit") -> np.ndarray:
+    with RawFrame(path, float_range) as frame:
+        return frame.read(0, frame.size).samples.reshape(frame.height, frame.width)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "expected"),
+    [
+        (np.array([[0, 1, 255]], np.uint8), [0, 1 / 255, 1]),
+        (np.array([[0, 1, 65535]], np.uint16), [0, 1 / 65535, 1]),
+        (np.array([[-32768, 0, 32767]], np.int16), [0, 32768 / 65535, 1]),
+        (np.array([[0, 1 << 31, (1 << 32) - 1]], np.uint32), [0, 2**31 / (2**32 - 1), 1]),
+        (np.array([[-(1 << 31), 0]], np.int32), [0, 2**31 / (2**32 - 1)]),
+        (np.array([[0, 0.25, 1]], np.float32), [0, 0.25, 1]),
+        (np.array([[0, 0.1, 1]], np.float64), [0, 0.1, 1]),
+    ],
+    ids=["8", "16 unsigned", "16 signed", "32 unsigned", "32 signed", "-32", "-64"],
+)
+def test_samples_of_every_format_map_to_zero_to_one(
+    tmp_path: Path, pixels: np.ndarray, expected: list[float]
+) -> None:
+    samples = read_all(write(tmp_path / "f.fits", pixels))
+    assert samples.dtype == np.float32
+    np.testing.assert_array_equal(samples[0], np.array(expected, np.float32))
+
+
+def test_every_16_bit_code_is_divided_by_65535(tmp_path: Path) -> None:
+    codes = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    samples = read_all(write(tmp_path / "f.fits", codes))
+    np.testing.assert_array_equal(samples, (codes / 65535).astype(np.float32))
+
+
+def test_a_strip_is_a_run_of_the_frame(tmp_path: Path) -> None:
+    codes = np.arange(60, dtype=np.uint16).reshape(6, 10)
+    with RawFrame(write(tmp_path / "f.fits", codes)) as frame:
+        assert (frame.width, frame.height, frame.format.is_uint16) == (10, 6, True)
+        np.testing.assert_array_equal(
+            frame.read(13, 20).samples, (np.arange(13, 33) / 65535).astype(np.float32)
+        )
+        stored = np.empty(20, np.uint16)
+        frame.read_codes(13, stored)
+        np.testing.assert_array_equal(stored.view(">i2").astype(int) + 32768, np.arange(13, 33))
+
+
+def test_a_third_axis_of_one_plane_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.fits", IMAGE[None])
+    np.testing.assert_array_equal(read_all(path), IMAGE)
+
+
+@pytest.mark.parametrize("shape", [(3, 6, 7), (7,)])
+def test_an_image_of_another_shape_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    path = write(tmp_path / "f.fits", np.zeros(shape, np.float32))
+    with pytest.raises(FrameError, match="width x height was expected"):
+        RawFrame(path)
+
+
+def test_64_bit_integers_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.fits", np.zeros((2, 2), np.int64))
+    with pytest.raises(FrameError, match="BITPIX is 64"):
+        RawFrame(path)
+
+
+def test_float_range_decides_what_floats_mean(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.fits", np.array([[0, 65535, 6553.5]], np.float32))
+    np.testing.assert_array_equal(read_all(path, "adu16"), np.array([[0, 1, 0.1]], np.float32))
+    with pytest.raises(FrameError, match=r"0 to 65535 where 0 to 1 .* float_range: adu16"):
+        read_all(path, "unit")
+
+
+def test_scale_and_zero_of_floats_are_applied_before_the_range(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.fits", np.array([[-1, 1]], np.float32), BZERO=32768, BSCALE=16384)
+    np.testing.assert_array_equal(
+        read_all(path, "adu16"), np.array([[16384, 49152]], np.float64).astype(np.float32) / 65535
+    )
+
+
+def test_integers_scaled_out_of_16_bits_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "f.fits"
+    hdu = fits.PrimaryHDU(np.array([[0, 30000]], np.int16))
+    hdu.header["BSCALE"] = 4.0
+    hdu.header["BZERO"] = 0.0
+    hdu.writeto(path, output_verify="ignore")
+    raw = path.read_bytes()
+    assert b"BSCALE" in raw
+    with pytest.raises(FrameError, match="BZERO and BSCALE do not fit"):
+        read_all(path)
+
+
+def test_samples_that_are_not_finite_become_zero_and_are_counted(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.fits", np.array([[np.nan, 0.5, np.inf, -np.inf]], np.float32))
+    with RawFrame(path) as frame:
+        strip = frame.read(0, 4)
+    np.testing.assert_array_equal(strip.samples, [0, 0.5, 0, 0])
+    assert strip.not_finite == 3
+
+
+def test_a_truncated_file_is_refused_with_what_was_found_and_expected(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.fits", np.zeros((40, 50), np.uint16))
+    data_offset = fits.getheader(path).tostring().__len__()
+    path.write_bytes(path.read_bytes()[: data_offset + 100])
+    expected = rf"truncated, {data_offset + 100} bytes found where {data_offset + 4000}"
+    with pytest.raises(FrameError, match=expected):
+        RawFrame(path)
+
+
+def test_a_missing_file_is_a_frame_error(tmp_path: Path) -> None:
+    with pytest.raises(FrameError):
+        read_image(tmp_path / "none.fits")
+    with pytest.raises(FrameError):
+        read_image(tmp_path / "none.xisf")
+
+
+def test_a_damaged_xisf_is_a_frame_error(tmp_path: Path) -> None:
+    (tmp_path / "m.xisf").write_bytes(b"XISF0100" + bytes(100))
+    with pytest.raises(FrameError, match="cannot be read as XISF"):
+        read_image(tmp_path / "m.xisf")
+
+
+@pytest.mark.parametrize("name", ["m.xisf", "m.fits"])
+def test_a_master_is_read_back_to_the_bit(tmp_path: Path, name: str) -> None:
+    write_master(tmp_path / name, IMAGE, CARDS)
+    image, not_finite = read_image(tmp_path / name)
+    np.testing.assert_array_equal(image, IMAGE)
+    assert image.dtype == np.float32
+    assert not_finite == 0
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float64])
+def test_xisf_masters_of_other_sample_formats_are_read(tmp_path: Path, dtype: type) -> None:
+    unity = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 1
+    pixels = (IMAGE * unity).astype(dtype)
+    XISF.write(str(tmp_path / "m.xisf"), pixels[:, :, None], codec="zlib")
+    image, _ = read_image(tmp_path / "m.xisf")
+    np.testing.assert_array_equal(image, (pixels / np.float64(unity)).astype(np.float32))
+
+
+def test_a_colour_xisf_is_refused(tmp_path: Path) -> None:
+    XISF.write(str(tmp_path / "m.xisf"), np.zeros((4, 5, 3), np.float32))
+    with pytest.raises(FrameError, match="5 x 4 x 3"):
+        read_image(tmp_path / "m.xisf")
+
+
+def test_xisf_has_every_card_in_order_with_its_fits_quotes(tmp_path: Path) -> None:
+    write_master(tmp_path / "m.xisf", IMAGE, CARDS)
+    file = XISF(str(tmp_path / "m.xisf"))
+    keywords = file.get_images_metadata()[0]["FITSKeywords"]
+    assert list(keywords) == [*dict.fromkeys(card.keyword for card in CARDS)]
+    assert keywords["GAIN"] == [{"value": "100", "comment": "gain"}]
+    assert [k["comment"] for k in keywords["HISTORY"]] == ["sigmaLow: 4.0", "sigmaHigh: 3.0"]
+    raw = (tmp_path / "m.xisf").read_bytes()
+    assert b"""name="IMAGETYP" value="'Master Bias'" """ in raw
+    assert b"O''Brien &lt;&amp;&gt; &quot;QHY&quot;" in raw
+    assert b"""name="COOLED" value="T" """ in raw
+    assert file.get_images_metadata()[0]["geometry"] == (7, 6, 1)
+    assert "XISF:CreationTime" in file.get_file_metadata()
+
+
+def test_xisf_with_a_header_longer_than_a_block_keeps_its_pixels(tmp_path: Path) -> None:
+    cards = [*CARDS, *(Card("HISTORY", f"frame {i}: " + "x" * 60) for i in range(400))]
+    write_master(tmp_path / "m.xisf", IMAGE, cards)
+    np.testing.assert_array_equal(XISF(str(tmp_path / "m.xisf")).read_image(0)[:, :, 0], IMAGE)
+
+
+def test_fits_has_every_card_in_order(tmp_path: Path) -> None:
+    write_master(tmp_path / "m.fits", IMAGE, CARDS)
+    with fits.open(tmp_path / "m.fits") as hdus:
+        header = hdus[0].header
+        np.testing.assert_array_equal(hdus[0].data, IMAGE)
+    kept = [card for card in header.cards if card.keyword in {c.keyword for c in CARDS}]
+    assert [(card.keyword, card.value) for card in kept] == [(c.keyword, c.value) for c in CARDS]
+    assert header["BITPIX"] == -32
+
+
+def test_a_master_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(AttributeError):
+        write_master(tmp_path / "m.xisf", IMAGE, [None])  # type: ignore[list-item]
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import gzip
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from numpy.typing import NDArray
+from xisf import XISF
+
+from calmasters.errors import FrameError
+from calmasters.headers.fits_cards import read_header
+from calmasters.images.raw_frame import RawFrame, read_image
+
+Array = NDArray[np.generic]
+CODES = np.random.default_rng(5).integers(0, 65536, (30, 40)).astype(np.uint16)
+HEADER = fits.Header({"IMAGETYP": "BIAS", "GAIN": 100, "INSTRUME": "ATR585M"})
+
+
+def plain(path: Path, image: Array) -> Path:
+    fits.PrimaryHDU(image, HEADER).writeto(path)
+    return path
+
+
+def zipped(path: Path, image: Array) -> Path:
+    whole = plain(path.with_name("whole.fits"), image)
+    path.write_bytes(gzip.compress(whole.read_bytes()))
+    return path
+
+
+def tiled(compression: str) -> Callable[[Path, Array], Path]:
+    def write(path: Path, image: Array) -> Path:
+        hdu = fits.CompImageHDU(image, HEADER, compression_type=compression)
+        fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
+        return path
+
+    return write
+
+
+def extension(path: Path, image: Array) -> Path:
+    table = fits.BinTableHDU.from_columns([fits.Column("x", "J", array=np.arange(9))])
+    fits.HDUList([fits.PrimaryHDU(), table, fits.ImageHDU(image, HEADER)]).writeto(path)
+    return path
+
+
+def xisf(codec: str | None) -> Callable[[Path, Array], Path]:
+    def write(path: Path, image: Array) -> Path:
+        keywords = {
+            key: [{"value": fits.Card(key, value).image[10:].strip(), "comment": ""}]
+            for key, value in {**HEADER, "BITPIX": 8, "BZERO": 7}.items()
+        }
+        metadata = {"FITSKeywords": keywords}
+        XISF.write(str(path), image[:, :, None], image_metadata=metadata, codec=codec, shuffle=True)
+        return path
+
+    return write
+
+
+CONTAINERS = {
+    "x.fits.gz": zipped,
+    "x.FITS.FZ": tiled("RICE_1"),
+    "gzip.fits.fz": tiled("GZIP_2"),
+    "smooth.fit.fz": tiled("HCOMPRESS_1"),
+    "tiled.fits": tiled("RICE_1"),
+    "extension.fits": extension,
+    "x.xisf": xisf(None),
+    "packed.XISF": xisf("lz4hc"),
+}
+
+
+@pytest.fixture
+def contained(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    name = request.param
+    return CONTAINERS[name](tmp_path / name, CODES)
+
+
+every_container = pytest.mark.parametrize("contained", CONTAINERS, indirect=True)
+
+
+@every_container
+def test_headers_are_those_of_the_plain_file(contained: Path) -> None:
+    whole = plain(contained.with_name("plain.fits"), CODES)
+    ours, theirs = read_header(contained).cards, read_header(whole).cards
+    names = ("IMAGETYP", "GAIN", "INSTRUME", "BITPIX", "BZERO", "NAXIS", "NAXIS1", "NAXIS2")
+    assert {name: ours.get(name) for name in names} == {name: theirs.get(name) for name in names}
+
+
+@every_container
+def test_samples_are_those_of_the_plain_file(contained: Path) -> None:
+    whole = plain(contained.with_name("plain.fits"), CODES)
+    with RawFrame(contained) as ours, RawFrame(whole) as theirs:
+        assert (ours.width, ours.height, ours.format) == (40, 30, theirs.format)
+        assert np.array_equal(ours.read(70, 900).samples, theirs.read(70, 900).samples)
+        codes = [np.empty(500, np.uint16) for _ in range(2)]
+        ours.read_codes(13, codes[0])
+        theirs.read_codes(13, codes[1])
+        assert np.array_equal(*codes)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.float32, np.float64])
+def test_xisf_samples_of_every_format_are_in_the_unit_range(tmp_path: Path, dtype: type) -> None:
+    image = np.array([[0, 1], [2, 3]]).astype(dtype)
+    unity = 3.0 if np.issubdtype(dtype, np.floating) else float(np.iinfo(dtype).max)
+    image = image / dtype(3) if np.issubdtype(dtype, np.floating) else image
+    path = xisf(None)(tmp_path / "x.xisf", image)
+    with RawFrame(path, "adu16") as frame:
+        assert frame.read(0, 4).samples.tolist() == pytest.approx([n / unity for n in range(4)])
+
+
+@pytest.mark.parametrize("name", ["x.fits.gz", "x.FITS.FZ"])
+def test_floats_mean_what_the_configuration_says(tmp_path: Path, name: str) -> None:
+    image = np.array([[0, 1], [1000, 65535]], np.float32)
+    path = (zipped if name.endswith("gz") else tiled("GZIP_2"))(tmp_path / name, image)
+    with RawFrame(path, "adu16") as frame:
+        assert np.array_equal(frame.read(0, 4).samples, (image / 65535).ravel())
+
+
+@pytest.mark.parametrize("write", [zipped, tiled("RICE_1")], ids=["gz", "fz"])
+def test_masters_may_be_packed(tmp_path: Path, write: Callable[[Path, Array], Path]) -> None:
+    image, not_finite = read_image(write(tmp_path / "m.fits.gz", CODES))
+    assert np.array_equal(image, CODES.astype(np.float32) / np.float32(65535))
+    assert not_finite == 0
+
+
+@pytest.mark.parametrize("name", ["x.fits.gz", "x.FITS.FZ", "packed.XISF"])
+def test_damaged_samples_are_told_with_the_file(tmp_path: Path, name: str) -> None:
+    path = CONTAINERS[name](tmp_path / name, CODES)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-700])
+    with pytest.raises(FrameError, match=rf"{name}: cannot be "):
+        RawFrame(path)
+
+
+def test_open_frames_do_not_lie_in_memory(tmp_path: Path) -> None:
+    image = np.tile(CODES, (20, 20))
+    paths = [tiled("RICE_1")(tmp_path / f"{number}.fits.fz", image) for number in range(6)]
+    frames = []
+    tracemalloc.start()
+    try:
+        for path in paths:
+            frames.append(RawFrame(path))  # noqa: PERF401 (closed below, whatever happens)
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        for frame in frames:
+            frame.__exit__(None, None, None)
+    assert kept < image.nbytes
+    assert peak < 8 * image.nbytes

@@ -1,0 +1,296 @@
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from xisf import XISF
+
+from calmasters.frame import Frame, Status, Verdict
+from calmasters.inventory.header_cache import HeaderCache
+from calmasters.inventory.scan import scan_frames
+from calmasters.planning.grouping import judge
+from calmasters.settings import Settings
+
+
+def read(settings: Settings) -> dict[str, Frame]:
+    """Scan and read the frames through a cache that is kept."""
+    cache = HeaderCache(settings)
+    frames = cache.read(scan_frames(settings), settings.input_dir, settings.exclude)
+    cache.save()
+    return {frame.path: frame for frame in frames}
+
+
+def told(frames: dict[str, Frame]) -> list[object]:
+    """Say all that there is to be said of frames, to be compared."""
+    return [{**frame._asdict(), "traits": asdict(frame.traits)} for frame in frames.values()]
+
+
+def problem(settings: Settings, path: str) -> str:
+    return "; ".join(read(settings)[path].problems)
+
+
+# --- frames left out and frames refused -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pattern", "left_out"),
+    [
+        ("2026-01-15/flat/a.fits", {"2026-01-15/flat/a.fits"}),
+        ("2026-01-15/*", {"2026-01-15/flat/a.fits", "2026-01-15/flat/b_cloudy.fits"}),
+        ("2026-01-15/flat", {"2026-01-15/flat/a.fits", "2026-01-15/flat/b_cloudy.fits"}),
+        ("flat/", {"2026-01-15/flat/a.fits", "2026-01-15/flat/b_cloudy.fits"}),
+        ("*cloudy*", {"2026-01-15/flat/b_cloudy.fits"}),
+        ("a.fits", {"2026-01-15/flat/a.fits"}),
+        ("A.FITS", set()),
+        ("fla", set()),
+    ],
+)
+def test_frames_are_left_out_by_path_folder_or_name(
+    make_settings: Callable[..., Settings],
+    add_frame: Callable[..., Path],
+    pattern: str,
+    left_out: set[str],
+) -> None:
+    for name in ("2026-01-15/flat/a.fits", "2026-01-15/flat/b_cloudy.fits", "bias/c.fits"):
+        add_frame(name)
+    frames = read(make_settings(exclude=["*.none", pattern]))
+    reasons = {path: frame.excluded for path, frame in frames.items() if frame.excluded}
+    assert reasons == dict.fromkeys(left_out, f"exclude: {pattern}")
+
+
+def test_damaged_files_are_refused_each_with_its_reason(
+    settings: Settings, tmp_path: Path, add_frame: Callable[..., Path]
+) -> None:
+    whole = add_frame("whole.fits").read_bytes()
+    for name, content in {
+        "cut.fits": whole[:-2880],
+        "headless.fits": whole[:1000],
+        "empty.fits": b"",
+        "diary.fits": b"The sky was clear.",
+    }.items():
+        (tmp_path / "frames" / name).write_bytes(content)
+    problems = {path: frame.problems for path, frame in read(settings).items()}
+    assert problems == {
+        "whole.fits": (),
+        "cut.fits": ("is truncated: 2880 bytes where 2904 were expected; copy it again",),
+        "headless.fits": ("is truncated: its header has no END",),
+        "empty.fits": (
+            "is not a FITS file: it is empty; copy it again, or leave it out (exclude)",
+        ),
+        "diary.fits": ("is not a FITS file; copy it again, or leave it out (exclude)",),
+    }
+
+
+def write_float(path: Path, pixels: list[list[float]], kind: str = "Bias") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = fits.PrimaryHDU(np.array(pixels, np.float32))
+    image.header["IMAGETYP"] = kind
+    image.writeto(path)
+
+
+def test_float_frames_outside_their_range_are_refused_with_the_setting(
+    make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    frames = tmp_path / "frames"
+    write_float(frames / "adu.fits", [[100, 65535], [0, 1]])
+    write_float(frames / "unit.fits", [[0, 1], [0.5, 0.25]])
+    write_float(frames / "light.fits", [[100, 65535], [0, 1]], "Light")
+    unit, adu16 = make_settings(), make_settings(float_range="adu16")
+    assert "set float_range: adu16" in problem(unit, "adu.fits")
+    assert problem(unit, "unit.fits") == problem(unit, "light.fits") == ""
+    assert problem(adu16, "adu.fits") == ""
+
+
+# --- headers are read once ------------------------------------------------------------------------
+
+
+def replace_gain(path: Path, old: int, new: int, mtime_ns: int) -> None:
+    """Change a header without changing the file's size."""
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"%20d" % old, b"%20d" % new))
+    os.utime(path, ns=(mtime_ns, mtime_ns))
+
+
+def test_headers_are_read_again_only_when_size_or_time_changes(
+    settings: Settings, add_frame: Callable[..., Path]
+) -> None:
+    path = add_frame("a.fits")
+    before = path.stat().st_mtime_ns
+    assert read(settings)["a.fits"].keywords["GAIN"] == 100
+    replace_gain(path, 100, 240, before)
+    assert read(settings)["a.fits"].keywords["GAIN"] == 100
+    replace_gain(path, 240, 120, before - 10**9)
+    assert read(settings)["a.fits"].keywords["GAIN"] == 120
+
+
+def test_headers_are_read_again_when_they_are_to_be_read_in_another_way(
+    make_settings: Callable[..., Settings], add_frame: Callable[..., Path]
+) -> None:
+    add_frame("a.fits", cards={"CAMNAME": "mine"})
+    assert read(make_settings())["a.fits"].keywords["INSTRUME"] == "ATR585M"
+    aliased = make_settings(keyword_aliases={"INSTRUME": ["CAMNAME"]})
+    assert read(aliased)["a.fits"].keywords["INSTRUME"] == "mine"
+
+
+def test_frames_are_the_same_from_the_cache(
+    settings: Settings, tmp_path: Path, add_frame: Callable[..., Path]
+) -> None:
+    add_frame("a.fits", cards={"BAYERPAT": "RGGB", "XBINNING": 2, "CCD-TEMP": 5.0})
+    add_frame("b.fits", cards={"SET-TEMP": None, "NAXIS3": 3, "STACKCNT": 5})
+    (tmp_path / "frames" / "c.fits").touch()
+    assert told(read(settings)) == told(read(settings))
+
+
+@pytest.mark.parametrize("damage", ["", "[]", '{"rules":', "\x00\xff", '{"rules": "other"}'])
+def test_a_damaged_cache_is_survived(
+    settings: Settings, tmp_path: Path, add_frame: Callable[..., Path], damage: str
+) -> None:
+    add_frame("a.fits")
+    expected = told(read(settings))
+    cache = tmp_path / "output" / ".cache" / "headers.json"
+    cache.write_text(damage, encoding="latin-1")
+    assert told(read(settings)) == expected
+    assert json.loads(cache.read_text(encoding="utf-8"))
+
+
+SHARING = """
+import sys, yaml
+from pathlib import Path
+from calmasters.inventory.header_cache import HeaderCache
+from calmasters.inventory.scan import scan_frames
+from calmasters.settings import Settings
+
+config, schema, frames, output = map(Path, sys.argv[1:])
+told = {"input_dir": str(frames), "output_dir": str(output)}
+settings = Settings.from_config(yaml.safe_load(config.read_text()) | told, schema)
+for _ in range(30):
+    cache = HeaderCache(settings)
+    assert len(cache.read(scan_frames(settings), frames)) == 3
+    cache.save()
+"""
+
+
+def test_a_cache_is_shared_by_processes_and_always_whole(
+    settings: Settings, add_frame: Callable[..., Path], schema: Path
+) -> None:
+    for number in range(3):
+        add_frame(f"{number}.fits")
+    config = schema.with_name("config.yaml")
+    paths = (config, schema, settings.input_dir, settings.output_dir)
+    command = [sys.executable, "-c", SHARING, *map(str, paths)]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(2)]
+    assert [process.communicate()[1] for process in processes] == [b"", b""]
+    (cache,) = (settings.output_dir / ".cache").iterdir()
+    assert len(json.loads(cache.read_text())["frames"][str(settings.input_dir)]) == 3
+
+
+def test_traits_are_remembered_once_and_forgotten_with_the_last_frame(
+    settings: Settings, tmp_path: Path, add_frame: Callable[..., Path]
+) -> None:
+    for number in range(3):
+        add_frame(f"bias/{number}.fits")
+        add_frame(f"flat/{number}.fits", "flat")
+    first, *_ = read(settings).values()
+    cache = tmp_path / "output" / ".cache" / "headers.json"
+    assert len(json.loads(cache.read_text())["traits"]) == 2
+    for number in range(3):
+        (tmp_path / "frames" / "bias" / f"{number}.fits").unlink()
+    flats = read(settings)
+    assert len(json.loads(cache.read_text())["traits"]) == 1
+    assert told(read(settings)) == told(flats)
+    assert {frame.keywords["TYPE"] for frame in flats.values()} == {"flat"}
+    assert len({frame.traits for frame in flats.values()}) == 1
+    assert first.traits not in {frame.traits for frame in flats.values()}
+
+
+def test_what_is_gone_is_forgotten(
+    settings: Settings, tmp_path: Path, add_frame: Callable[..., Path]
+) -> None:
+    add_frame("a.fits")
+    add_frame("b.fits")
+    read(settings)
+    (tmp_path / "frames" / "a.fits").unlink()
+    read(settings)
+    assert "a.fits" not in (tmp_path / "output" / ".cache" / "headers.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda whole: gzip.compress(whole[:-2000]), "is truncated: 6640 bytes where 8640 were"),
+        (lambda whole: gzip.compress(whole)[:-20], "ended before the end-of-stream"),
+        (lambda whole: gzip.compress(whole) + b"behind", "Not a gzipped file"),
+        (lambda whole: whole, "Not a gzipped file"),
+    ],
+    ids=["cut before it was zipped", "cut", "something behind it", "not zipped"],
+)
+def test_zipped_files_are_seen_to_be_whole(
+    settings: Settings, tmp_path: Path, spoil: Callable[[bytes], bytes], reason: str
+) -> None:
+    image = np.random.default_rng(1).integers(0, 65536, (40, 60)).astype(np.uint16)
+    path = tmp_path / "frames" / "x.fits"
+    path.parent.mkdir()
+    fits.PrimaryHDU(image, fits.Header({"IMAGETYP": "BIAS"})).writeto(path)
+    whole = path.read_bytes()
+    path.unlink()
+    zipped = path.with_name("x.fits.gz")
+    zipped.write_bytes(gzip.compress(whole))
+    assert not problem(settings, "x.fits.gz")
+    zipped.write_bytes(spoil(whole))
+    assert reason in problem(settings, "x.fits.gz")
+
+
+@pytest.mark.parametrize("name", ["x.fits.fz", "x.xisf"])
+def test_packed_files_that_are_cut_are_refused(
+    settings: Settings, tmp_path: Path, name: str
+) -> None:
+    image = np.random.default_rng(1).integers(0, 65536, (40, 60)).astype(np.uint16)
+    path = tmp_path / "frames" / name
+    path.parent.mkdir()
+    if name.endswith("fz"):
+        fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(image)]).writeto(path)
+    else:
+        XISF.write(str(path), image[:, :, None], codec="zlib")
+    assert not problem(settings, name)
+    path.write_bytes(path.read_bytes()[:-2880])
+    assert problem(settings, name).startswith("is truncated: ")
+
+
+@pytest.mark.parametrize("folder", ["Darks", "dark 300s -10C"])
+def test_a_folder_tells_the_type_where_the_configuration_says_so(
+    make_settings: Callable[..., Settings], add_frame: Callable[..., Path], folder: str
+) -> None:
+    add_frame(f"{folder}/x.fits", "dark", {"IMAGETYP": None})
+    add_frame("Flats/y.fits", "dark")
+    assert "TYPE" not in read(make_settings())[f"{folder}/x.fits"].keywords
+    found = read(make_settings(folder_types=True))
+    assert found[f"{folder}/x.fits"].keywords["TYPE"] == "dark"
+    assert found[f"{folder}/x.fits"].traits.sources["TYPE"] == "folder name"
+    assert found["Flats/y.fits"].keywords["TYPE"] == "dark"
+
+
+def test_frames_of_a_warm_sensor_are_refused_where_the_configuration_says_so(
+    make_settings: Callable[..., Settings], add_frame: Callable[..., Path]
+) -> None:
+    add_frame("warm.fits", "bias", {"CCD-TEMP": 10.7})
+    add_frame("near.fits", "bias", {"CCD-TEMP": -9.1})
+    add_frame("light.fits", "light", {"CCD-TEMP": 10.7})
+    refusing = make_settings(temperature={"action": "refuse"})
+    verdicts = {path: judge(frame, refusing) for path, frame in read(refusing).items()}
+    assert verdicts["near.fits"] is None
+    assert verdicts["light.fits"] == Verdict(Status.IGNORED, "type light")
+    warm = verdicts["warm.fits"]
+    assert warm is not None
+    assert warm.reason.startswith("sensor at 10.7 C, set-point -10.0 C; take it again")
+    assert warm.remedy.endswith("raise temperature.tolerance_c")
+    warning = make_settings()
+    assert all(judge(read(warning)[path], warning) is None for path in ("warm.fits", "near.fits"))

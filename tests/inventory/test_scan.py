@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from calmasters.errors import ConfigError
+from calmasters.inventory.scan import scan_frames, scan_library, scan_masters
+from calmasters.settings import Settings
+
+
+def scanned(settings: Settings) -> list[str]:
+    return [file.path for file in scan_frames(settings)]
+
+
+def link(path: Path, target: Path) -> None:
+    try:
+        path.symlink_to(target)
+    except OSError:
+        pytest.skip("links are not allowed here")
+
+
+# --- which files ----------------------------------------------------------------------------------
+
+
+def test_frames_are_found_in_all_folders_in_any_letter_case_by_path(
+    settings: Settings, tmp_path: Path
+) -> None:
+    found = ["a.fits", "B/b.FIT", "B/c.Fts", "c/d/e.FITS", "a.fits.FZ", "a.fit.gz", "a.XISF"]
+    for name in [*found, "a.txt", "a.gz", "a.tar.gz", "fits", "._a.fits", ".b/b.fits"]:
+        path = tmp_path / "frames" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert scanned(settings) == sorted(found)
+
+
+def test_output_libraries_and_hidden_folders_are_not_entered(
+    make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    frames = tmp_path / "frames"
+    inside = ["a.fits", "night/b.fits"]
+    outside = ["out/masters/m.fits", "lib/bias/x.fits", "d/lib/y.fits", ".h/z.fits", "n/.h/z.fits"]
+    for name in [*inside, *outside]:
+        (frames / name).parent.mkdir(parents=True, exist_ok=True)
+        (frames / name).touch()
+    settings = make_settings(
+        output_dir=str(frames / "night" / ".." / "out"),
+        library={"bias": [str(frames / "lib")], "dark": [str(frames / "d" / "lib")]},
+    )
+    assert scanned(settings) == inside
+    link(frames / "linked", frames / "out" / "masters")
+    link(frames / "relinked", frames / "lib")
+    assert scanned(settings) == inside
+
+
+def test_a_folder_named_as_a_frame_is_a_folder(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "frames" / "x.fits").mkdir(parents=True)
+    (tmp_path / "frames" / "x.fits" / "y.fits").touch()
+    assert scanned(settings) == ["x.fits/y.fits"]
+
+
+def test_links_are_followed_but_lead_to_nothing_twice(settings: Settings, tmp_path: Path) -> None:
+    frames, elsewhere = tmp_path / "frames", tmp_path / "elsewhere"
+    for file in (frames / "n" / "a.fits", elsewhere / "b.fits", elsewhere / "c.fits"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    link(frames / "again", frames / "n")
+    link(frames / "again.fits", frames / "n" / "a.fits")
+    link(frames / "n" / "loop", frames)
+    link(frames / "linked.fits", elsewhere / "b.fits")
+    assert scanned(settings) == ["linked.fits", "n/a.fits"]
+    link(frames / "new", elsewhere)
+    assert scanned(settings) == ["n/a.fits", "new/b.fits", "new/c.fits"]
+
+
+def test_links_to_what_is_not_listed_itself_count(settings: Settings, tmp_path: Path) -> None:
+    frames = tmp_path / "frames"
+    (frames / "n").mkdir(parents=True)
+    for name in (".hidden.fits", "n/no ending", "n/b.fits"):
+        (frames / name).touch()
+    link(frames / "a.fits", frames / ".hidden.fits")
+    link(frames / "c.fits", frames / "n" / "no ending")
+    link(frames / "d.fits", frames / "n" / "no ending")
+    link(frames / "e.fits", frames / "n" / "b.fits")
+    link(frames / "no frame", frames / "n" / "b.fits")
+    assert scanned(settings) == ["a.fits", "c.fits", "n/b.fits"]
+
+
+def test_broken_links_and_links_to_themselves_are_refused(
+    settings: Settings, tmp_path: Path
+) -> None:
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    link(frames / "broken.fits", frames / "gone.fits")
+    link(frames / "itself.fits", frames / "itself.fits")
+    link(frames / "itself", frames / "itself")
+    found = {file.path: file.problem for file in scan_frames(settings)}
+    assert list(found) == ["broken.fits", "itself.fits"]
+    assert "broken link" in found["broken.fits"]
+    assert found["itself.fits"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"input_dir": "nowhere"}, "input_dir: there is no directory 'nowhere'.*set input_dir"),
+        ({"input_dir": "empty"}, r"no frames \(.fits, .*.xisf\) below 'empty'.*set input_dir"),
+        ({"input_dir": "a/b", "output_dir": "a"}, "output_dir 'a' holds input_dir 'a.b'.*choose"),
+        ({"input_dir": "a", "output_dir": "a"}, "output_dir 'a' holds input_dir 'a'"),
+    ],
+)
+def test_directories_that_cannot_be_meant_are_told(
+    make_settings: Callable[..., Settings],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    overrides: dict[str, str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=message):
+        scan_frames(make_settings(**overrides))
+
+
+# --- masters --------------------------------------------------------------------------------------
+
+
+def test_libraries_are_searched_for_fits_and_xisf_each_file_once(
+    make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    library = tmp_path / "library"
+    for name in ("bias/b.xisf", "dark/2025/d.FIT", "dark/.old/x.xisf", "dark/d.json", "out/m.xisf"):
+        (library / name).parent.mkdir(parents=True, exist_ok=True)
+        (library / name).touch()
+    settings = make_settings(
+        library={"bias": [str(library)], "dark": [str(library / "dark")]},
+        output_dir=str(library / "out"),
+    )
+    root = library.as_posix()
+    assert [file.path for file in scan_library(settings)] == [
+        f"{root}/bias/b.xisf",
+        f"{root}/dark/2025/d.FIT",
+    ]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+@pytest.mark.parametrize("name", [b"{x}", b"<output>", b"a}", b"no text \xff"])
+def test_masters_that_snakemake_would_take_for_patterns_are_told(
+    make_settings: Callable[..., Settings], tmp_path: Path, name: bytes
+) -> None:
+    library = tmp_path / "library"
+    library.mkdir()
+    (library / os.fsdecode(name + b".xisf")).touch()
+    (library / "sound, and odd'.xisf").touch()
+    odd, sound = sorted(
+        scan_library(make_settings(library={"bias": [str(library)]})),
+        key=lambda file: not file.problem,
+    )
+    assert "rename it" in odd.problem
+    assert not sound.problem
+
+
+def test_a_library_that_is_not_there_is_told(make_settings: Callable[..., Settings]) -> None:
+    with pytest.raises(ConfigError, match=r"library: .*'gone'.*library\.bias or library\.dark"):
+        scan_library(make_settings(library={"dark": ["gone"]}))
+
+
+def test_bias_and_dark_masters_of_the_output_are_found(settings: Settings, tmp_path: Path) -> None:
+    masters = tmp_path / "output" / "masters"
+    for name in ("bias/b.xisf", "bias/b.json", "dark/d.fits", "flat/f.xisf", "dark/.d.xisf.1.tmp"):
+        (masters / name).parent.mkdir(parents=True, exist_ok=True)
+        (masters / name).touch()
+    found = [file.path for file in scan_masters(settings)]
+    assert found == ["masters/bias/b.xisf", "masters/dark/d.fits"]
+
+
+def test_masters_are_found_in_both_layouts(settings: Settings, tmp_path: Path) -> None:
+    masters = tmp_path / "output" / "masters"
+    for name in ("bias/a.xisf", "MASTER DARK/ATR585M/b.xisf", "MASTER FLAT/ATR585M/c.xisf"):
+        (masters / name).parent.mkdir(parents=True, exist_ok=True)
+        (masters / name).touch()
+    found = [file.path for file in scan_masters(settings)]
+    assert found == ["masters/MASTER DARK/ATR585M/b.xisf", "masters/bias/a.xisf"]

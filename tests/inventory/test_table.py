@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pandas as pd
+import pytest
+
+from calmasters.frame import Frame, Geometry, Status, Traits, Value, Verdict
+from calmasters.inventory.header_cache import HeaderCache
+from calmasters.inventory.scan import scan_frames
+from calmasters.inventory.table import COLUMNS, read_inventory, write_inventory
+from calmasters.planning.grouping import judge
+from calmasters.settings import Settings
+
+USED = Verdict(Status.USED, group="masterBias_GAIN-100")
+
+Written: TypeAlias = Callable[..., pd.DataFrame]
+
+
+def frame(path: str, *stat: int, **traits: Any) -> Frame:
+    return Frame(path, *(stat or (0, 0)), Traits(**traits))
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Written:
+    """Write an inventory, and read it as text."""
+
+    def write(
+        frames: Iterable[Frame], verdicts: Mapping[str, Verdict], keywords: Iterable[str] = ()
+    ) -> pd.DataFrame:
+        path = tmp_path / "inventory.csv"
+        with path.open("wb") as file:
+            write_inventory(file, frames, verdicts, keywords)
+        return pd.read_csv(
+            path, dtype="object", keep_default_na=False, encoding_errors="surrogateescape"
+        )
+
+    return write
+
+
+# --- the table ------------------------------------------------------------------------------------
+
+
+def test_columns_are_those_agreed_with_further_keywords_before_the_size(written: Written) -> None:
+    agreed = [
+        *("path", "status", "reason", "group", "TYPE", "INSTRUME", "SET-TEMP", "GAIN", "OFFSET"),
+        *("READOUTM", "DATE", "FILTER", "EXPOSURE", "CCD-TEMP", "DATE-OBS", "width", "height"),
+        *("xbinning", "ybinning", "bayerpat", "size", "mtime_ns", "sources", "warnings"),
+    ]
+    assert list(COLUMNS) == agreed
+    table = written([], {}, ["GAIN", "FOCALLEN"])
+    assert list(table) == [*agreed[:20], "FOCALLEN", *agreed[20:]]
+
+
+def test_values_are_written_as_in_names_and_what_is_absent_is_empty(written: Written) -> None:
+    keywords: dict[str, Value] = {
+        "TYPE": "bias",
+        "SET-TEMP": -10,
+        "GAIN": 100.0,
+        "EXPOSURE": 0.0015,
+        "USBLIMIT": 50,
+    }
+    full = frame(
+        "a.fits",
+        *(5760, 17),
+        keywords=keywords,
+        geometry=Geometry(4, 3, 1, 2, "RGGB"),
+        sources={"GAIN": "path", "OFFSET": "BLKLEVEL"},
+        warnings=("one", "two"),
+    )
+    full = full._replace(ccd_temp_c=-9.96, date_obs="2026-01-15T21:00:00")
+    verdicts = {"a.fits": USED, "0.fits": Verdict(Status.REFUSED, "is damaged", "copy it again")}
+    table = written([full, frame("0.fits", 0, 1)], verdicts, ["USBLIMIT"])
+    bare, row = table.to_dict("records")
+    assert {key: value for key, value in bare.items() if value} == {
+        "path": "0.fits",
+        "status": "refused",
+        "reason": "is damaged",
+        "size": "0",
+        "mtime_ns": "1",
+    }
+    assert {key: value for key, value in row.items() if value} == {
+        "path": "a.fits",
+        "status": "used",
+        "group": "masterBias_GAIN-100",
+        "TYPE": "bias",
+        "SET-TEMP": "-10.00",
+        "GAIN": "100",
+        "EXPOSURE": "0.0015",
+        "USBLIMIT": "50",
+        "CCD-TEMP": "-9.96",
+        "DATE-OBS": "2026-01-15T21:00:00",
+        **{"width": "4", "height": "3", "xbinning": "1", "ybinning": "2", "bayerpat": "RGGB"},
+        **{"size": "5760", "mtime_ns": "17"},
+        "sources": "GAIN: path; OFFSET: BLKLEVEL",
+        "warnings": "one; two",
+    }
+
+
+@pytest.mark.parametrize("value", ["a,b", 'say "x"', "two\nlines", "NA", "é", " x ", "1.50", "'"])
+def test_text_comes_back_as_it_was(written: Written, value: str) -> None:
+    name = f"{value}.fits"
+    table = written(
+        [frame(name, keywords={"FILTER": value})], {name: Verdict(Status.IGNORED, value)}
+    )
+    found = table.loc[0, ["path", "reason", "FILTER"]]
+    assert list(found) == [name, value, value]
+
+
+def test_rows_are_in_order_of_their_paths(written: Written) -> None:
+    frames = [frame(path) for path in ("b.fits", "a/z.fits", "B.fits", "a.fits")]
+    table = written(frames, {frame.path: USED for frame in frames})
+    assert list(table["path"]) == ["B.fits", "a.fits", "a/z.fits", "b.fits"]
+
+
+def test_frames_with_the_same_traits_have_their_own_columns_too(written: Written) -> None:
+    one = frame("1.fits", 10, 11, keywords={"FILTER": "Ha"})
+    other = Frame("2.fits", 20, 21, one.traits, -10.0, "2026-01-15T21:00:00")
+    table = written([one, other], {"1.fits": USED, "2.fits": Verdict(Status.IGNORED, "no")})
+    columns = ["status", "group", "FILTER", "CCD-TEMP", "DATE-OBS", "size", "mtime_ns"]
+    assert table[columns].to_numpy().tolist() == [
+        ["used", USED.group, "Ha", "", "", "10", "11"],
+        ["ignored", "", "Ha", "-10.00", "2026-01-15T21:00:00", "20", "21"],
+    ]
+
+
+def test_a_spreadsheet_can_sort_and_filter_every_column(
+    settings: Settings, add_frame: Callable[..., Path], written: Written, tmp_path: Path
+) -> None:
+    add_frame("a.fits", "bias", {"EXPTIME": 0.0015, "EXPOSURE": 0.0015, "GAIN": 100.0})
+    add_frame("b.fits", "dark", {"EXPTIME": 1800, "EXPOSURE": 1800, "SET-TEMP": -10})
+    add_frame("c.fits", "flat", {"FILTER": "=1+1", "READOUTM": "line\nbreak", "CCD-TEMP": -9.96})
+    add_frame("d.fits", "flat", {"FILTER": "-Ha", "READOUTM": "a, b; c"})
+    (tmp_path / "frames" / "e.fits").touch()
+    frames = HeaderCache(settings).read(scan_frames(settings), settings.input_dir)
+    written(frames, {frame.path: judge(frame, settings) or USED for frame in frames})
+    # As a spreadsheet opens it: numbers are numbers where all of a column are.
+    table = pd.read_csv(tmp_path / "inventory.csv").set_index("path")
+    numbers = ("SET-TEMP", "GAIN", "OFFSET", "EXPOSURE", "CCD-TEMP", "width", "size", "mtime_ns")
+    assert all(pd.api.types.is_numeric_dtype(table[column]) for column in numbers)
+    assert list(table.sort_values("EXPOSURE").index) == [
+        "a.fits",
+        "c.fits",
+        "d.fits",
+        "b.fits",
+        "e.fits",
+    ]
+    assert list(table.index[table["GAIN"] == 100]) == ["a.fits", "b.fits", "c.fits", "d.fits"]
+    assert pd.to_datetime(table["DATE"]).notna().sum() == 4
+    assert pd.to_datetime(table["DATE-OBS"], format="ISO8601").notna().sum() == 4
+    assert set(table["status"]) == {"used", "refused"}
+    # What a header says is text, never a formula; every row is one line.
+    assert list(table["FILTER"].dropna()) == ["'=1+1", "'-Ha"]
+    assert len((tmp_path / "inventory.csv").read_text().splitlines()) == 1 + len(table)
+
+
+def test_it_is_read_as_a_table_of_typed_columns(
+    settings: Settings, add_frame: Callable[..., Path], written: Written, tmp_path: Path
+) -> None:
+    add_frame("a.fits", "bias", {"INSTRUME": "585", "READOUTM": "1"})
+    add_frame("b.fits", "flat", {"FILTER": "NA", "FOCALLEN": 384, "GAIN": None, "DATE-LOC": None})
+    (tmp_path / "frames" / "\udcff.fits").touch()
+    frames = HeaderCache(settings).read(scan_frames(settings), settings.input_dir)
+    verdicts = {frame.path: judge(frame, settings) or USED for frame in frames}
+    written(frames, verdicts, ["FOCALLEN"])
+    table = read_inventory(tmp_path / "inventory.csv")
+    assert list(table.index) == ["a.fits", "b.fits", "\udcff.fits"]
+    first, second, unread = (row for _, row in table.iterrows())
+    assert (first["INSTRUME"], first["READOUTM"], first["FILTER"]) == ("585", "1", "")
+    assert (second["FILTER"], second["EXPOSURE"], second["FOCALLEN"]) == ("NA", 1.5, 384)
+    assert pd.isna(second["GAIN"])
+    assert first["DATE-OBS"] == pd.Timestamp("2026-01-15T20:00:00")
+    assert first["DATE"] == pd.Timestamp("2026-01-15")
+    assert unread["DATE-OBS"] is pd.NaT

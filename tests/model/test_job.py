@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from calmasters.atomic_files import write_whole
+from calmasters.errors import EngineError
+from calmasters.frame import FrameType, Geometry
+from calmasters.model.job import FrameFile, MasterJob, Recipe, Standing, UsedMaster, stored_digest
+from calmasters.settings import Calibration, Integration
+
+BIAS = UsedMaster("masters/bias/b.xisf", "run", "same settings")
+DARK = UsedMaster("/data/library/d.fits", "library", "longest exposure")
+FRAME = FrameFile("2026-01-15/é.fits", 5760, 1_768_500_000_123_456_789)
+RECIPE = Recipe("native", 1, Integration(), Calibration(), "unit", "xisf")
+JOB = MasterJob(
+    name="masterFlat_FILTER-B",
+    type=FrameType.FLAT,
+    keywords={"FILTER": "B", "GAIN": 100, "SET-TEMP": -10.0},
+    geometry=Geometry(4, 3, 2, 2, "RGGB"),
+    frames=(FRAME, FRAME._replace(path="b.fits")),
+    header={"EXPTIME": 1.5, "DATE-OBS": "2026-01-15T21:00:00"},
+    recipe=RECIPE,
+    bias=BIAS,
+    dark=DARK,
+    optimize_dark=True,
+    warnings=("the sensor was warm",),
+)
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "name": {"name": "other"},
+    "type": {"type": FrameType.DARK},
+    "keywords": {"keywords": {**JOB.keywords, "GAIN": 101}},
+    "geometry": {"geometry": replace(JOB.geometry, bayerpat=None)},
+    "frames": {"frames": JOB.frames[:1]},
+    "header": {"header": {**JOB.header, "EXPTIME": 1.6}},
+    "recipe": {"recipe": replace(RECIPE, engine="pixinsight")},
+    "bias": {"bias": None},
+    "dark": {"dark": replace(DARK, path="/data/library/e.fits")},
+    "optimize_dark": {"optimize_dark": False},
+}
+FRAME_CHANGES: dict[str, Any] = {
+    "path": "c.fits",
+    "size": 8640,
+    "mtime_ns": FRAME.mtime_ns - 1,
+    "content": "0123456789abcdef",
+}
+RECIPE_CHANGES: dict[str, Any] = {
+    "engine": "pixinsight",
+    "algorithm_version": 2,
+    "integration": Integration(sigmaLow=3.5),
+    "calibration": Calibration(outputPedestal=100),
+    "float_range": "adu16",
+    "master_format": "fits",
+    "layout": "ap-library",
+    "parameters": {"ImageIntegration": {"largeScaleClipHigh": True}},
+}
+
+
+@pytest.mark.parametrize(
+    "job", [JOB, replace(JOB, recipe=replace(RECIPE, calibration=None), bias=None, dark=None)]
+)
+def test_a_job_comes_back_equal_from_json(job: MasterJob) -> None:
+    assert MasterJob.from_json(job.to_json()) == job
+    assert MasterJob.from_json(job.to_json()).digest == job.digest
+    assert job.to_json().isascii()
+
+
+def test_every_part_of_a_job_is_looked_at_below() -> None:
+    assert {*CHANGES, "warnings", "left_out"} == {field.name for field in fields(MasterJob)}
+    assert set(FRAME_CHANGES) == set(FrameFile._fields)
+    assert set(RECIPE_CHANGES) == {field.name for field in fields(Recipe)}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_the_digest_changes_with_what_decides_the_master(change: dict[str, Any]) -> None:
+    assert replace(JOB, **change).digest != JOB.digest
+
+
+@pytest.mark.parametrize("name", FRAME_CHANGES)
+def test_the_digest_changes_with_each_frame(name: str) -> None:
+    frames = (JOB.frames[0], JOB.frames[1]._replace(**{name: FRAME_CHANGES[name]}))
+    assert replace(JOB, frames=frames).digest != JOB.digest
+
+
+def test_the_time_of_a_frame_does_not_count_where_its_content_does() -> None:
+    told = FRAME._replace(content="0123456789abcdef")
+    job = replace(JOB, frames=(told,))
+    assert replace(JOB, frames=(told._replace(mtime_ns=1),)).digest == job.digest
+    assert replace(JOB, frames=(told._replace(content="f"),)).digest != job.digest
+
+
+def test_a_library_master_counts_by_what_it_holds_wherever_it_lies() -> None:
+    job = replace(JOB, dark=replace(DARK, content="0123456789abcdef"))
+    moved = replace(JOB, dark=UsedMaster("/elsewhere.fits", "library", "", "0123456789abcdef"))
+    assert moved.digest == job.digest
+    assert replace(JOB, dark=replace(DARK, content="f")).digest != job.digest
+
+
+def test_the_digest_can_be_read_without_the_job(tmp_path: Path) -> None:
+    path = tmp_path / "job.json"
+    assert stored_digest(path) is None
+    path.write_text(JOB.to_json(), encoding="utf-8")
+    assert stored_digest(path) == JOB.digest
+    for damage in ("", "[]", '{"frames":', "{}", JOB.to_json()[:-3], f"#{JOB.to_json()}"):
+        path.write_text(damage, encoding="utf-8")
+        assert stored_digest(path) is None
+
+
+def test_what_looks_like_a_digest_in_a_text_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "job.json"
+    text = '"digest": "0123456789abcdef"'
+    path.write_text(json.dumps({"name": text, "digest": "fedcba9876543210"}), encoding="utf-8")
+    assert stored_digest(path) == "fedcba9876543210"
+
+
+def test_a_job_that_comes_again_is_written_as_another_file() -> None:
+    assert JOB.to_json(1) != JOB.to_json(2)
+    assert MasterJob.from_json(JOB.to_json(1)) == MasterJob.from_json(JOB.to_json(2)) == JOB
+
+
+def test_the_digest_changes_with_the_order_of_frames() -> None:
+    assert replace(JOB, frames=JOB.frames[::-1]).digest != JOB.digest
+
+
+@pytest.mark.parametrize("name", RECIPE_CHANGES)
+def test_the_digest_changes_with_the_recipe(name: str) -> None:
+    recipe = replace(RECIPE, **{name: RECIPE_CHANGES[name]})
+    assert replace(JOB, recipe=recipe).digest != JOB.digest
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"warnings": ("another word",)},
+        {"bias": replace(BIAS, why="for another reason")},
+        {"bias": replace(BIAS, origin="kept")},
+    ],
+    ids=["warnings", "why", "origin"],
+)
+def test_the_digest_does_not_change_with_words(change: dict[str, Any]) -> None:
+    assert replace(JOB, **change).digest == JOB.digest
+
+
+def test_paths_of_a_job_tell_its_type_and_format() -> None:
+    assert JOB.master == "masters/flat/masterFlat_FILTER-B.xisf"
+    assert JOB.file == "jobs/flat/masterFlat_FILTER-B.json"
+    bias = replace(JOB, type=FrameType.BIAS, recipe=replace(RECIPE, master_format="fits"))
+    assert bias.master == "masters/bias/masterFlat_FILTER-B.fits"
+
+
+def test_masters_of_this_run_lie_in_its_output_and_those_of_libraries_where_they_are() -> None:
+    output = Path("output")
+    assert BIAS.located(output) == output / "masters" / "bias" / "b.xisf"
+    assert replace(BIAS, origin="kept").located(output) == output / "masters" / "bias" / "b.xisf"
+    assert DARK.located(output) == Path("/data/library/d.fits")
+
+
+def test_the_json_has_a_version_and_plain_values() -> None:
+    stored = json.loads(JOB.to_json())
+    assert (stored["version"], stored["type"], stored["frames"][0]["mtime_ns"]) == (
+        1,
+        "flat",
+        FRAME.mtime_ns,
+    )
+
+
+@pytest.mark.parametrize("file", [JOB.file, ".lock"])
+@pytest.mark.parametrize("before", ["", "one run"])
+def test_a_job_notices_that_another_run_has_taken_over(
+    tmp_path: Path, file: str, before: str
+) -> None:
+    if before:
+        write_whole(tmp_path / file, before)
+    standing = Standing(JOB, tmp_path)
+    standing.require()
+    if before:
+        write_whole(tmp_path / file, before)  # the same words, at another time
+        standing.require()
+    write_whole(tmp_path / file, "another run")
+    with pytest.raises(EngineError, match=f"{JOB.master}: another run has taken over"):
+        standing.require()

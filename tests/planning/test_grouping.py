@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import Any
+
+import pytest
+
+from calmasters.frame import Frame, FrameType, Geometry, Status, Verdict
+from calmasters.headers.keywords import describe
+from calmasters.planning.grouping import Group, group_frames, judge
+from calmasters.planning.naming import name_groups
+from calmasters.settings import HeaderRules, Settings
+
+MakeFrame = Callable[..., Frame]
+
+
+def values(group: Group) -> dict[str, str]:
+    return dict(group.key)
+
+
+def requiring(settings: Settings, **lists: tuple[str, ...]) -> Settings:
+    return replace(settings, required_keywords={**settings.required_keywords, **lists})
+
+
+# --- what goes together ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "keyword", "value"),
+    [
+        *(("bias", key, "other") for key in ("INSTRUME", "READOUTM")),
+        *(("bias", key, 7) for key in ("SET-TEMP", "GAIN", "OFFSET")),
+        ("dark", "EXPOSURE", 5.0),
+        ("flat", "FILTER", "Ha"),
+        ("flat", "DATE", "2026-01-16"),
+    ],
+)
+def test_frames_that_differ_in_a_required_keyword_make_two_groups(
+    settings: Settings, make_frame: MakeFrame, kind: str, keyword: str, value: Any
+) -> None:
+    frames = [make_frame(kind, 1), make_frame(kind, 2, {keyword: value}), make_frame(kind, 3)]
+    groups = group_frames(frames, settings)
+    assert sorted(len(group.frames) for group in groups) == [1, 2]
+    assert len({values(group)[keyword] for group in groups}) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "keyword", "value"),
+    [
+        ("bias", "FILTER", "Dark"),
+        ("bias", "DATE", "2025-01-01"),
+        ("dark", "DATE", "2025-01-01"),
+        ("bias", "GAIN", 100.0),
+        ("bias", "GAIN", "100"),
+        ("dark", "EXPOSURE", 60.0000001),
+    ],
+)
+def test_frames_that_differ_in_nothing_required_make_one_group(
+    settings: Settings, make_frame: MakeFrame, kind: str, keyword: str, value: Any
+) -> None:
+    frames = [make_frame(kind, 1), make_frame(kind, 2, {keyword: value})]
+    (group,) = group_frames(frames, settings)
+    assert len(group.frames) == 2
+
+
+def test_flats_of_one_twilight_are_one_group_and_darks_of_two_exposures_are_two(
+    settings: Settings, make_frame: MakeFrame
+) -> None:
+    flats = [make_frame("flat", n, {"EXPOSURE": 1.36 + n / 100}) for n in range(34)]
+    darks = [make_frame("dark", n, {"EXPOSURE": 1.0 + 4.0 * (n % 2)}) for n in range(6)]
+    groups = group_frames(flats + darks, settings)
+    assert [(group.type.value, len(group.frames)) for group in groups] == [
+        ("dark", 3),
+        ("dark", 3),
+        ("flat", 34),
+    ]
+
+
+def test_another_list_of_keywords_makes_other_groups(
+    settings: Settings, make_frame: MakeFrame
+) -> None:
+    frames = [make_frame("bias", n, {"GAIN": n % 2, "USBLIMIT": n % 3}) for n in range(6)]
+    assert len(group_frames(frames, settings)) == 2
+    by_usb = requiring(settings, bias=("TYPE", "USBLIMIT"))
+    assert [values(group) for group in group_frames(frames, by_usb)] == [
+        {"USBLIMIT": str(n)} for n in range(3)
+    ]
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        *(Geometry(8, 3), Geometry(4, 6), Geometry(4, 3, 2, 1), Geometry(4, 3, 1, 2)),
+        Geometry(4, 3, bayerpat="RGGB"),
+    ],
+    ids=str,
+)
+def test_geometry_separates(settings: Settings, make_frame: MakeFrame, geometry: Geometry) -> None:
+    frames = [make_frame("flat", 1), make_frame("flat", 2, geometry=geometry)]
+    assert {group.geometry for group in group_frames(frames, settings)} == {
+        Geometry(4, 3),
+        geometry,
+    }
+
+
+@pytest.mark.parametrize("keyword", ["READOUTM", "FILTER"])
+def test_the_absence_of_an_optional_keyword_is_a_value_of_its_own(
+    settings: Settings, make_frame: MakeFrame, keyword: str
+) -> None:
+    frames = [make_frame("flat", 1), make_frame("flat", 2, {keyword: None})]
+    with_it, without = sorted(map(values, group_frames(frames, settings)), key=len, reverse=True)
+    assert set(with_it) - set(without) == {keyword}
+
+
+def test_a_group_keeps_the_types_and_the_order_of_its_keywords(
+    settings: Settings, make_frame: MakeFrame
+) -> None:
+    (group,) = group_frames([make_frame("dark")], settings)
+    assert list(group.keywords.items()) == [
+        ("INSTRUME", "ATR585M"),
+        ("SET-TEMP", -10.0),
+        ("GAIN", 100),
+        ("OFFSET", 150),
+        ("READOUTM", "Low Noise"),
+        ("EXPOSURE", 60.0),
+    ]
+
+
+def test_frames_are_in_order_of_time_then_of_path_those_without_a_time_last(
+    settings: Settings, make_frame: MakeFrame
+) -> None:
+    times = {"d": None, "c": "2026-01-15T21:00:02", "b": "2026-01-15T21:00:01.5", "a": None}
+    times |= {"f": "2026-01-15T21:00:02"}
+    frames = [make_frame(path=path, date_obs=time) for path, time in times.items()]
+    (group,) = group_frames(frames, settings)
+    assert [frame.path for frame in group.frames] == ["b", "c", "f", "a", "d"]
+
+
+def test_groups_do_not_depend_on_the_order_of_frames(
+    settings: Settings, make_frame: MakeFrame
+) -> None:
+    frames = [
+        make_frame(kind, n, {"GAIN": n % 3}) for kind in ("flat", "dark", "bias") for n in range(6)
+    ]
+    groups = group_frames(frames, settings)
+    assert group_frames(reversed(frames), settings) == groups
+    assert [group.type for group in groups] == [FrameType.BIAS] * 3 + [FrameType.DARK] * 3 + [
+        FrameType.FLAT
+    ] * 3
+
+
+# --- what is left out -----------------------------------------------------------------------------
+
+
+def verdict(frame: Frame, settings: Settings) -> Verdict:
+    found = judge(frame, settings)
+    assert found is not None
+    assert group_frames([frame], settings) == []
+    return found
+
+
+@pytest.mark.parametrize("kind", ["bias", "dark", "flat"])
+def test_a_sound_frame_is_not_judged(settings: Settings, make_frame: MakeFrame, kind: str) -> None:
+    assert judge(make_frame(kind), settings) is None
+
+
+@pytest.mark.parametrize("spelling", ["light", "LIGHT", "Light Frame", "science", "OBJECT"])
+def test_ignored_types_are_known_in_any_spelling(
+    settings: Settings, make_frame: MakeFrame, spelling: str
+) -> None:
+    light = verdict(make_frame("light"), replace(settings, ignored_types=(spelling,)))
+    assert light == Verdict(Status.IGNORED, "type light")
+
+
+@pytest.mark.parametrize("word", ["tricolor", "bpm", "badpixelmap", "focus", "platesolve"])
+def test_frames_of_no_use_are_ignored_by_the_defaults(
+    settings: Settings, make_frame: MakeFrame, word: str
+) -> None:
+    assert verdict(make_frame(word), settings).status is Status.IGNORED
+
+
+def test_an_ignored_frame_may_be_as_damaged_as_it_likes(
+    settings: Settings, make_frame: MakeFrame
+) -> None:
+    light = make_frame("light", problems=("is truncated",), geometry=None, master=True)
+    assert verdict(light, settings).status is Status.IGNORED
+
+
+def test_an_excluded_frame_is_ignored_with_the_pattern(
+    settings: Settings, make_frame: MakeFrame
+) -> None:
+    frame = make_frame(excluded="exclude: *cloudy*")
+    assert verdict(frame, settings) == Verdict(Status.IGNORED, "exclude: *cloudy*")
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "remedy"),
+    [
+        ({"keywords": {"TYPE": None}}, "has no frame type", "set IMAGETYP .*TYPE_bias"),
+        ({"keywords": {"TYPE": "raw"}}, "is of type 'raw'", "ignored_types"),
+        ({"master": True}, "is a master", "library, or exclude"),
+        ({"problems": ("is truncated; copy it again",)}, "is truncated", "^copy it again$"),
+        ({"problems": ("is not a FITS file",), "geometry": None}, "is not a", "is not a FITS"),
+        (
+            {"keywords": {"GAIN": None, "OFFSET": None, "READOUTM": None}},
+            "^lacks GAIN, OFFSET;",
+            "GAIN, OFFSET to optional_keywords .*keyword_aliases.*folder GAIN_value",
+        ),
+    ],
+    ids=["no type", "unknown type", "master", "truncated", "unreadable", "lacking"],
+)
+def test_a_frame_is_refused_with_a_reason_and_a_remedy(
+    settings: Settings, make_frame: MakeFrame, fields: dict[str, Any], reason: str, remedy: str
+) -> None:
+    found = verdict(make_frame(**fields), settings)
+    assert found.status is Status.REFUSED
+    assert_matches(reason, found.reason)
+    assert_matches(remedy, found.remedy)
+
+
+def assert_matches(pattern: str, text: str) -> None:
+    assert re.search(pattern, text), text
+
+
+def test_all_faults_of_a_frame_are_told_at_once(settings: Settings, make_frame: MakeFrame) -> None:
+    frame = make_frame("flat", keywords={"GAIN": None}, problems=("is calibrated; give the raw",))
+    found = verdict(frame, settings)
+    assert "is calibrated; give the raw. lacks GAIN; add GAIN" in found.reason
+    assert found.remedy.startswith("give the raw. add GAIN to optional_keywords")
+
+
+def test_a_keyword_made_optional_may_be_lacking(settings: Settings, make_frame: MakeFrame) -> None:
+    frame = make_frame(keywords={"GAIN": None, "OFFSET": None})
+    optional = replace(settings, optional_keywords=("GAIN", "OFFSET"))
+    (group,) = group_frames([frame], optional)
+    assert "GAIN" not in values(group)
+
+
+def test_a_light_that_is_not_ignored_is_refused_and_never_a_wildcard(
+    settings: Settings, make_frame: MakeFrame
+) -> None:
+    found = verdict(make_frame("light"), replace(settings, ignored_types=()))
+    assert (found.status, found.reason[:21]) == (Status.REFUSED, "is of type 'light'; a")
+
+
+def test_jitter_does_not_split_groups_and_names_stay_when_frames_arrive(
+    settings: Settings, make_frame: Callable[..., Frame]
+) -> None:
+    rules = HeaderRules(round={"SET-TEMP": 0.5, "EXPOSURE": 0.05})
+
+    def frame(number: int, temperature: float, exposure: float) -> Frame:
+        cards = {"SET-TEMP": temperature, "EXPTIME": exposure}
+        found = describe(cards, PurePosixPath("x.fits"), rules).traits.keywords
+        return make_frame("dark", number, found)
+
+    early = [frame(1, -10.0, 300.0), frame(2, -9.9, 300.01)]
+    late = [frame(3, -10.2, 299.98), frame(4, -10.24, 300.02)]
+    (before,), (after,) = group_frames(early, settings), group_frames(early + late, settings)
+    assert name_groups([before]) == name_groups([after])
+    assert len(after.frames) == 4
+    assert dict(after.key)["SET-TEMP"] == "-10.00"

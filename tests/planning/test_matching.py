@@ -1,0 +1,351 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from calmasters.frame import Frame, FrameType, Geometry, Value
+from calmasters.planning.grouping import Group, group_frames
+from calmasters.planning.matching import Candidate, Match, candidate_of, match_flats
+from calmasters.settings import Settings
+
+MakeFrame = Callable[..., Frame]
+Flats = Callable[..., Group]
+Matched = Callable[..., Match]
+
+SAME: Mapping[str, Value] = {
+    "INSTRUME": "ATR585M",
+    "SET-TEMP": -10.0,
+    "GAIN": 100,
+    "OFFSET": 150,
+    "READOUTM": "Low Noise",
+}
+
+
+def master(kind: str, path: str, /, origin: str = "library", **fields: Any) -> Candidate:
+    """A master that matches the flats, but for the keywords given."""
+    keywords = {**SAME, **fields.pop("keywords", {})}
+    known = {key: value for key, value in keywords.items() if value is not None}
+    candidate = Candidate(FrameType(kind), path, origin, known, Geometry(4, 3))
+    return replace(candidate, **fields)
+
+
+def bias(path: str = "bias.xisf", /, **fields: Any) -> Candidate:
+    return master("bias", path, **fields)
+
+
+def dark(exposure_s: float | None, path: str = "", /, **fields: Any) -> Candidate:
+    keywords = {"EXPOSURE": exposure_s, **fields.pop("keywords", {})}
+    return master("dark", path or f"dark{exposure_s}.xisf", keywords=keywords, **fields)
+
+
+@pytest.fixture
+def flats(settings: Settings, make_frame: MakeFrame) -> Flats:
+    """A group of flats of some exposures."""
+
+    def make(*exposures_s: float | None, **fields: Any) -> Group:
+        keywords = fields.pop("keywords", {})
+        frames = [
+            make_frame("flat", number, {"EXPOSURE": exposure, **keywords}, **fields)
+            for number, exposure in enumerate(exposures_s or (1.4, 1.5, 1.9))
+        ]
+        (group,) = group_frames(frames, settings)
+        return group
+
+    return make
+
+
+@pytest.fixture
+def matched(settings: Settings, flats: Flats) -> Matched:
+    def match(
+        candidates: Sequence[Candidate], group: Group | None = None, **overrides: Any
+    ) -> Match:
+        (match,) = match_flats([group or flats()], candidates, replace(settings, **overrides))
+        return match
+
+    return match
+
+
+def dark_of(match: Match) -> str:
+    assert match.dark is not None, match.warnings
+    return match.dark.path
+
+
+def bias_of(match: Match) -> str:
+    assert match.bias is not None, match.warnings
+    return match.bias.path
+
+
+# --- darks by exposure ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("exposures", "chosen", "why"),
+    [
+        ([0.9, 60.0, 1.7], 1.7, "exposure 1.7 s within 0.5 s of the flats' 1.5 s"),
+        ([0.3, 2.0], 2.0, "exposure 2 s within 0.5 s of the flats' 1.5 s"),
+        ([60.0, 0.3, 0.9], 0.9, "longest exposure (0.9 s) not above the flats' 1.4 s"),
+        ([60.0, 2.1, 300.0], 2.1, "nearest exposure (2.1 s) above the flats' 1.4 s"),
+    ],
+    ids=["dark-flat", "at the tolerance", "longest below", "nearest above"],
+)
+def test_a_dark_is_chosen_by_its_exposure(
+    matched: Matched, exposures: list[float], chosen: float, why: str
+) -> None:
+    match = matched([bias(), *map(dark, exposures)])
+    assert dark_of(match) == f"dark{chosen}.xisf"
+    assert match.dark is not None
+    assert match.dark.why.startswith(why)
+    assert match.warnings == ()
+
+
+def test_the_tolerance_is_taken_about_the_median_and_the_rest_about_the_shortest(
+    matched: Matched, flats: Flats
+) -> None:
+    group = flats(1.0, 5.0, 5.1)
+    darks = [bias(), dark(1.0), dark(3.0), dark(0.5)]
+    assert dark_of(matched(darks, group)) == "dark1.0.xisf"
+    assert dark_of(matched(darks, group, flat_dark_tolerance_s=2.0)) == "dark3.0.xisf"
+
+
+def test_of_dark_flats_the_newest_is_taken(matched: Matched) -> None:
+    dated = {1.5: "2025-01-01T20:00:00", 1.9: "2026-01-01T20:00:00"}
+    darks = [dark(exposure, date_obs=date) for exposure, date in dated.items()]
+    assert dark_of(matched([bias(), *darks])) == "dark1.9.xisf"
+
+
+@pytest.mark.parametrize("darks", [[], [dark(None)], [dark(60.0), dark(None)]])
+def test_a_dark_without_an_exposure_is_never_taken(
+    matched: Matched, darks: list[Candidate]
+) -> None:
+    match = matched([bias(), *darks])
+    if len(darks) == 2:
+        assert dark_of(match) == "dark60.0.xisf"
+    else:
+        assert match.dark is None
+        expected = "no dark used: the darks that match have no EXPOSURE" if darks else "none at all"
+        assert expected in match.warnings[0]
+
+
+def test_flats_without_an_exposure_get_no_dark(matched: Matched, flats: Flats) -> None:
+    match = matched([bias(), dark(1.5)], flats(None, None))
+    assert (match.dark, match.warnings) == (None, ("no dark used: the flats have no EXPOSURE",))
+
+
+# --- equals ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [bias, lambda path, **rest: dark(1.5, path, **rest)])
+def test_of_equals_this_run_comes_first_then_kept_then_library_then_the_newest_then_by_path(
+    matched: Matched, make: Callable[..., Candidate]
+) -> None:
+    order = [
+        make("z1", origin="run"),
+        make("z2", origin="kept", date_obs="2026-01-01T20:00:00"),
+        make("z3", origin="kept"),
+        make("d", origin="library", date_obs="2026-01-01T20:00:00"),
+        make("c", origin="library", date_obs="2025-12-31T20:00:00"),
+        make("a", origin="library"),
+        make("b", origin="library"),
+    ]
+    while order:
+        match = matched([bias("own"), *reversed(order)] if order[0].exposure_s else order[::-1])
+        found = match.dark if order[0].exposure_s else match.bias
+        assert found is not None
+        assert (found.path, found.origin) == (order[0].path, order[0].origin)
+        order.pop(0)
+
+
+def test_exposure_counts_more_than_origin(matched: Matched) -> None:
+    assert dark_of(matched([bias(), dark(60.0, origin="run"), dark(1.5)])) == "dark1.5.xisf"
+
+
+def test_the_reason_names_the_rule_the_place_and_the_choice(matched: Matched) -> None:
+    match = matched([bias(origin="kept"), dark(1.5, "a"), dark(1.5, "b")])
+    assert match.bias is not None
+    assert match.dark is not None
+    assert match.bias.why == "same settings; kept in output_dir"
+    assert match.dark.why == (
+        "exposure 1.5 s within 0.5 s of the flats' 1.5 s; library, chosen among 2"
+    )
+
+
+# --- with and without a bias ----------------------------------------------------------------------
+
+
+def test_a_dark_is_optimized_where_there_is_a_bias_and_the_configuration_says_so(
+    matched: Matched, settings: Settings
+) -> None:
+    never = {"flat": replace(settings.calibration["flat"], optimizeDarks=False)}
+    assert matched([bias(), dark(60.0)]).optimize_dark
+    assert not matched([bias(), dark(60.0)], calibration=never).optimize_dark
+    assert not matched([bias()]).optimize_dark
+
+
+def test_without_a_bias_a_dark_of_the_flats_exposure_is_used_unscaled(matched: Matched) -> None:
+    match = matched([dark(1.9), dark(60.0)])
+    assert dark_of(match) == "dark1.9.xisf"
+    assert (match.bias, match.optimize_dark) == (None, False)
+    assert match.warnings == ("no bias master: there is none at all",)
+
+
+def test_without_a_bias_no_other_dark_is_used_and_the_plan_says_so(matched: Matched) -> None:
+    match = matched([dark(60.0)])
+    assert (match.bias, match.dark, match.optimize_dark) == (None, None, False)
+    assert match.warnings == (
+        "no dark used: without a bias master only a dark within 0.5 s of the flats' 1.5 s serves, "
+        "the nearest has 60 s",
+        "no bias master: there is none at all",
+        "the flats are integrated uncalibrated",
+    )
+
+
+def test_without_any_master_flats_are_integrated_uncalibrated_and_the_plan_says_so(
+    matched: Matched,
+) -> None:
+    assert matched([]).warnings == (
+        "no bias master: there is none at all",
+        "no dark master: there is none at all",
+        "the flats are integrated uncalibrated",
+    )
+
+
+# --- what must be equal ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("keywords", "miss"),
+    [
+        ({"GAIN": 99}, "GAIN 99 against 100"),
+        ({"SET-TEMP": -5}, "SET-TEMP -5.00 against -10.00"),
+        (
+            {"INSTRUME": "other", "OFFSET": 1},
+            "INSTRUME other against ATR585M, OFFSET 1 against 150",
+        ),
+        ({"READOUTM": None}, "READOUTM absent against Low Noise"),
+    ],
+)
+def test_the_nearest_miss_is_named(
+    matched: Matched, keywords: Mapping[str, Value | None], miss: str
+) -> None:
+    far = {**dict.fromkeys(SAME, "far"), "GAIN": 1}
+    match = matched([bias("far", keywords=far), bias(keywords=keywords)])
+    assert match.bias is None
+    assert match.warnings[0].startswith(f"no bias master matches; the nearest, bias, has {miss}")
+
+
+@pytest.mark.parametrize(
+    ("keywords", "setting"),
+    [
+        ({"READOUTM": None}, "name the card that holds READOUTM in keyword_aliases, or the folder"),
+        ({"GAIN": 101}, "set round: {GAIN: 2}"),
+        ({"SET-TEMP": -10.5}, "set round: {SET-TEMP: 1}"),
+        ({"SET-TEMP": -9.9, "GAIN": 101}, "set round: {SET-TEMP: 0.2}, and set round: {GAIN: 2}"),
+        ({"SET-TEMP": -9.9, "GAIN": 240}, None),
+        ({"OFFSET": 10}, None),
+    ],
+)
+def test_the_setting_that_would_join_the_nearest_is_named(
+    matched: Matched, keywords: Mapping[str, Value | None], setting: str | None
+) -> None:
+    warning = matched([bias("old/masterBias_x.xisf", keywords=keywords)]).warnings[0]
+    assert "the nearest, masterBias_x, has" in warning
+    joined = warning.partition("; if they belong together, ")[2]
+    assert joined.startswith(setting) if setting else not joined
+
+
+def test_no_setting_joins_frames_of_two_sizes(matched: Matched) -> None:
+    warning = matched([bias(keywords={"GAIN": 101}, geometry=Geometry(8, 6))]).warnings[0]
+    assert "GAIN 101 against 100, 8x6 binned 1x1 against 4x3" in warning
+    assert "belong together" not in warning
+
+
+def test_the_nearest_of_numbers_is_the_one_least_apart(matched: Matched) -> None:
+    biases = [bias(str(gain), keywords={"GAIN": gain}) for gain in (239, 101, 0, 1000)]
+    assert "GAIN 101 against 100" in matched(biases).warnings[0]
+
+
+@pytest.mark.parametrize("keywords", [{"GAIN": 100.0}, {"GAIN": "100"}, {"SET-TEMP": -10}])
+def test_equal_values_match_however_they_are_written(
+    matched: Matched, keywords: Mapping[str, Value]
+) -> None:
+    assert bias_of(matched([bias(keywords=keywords)])) == "bias.xisf"
+
+
+@pytest.mark.parametrize("keywords", [{"DATE": "2020-01-01"}, {"FILTER": "Dark"}])
+def test_date_and_filter_never_matter(matched: Matched, keywords: Mapping[str, Value]) -> None:
+    match = matched([bias(keywords=keywords), dark(1.5, keywords=keywords)])
+    assert match.bias is not None
+    assert match.dark is not None
+
+
+def test_an_absent_keyword_equals_an_absent_one_and_no_other(
+    matched: Matched, flats: Flats
+) -> None:
+    group = flats(keywords={"READOUTM": None})
+    masters = [bias("with"), bias("without", keywords={"READOUTM": None})]
+    assert bias_of(matched(masters, group)) == "without"
+    match = matched(masters[:1], group)
+    assert "READOUTM Low Noise against absent" in match.warnings[0]
+
+
+def test_another_list_of_keywords_matches_otherwise(matched: Matched) -> None:
+    other = [bias(keywords={"GAIN": 240, "READOUTM": None})]
+    assert matched(other).bias is None
+    assert bias_of(matched(other, master_match_keywords=("INSTRUME", "OFFSET"))) == "bias.xisf"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "fits"),
+    [
+        (Geometry(4, 3, bayerpat="RGGB"), True),
+        (Geometry(4, 3), True),
+        (Geometry(4, 3, bayerpat="BGGR"), False),
+        (Geometry(8, 6, bayerpat="RGGB"), False),
+        (Geometry(4, 3, 2, 2), False),
+    ],
+    ids=str,
+)
+def test_geometry_must_be_equal_but_a_master_may_lack_its_bayer_pattern(
+    matched: Matched, flats: Flats, theirs: Geometry, fits: bool
+) -> None:
+    ours = Geometry(4, 3, bayerpat="RGGB")
+    match = matched([bias(geometry=theirs)], flats(geometry=ours))
+    assert (match.bias is not None) == fits
+    assert fits or f"{theirs} against {ours}" in match.warnings[0]
+
+
+# --- what is a master -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["bias", "dark"])
+def test_a_stack_of_biases_or_darks_is_a_candidate(make_frame: MakeFrame, kind: str) -> None:
+    frame = make_frame(kind, master=True)
+    found = candidate_of(frame, "kept")
+    assert found == Candidate(
+        FrameType(kind),
+        frame.path,
+        "kept",
+        frame.keywords,
+        Geometry(4, 3),
+        "2026-01-15T21:00:01",
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("flat", {"master": True}),
+        ("light", {"master": True}),
+        ("bias", {"master": False}),
+        ("bias", {"master": True, "problems": ("is truncated",)}),
+        ("bias", {"master": True, "geometry": None}),
+        ("bias", {"master": True, "keywords": {"TYPE": None}}),
+    ],
+)
+def test_nothing_else_is_a_candidate(
+    make_frame: MakeFrame, kind: str, fields: dict[str, Any]
+) -> None:
+    assert candidate_of(make_frame(kind, **fields), "library") is None

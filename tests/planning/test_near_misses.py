@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from math import inf
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calmasters.frame import format_value
+from calmasters.headers.keywords import rounded
+from calmasters.planning.near_misses import Difference, differences
+
+LISTED = "master_match_keywords"
+
+
+@pytest.mark.parametrize(
+    ("keyword", "ours", "theirs", "step"),
+    [
+        ("SET-TEMP", "-10.00", "-9.90", 0.2),
+        ("SET-TEMP", "-10.00", "-10.50", 1),
+        ("SET-TEMP", "-10.00", "-10.40", 1),
+        ("GAIN", "239", "240", 2),
+        ("OFFSET", "50", "51", 5),
+        ("EXPOSURE", "300.00", "300.20", 0.5),
+        ("EXPOSURE", "1.36", "1.37", 0.05),
+    ],
+)
+def test_near_numbers_are_joined_by_the_finest_step_that_does(
+    keyword: str, ours: str, theirs: str, step: float
+) -> None:
+    found = Difference(keyword, ours, theirs)
+    assert found.setting(LISTED) == f"set round: {{{keyword}: {step:g}}}"
+    assert rounded(float(ours), step) == rounded(float(theirs), step)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "ours", "theirs"),
+    [
+        ("SET-TEMP", "-10.00", "-5.00"),
+        ("GAIN", "100", "240"),
+        ("EXPOSURE", "1.00", "2.00"),
+        ("FILTER", "B", "Ha"),
+        ("INSTRUME", "ATR585M", "ASI2600MM"),
+        ("DATE", "2026-01-15", "2026-01-16"),
+    ],
+)
+def test_what_is_not_near_has_no_setting(keyword: str, ours: str, theirs: str) -> None:
+    assert Difference(keyword, ours, theirs).setting(LISTED) == ""
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("", "Low Noise"), ("Low Noise", "")])
+def test_an_absent_keyword_may_be_an_alias_a_folder_or_no_matter(ours: str, theirs: str) -> None:
+    setting = Difference("READOUTM", ours, theirs).setting(LISTED)
+    assert "keyword_aliases" in setting
+    assert "READOUTM_Low Noise" in setting
+    assert f"take READOUTM out of {LISTED}" in setting
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [("ASI2600MM Pro", "ZWO ASI2600MM Pro"), ("Low Noise", "LOW_NOISE"), ("Ha", "HA")],
+)
+def test_what_is_spelled_alike_may_be_named_by_a_folder(ours: str, theirs: str) -> None:
+    setting = Difference("INSTRUME", ours, theirs).setting(LISTED)
+    assert setting == f"name the folder of one INSTRUME_{ours} and set path_keywords: override"
+
+
+def test_keywords_are_compared_as_they_are_written() -> None:
+    ours = {"GAIN": 100, "SET-TEMP": -10, "FILTER": "B", "OFFSET": 50}
+    theirs = {"GAIN": 100.0, "SET-TEMP": -10.001, "FILTER": "Ha"}
+    found = differences(ours, theirs, ["GAIN", "SET-TEMP", "FILTER", "OFFSET", "READOUTM"])
+    assert [*map(str, found)] == ["FILTER Ha against B", "OFFSET absent against 50"]
+    assert [each.distance for each in found] == [inf, inf]
+
+
+NUMBERS = st.floats(-1e5, 1e5)
+
+
+@given(st.sampled_from(["SET-TEMP", "GAIN", "EXPOSURE"]), NUMBERS, NUMBERS)
+def test_a_step_that_is_advised_does_join(keyword: str, ours: float, theirs: float) -> None:
+    one, other = format_value(keyword, ours), format_value(keyword, theirs)
+    setting = Difference(keyword, one, other).setting(LISTED)
+    if setting and one != other:
+        step = float(setting.rpartition(": ")[2].removesuffix("}"))
+        assert rounded(float(one), step) == rounded(float(other), step)

@@ -1,0 +1,602 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from astropy.io import fits
+from xisf import XISF
+
+from calmasters.errors import FrameError
+from calmasters.frame import FrameType, Status
+from calmasters.model.job import MasterJob
+from calmasters.planning.plan_file import Plan, job_file, scan, unsettled
+from calmasters.planning.planner import decide, write
+from calmasters.settings import Settings
+
+AddFrames = Callable[..., list[Path]]
+
+BIAS = "masterBias_INSTRUME-ATR585M_SETTEMP--10.00_GAIN-100_OFFSET-150_READOUTM-Low Noise"
+DARK = BIAS.replace("masterBias", "masterDark_EXPOSURE-60.00")
+FLAT = BIAS.replace("masterBias", "masterFlat_FILTER-B").replace("_SET", "_DATE-2026-01-15_SET")
+
+
+@pytest.fixture
+def add_frames(add_frame: Callable[..., Path]) -> AddFrames:
+    """Write some frames of a type, one second apart."""
+
+    def add(kind: str, count: int = 3, folder: str = "", **cards: Any) -> list[Path]:
+        named = {key.replace("__", "-"): value for key, value in cards.items()}
+        return [
+            add_frame(
+                f"{folder or kind}/{number}.fits",
+                kind,
+                {"DATE-OBS": f"2026-01-15T20:00:{number:02d}", **named},
+            )
+            for number in range(count)
+        ]
+
+    return add
+
+
+def jobs(settings: Settings) -> dict[str, MasterJob]:
+    return {job.name: job for job in decide(settings).jobs}
+
+
+def only(settings: Settings, kind: str) -> MasterJob:
+    (job,) = (job for job in decide(settings).jobs if job.type.value == kind)
+    return job
+
+
+# --- what is made ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("biases", "darks", "flats"), list(product(range(3), repeat=3)))
+def test_any_number_of_groups_of_each_type_is_planned(
+    settings: Settings, add_frames: AddFrames, biases: int, darks: int, flats: int
+) -> None:
+    add_frames("light")
+    for kind, count in (("bias", biases), ("dark", darks), ("flat", flats)):
+        for gain in range(count):
+            exposure = 1.5 if kind == "dark" else None
+            more = {"EXPTIME": exposure, "EXPOSURE": exposure} if exposure else {}
+            add_frames(kind, folder=f"{kind}{gain}", GAIN=gain, **more)
+    decision = write(settings)
+    made = [job.type.value for job in decision.jobs]
+    assert made == ["bias"] * biases + ["dark"] * darks + ["flat"] * flats
+    used = {
+        (job.keywords["GAIN"], job.bias is not None, job.dark is not None)
+        for job in decision.jobs
+        if job.type is FrameType.FLAT
+    }
+    assert used == {(gain, gain < biases, gain < darks) for gain in range(flats)}
+    statuses = [verdict.status for verdict in decision.verdicts.values()]
+    assert statuses.count(Status.USED) == 3 * (biases + darks + flats)
+    assert statuses.count(Status.IGNORED) == 3
+
+
+def test_a_flat_uses_the_masters_of_its_own_run(settings: Settings, add_frames: AddFrames) -> None:
+    for kind in ("bias", "dark", "flat"):
+        add_frames(kind)
+    flat = only(settings, "flat")
+    assert flat.bias is not None
+    assert flat.dark is not None
+    assert (flat.bias.path, flat.bias.origin) == (f"masters/bias/{BIAS}.xisf", "run")
+    assert (flat.dark.path, flat.dark.origin) == (f"masters/dark/{DARK}.xisf", "run")
+    assert flat.optimize_dark
+    assert set(jobs(settings)) == {BIAS, DARK, FLAT}
+
+
+def test_a_group_too_small_makes_no_master_and_says_so(
+    settings: Settings, make_settings: Callable[..., Settings], add_frames: AddFrames
+) -> None:
+    add_frames("bias", 2)
+    add_frames("flat")
+    decision = decide(settings)
+    (left_out,) = decision.not_made
+    assert (left_out.name, left_out.reason) == (BIAS, "only 2 frames of this group")
+    assert left_out.frames == ("bias/0.fits", "bias/1.fits")
+    verdict = decision.verdicts["bias/0.fits"]
+    assert (verdict.status, verdict.group) == (Status.REFUSED, BIAS)
+    assert "take at least 3 (minimum_frames)" in verdict.reason
+    assert only(settings, "flat").bias is None
+    assert len(decide(make_settings(minimum_frames=4)).not_made) == 2
+
+
+def test_a_damaged_frame_is_told_by_the_master_it_would_belong_to(
+    settings: Settings, add_frames: AddFrames
+) -> None:
+    *_, bad = add_frames("bias", 4)
+    add_frames("flat")
+    bad.write_bytes(bad.read_bytes()[:2900])
+    decision = decide(settings)
+    verdict = decision.verdicts["bias/3.fits"]
+    assert (verdict.status, verdict.group) == (Status.REFUSED, BIAS)
+    job = jobs(settings)[BIAS]
+    ((path, reason),) = [(frame.path, frame.reason) for frame in job.left_out]
+    assert (path, reason) == ("bias/3.fits", verdict.reason)
+    assert "is truncated" in reason
+    assert jobs(settings)[FLAT].left_out == ()
+    bad.unlink()
+    assert jobs(settings)[BIAS] == replace(job, left_out=())
+    assert jobs(settings)[BIAS].digest == job.digest
+
+
+def test_damaged_frames_stop_everything_where_that_is_asked_for(
+    make_settings: Callable[..., Settings], add_frames: AddFrames
+) -> None:
+    bad = add_frames("bias", 15)[3:]
+    for path in bad:
+        path.write_bytes(b"")
+    add_frames("dark", 1)
+    settings = make_settings(on_bad_frame="fail")
+    with pytest.raises(FrameError) as caught:
+        write(settings)
+    told = str(caught.value)
+    assert "bias/11.fits: is not a FITS file: it is empty" in told
+    assert "and 2 more: snakemake summary" in told
+    # A group too small is no damage, and a plan can be looked at all the same.
+    assert "dark" not in told
+    assert len(decide(settings).jobs) == 1
+    assert not (settings.output_dir / "plan.json").exists()
+    write(make_settings())
+
+
+def test_frames_that_an_engine_left_out_stop_everything_too(
+    make_settings: Callable[..., Settings], add_frames: AddFrames
+) -> None:
+    add_frames("bias")
+    settings = make_settings(on_bad_frame="fail")
+    (job,) = write(settings).jobs
+    beside = (settings.output_dir / job.master).with_suffix(".json")
+    beside.parent.mkdir(parents=True)
+    left_out = [{"path": "bias/1.fits", "reason": "is black everywhere"}]
+    beside.write_text(json.dumps({"digest": job.digest, "left_out": left_out}))
+    with pytest.raises(FrameError, match=r"bias/1.fits: is black everywhere"):
+        write(settings)
+    # The master is another one now, which may have no such frame.
+    beside.write_text(json.dumps({"digest": "0", "left_out": left_out}))
+    write(settings)
+
+
+def test_every_frame_found_has_one_verdict_and_one_row(
+    settings: Settings, tmp_path: Path, add_frames: AddFrames
+) -> None:
+    add_frames("bias")
+    add_frames("dark", 1)
+    add_frames("flat", 2, GAIN=None)
+    add_frames("light", 2)
+    (tmp_path / "frames" / "broken.fits").write_bytes(b"")
+    decision = write(settings)
+    table = pd.read_csv(tmp_path / "output" / "inventory.csv", dtype="str", keep_default_na=False)
+    assert list(table["path"]) == sorted(decision.verdicts) == [f.path for f in decision.frames]
+    statuses = dict(zip(table["path"].str.split("/").str[0], table["status"], strict=True))
+    assert statuses == {
+        "bias": "used",
+        "broken.fits": "refused",
+        "dark": "refused",
+        "flat": "refused",
+        "light": "ignored",
+    }
+    assert all(table.loc[table["status"] != "used", "reason"])
+    assert set(table.loc[table["status"] == "used", "group"]) == {BIAS}
+
+
+def test_the_header_of_a_master_tells_what_its_frames_say_together(
+    settings: Settings, add_frame: Callable[..., Path]
+) -> None:
+    exposures = {"c": 1.36, "a": 1.69, "b": 1.4}
+    for number, (name, exposure) in enumerate(exposures.items()):
+        cards = {
+            "DATE-OBS": f"2026-01-15T20:00:0{number}",
+            "EXPTIME": exposure,
+            "EXPOSURE": exposure,
+            "CCD-TEMP": -9.9 - number / 10,
+        }
+        add_frame(f"{name}.fits", "flat", cards)
+    flat = only(settings, "flat")
+    assert [frame.path for frame in flat.frames] == ["c.fits", "a.fits", "b.fits"]
+    assert flat.header == {
+        "EXPTIME": 1.4,
+        "EXPOSURE": 1.4,
+        "EXPMIN": 1.36,
+        "EXPMAX": 1.69,
+        "CCD-TEMP": -10.0,
+        "DATE-OBS": "2026-01-15T20:00:00",
+        "TELESCOP": "Refractor 80",
+        "FOCALLEN": 384,
+    }
+    add_frame("d.fits", "flat", {"TELESCOP": "Newton"})
+    assert "TELESCOP" not in only(settings, "flat").header
+
+
+def test_darks_have_one_exposure_and_no_telescope(
+    settings: Settings, add_frames: AddFrames
+) -> None:
+    add_frames("dark")
+    assert only(settings, "dark").header == {
+        "EXPTIME": 60.0,
+        "EXPOSURE": 60.0,
+        "CCD-TEMP": -10.1,
+        "DATE-OBS": "2026-01-15T20:00:00",
+    }
+
+
+def test_the_recipe_is_that_of_the_configuration(
+    make_settings: Callable[..., Settings], add_frames: AddFrames
+) -> None:
+    for kind in ("bias", "flat"):
+        add_frames(kind)
+    parameters = {"ImageIntegration": {"rcrLimit": 0.2, "useCache": False}, "ImageCalibration": {}}
+    overrides = {"master_format": "fits", "float_range": "adu16"}
+    settings = make_settings(pixinsight={"parameters": parameters}, **overrides)
+    bias, flat = only(settings, "bias").recipe, only(settings, "flat").recipe
+    assert (bias.master_format, bias.float_range, bias.engine) == ("fits", "adu16", "native")
+    assert (bias.calibration, flat.calibration) == (None, settings.calibration["flat"])
+    assert (bias.integration, flat.integration) == tuple(
+        settings.integration[kind] for kind in ("bias", "flat")
+    )
+    assert bias.parameters == {}
+    pixinsight = make_settings(engine="pixinsight", pixinsight={"parameters": parameters})
+    told = only(pixinsight, "bias").recipe.parameters
+    assert told == {"ImageIntegration": {"rcrLimit": 0.2}, "ImageCalibration": {}}
+
+
+# --- masters that are there -----------------------------------------------------------------------
+
+
+def test_a_rejection_by_number_of_frames_is_named_in_the_job(
+    make_settings: Callable[..., Settings], add_frames: AddFrames
+) -> None:
+    settings = make_settings(integration={"flat": {"rejection": "auto"}})
+    add_frames("flat", 16)
+    assert only(settings, "flat").recipe.integration.rejection == "LinearFit"
+
+
+def test_a_kept_master_serves_when_its_frames_are_gone(
+    settings: Settings, tmp_path: Path, add_frames: AddFrames, add_master: Callable[..., Path]
+) -> None:
+    darks = add_frames("dark")
+    add_frames("flat")
+    add_frames("bias")
+    before = write(settings)
+    add_master(f"output/masters/dark/{DARK}.xisf", "dark")
+    assert Plan.load(tmp_path / "output" / "plan.json").is_current(settings, scan(settings).digest)
+    for path in darks:
+        path.unlink()
+    after = write(settings)
+    assert after.kept == (f"masters/dark/{DARK}.xisf",)
+    flat, was = after.jobs[-1], before.jobs[-1]
+    assert flat.dark is not None
+    assert (flat.dark.origin, flat.dark.path) == ("kept", f"masters/dark/{DARK}.xisf")
+    # The flat is what it was: nothing is to be made again.
+    assert flat.digest == was.digest
+
+
+def write_foreign_xisf(path: Path, cards: dict[str, str]) -> None:
+    keywords = {key: [{"value": value, "comment": ""}] for key, value in cards.items()}
+    image = np.zeros((3, 4, 1), np.float32)
+    XISF.write(str(path), image, image_metadata={"FITSKeywords": keywords})
+
+
+def write_foreign_fits(path: Path, cards: dict[str, str]) -> None:
+    image = fits.PrimaryHDU(np.full((3, 4), 0.01, np.float32))
+    for key, value in cards.items():
+        image.header[key] = value.strip("'")
+    image.writeto(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "write_foreign", "told"),
+    [
+        ("wbpp.xisf", write_foreign_xisf, {"IMAGETYP": "'Master Bias'"}),
+        ("ap.xisf", write_foreign_xisf, {"IMAGETYP": "'MASTER BIAS'"}),
+        ("asiair.fit", write_foreign_fits, {"IMAGETYP": "'Bias'", "STACKCNT": "100"}),
+        ("masterBias_by_hand.fits", write_foreign_fits, {"IMAGETYP": "'BIAS'"}),
+        ("masterBias.fits", write_foreign_fits, {}),
+    ],
+)
+def test_a_library_master_is_found_by_its_header_whoever_made_it(
+    make_settings: Callable[..., Settings],
+    tmp_path: Path,
+    add_frames: AddFrames,
+    name: str,
+    write_foreign: Callable[[Path, dict[str, str]], None],
+    told: dict[str, str],
+) -> None:
+    add_frames("flat")
+    (tmp_path / "library" / "2024").mkdir(parents=True)
+    cards = {
+        "INSTRUME": "'ATR585M'",
+        "SET-TEMP": "-10.",
+        "GAIN": "100",
+        "OFFSET": "150",
+        "READOUTM": "'Low Noise'",
+        "FILTER": "'Dark'",
+        "DATE-OBS": "'2024-03-01T20:00:00'",
+    }
+    path = tmp_path / "library" / "2024" / name
+    write_foreign(path, cards | told)
+    settings = make_settings(library={"bias": [str(tmp_path / "library")]})
+    flat = only(settings, "flat")
+    assert flat.bias is not None
+    assert (flat.bias.origin, flat.bias.path) == ("library", path.as_posix())
+    assert decide(settings).warnings == ()
+
+
+def test_files_of_a_library_that_cannot_serve_are_told(
+    make_settings: Callable[..., Settings], tmp_path: Path, add_frames: AddFrames
+) -> None:
+    add_frames("flat")
+    library = tmp_path / "library"
+    library.mkdir()
+    write_foreign_fits(library / "raw.fits", {"IMAGETYP": "'BIAS'"})
+    (library / "broken.xisf").write_bytes(b"XISF")
+    broken, raw = decide(make_settings(library={"dark": [str(library)]})).warnings
+    assert "broken.xisf cannot be read as XISF" in broken
+    assert "raw.fits is not used" in raw
+
+
+def test_patterns_leave_out_frames_and_not_the_masters(
+    make_settings: Callable[..., Settings],
+    tmp_path: Path,
+    add_frames: AddFrames,
+    add_master: Callable[..., Path],
+) -> None:
+    add_frames("flat", folder="flat")
+    add_frames("bias", folder="bias")
+    add_master(f"output/masters/bias/{BIAS}.xisf", "bias")
+    add_master("library/dark.xisf", "dark")
+    library = {"dark": [str(tmp_path / "library")]}
+    settings = make_settings(exclude=["*bias*", "*dark*", "library"], library=library)
+    flat = only(settings, "flat")
+    assert flat.bias is not None
+    assert flat.dark is not None
+    assert (flat.bias.origin, flat.dark.origin) == ("kept", "library")
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def test_the_plan_has_the_keys_agreed(
+    settings: Settings, tmp_path: Path, add_frames: AddFrames
+) -> None:
+    for kind, count in (("bias", 3), ("flat", 3), ("dark", 1)):
+        add_frames(kind, count)
+    write(settings)
+    plan = json.loads((tmp_path / "output" / "plan.json").read_text(encoding="utf-8"))
+    assert {"version", "digest", "masters", "not_made"} <= set(plan)
+    assert plan["version"] == 1
+    assert list(plan["masters"]) == [f"masters/bias/{BIAS}.xisf", f"masters/flat/{FLAT}.xisf"]
+    agreed = [
+        *("type", "keywords", "geometry", "frames", "digest", "recipe", "bias", "dark"),
+        *("optimize_dark", "warnings", "left_out", "why"),
+    ]
+    for entry in plan["masters"].values():
+        assert list(entry) == agreed
+    flat = plan["masters"][f"masters/flat/{FLAT}.xisf"]
+    assert flat["frames"] == ["flat/0.fits", "flat/1.fits", "flat/2.fits"]
+    assert set(flat["bias"]) == {"path", "origin", "why", "content"}
+    assert flat["dark"] is None
+    assert flat["warnings"][:-1] == ["no dark master: there is none at all"]
+    assert "of 3 frames the rejection takes" in flat["warnings"][-1]
+    assert flat["recipe"]["integration"]["normalization"] == "Multiplicative"
+    (left_out,) = plan["not_made"]
+    assert {"keywords", "frames", "reason"} <= set(left_out)
+
+
+def test_the_plan_that_is_written_is_the_one_that_is_decided(
+    settings: Settings, tmp_path: Path, add_frames: AddFrames
+) -> None:
+    for kind in ("bias", "dark", "flat"):
+        add_frames(kind)
+    predicted = decide(settings).plan
+    assert not (tmp_path / "output").exists()
+    written = write(settings).plan
+    assert Plan.load(tmp_path / "output" / "plan.json") == written == predicted
+    assert decide(settings).plan == written
+
+
+def test_each_job_file_is_the_job(
+    settings: Settings, tmp_path: Path, add_frames: AddFrames
+) -> None:
+    add_frames("bias")
+    add_frames("flat")
+    for job in write(settings).jobs:
+        path = tmp_path / "output" / job.file
+        assert MasterJob.from_json(path.read_text(encoding="utf-8")) == job
+        assert job_file(job.master) == job.file
+
+
+def is_current(settings: Settings) -> bool:
+    plan = Plan.load(settings.output_dir / "plan.json")
+    return plan.is_current(settings, scan(settings).digest)
+
+
+def test_a_plan_holds_until_something_changes(
+    make_settings: Callable[..., Settings],
+    tmp_path: Path,
+    add_frames: AddFrames,
+    add_master: Callable[..., Path],
+) -> None:
+    settings = make_settings()
+    frame = add_frames("bias")[0]
+    (bias,) = write(settings).jobs
+    assert is_current(settings)
+    (tmp_path / "frames" / "notes.txt").write_text("cloudy")
+    assert is_current(settings)
+    assert not is_current(make_settings(minimum_frames=4))
+
+    (tmp_path / "output" / bias.file).unlink()
+    assert not is_current(settings)
+    write(settings)
+    assert is_current(settings)
+
+    add_master("output/masters/dark/old.xisf", "dark")
+    assert not is_current(settings)
+    write(settings)
+    assert is_current(settings)
+
+    os.utime(frame, ns=(0, frame.stat().st_mtime_ns - 10**9))
+    assert not is_current(settings)
+    write(settings)
+    frame.rename(frame.with_name("renamed.fits"))
+    assert not is_current(settings)
+
+
+def pretend(settings: Settings) -> dict[str, Path]:
+    """Have the masters of the plan count as made; by type."""
+    found = {}
+    for job in write(settings).jobs:
+        found[job.type.value] = master = settings.output_dir / job.master
+        master.parent.mkdir(parents=True, exist_ok=True)
+        master.with_suffix(".json").write_text(job.to_json())
+        master.touch()
+    return found
+
+
+def age(path: Path, seconds: int) -> None:
+    os.utime(path, ns=(0, path.stat().st_mtime_ns - seconds * 10**9))
+
+
+CHANGES: dict[str, tuple[Callable[[dict[str, Path]], object], set[str]]] = {
+    "nothing": (lambda made: None, set()),
+    "the flat is gone": (lambda made: made["flat"].unlink(), {"flat"}),
+    "the dark is gone": (lambda made: made["dark"].unlink(), {"dark", "flat"}),
+    "a JSON is gone": (lambda made: made["flat"].with_suffix(".json").unlink(), {"flat"}),
+    "the bias is newer": (lambda made: age(made["flat"], 60), {"flat"}),
+    "the bias is stale": (lambda made: os.utime(made["bias"], (1, 1)), {"bias", "flat"}),
+}
+
+
+@pytest.mark.parametrize(("change", "expected"), CHANGES.values(), ids=CHANGES.keys())
+def test_only_masters_that_may_be_stale_are_looked_at(
+    settings: Settings,
+    add_frames: AddFrames,
+    change: Callable[[dict[str, Path]], object],
+    expected: set[str],
+) -> None:
+    for kind in ("bias", "dark", "flat"):
+        add_frames(kind)
+    made = pretend(settings)
+    change(made)
+    plan = Plan.load(settings.output_dir / "plan.json")
+    found = {settings.output_dir / path for path in unsettled(settings.output_dir, plan)}
+    assert found == {made[kind] for kind in expected}
+
+
+def test_a_job_file_is_written_only_when_its_job_changes(
+    settings: Settings, tmp_path: Path, add_frames: AddFrames
+) -> None:
+    for kind in ("bias", "dark", "flat"):
+        add_frames(kind)
+    files = {job.type.value: tmp_path / "output" / job.file for job in write(settings).jobs}
+    for path in files.values():
+        os.utime(path, ns=(0, 0))
+    write(settings)
+    assert {path.stat().st_mtime_ns for path in files.values()} == {0}
+    add_frames("dark", 4)
+    write(settings)
+    assert {kind for kind, path in files.items() if path.stat().st_mtime_ns} == {"dark"}
+    files["bias"].write_text("damaged")
+    write(settings)
+    assert MasterJob.from_json(files["bias"].read_text(encoding="utf-8"))
+
+
+def test_job_files_of_groups_that_are_gone_are_removed(
+    settings: Settings, tmp_path: Path, add_frames: AddFrames
+) -> None:
+    add_frames("bias")
+    for path in [*add_frames("dark"), *add_frames("dark", folder="other", GAIN=7)]:
+        write(settings)
+        path.unlink()
+    write(settings)
+    found = [path.name for path in (tmp_path / "output" / "jobs").rglob("*.json")]
+    assert found == [f"{BIAS}.json"]
+
+
+def test_jobs_do_not_depend_on_where_the_directories_are(
+    make_settings: Callable[..., Settings], tmp_path: Path, add_frames: AddFrames
+) -> None:
+    for kind in ("bias", "dark", "flat"):
+        add_frames(kind)
+    here = jobs(make_settings())
+    shutil.copytree(tmp_path / "frames", tmp_path / "moved")
+    there = make_settings(input_dir=str(tmp_path / "moved"), output_dir=str(tmp_path / "new"))
+    assert jobs(there) == here
+
+
+def test_setting_the_speed_of_pixinsight_makes_nothing_again(
+    make_settings: Callable[..., Settings], add_frames: AddFrames
+) -> None:
+    add_frames("bias")
+    faster = {"parameters": {"ImageIntegration": {"bufferSizeMB": 64}, "ImageCalibration": {}}}
+    digests = {
+        only(make_settings(engine="pixinsight", **more), "bias").digest
+        for more in ({}, {"pixinsight": faster}, {"pixinsight": {"timeout_minutes": 5}})
+    }
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize(
+    "damage", ["", "[]", "{}", '{"digest": 1}', '{"masters": {"a": {}}, "kept": []}', '{"dig', "\0"]
+)
+def test_a_damaged_plan_cannot_be_taken_for_a_plan(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(damage)
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        Plan.load(path)
+
+
+def test_file_names_that_are_no_text_are_survived(
+    settings: Settings, tmp_path: Path, add_frames: AddFrames
+) -> None:
+    for number, path in enumerate(add_frames("bias")):
+        try:
+            path.rename(path.with_name(os.fsdecode(b"\xff, \n%d.fits" % number)))
+        except OSError:
+            pytest.skip("such names are not allowed here")
+    (job,) = write(settings).jobs
+    assert len(job.frames) == 3
+    assert is_current(settings)
+    table = pd.read_csv(
+        tmp_path / "output" / "inventory.csv", encoding_errors="surrogateescape", dtype="str"
+    )
+    assert list(table["path"]) == [frame.path for frame in job.frames]
+
+
+@pytest.mark.parametrize("layout", ["by-type", "ap-library"])
+def test_the_job_file_of_a_master_is_found_by_its_path_in_every_layout(
+    make_settings: Callable[..., Settings], add_frames: AddFrames, layout: str
+) -> None:
+    for kind in ("bias", "dark", "flat"):
+        add_frames(kind)
+    settings = make_settings(layout=layout)
+    decision = write(settings)
+    assert len(decision.jobs) == 3
+    for job in decision.jobs:
+        assert job_file(job.master) == job.file
+        assert (settings.output_dir / job.file).is_file()
+    assert len([*(settings.output_dir / "jobs").rglob("*.json")]) == 3
+
+
+def test_job_files_of_another_layout_are_removed_and_its_masters_kept(
+    make_settings: Callable[..., Settings], add_frames: AddFrames, add_master: Callable[..., Path]
+) -> None:
+    add_frames("bias")
+    by_type, library = make_settings(), make_settings(layout="ap-library")
+    (before,) = write(by_type).jobs
+    add_master(by_type.output_dir / before.master, "bias")
+    decision = write(library)
+    (after,) = decision.jobs
+    assert not (by_type.output_dir / before.file).exists()
+    assert decision.kept == (before.master,)
+    assert after.master.startswith("masters/MASTER BIAS/ATR585M/masterBias_")

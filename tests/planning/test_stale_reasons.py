@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from calmasters.frame import FrameType, Geometry
+from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
+from calmasters.model.master_record import FrameStatistics, MasterStatistics, statistics_json
+from calmasters.planning.stale_reasons import explain, told
+from calmasters.settings import Calibration, Integration
+
+FRAMES = tuple(FrameFile(f"flats/{number}.fits", 5760, number) for number in range(4))
+NEW = FrameFile("flats/new.fits", 5760, 99)
+BIAS = UsedMaster("masters/bias/masterBias_GAIN-100.xisf", "run", "same settings")
+DARK = UsedMaster("/library/dark.xisf", "library", "longest exposure", "0123")
+RECIPE = Recipe("native", 1, Integration(), Calibration(), "unit", "xisf")
+FLAT = MasterJob(
+    name="masterFlat_FILTER-B",
+    type=FrameType.FLAT,
+    keywords={"FILTER": "B", "SET-TEMP": -10.0},
+    geometry=Geometry(4, 3),
+    frames=FRAMES,
+    header={"EXPTIME": 1.5},
+    recipe=RECIPE,
+    bias=BIAS,
+    dark=DARK,
+    optimize_dark=True,
+)
+
+
+def made(job: MasterJob, output: Path) -> Path:
+    """Write a master and the JSON beside it, as an engine does."""
+    statistics = MasterStatistics(
+        tuple(FrameStatistics(frame.path, 0, 0) for frame in job.frames),
+        *(0.5, 0.5, 0.0, 1.0, 1e-3, 1.0),
+        versions={},
+    )
+    master = output / job.master
+    master.parent.mkdir(parents=True, exist_ok=True)
+    master.touch()
+    master.with_suffix(".json").write_text(statistics_json(job, statistics), encoding="utf-8")
+    return master
+
+
+def reasons(job: MasterJob, output: Path) -> tuple[str, ...]:
+    return explain([job], output).get(job.master, ())
+
+
+def test_a_master_that_is_as_its_job_says_has_no_reasons(tmp_path: Path) -> None:
+    made(FLAT, tmp_path)
+    assert explain([FLAT], tmp_path) == {}
+
+
+def with_setting(name: str, value: Any) -> MasterJob:
+    return replace(
+        FLAT, recipe=replace(RECIPE, integration=replace(Integration(), **{name: value}))
+    )
+
+
+CHANGES: dict[str, tuple[MasterJob, tuple[str, ...]]] = {
+    "a frame came": (
+        replace(FLAT, frames=(*FRAMES, NEW)),
+        ("1 frame came: flats/new.fits",),
+    ),
+    "frames went": (
+        replace(FLAT, frames=FRAMES[2:]),
+        ("2 frames went: flats/0.fits, flats/1.fits",),
+    ),
+    "many came": (
+        replace(FLAT, frames=(*FRAMES, *(NEW._replace(path=f"{n}", size=n) for n in range(5)))),
+        ("5 frames came: 0, 1, 2 and 2 more",),
+    ),
+    "one was renamed": (
+        replace(FLAT, frames=(FRAMES[0]._replace(path="a.fits"), *FRAMES[1:])),
+        ("1 frame renamed: flats/0.fits to a.fits",),
+    ),
+    "one was written again": (
+        replace(FLAT, frames=(FRAMES[0]._replace(mtime_ns=7), *FRAMES[1:])),
+        ("1 frame written again: flats/0.fits",),
+    ),
+    "another order": (replace(FLAT, frames=FRAMES[::-1]), ("its frames are in another order",)),
+    "told by content": (
+        replace(FLAT, frames=tuple(frame._replace(content="c") for frame in FRAMES)),
+        ("frames are told by their content now",),
+    ),
+    "a setting": (
+        with_setting("sigmaHigh", 2.5),
+        ("integration.sigmaHigh: 3.0 is now 2.5",),
+    ),
+    "the arithmetic": (
+        replace(FLAT, recipe=replace(RECIPE, algorithm_version=2)),
+        ("algorithm_version: 1 is now 2",),
+    ),
+    "a further parameter": (
+        replace(FLAT, recipe=replace(RECIPE, parameters={"ImageIntegration": {"rcrLimit": 0.2}})),
+        ("parameters.ImageIntegration.rcrLimit: not set is now 0.2",),
+    ),
+    "another dark": (
+        replace(FLAT, dark=UsedMaster("/library/new.xisf", "library", "dark-flat", "4567")),
+        ("its dark: dark is now new (dark-flat)",),
+    ),
+    "the dark replaced": (
+        replace(FLAT, dark=replace(DARK, content="4567")),
+        ("its dark was replaced: /library/dark.xisf",),
+    ),
+    "no dark": (
+        replace(FLAT, dark=None, optimize_dark=False),
+        ("its dark: dark is now none", "its dark is no longer scaled to each flat"),
+    ),
+    "the size": (
+        replace(FLAT, geometry=Geometry(8, 6)),
+        ("its frames are 8x6 binned 1x1",),
+    ),
+    "what headers say": (
+        replace(FLAT, header={"EXPTIME": 1.6}),
+        ("EXPTIME: 1.5 is now 1.6",),
+    ),
+}
+
+
+@pytest.mark.parametrize(("job", "words"), CHANGES.values(), ids=CHANGES)
+def test_what_changed_is_told_in_words(
+    tmp_path: Path, job: MasterJob, words: tuple[str, ...]
+) -> None:
+    made(FLAT, tmp_path)
+    assert reasons(job, tmp_path) == words
+
+
+def spoil(content: str) -> Callable[[Path], None]:
+    return lambda master: master.with_suffix(".json").write_text(content) and None
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda master: master.unlink(), "its file is gone"),
+        (lambda master: master.with_suffix(".json").unlink(), "the JSON beside it"),
+        (spoil("{"), "the JSON beside it"),
+        (spoil('{"frames": []}'), "the JSON beside it"),
+    ],
+)
+def test_a_master_that_is_not_whole_is_told(
+    tmp_path: Path, change: Callable[[Path], None], words: str
+) -> None:
+    change(made(FLAT, tmp_path))
+    (reason,) = reasons(FLAT, tmp_path)
+    assert reason.startswith(words)
+
+
+def test_a_flat_follows_its_bias(tmp_path: Path) -> None:
+    bias = replace(
+        FLAT, name="masterBias_GAIN-100", type=FrameType.BIAS, bias=None, dark=None, frames=FRAMES
+    )
+    (tmp_path / "masters").mkdir()
+    assert explain([bias], tmp_path) == {bias.master: ("it is not there",)}
+    made(bias, tmp_path)
+    flat = made(FLAT, tmp_path)
+    assert explain([bias, FLAT], tmp_path) == {}
+    more = replace(bias, frames=(*FRAMES, NEW))
+    assert explain([more, FLAT], tmp_path)[FLAT.master] == (
+        "its bias is made again: masterBias_GAIN-100",
+    )
+    os.utime(flat, ns=(0, 0))
+    assert reasons(FLAT, tmp_path) == ("its bias was written after it: masterBias_GAIN-100",)
+
+
+def test_masters_with_the_same_reasons_are_told_together() -> None:
+    found = {f"masters/flat/{name}.xisf": ("sigmaHigh: 3 is now 2",) for name in "abcde"}
+    assert told(found | {"masters/bias/z.xisf": ("it is not there", "so it is")}) == "\n".join(
+        [
+            *("a", "b", "c", "and 2 more", "    sigmaHigh: 3 is now 2"),
+            *("z", "    it is not there", "    so it is"),
+        ]
+    )

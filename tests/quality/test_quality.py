@@ -1,0 +1,561 @@
+"""Numbers about masters, held against cameras of which every part is known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from calmasters.errors import FrameError, QualityError
+from calmasters.frame import Frame, FrameType, Geometry, Traits
+from calmasters.headers.fits_cards import Card
+from calmasters.images.raw_frame import write_master
+from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
+from calmasters.quality import pairs, sequence, surface
+from calmasters.quality.camera import bias_of, settings_with_defects
+from calmasters.quality.defects import DEAD, HOT, bad_pixels, defect_list, write_map
+from calmasters.quality.judgement import NUMBERS, Level, judge, require_good, verdict
+from calmasters.quality.measure import Companions, Quality, measure
+from calmasters.quality.sample import ADU, Sample
+from calmasters.quality.trend import Point, jumps, trends
+from calmasters.settings import Integration, Settings
+from calmasters.synthetic.session import Camera, Session, Shot, nina_header, write_frame
+
+#: An old CCD and a CMOS: what the pair method has to get right on both.
+CCD = Camera(
+    name="ST-7", width=765, height=510, read_noise_adu=36, electrons_per_adu=0.46, hits=20, seed=2
+)
+CMOS = Camera(width=765, height=510, read_noise_adu=2, electrons_per_adu=0.8, hits=20, seed=3)
+
+START = Session().shots()[0].start
+
+
+def stack(camera: Camera, count: int, exposure_s: float = 0.0, flux: float = 0.0) -> Sample:
+    frames = [camera.expose(seed, exposure_s, flux) for seed in range(count)]
+    return Sample(np.array(frames, np.float32), tuple(range(camera.height)))
+
+
+# --- noise from pairs -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("camera", [CCD, CMOS], ids=["ccd", "cmos"])
+def test_pairs_give_read_noise_and_gain(camera: Camera) -> None:
+    read_noise = pairs.read_noise(stack(camera, 4))
+    assert read_noise == pytest.approx(camera.read_noise_adu, rel=0.03)
+    flats = stack(camera, 4, 1.0, 28_000.0).less(camera.bias)
+    found = pairs.photon_transfer(flats, read_noise)
+    assert found is not None
+    assert found.gain_e_adu == pytest.approx(camera.electrons_per_adu, rel=0.05)
+    expected = float(np.median(camera.sigma_adu(1.0, 28_000.0)))
+    assert found.noise_adu == pytest.approx(expected, rel=0.03)
+
+
+def test_the_gain_does_not_depend_on_the_levels_of_the_flats() -> None:
+    levels = (30_000.0, 15_000.0, 20_000.0, 28_000.0)
+    frames = [CMOS.expose(seed, 1.0, level) for seed, level in enumerate(levels)]
+    flats = Sample(np.array(frames, np.float32) - CMOS.bias, tuple(range(CMOS.height)))
+    found = pairs.photon_transfer(flats, CMOS.read_noise_adu)
+    assert found is not None
+    assert found.gain_e_adu == pytest.approx(0.8, rel=0.05)
+
+
+def test_the_gain_of_a_mosaic_is_that_of_its_colours() -> None:
+    flats = stack(CMOS, 4, 1.0, 20_000.0).less(CMOS.bias)
+    colours = np.ones_like(flats.frames[0])
+    # Twilight: from the first to the second flat red fades more than blue.
+    colours[::2, ::2] = 0.7
+    flats.frames[1] *= colours
+    flats.frames[3] *= colours
+    found = pairs.photon_transfer(replace(flats, mosaic=True), CMOS.read_noise_adu)
+    assert found is not None
+    assert found.gain_e_adu == pytest.approx(0.8, rel=0.1)
+
+
+def test_equal_flats_have_no_gain() -> None:
+    frame = stack(CMOS, 1, 1.0, 20_000.0).frames
+    assert pairs.photon_transfer(Sample(np.repeat(frame, 2, axis=0), ()), 2.0) is None
+
+
+def test_independent_frames_leave_the_noise_that_the_square_root_promises() -> None:
+    left, expected = pairs.remaining_noise(stack(CMOS, 16), lambda frame: frame - frame.mean())
+    assert expected == pytest.approx(np.hypot(2, 1 / np.sqrt(12)) / 4, rel=0.03)
+    assert left / expected == pytest.approx(1, rel=0.03)
+
+
+def test_a_pattern_that_drifts_leaves_more_noise() -> None:
+    sample = stack(CMOS, 16)
+    pattern = np.random.default_rng(1).normal(0, 2, sample.frames.shape[1:])
+    drifting = replace(sample, frames=sample.frames + np.float32(pattern))
+    drifting.frames[:8] -= np.float32(2 * pattern)
+    shifted = replace(drifting, frames=drifting.frames[[0, 8, 1, 9, 2, 10, 3, 11]])
+    left, expected = pairs.remaining_noise(shifted, lambda frame: frame - frame.mean())
+    # Every pair differs by the pattern, so it is in both: left does not fall with sqrt(N).
+    assert left / expected > 1.5
+
+
+def test_few_pixels_are_clipped_and_noise_is_not() -> None:
+    values = np.random.default_rng(1).normal(0, 1, 100_000).astype(np.float32)
+    values[::1000] = 500
+    kept = pairs.clipped(values)
+    assert kept.std() == pytest.approx(1, rel=0.01)
+    assert kept.size == pytest.approx(99_900, abs=10)
+
+
+# --- from frame to frame --------------------------------------------------------------------------
+
+
+def test_drift_is_the_rise_of_a_line() -> None:
+    assert sequence.drift([10.0, 11.0, 12.0, 13.0]) == pytest.approx(3)
+    assert sequence.drift([5.0]) == 0
+    assert sequence.drift([10.0, 11.0, 12.0, 999.0, 14.0]) == pytest.approx(4, abs=0.1)
+
+
+def test_frames_that_stand_out_are_named() -> None:
+    assert sequence.standing_out([1.0, 1.1, 0.9, 1.0, 9.0], 0.1) == [4]
+    assert sequence.standing_out([1.0, 1.1, 0.9, 1.0, 1.4], 0.1) == []
+
+
+def test_levels_do_not_move_with_hot_pixels() -> None:
+    frames = stack(CMOS, 2).frames
+    before = sequence.levels(frames)
+    frames[:, :5, :5] = 60_000
+    assert sequence.levels(frames) == pytest.approx(before, abs=0.01)
+
+
+def test_a_camera_of_fourteen_bits_is_white_where_its_samples_pile_up() -> None:
+    frames = np.minimum(stack(CMOS, 1, 1.0, 28_000.0).frames, 16_383)
+    assert sequence.white_level(frames) == 16_383
+    assert sequence.white_level(stack(CMOS, 1, 1.0, 28_000.0).frames) == 65_535
+
+
+# --- one image ------------------------------------------------------------------------------------
+
+
+def noise_image(sigma: float, shape: tuple[int, int] = (400, 600)) -> np.ndarray:
+    return np.random.default_rng(4).normal(1000, sigma, shape).astype(np.float32)
+
+
+def test_the_fixed_pattern_is_what_noise_does_not_explain() -> None:
+    assert surface.fixed_pattern(noise_image(5), 3) == pytest.approx(4, rel=0.02)
+    assert surface.fixed_pattern(noise_image(5), 6) == 0
+
+
+def test_rows_and_columns_are_told_apart() -> None:
+    random = np.random.default_rng(5)
+    image = noise_image(5) + random.normal(0, 2, (400, 1)).astype(np.float32)
+    rows, columns = surface.banding(image)
+    assert rows == pytest.approx(2, rel=0.1)
+    assert columns < 0.15
+    rows, columns = surface.banding(image.T)
+    assert columns == pytest.approx(2, rel=0.1)
+
+
+def test_hot_warm_and_cold_pixels_are_counted_and_glow_is_none_of_them() -> None:
+    y, x = np.mgrid[:400, :600]
+    true_glow = (500 * np.exp(-np.hypot(y, x) / 150)).astype(np.float32)
+    image = noise_image(1) + true_glow
+    image[50:60, 100] += 1000
+    image[70:75, 300] += 25
+    image[5, 200:203] -= 300
+    odd = surface.odd_pixels(image, 10.0)
+    assert [int(np.count_nonzero(found)) for found in odd] == [10, 5, 3]
+    corner, centre = true_glow[:40, :60], true_glow[180:220, 270:330]
+    expected = np.median(corner) - np.median(centre)
+    assert surface.glow(image) == pytest.approx(expected, rel=0.02)
+
+
+def test_vignetting_gradient_and_response_of_a_known_flat() -> None:
+    camera = Camera(width=640, height=480)
+    field = camera.flat_field
+    rings = surface.vignetting(field)
+    assert rings[0] == 1
+    assert rings[-1] == pytest.approx(0.6 / 1.0, abs=0.06)
+    assert all(np.diff(rings) < 0.005)
+    assert surface.corner_to_centre(field) == pytest.approx(1 - 0.4 * 0.81, abs=0.02)
+    assert surface.gradient(field) < 0.01
+    assert surface.response_spread(field, 0.0) == pytest.approx(0.01, rel=0.05)
+    tilted = field * np.linspace(0.95, 1.05, 640, dtype=np.float32)
+    assert surface.gradient(tilted) == pytest.approx(0.1, rel=0.15)
+
+
+def test_dust_is_found_and_vignetting_is_no_dust() -> None:
+    flat = Camera(width=640, height=480).flat_field.copy()
+    assert surface.dust_shadows(surface.structure(flat)).share == 0
+    flat[200:240, 304:344] *= np.float32(0.95)
+    found = surface.dust_shadows(surface.structure(flat))
+    assert found.share == pytest.approx(40 * 40 / (640 * 480), rel=0.1)
+    assert found.depth == pytest.approx(0.05, rel=0.2)
+
+
+def test_a_mosaic_becomes_grey() -> None:
+    image = noise_image(1)
+    coloured = image.copy()
+    coloured[::2, ::2] *= np.float32(0.5)
+    assert surface.grey(coloured).std() == pytest.approx(image.std(), rel=0.2)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (17, 5), (40, 33)])
+def test_small_images_are_measured_too(shape: tuple[int, int]) -> None:
+    image = noise_image(5, shape)
+    assert np.isfinite([surface.fixed_pattern(image, 1), *surface.banding(image)]).all()
+    assert np.isfinite([surface.glow(image), surface.gradient(image)]).all()
+    assert np.isfinite(surface.structure(image)).all()
+    assert surface.vignetting(image)[0] == 1
+    assert surface.odd_pixels(image, 5.0).hot.shape == shape
+
+
+# --- judgement ------------------------------------------------------------------------------------
+
+
+def test_a_number_outside_its_range_is_told_with_cause_and_remedy() -> None:
+    (found,) = judge({"level_percent": 90.0, "frames": 20.0}, {"level_percent": (15, 75)})
+    assert found.level is Level.ERROR
+    assert found.found == "level of the frames: 90 % of white (expected: at most 75)"
+    assert "too long" in found.cause
+    assert "histogram" in found.remedy
+
+
+@pytest.mark.parametrize("value", [15.0, 40.0, 75.0])
+def test_a_number_in_its_range_is_good(value: float) -> None:
+    assert not [*judge({"level_percent": value}, {"level_percent": (15, 75)})]
+
+
+def test_open_ranges_judge_one_side_only() -> None:
+    assert not [*judge({"hot_percent": 0.0}, {"hot_percent": (None, 1)})]
+    assert [*judge({"hot_percent": 2.0}, {"hot_percent": (None, 1)})]
+
+
+def test_the_verdict_is_the_worst_finding(settings: Settings) -> None:
+    errors = [*judge({"hot_percent": 2.0}, settings.quality.ranges["dark"])]
+    warning = replace(errors[0], level=Level.WARNING)
+    note = replace(errors[0], level=Level.NOTE)
+    assert verdict([warning, *errors, note]) is Level.ERROR
+    assert verdict([note, warning]) is Level.WARNING
+    assert verdict([note]) is verdict([]) is Level.GOOD
+
+
+def test_every_range_is_of_a_number_and_has_an_advice(settings: Settings) -> None:
+    for ranges in settings.quality.ranges.values():
+        for name, (low, high) in ranges.items():
+            assert low is None or NUMBERS[name].low, name
+            assert high is None or NUMBERS[name].high, name
+
+
+def test_automation_fails_on_errors_alone(tmp_path: Path) -> None:
+    def write(name: str, level: Level) -> Path:
+        path = tmp_path / f"{name}.json"
+        findings = [{"level": level, "found": "hot pixels: 2 % (expected: at most 1)"}]
+        path.write_text(json.dumps({"name": name, "findings": findings}), encoding="utf-8")
+        return path
+
+    good = write("good", Level.WARNING)
+    require_good([good], tmp_path / "report.html")
+    with pytest.raises(QualityError, match=r"report.html says what to do:\n  bad: hot pixels: 2 %"):
+        require_good([good, write("bad", Level.ERROR)], tmp_path / "report.html")
+
+
+# --- a whole master -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Made:
+    """A master with its job and the JSON beside it, made by a plain mean."""
+
+    job: MasterJob
+    master: Path
+    statistics: Path
+
+
+Make = Callable[..., Made]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Make a master of frames of a camera; ``change`` alters the pixels of one frame."""
+
+    def make(
+        type_: FrameType,
+        camera: Camera,
+        count: int,
+        exposure_s: float = 0.0,
+        flux: float = 0.0,
+        change: Callable[[int, np.ndarray], np.ndarray] = lambda _, pixels: pixels,
+        rejected: Sequence[int] = (),
+    ) -> Made:
+        files, total = [], np.zeros((camera.height, camera.width))
+        for number in range(count):
+            shot = Shot(type_, START, exposure_s, seed=number)
+            pixels = change(number, camera.expose(number, exposure_s, flux))
+            path = tmp_path / "frames" / f"{type_}{number}.fits"
+            write_frame(path, pixels, nina_header(camera, shot))
+            files.append(FrameFile(path.name, path.stat().st_size, 0))
+            total += pixels
+        job = MasterJob(
+            name=f"master{type_.value.capitalize()}_x",
+            type=type_,
+            keywords={"INSTRUME": camera.name, "GAIN": camera.gain},
+            geometry=Geometry(camera.width, camera.height),
+            frames=tuple(files),
+            header={"EXPTIME": exposure_s},
+            recipe=Recipe("native", 1, Integration(), None, "unit", "xisf"),
+        )
+        master = tmp_path / "output" / job.master
+        master.parent.mkdir(parents=True)
+        write_master(master, (total / count / ADU).astype(np.float32), [Card("IMAGETYP", "x")])
+        statistics = master.with_suffix(".json")
+        low_high = [(0, rejected[number] if rejected else 100) for number in range(count)]
+        frames = [
+            {"path": file.path, "low": low, "high": high}
+            for file, (low, high) in zip(files, low_high, strict=True)
+        ]
+        statistics.write_text(json.dumps({"frames": frames, "warnings": ["a note"]}))
+        return Made(job, master, statistics)
+
+    return make
+
+
+def measured(made: Made, settings: Settings, companions: Companions | None = None) -> Quality:
+    return measure(made.job, made.master, made.statistics, companions or Companions(), settings)
+
+
+def test_the_numbers_of_a_bias_are_those_of_the_camera(make: Make, settings: Settings) -> None:
+    found = measured(make(FrameType.BIAS, CCD, 6), settings)
+    numbers = found.numbers
+    assert numbers["level_adu"] == pytest.approx(600, abs=1)
+    assert numbers["read_noise_adu"] == pytest.approx(36, rel=0.03)
+    assert numbers["read_noise_e"] == pytest.approx(36 * 0.46, rel=0.03)
+    assert numbers["noise_over_expected"] == pytest.approx(1, abs=0.03)
+    assert numbers["column_banding_adu"] == pytest.approx(3, rel=0.2)
+    assert found.verdict is Level.GOOD
+    assert [finding.level for finding in found.findings] == [Level.NOTE]
+    (night,) = found.nights
+    assert night["night"] == "2026-01-16"
+    assert night["read_noise_adu"] == pytest.approx(36, rel=0.03)
+    assert set(json.loads(found.to_json())["numbers"]) <= set(NUMBERS)
+
+
+def test_the_numbers_of_a_dark_are_those_of_the_camera(make: Make, settings: Settings) -> None:
+    camera = replace(CMOS, hot_pixels=0.002, hits=0)
+    bias = make(FrameType.BIAS, camera, 3)
+    made = make(FrameType.DARK, camera, 5, 300.0)
+    numbers = measured(made, settings, Companions(bias.master)).numbers
+    true_rate = float(np.median(camera.dark_rate))
+    assert numbers["dark_current_adu_s"] == pytest.approx(true_rate, rel=0.03)
+    assert numbers["dark_current_e_s"] == pytest.approx(true_rate * 0.8, rel=0.03)
+    # 1 to 200 ADU/s more, for 300 s, far above the noise of 9 ADU.
+    assert numbers["hot_pixels"] == pytest.approx(0.002 * 765 * 510, rel=0.03)
+    assert numbers["glow_adu"] == pytest.approx(300 * 0.2 * 2, rel=0.25)
+    assert numbers["temperature_spread_c"] == pytest.approx(0.2)
+
+
+def test_the_numbers_of_a_flat_are_those_of_the_camera(make: Make, settings: Settings) -> None:
+    bias = make(FrameType.BIAS, CCD, 4)
+    quality = bias.master.with_name("quality.json")
+    quality.write_text(measured(bias, settings).to_json(), encoding="utf-8")
+    flat = make(FrameType.FLAT, CCD, 6, 1.0, 28_000.0)
+    found = measured(flat, settings, Companions(bias.master, quality))
+    numbers = found.numbers
+    assert numbers["gain_e_adu"] == pytest.approx(0.46, rel=0.05)
+    assert numbers["gain_of_header"] == pytest.approx(1, rel=0.05)
+    assert numbers["read_noise_e"] == pytest.approx(36 * 0.46, rel=0.08)
+    assert numbers["level_percent"] == pytest.approx(43.5, rel=0.05)
+    assert numbers["response_spread_percent"] == pytest.approx(1, rel=0.1)
+    assert numbers["saturated_percent"] == 0
+    assert found.vignetting[0] == 1
+    assert found.verdict is Level.GOOD
+
+
+def test_an_overexposed_flat_is_marked(make: Make, settings: Settings) -> None:
+    found = measured(make(FrameType.FLAT, CMOS, 4, 1.0, 64_000.0), settings)
+    about = {finding.number for finding in found.findings}
+    assert {"level_percent", "saturated_percent"} <= about
+    assert found.verdict is Level.ERROR
+
+
+def test_a_frame_unlike_the_others_is_named(make: Make, settings: Settings) -> None:
+    def brighten(number: int, pixels: np.ndarray) -> np.ndarray:
+        return pixels + np.uint16(200 * (number == 2))
+
+    pixels = CMOS.width * CMOS.height
+    rejected = [100, 100, pixels // 10, 100, 100, 100]
+    made = make(FrameType.BIAS, CMOS, 6, change=brighten, rejected=rejected)
+    found = measured(made, settings)
+    (odd,) = [finding for finding in found.findings if finding.found.startswith("frame ")]
+    assert "frame bias2.fits: its level is 800" in odd.found
+    assert odd.level is Level.WARNING
+    assert [bool(frame["stands_out"]) for frame in found.frames] == [
+        *(False, False, True, False, False, False),
+    ]
+
+
+@pytest.mark.parametrize(("in_all", "percent"), [(6 * 48 * 32 // 8, 12.5), (None, None)])
+def test_where_the_engine_does_not_tell_of_each_frame_the_rejection_of_all_counts(
+    make: Make, settings: Settings, in_all: int | None, percent: float | None
+) -> None:
+    made = make(FrameType.BIAS, replace(CMOS, width=48, height=32), 6)
+    frames = [{"path": frame.path, "low": None, "high": None} for frame in made.job.frames]
+    told = {"frames": frames, "rejected_low": in_all and 0, "rejected_high": in_all, "warnings": []}
+    made.statistics.write_text(json.dumps(told))
+    found = measured(made, settings)
+    assert found.numbers.get("rejected_percent") == percent
+    assert {frame["rejected_percent"] for frame in found.frames} == {None}
+
+
+def test_a_master_of_another_size_is_told(make: Make, settings: Settings) -> None:
+    made = make(FrameType.BIAS, replace(CMOS, width=48, height=32), 3)
+    job = replace(made.job, geometry=Geometry(48, 30))
+    with pytest.raises(FrameError, match="has 48x32 pixels where 48x30 were expected"):
+        measured(replace(made, job=job), settings)
+
+
+@pytest.mark.parametrize("type_", [FrameType.BIAS, FrameType.DARK, FrameType.FLAT])
+def test_the_smallest_masters_are_measured(
+    make: Make, settings: Settings, type_: FrameType
+) -> None:
+    camera = Camera(width=4, height=3, hits=0)
+    found = measured(make(type_, camera, 3, 1.0, 2e4 * (type_ is FrameType.FLAT)), settings)
+    assert np.isfinite([*found.numbers.values()]).all()
+
+
+@pytest.mark.parametrize("level", [0, 1, 65535])
+@pytest.mark.parametrize("type_", [FrameType.BIAS, FrameType.DARK, FrameType.FLAT])
+def test_frames_without_any_noise_are_measured(
+    make: Make, settings: Settings, type_: FrameType, level: int
+) -> None:
+    camera = Camera(width=40, height=30, hits=0)
+    made = make(type_, camera, 4, 1.0, change=lambda _, pixels: np.full_like(pixels, level))
+    found = measured(made, settings, Companions(made.master))
+    assert np.isfinite([*found.numbers.values()]).all()
+
+
+def test_many_large_frames_are_sampled_evenly(tmp_path: Path) -> None:
+    camera = Camera(width=2000, height=1500)
+    path = tmp_path / "frame.fits"
+    write_frame(path, camera.bias_frame(1), nina_header(camera, Shot(FrameType.BIAS, START)))
+    sample = Sample.read([path] * 40, Geometry(2000, 1500), "unit")
+    assert sample.frames.nbytes <= 4 * (1 << 24) * 1.1
+    assert min(sample.rows) == 0
+    assert max(sample.rows) == 1499
+    np.testing.assert_array_equal(sample.frames[0], camera.bias_frame(1)[list(sample.rows)])
+
+
+# --- what belongs together ------------------------------------------------------------------------
+
+
+def job_of(
+    type_: FrameType, name: str, bias: UsedMaster | None = None, gain: int = 100
+) -> MasterJob:
+    return MasterJob(
+        name,
+        type_,
+        {"INSTRUME": "A", "GAIN": gain},
+        Geometry(4, 3),
+        (),
+        {},
+        Recipe("native", 1, Integration(), None, "unit", "xisf"),
+        bias=bias,
+    )
+
+
+def test_a_dark_gets_the_bias_of_its_settings() -> None:
+    kept = UsedMaster("masters/bias/kept.xisf", "kept", "")
+    dark, other = (job_of(FrameType.DARK, "d", gain=gain) for gain in (100, 200))
+    bias, flat = job_of(FrameType.BIAS, "b"), job_of(FrameType.FLAT, "f", kept, gain=200)
+    jobs = (bias, dark, other, flat)
+    keywords = ("INSTRUME", "GAIN")
+    found = bias_of(dark, jobs, keywords)
+    assert found
+    assert found.path == bias.master
+    assert bias_of(other, jobs, keywords) == kept
+    assert bias_of(flat, jobs, keywords) == kept
+    assert bias_of(dark, (dark, other, flat), keywords) is None
+    assert bias_of(bias, jobs, keywords) is None
+
+
+def test_settings_whose_names_look_alike_have_maps_of_their_own() -> None:
+    one, other = job_of(FrameType.DARK, "one"), job_of(FrameType.DARK, "other")
+    other = replace(other, keywords={"INSTRUME": "A/B", "GAIN": 100})
+    third = replace(other, keywords={"INSTRUME": "A:B", "GAIN": 100})
+    found = settings_with_defects((one, other, third), ("INSTRUME", "GAIN"))
+    assert [job.name for jobs in found.values() for job in jobs] == ["one", "other", "other"]
+    assert len(found) == 3
+    assert all(name.startswith("badPixels_INSTRUME-A") for name in found)
+
+
+# --- bad pixels -----------------------------------------------------------------------------------
+
+
+def test_a_defect_list_names_runs_and_whole_lines() -> None:
+    found = np.zeros((10, 20), np.uint8)
+    found[2, 3:6] = HOT
+    found[7, 19] = DEAD
+    found[:, 11] = HOT
+    assert defect_list(found) == "Col 11\nRow 2 3 5\nRow 7 19 19\n"
+    assert defect_list(np.zeros((4, 4), np.uint8)) == ""
+
+
+def test_bad_pixels_come_from_darks_and_flats(tmp_path: Path) -> None:
+    dark, flat = noise_image(2), noise_image(20) + 20_000
+    dark[10, 20], flat[30, 40] = 5_000, 3_000
+    quality = tmp_path / "q.json"
+    quality.write_text(json.dumps({"numbers": {"noise_adu": 10.0}}))
+    made = []
+    for type_, image in ((FrameType.DARK, dark), (FrameType.FLAT, flat)):
+        path = tmp_path / f"{type_}.xisf"
+        write_master(path, image / np.float32(ADU), [Card("IMAGETYP", "x")])
+        made.append((job_of(type_, type_.value), path, quality))
+    found = bad_pixels(made)
+    assert (found[10, 20], found[30, 40]) == (HOT, DEAD)
+    assert np.count_nonzero(found) == 2
+    write_map(tmp_path / "map.fits", found, ["dark", "flat"])
+    with fits.open(tmp_path / "map.fits") as file:
+        np.testing.assert_array_equal(file[0].data, found)
+        assert (file[0].header["NHOT"], file[0].header["NDEAD"]) == (1, 1)
+
+
+# --- trend ----------------------------------------------------------------------------------------
+
+
+def points(*values: float) -> list[Point]:
+    return [Point(f"2026-01-{day:02d}", value, "m") for day, value in enumerate(values, 1)]
+
+
+def test_a_jump_is_named() -> None:
+    (jump,) = jumps(points(5.0, 5.1, 5.0, 7.5, 7.4))
+    assert str(jump) == "rose from 5 (2026-01-03) to 7.5 (2026-01-04)"
+    (jump,) = jumps(points(5.0, 3.0))
+    assert str(jump).startswith("fell from 5")
+
+
+def test_what_wavers_does_not_jump() -> None:
+    assert not jumps(points(5.0, 5.5, 4.9, 5.6, 5.0))
+    assert not jumps(points(1.0, 2.0, 3.0, 4.0, 5.0))
+    assert not jumps(points(5.0))
+
+
+def test_runs_and_the_library_make_one_trend(tmp_path: Path, settings: Settings) -> None:
+    job = job_of(FrameType.DARK, "d")
+    nights = [{"night": "2026-01-16", "level_adu": 600.0, "hot_percent": 0.1}]
+    quality = tmp_path / "d.json"
+    quality.write_text(json.dumps({"nights": nights}))
+    library = tmp_path / "old.xisf"
+    write_master(library, noise_image(3, (3, 4)) / np.float32(ADU), [Card("NCOMBINE", 9)])
+    keywords = {"TYPE": "dark", "INSTRUME": "A", "GAIN": 100, "DATE": "2025-07-01"}
+    frame = Frame(str(library), 1, 1, Traits(keywords, master=True, geometry=Geometry(4, 3)))
+    other = frame._replace(traits=replace(frame.traits, keywords=keywords | {"GAIN": 200}))
+    found = {trend.number: trend for trend in trends([(job, quality)], [frame, other], settings)}
+    assert [point.night for point in found["level_adu"].points] == ["2025-07-01", "2026-01-16"]
+    assert found["level_adu"].points[0].value == pytest.approx(1000, rel=0.01)
+    assert len(found["hot_percent"].points) == 2
+    assert "A, dark: GAIN 100" in found["level_adu"].setting
+
+
+def test_nights_that_are_no_dates_are_left_out(tmp_path: Path, settings: Settings) -> None:
+    quality = tmp_path / "d.json"
+    quality.write_text(json.dumps({"nights": [{"night": "cloudy", "level_adu": 600.0}]}))
+    assert trends([(job_of(FrameType.BIAS, "b"), quality)], [], settings) == []

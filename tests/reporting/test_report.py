@@ -1,0 +1,364 @@
+"""The report: previews, plots, and one page that holds header text as text."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from calmasters.frame import Frame, FrameType, Geometry, Status, Traits, Value, Verdict
+from calmasters.headers.fits_cards import Card
+from calmasters.images.raw_frame import write_master
+from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
+from calmasters.planning.planner import Decision
+from calmasters.quality.trend import Point, Trend
+from calmasters.reporting.collect import Collected
+from calmasters.reporting.masters import Defects, Master, in_electrons, short
+from calmasters.reporting.pages import write_report
+from calmasters.reporting.pictures import Pictures, auto_stretch, sections, write_pictures
+from calmasters.reporting.plots import draw_frames, draw_histogram, draw_trend, label_of
+from calmasters.settings import Integration
+
+EVIL = "<script>alert(1)</script><b>\"x\" & 'y' $\\alpha$"
+
+KEYWORDS: Mapping[str, Value] = {
+    "INSTRUME": EVIL,
+    "GAIN": 100,
+    "FILTER": "<i>Ha</i>",
+    "DATE": "2026-01-16",
+}
+
+
+def job_of(type_: FrameType, name: str = EVIL, **fields: Any) -> MasterJob:
+    job = MasterJob(
+        name=re.sub(r"[^A-Za-z0-9]", "-", name),
+        type=type_,
+        keywords=KEYWORDS,
+        geometry=Geometry(48, 32),
+        frames=(FrameFile(f"{EVIL}.fits", 1, 1),),
+        header={},
+        recipe=Recipe("native", 1, Integration(), None, "unit", "xisf"),
+    )
+    return replace(job, **fields)
+
+
+def quality_of(job: MasterJob, **fields: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "name": job.name,
+        "verdict": "error",
+        "numbers": {"level_adu": 612.34, "hot_percent": 2.0, "rejected_percent": 0.5},
+        "ranges": {"hot_percent": [None, 1.0]},
+        "findings": [
+            {
+                "level": "error",
+                "found": f"hot pixels of {EVIL}",
+                "cause": "the sensor ages",
+                "remedy": "cool more",
+                "number": "hot_percent",
+            }
+        ],
+        "frames": [
+            {
+                "path": f"{EVIL}.fits",
+                "night": "2026-01-16",
+                "level_adu": 612.0,
+                "rejected_percent": 0.5,
+                "ccd_temp_c": -10.0,
+                "stands_out": f"it is {EVIL}",
+            }
+        ],
+        "nights": [],
+        "histogram": {"edges_adu": [600.0, 610.0, 620.0], "counts": [3, 5]},
+        "vignetting": [1.0, 0.9, 0.8] if job.type is FrameType.FLAT else [],
+    }
+    return found | fields
+
+
+def statistics_of(job: MasterJob) -> dict[str, Any]:
+    integration = {"rejection": "WinsorizedSigmaClip", "sigmaLow": 4.0, "clipLow": True}
+    recipe = {
+        "engine": "native",
+        "algorithm_version": 1,
+        "integration": integration,
+        "calibration": None,
+    }
+    return {"recipe": recipe, "versions": {"python": "3.11"}, "warnings": []}
+
+
+def image_of(shape: tuple[int, int] = (32, 48)) -> np.ndarray:
+    return (np.random.default_rng(1).normal(600, 5, shape) / 65535).astype(np.float32)
+
+
+def master_of(directory: Path, job: MasterJob, shape: tuple[int, int] = (32, 48)) -> Master:
+    quality = directory / "quality" / f"{job.name}.json"
+    quality.parent.mkdir(parents=True, exist_ok=True)
+    quality.write_text(json.dumps(quality_of(job)), encoding="utf-8")
+    master = directory / job.master
+    master.parent.mkdir(parents=True, exist_ok=True)
+    write_master(master, image_of(shape), [Card("IMAGETYP", "x")])
+    master.with_suffix(".json").write_text(json.dumps(statistics_of(job)), encoding="utf-8")
+    write_pictures(image_of(shape), Pictures.beside(quality.with_suffix("")))
+    return Master.load(job, directory)
+
+
+def decision_of(*frames: tuple[Frame, Verdict]) -> Decision:
+    verdicts = {frame.path: verdict for frame, verdict in frames}
+    return Decision("", (), (), (), tuple(frame for frame, _ in frames), verdicts, (EVIL,))
+
+
+@pytest.fixture
+def collected(tmp_path: Path) -> Collected:
+    """Everything a report can hold, with markup in every place where a header's text can be."""
+    bias = job_of(FrameType.BIAS, "bias")
+    flat = job_of(FrameType.FLAT, "flat", bias=UsedMaster(bias.master, "run", f"because {EVIL}"))
+    frame = Frame(f"{EVIL}.fits", 1, 1, Traits({"TYPE": "flat", **KEYWORDS}))
+    refused = frame._replace(path=f"broken {EVIL}.fits")
+    trend = Trend(EVIL, "bias", "read_noise_adu", "read noise, ADU", trend_points(5.0, 8.0))
+    return Collected(
+        decision_of(
+            (frame, Verdict(Status.USED, group=flat.name)),
+            (refused, Verdict(Status.REFUSED, f"is cut {EVIL}; copy it", f"copy {EVIL}")),
+        ),
+        [master_of(tmp_path, bias), master_of(tmp_path, flat)],
+        [Defects("badPixels_x", tmp_path / "a b.fits", tmp_path / "a b.txt", [flat.name], 7, 3)],
+        [trend],
+    )
+
+
+def trend_points(*values: float) -> list[Point]:
+    return [Point(f"2026-01-{day:02d}", value, "m") for day, value in enumerate(values, 1)]
+
+
+# --- pictures -------------------------------------------------------------------------------------
+
+
+def test_the_stretch_takes_the_median_to_a_quarter() -> None:
+    image = image_of((200, 300))
+    stretched = auto_stretch(image)
+    assert np.median(stretched) == pytest.approx(0.25 * 255, abs=1)
+    order = np.argsort(image, axis=None)
+    assert (np.diff(stretched.ravel()[order].astype(int)) >= 0).all()
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+def test_an_even_image_is_stretched_too(level: float) -> None:
+    assert auto_stretch(np.full((8, 8), level, np.float32)).shape == (8, 8)
+
+
+def test_sections_are_pixels_of_the_master() -> None:
+    image = np.random.default_rng(1).integers(0, 255, (1500, 2000), np.uint8)
+    put = sections(image)
+    np.testing.assert_array_equal(put[:200, :200], image[:200, :200])
+    np.testing.assert_array_equal(put[-200:, -200:], image[-200:, -200:])
+    np.testing.assert_array_equal(put[202:402, 202:402], image[650:850, 900:1100])
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    with Image.open(path) as picture:
+        return picture.size
+
+
+def test_pictures_are_as_large_as_a_page_can_take(tmp_path: Path) -> None:
+    pictures = Pictures.beside(tmp_path / "m.1")
+    write_pictures(image_of((1200, 2000)), pictures)
+    assert pictures.full == tmp_path / "m.1.jpg"
+    sizes = {path.name: size_of(path) for path in tmp_path.iterdir()}
+    assert sizes["m.1.jpg"] == (2000, 1200)
+    assert sizes["m.1_overview.webp"] == (667, 400)
+    assert sizes["m.1_sections.webp"] == (604, 604)
+    assert sizes["m.1_structure.webp"] == (500, 300)
+    assert sum(path.stat().st_size for path in tmp_path.glob("*.webp")) < 300_000
+
+
+# --- plots ----------------------------------------------------------------------------------------
+
+
+def test_plots_take_their_colours_from_the_page_and_have_a_title() -> None:
+    svg = draw_histogram(quality_of(job_of(FrameType.BIAS)))
+    assert svg.startswith('<svg role="img"')
+    assert "<title>Histogram of the master, median 612.3 ADU</title>" in svg
+    assert "currentColor" in svg
+    assert "var(--accent)" in svg
+    assert "mathdefault" not in svg
+    assert draw_histogram(quality_of(job_of(FrameType.BIAS))) == svg
+
+
+def test_the_plot_of_frames_leaves_out_a_rejection_that_nobody_knows() -> None:
+    quality = quality_of(job_of(FrameType.BIAS))
+    assert "<title>Level and rejection of 1 frames; 1 stand out</title>" in draw_frames(quality)
+    quality["frames"][0]["rejected_percent"] = None
+    svg = draw_frames(quality)
+    assert "<title>Level of 1 frames; 1 stand out</title>" in svg
+    assert "rejected" not in svg
+
+
+def test_a_plot_holds_markup_as_text() -> None:
+    trend = Trend(EVIL, "bias", "level_adu", EVIL, trend_points(5.0, 8.0))
+    svg = draw_trend(trend)
+    assert "<script" not in svg
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in svg
+    assert "rose from 5 (2026-01-01) to 8 (2026-01-02)" in svg
+
+
+@pytest.mark.parametrize(
+    ("type_", "keywords", "label"),
+    [
+        (FrameType.BIAS, {}, "bias"),
+        (FrameType.DARK, {"EXPOSURE": 60.0}, "dark 60.00 s"),
+        (FrameType.FLAT, {"FILTER": "B", "DATE": "2026-01-16"}, "flat B 2026-01-16"),
+        (FrameType.FLAT, {}, "flat"),
+    ],
+)
+def test_masters_have_short_names(
+    type_: FrameType, keywords: Mapping[str, Value], label: str
+) -> None:
+    assert label_of(job_of(type_, keywords=keywords)) == label
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (12.0, "12"),
+        (612.34, "612.3"),
+        (0.7966, "0.797"),
+        (0.00193, "0.002"),
+        (-0.00001, "0"),
+        (None, ""),
+    ],
+)
+def test_numbers_are_short(value: float | None, text: str) -> None:
+    assert short(value) == text
+
+
+def test_a_gain_measured_on_flats_tells_electrons_of_the_same_settings(tmp_path: Path) -> None:
+    bias = master_of(tmp_path, job_of(FrameType.BIAS, "bias"))
+    other = master_of(tmp_path, job_of(FrameType.BIAS, "other", keywords={"GAIN": 200}))
+    flat = master_of(tmp_path, job_of(FrameType.FLAT, "flat"))
+    bias, other = (
+        replace(master, quality=quality_of(master.job, numbers={"read_noise_adu": 10.0}))
+        for master in (bias, other)
+    )
+    flat = replace(flat, quality=quality_of(flat.job, numbers={"gain_e_adu": 0.5}))
+    found = in_electrons([bias, other, flat], ("GAIN",))
+    assert [master.number("read_noise_e") for master in found] == [5.0, None, None]
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+
+class Page(HTMLParser):
+    """What a browser would see: elements with their attributes, and text."""
+
+    VOID = frozenset({"meta", "link", "img", "br", "input", "path", "use", "rect"})
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture
+def page(tmp_path: Path, collected: Collected) -> Page:
+    write_report(tmp_path / "report.html", collected)
+    return Page(tmp_path / "report.html")
+
+
+def test_the_page_is_well_formed_and_its_links_lead_somewhere(page: Page) -> None:
+    assert page.open == []
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for link in page.all("a"):
+        target = str(link["href"])
+        assert not target.startswith("#") or target[1:] in ids
+    for _, attributes in page.elements:
+        for name in ("aria-labelledby", "data-for"):
+            assert attributes.get(name) is None or attributes[name] in ids
+
+
+def test_what_headers_say_is_text_and_never_markup(page: Page) -> None:
+    assert len(page.all("script")) == 1
+    assert not page.all("i")
+    for place in (f"hot pixels of {EVIL}", f"because {EVIL}", f"copy {EVIL}", "<i>Ha</i>"):
+        assert place in page.text
+
+
+def test_the_page_asks_for_nothing_from_anywhere(page: Page) -> None:
+    for tag, attributes in page.elements:
+        for name in ("src", "href", "xlink:href", "data-sections"):
+            value = str(attributes.get(name) or "")
+            assert tag == "a" or not value or value.startswith(("data:", "#"))
+        assert not [name for name in attributes if name.startswith("on")]
+    (policy,) = [meta["content"] for meta in page.all("meta") if "http-equiv" in meta]
+    assert policy
+    assert "default-src 'none'" in policy
+
+
+def test_every_picture_says_what_it_shows(page: Page) -> None:
+    described = [image["alt"] for image in page.all("img") if image.get("src")]
+    assert len(described) == 4
+    assert all(described)
+    assert all(svg.get("role") == "img" for svg in page.all("svg"))
+
+
+def test_a_master_is_told_with_its_numbers_and_their_remedy(page: Page) -> None:
+    for words in (
+        *("out of range", "2 % ▲", "at most 1", "Likely: the sensor ages.", "To do: cool more."),
+        *("WinsorizedSigmaClip", "1 left out", "2026-01-16", "rose from 5"),
+    ):
+        assert words in page.text, words
+
+
+def test_links_to_files_are_relative_and_safe(page: Page) -> None:
+    links = {link["href"] for link in page.all("a")}
+    assert {"a%20b.fits", "a%20b.txt", "quality/flat.jpg"} <= links
+
+
+def test_a_directory_without_masters_has_a_report_too(tmp_path: Path) -> None:
+    write_report(tmp_path / "report.html", Collected(decision_of(), [], [], []))
+    page = Page(tmp_path / "report.html")
+    assert "None: every bias, dark and flat was used." in page.text
+    assert "Nothing yet" in page.text
+
+
+def test_a_page_stays_small_whatever_the_number_of_masters(tmp_path: Path) -> None:
+    jobs = [
+        job_of(FrameType.BIAS, f"bias {number}", geometry=Geometry(1920, 1080))
+        for number in range(3)
+    ]
+    masters = [master_of(tmp_path, job, (1080, 1920)) for job in jobs]
+    collected = Collected(decision_of(), masters, [], [])
+    write_report(tmp_path / "whole.html", collected)
+    assert 'data-sections="data:' in (tmp_path / "whole.html").read_text(encoding="utf-8")
+    write_report(tmp_path / "small.html", collected, picture_bytes=300_000)
+    page = (tmp_path / "small.html").read_text(encoding="utf-8")
+    assert 100_000 < sum(map(len, re.findall(r'"data:image[^"]*"', page))) < 300_100
+    assert all(f'href="quality/bias-{number}.jpg"' in page for number in range(3))

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from calmasters.atomic_files import replacing, sweep, temporary_folder, write_whole
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "m.xisf"
+    path.write_bytes(b"old")
+    with pytest.raises(TypeError), replacing(path) as file:
+        file.writelines([b"half of the new", None])  # type: ignore[list-item]
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["m.xisf"]
+
+
+def test_the_file_is_not_there_before_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "m.xisf"
+    with replacing(path) as file:
+        file.write(b"new")
+        assert not path.exists()
+        assert [p.suffix for p in tmp_path.iterdir()] == [".partial"]
+    assert path.read_bytes() == b"new"
+    assert [p.name for p in tmp_path.iterdir()] == ["m.xisf"]
+
+
+def test_the_data_are_on_the_disk_before_the_name_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "plan.json"
+    flushed: list[tuple[bytes, bool]] = []
+
+    def fsync(file: int) -> None:
+        in_place = path.exists()
+        flushed.append((b"" if in_place else os.pread(file, 100, 0), in_place))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_whole(path, "words")
+    # The file, whole, before it has its name; then the folder that has the name.
+    assert flushed == [(b"words", False), (b"", True)]
+
+
+def test_a_file_may_be_dated(tmp_path: Path) -> None:
+    write_whole(tmp_path / "new" / "job.json", "{}", mtime_ns=0)
+    assert (tmp_path / "new" / "job.json").stat().st_mtime_ns == 0
+
+
+def test_what_killed_processes_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    left = {
+        "jobs/bias/.masterBias_GAIN-100.json.4242.partial",
+        ".plan.json.1.partial",
+        "masters/dark/.0123456789abcdef.xisf",
+        "masters/dark/.0123456789abcdef.status.json",
+        "masters/dark/.0123456789abcdef.status.json.tmp",
+    }
+    stays = {
+        "plan.json",
+        "masters/dark/a.xisf",
+        ".cache/headers.json",
+        "my.1.partial",
+        ".b.partial",
+    }
+    for name in left | stays:
+        write_whole(tmp_path / name, "")
+    folder = tmp_path / "masters/dark/.masterDark.xisf.siril"
+    write_whole(folder / "frames" / "a.fits", "")
+    left.add(folder.relative_to(tmp_path).as_posix())
+    assert {path.relative_to(tmp_path).as_posix() for path in sweep(tmp_path)} == left
+    found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")}
+    assert stays <= found
+    assert not left & found
+
+
+def test_temporary_folders_of_processes_that_are_gone_are_removed(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+    left, anothers = tmp_path / f"calmasters-{gone.pid}-abc", tmp_path / "calmasters-manual"
+    living = tmp_path / f"calmasters-{os.getppid()}-abc"
+    for folder in (left, anothers, living):
+        write_whole(folder / "master.js", "")
+    with temporary_folder(str(tmp_path)) as folder:
+        assert {path.name for path in tmp_path.iterdir()} == {
+            *(anothers.name, living.name, Path(folder).name)
+        }
+    assert not Path(folder).exists()
