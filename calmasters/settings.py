@@ -1,24 +1,16 @@
-"""``config.yaml`` as frozen dataclasses: one attribute a key, checked once."""
+"""``config.yaml`` as frozen dataclasses: one attribute a key."""
 
 from __future__ import annotations
 
-import difflib
 import platform
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta, timezone, tzinfo
-from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any, Final
 
-from calmasters.errors import ConfigError
+from calmasters.config_check import check_config
 from calmasters.frame import FrameType
-
-if TYPE_CHECKING:
-    from jsonschema.exceptions import ValidationError
 
 __all__ = [
     "BadFrames",
@@ -31,7 +23,6 @@ __all__ = [
     "QualityRules",
     "Settings",
     "Siril",
-    "parse_zone",
 ]
 
 #: Parameters of PixInsight's processes that change no pixel.
@@ -337,8 +328,8 @@ class Settings:
         ConfigError
             With every mistake found, the key each is in, and the nearest valid key.
         """
-        if schema and (mistakes := [*_mistakes(config, schema)]):
-            raise ConfigError("\n  ".join(["the configuration has mistakes:", *mistakes]))
+        if schema:
+            check_config(config, schema)
         convert: dict[str, Callable[[Any], Any]] = {
             "input_dir": _path,
             "output_dir": _path,
@@ -385,68 +376,3 @@ def _frozen(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _frozen(inner) for key, inner in value.items()}
     return tuple(value) if isinstance(value, list) else value
-
-
-def _mistakes(config: Mapping[str, Any], schema: Path) -> Iterator[str]:
-    """Find what the schema forbids and what only makes sense together."""
-    import yaml
-    from jsonschema import Draft202012Validator
-
-    # The parser in C, which nearly every build has, is ten times as fast: each run waits for it.
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    loaded = yaml.load(schema.read_text(encoding="utf-8"), loader)
-    errors = sorted(Draft202012Validator(loaded).iter_errors(config), key=lambda e: e.json_path)
-    for error in errors:
-        yield from _explained(error)
-    if errors:
-        return
-    if "EXPOSURE" not in config["required_keywords"]["dark"]:
-        yield (
-            "required_keywords.dark: EXPOSURE is missing; darks of different exposure "
-            "must not be averaged: add EXPOSURE to the list"
-        )
-    for keyword in ("DATE", "FILTER"):
-        if keyword in config["master_match_keywords"]:
-            yield (
-                f"master_match_keywords: {keyword} must not be in it; a bias or dark serves flats "
-                f"of any date and filter: take {keyword} out"
-            )
-    if config["night"]["timezone"] != "auto":
-        try:
-            parse_zone(config["night"]["timezone"])
-        except ConfigError as error:
-            yield str(error)
-
-
-def _explained(error: ValidationError) -> Iterator[str]:
-    where = error.json_path.removeprefix("$").removeprefix(".")
-    if error.validator != "additionalProperties":
-        yield f"{where or 'top level'}: {error.message}"
-        return
-    known = list(cast("Mapping[str, Any]", error.schema)["properties"])
-    for key in cast("Mapping[str, Any]", error.instance):
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
-            yield f"{where}{'.' if where else ''}{key}: there is no such key; {hint}"
-
-
-@cache
-def parse_zone(text: str) -> tzinfo:
-    """Read a time zone: an IANA name ('Europe/Berlin') or an offset ('+02:00').
-
-    Raises
-    ------
-    ConfigError
-        If it is neither.
-    """
-    try:
-        if offset := re.fullmatch(r"([-+])(\d{1,2}):?(\d{2})?", text):
-            minutes = int(offset[2]) * 60 + int(offset[3] or 0)
-            return timezone(timedelta(minutes=-minutes if offset[1] == "-" else minutes))
-        return ZoneInfo(text)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ConfigError(
-            f"night.timezone: '{text}' is no time zone; "
-            "expected auto, an IANA name such as Europe/Berlin, or an offset such as +02:00"
-        ) from error

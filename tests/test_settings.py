@@ -3,7 +3,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from calmasters.settings import (
     PixInsight,
     QualityRules,
     Settings,
-    parse_zone,
 )
 
 MakeSettings = Callable[..., Settings]
@@ -43,24 +41,6 @@ AGREED_ORDER = (
 )
 
 
-def mistakes(config: Mapping[str, Any], schema: Path) -> list[str]:
-    with pytest.raises(ConfigError) as caught:
-        Settings.from_config(config, schema)
-    first, *found = str(caught.value).splitlines()
-    assert first == "the configuration has mistakes:"
-    return [line.strip() for line in found]
-
-
-def with_value(config: dict[str, Any], key: str, value: object) -> dict[str, Any]:
-    """Set a key, nested ones written with dots."""
-    *path, last = key.split(".")
-    inner = config
-    for step in path:
-        inner = inner[step]
-    inner[last] = value
-    return config
-
-
 # --- a sound configuration ------------------------------------------------------------------------
 
 
@@ -81,6 +61,11 @@ def test_the_defaults_are_sound_and_become_typed_settings(
     assert settings.pixinsight == PixInsight(
         parameters={"ImageIntegration": {}, "ImageCalibration": {}}
     )
+
+
+def test_a_mistake_is_found_where_the_schema_is_given(config: dict[str, Any], schema: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'exclude'"):
+        Settings.from_config({**config, "exlude": []}, schema)
 
 
 def test_settings_cannot_be_changed(settings: Settings) -> None:
@@ -132,20 +117,6 @@ def test_the_rules_for_headers_name_every_keyword_of_the_lists(
     assert rules.reader == "ap-common"
 
 
-@pytest.mark.parametrize(
-    ("text", "hours"),
-    [("+02:00", 2), ("-0330", -3.5), ("+5", 5), ("Europe/Berlin", 1), ("UTC", 0)],
-)
-def test_zones_are_names_or_offsets(text: str, hours: float) -> None:
-    assert parse_zone(text).utcoffset(datetime(2026, 1, 15)) == timedelta(hours=hours)
-
-
-@pytest.mark.parametrize("text", ["Europe/Berlyn", "+25:00", "", "../etc", "2", "Europe"])
-def test_what_is_no_zone_is_told_with_what_would_be_one(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"night\.timezone: .*such as Europe/Berlin.*\+02:00"):
-        parse_zone(text)
-
-
 def test_only_what_changes_pixels_counts_of_further_parameters(
     make_settings: MakeSettings,
 ) -> None:
@@ -158,107 +129,6 @@ def test_only_what_changes_pixels_counts_of_further_parameters(
         "ImageIntegration": {"rcrLimit": 0.1},
         "ImageCalibration": {},
     }
-
-
-# --- mistakes -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("key", "near"),
-    [
-        ("exlude", "exclude"),
-        ("minimun_frames", "minimum_frames"),
-        ("library.biases", "bias"),
-        ("integration.flat.sigmalow", "sigmaLow"),
-        ("pixinsight.timeout", "timeout_minutes"),
-        ("pixinsight.parameters.ImageIntegration.bufferSize", "bufferSizeMB"),
-    ],
-)
-def test_an_unknown_key_is_told_with_the_nearest_one(
-    config: dict[str, Any], schema: Path, key: str, near: str
-) -> None:
-    assert mistakes(with_value(config, key, 1), schema) == [
-        f"{key}: there is no such key; did you mean '{near}'?"
-    ]
-
-
-def test_an_unknown_key_like_no_other_is_told_with_all(
-    config: dict[str, Any], schema: Path
-) -> None:
-    assert mistakes(with_value(config, "library.xyzzy", 1), schema) == [
-        "library.xyzzy: there is no such key; known keys: bias, dark"
-    ]
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("engine", "wbpp"),
-        ("input_dir", ""),
-        ("library", None),
-        ("library.bias", "masters"),
-        ("exclude", "*.bad"),
-        ("required_keywords.bias", []),
-        ("optional_keywords", {}),
-        ("keyword_aliases.GAIN", "EGAIN"),
-        ("round.EXPOSURE", 0),
-        ("night.timezone", 2),
-        ("minimum_frames", 2),
-        ("minimum_frames", "5"),
-        ("minimum_frames", True),
-        ("flat_dark_tolerance_s", -0.1),
-        ("integration.bias.sigmaLow", "4"),
-        ("integration.dark.rejection", "SigmaClipping"),
-        ("integration.flat.winsorizationCutoff", 2.9),
-        ("calibration.flat.optimizeDarks", "yes"),
-        ("calibrated.keep", 1),
-        ("pixinsight.retries", -1),
-        ("master_format", "tiff"),
-        ("float_range", "adu"),
-    ],
-)
-def test_a_wrong_value_is_told_with_its_key(
-    config: dict[str, Any], schema: Path, key: str, value: object
-) -> None:
-    (mistake,) = mistakes(with_value(config, key, value), schema)
-    where, _, what = mistake.partition(": ")
-    assert where == key
-    assert repr(value) in what
-
-
-def test_a_missing_key_is_told(config: dict[str, Any], schema: Path) -> None:
-    del config["engine"], config["library"]["dark"]
-    assert mistakes(config, schema) == [
-        "top level: 'engine' is a required property",
-        "library: 'dark' is a required property",
-    ]
-
-
-def test_all_mistakes_are_told_at_once(config: dict[str, Any], schema: Path) -> None:
-    config |= {"exlude": [], "engin": "native", "minimum_frames": 1, "path_keywords": "always"}
-    found = mistakes(config, schema)
-    assert sorted(line.partition(":")[0] for line in found) == [
-        *("engin", "exlude", "minimum_frames", "path_keywords"),
-    ]
-
-
-def test_darks_grouped_without_their_exposure_and_a_wrong_zone_are_told_together(
-    config: dict[str, Any], schema: Path
-) -> None:
-    config["required_keywords"]["dark"].remove("EXPOSURE")
-    config["night"]["timezone"] = "Mars/Olympus"
-    darks, zone = mistakes(config, schema)
-    assert re.search("required_keywords.dark: EXPOSURE is missing; .* add EXPOSURE", darks)
-    assert "'Mars/Olympus' is no time zone" in zone
-
-
-@pytest.mark.parametrize("keyword", ["DATE", "FILTER"])
-def test_flats_cannot_be_made_to_match_masters_by_date_or_filter(
-    config: dict[str, Any], schema: Path, keyword: str
-) -> None:
-    config["master_match_keywords"].append(keyword)
-    (mistake,) = mistakes(config, schema)
-    assert re.search(f"master_match_keywords: {keyword} .* take {keyword} out", mistake)
 
 
 # --- one list of names ----------------------------------------------------------------------------

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import cache
 from typing import Final, TypeAlias
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from calmasters.errors import ConfigError
 from calmasters.headers.fits_cards import Cards, CardValue, first_of, number_of
-from calmasters.settings import parse_zone
 
-__all__ = ["DATE", "Night", "creation_date", "night_of", "utc_of"]
+__all__ = ["DATE", "Night", "creation_date", "night_of", "parse_zone", "utc_of"]
 
 #: A night, ISO 8601, and what told it; None where nothing did.
 Night: TypeAlias = tuple[str | None, str]
@@ -25,14 +27,14 @@ _LOCAL: Final = ("DATE-LOC", "LOCALTIM", "DATE-LT")
 _LONGITUDE: Final = ("SITELONG", "SITE-LON", "OBSLONG", "LONG-OBS", "OBSGEO-L")
 
 
-def night_of(cards: Cards, timezone: str) -> Night:
+def night_of(cards: Cards, zone: str) -> Night:
     """Find the night: the local date of the exposure's start, minus 12 hours.
 
     Parameters
     ----------
     cards : Cards
-    timezone : str
-        Of the observatory, for frames without a local time; ``auto`` where it is not known.
+    zone : str
+        Time zone of the observatory, for frames without a local time; ``auto`` if unknown.
 
     Returns
     -------
@@ -49,9 +51,9 @@ def night_of(cards: Cards, timezone: str) -> Night:
         # A date without a time is taken for the night it says.
         name, text = first_of(cards, _UTC)
         return (found[0], name) if (found := DATE.match(str(text))) else (None, "")
-    if timezone != "auto":
-        local = utc.replace(tzinfo=UTC).astimezone(parse_zone(timezone))
-        return _evening(local), f"DATE-OBS, zone {timezone}"
+    if zone != "auto":
+        local = utc.replace(tzinfo=UTC).astimezone(parse_zone(zone))
+        return _evening(local), f"DATE-OBS, zone {zone}"
     longitude = _degrees(first_of(cards, _LONGITUDE)[1])
     if longitude is not None:
         return _evening(utc + timedelta(hours=longitude / 15)), "DATE-OBS, site longitude"
@@ -113,3 +115,24 @@ def _degrees(raw: CardValue | None) -> float | None:
         return None
     # Some programs count from 0 to 360: 285 degrees east are 75 west, not a day later.
     return (degrees + 180) % 360 - 180
+
+
+@cache
+def parse_zone(text: str) -> tzinfo:
+    """Read a time zone: an IANA name ('Europe/Berlin') or an offset ('+02:00').
+
+    Raises
+    ------
+    ConfigError
+        If it is neither.
+    """
+    try:
+        if offset := re.fullmatch(r"([-+])(\d{1,2}):?(\d{2})?", text):
+            minutes = int(offset[2]) * 60 + int(offset[3] or 0)
+            return timezone(timedelta(minutes=-minutes if offset[1] == "-" else minutes))
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ConfigError(
+            f"night.timezone: '{text}' is no time zone; "
+            "expected auto, an IANA name such as Europe/Berlin, or an offset such as +02:00"
+        ) from error

@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from calmasters.headers.nights import creation_date, night_of, utc_of
+from calmasters.errors import ConfigError
+from calmasters.headers.nights import creation_date, night_of, parse_zone, utc_of
 
 #: Cards, configured zone, night. One table, tried on machines in every corner of the world.
 NIGHTS: tuple[tuple[Mapping[str, object], str, str], ...] = (
@@ -98,3 +100,17 @@ def test_moments_are_utc_whatever_their_own_zone() -> None:
 def test_a_date_of_creation_may_be_a_date_alone() -> None:
     assert creation_date({"DATE": "2026-01-15"}) == ("2026-01-15", "DATE")
     assert creation_date({"DATE": "soon"}) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "hours"),
+    [("+02:00", 2), ("-0330", -3.5), ("+5", 5), ("Europe/Berlin", 1), ("UTC", 0)],
+)
+def test_zones_are_names_or_offsets(text: str, hours: float) -> None:
+    assert parse_zone(text).utcoffset(datetime(2026, 1, 15)) == timedelta(hours=hours)
+
+
+@pytest.mark.parametrize("text", ["Europe/Berlyn", "+25:00", "", "../etc", "2", "Europe"])
+def test_what_is_no_zone_is_told_with_what_would_be_one(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"night\.timezone: .*such as Europe/Berlin.*\+02:00"):
+        parse_zone(text)
