@@ -12,7 +12,7 @@ from pathlib import Path
 
 from calmasters.engines.native import NativeEngine
 from calmasters.frame import FrameType, Geometry
-from calmasters.headers.fits_cards import read_header
+from calmasters.headers.image_header import read_header
 from calmasters.model.job import ALGORITHM_VERSION, FrameFile, MasterJob, Recipe, UsedMaster
 from calmasters.settings import Calibration, Integration
 

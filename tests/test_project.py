@@ -28,6 +28,8 @@ ORDER = (
     "running.run",
     "frame",
     "headers.fits_cards",
+    "headers.xisf_header",
+    "headers.image_header",
     "headers.nights",
     "config_check",
     "settings",

@@ -1,4 +1,4 @@
-"""Header cards as they stand in FITS and XISF files: keyword, value, comment.
+"""Header cards (keyword, value, comment), and the headers of FITS files.
 
 Headers are read here, fast and with the standard library alone, since an inventory reads tens of
 thousands of them; only those with long strings (``CONTINUE``) go to astropy.
@@ -6,34 +6,30 @@ thousands of them; only those with long strings (``CONTINUE``) go to astropy.
 
 from __future__ import annotations
 
-import gzip
 import math
-import os
 import re
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from io import FileIO
 from math import prod
 from struct import Struct
 from types import MappingProxyType
-from typing import IO, TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
+from typing import IO, Final, NamedTuple, TypeAlias
 
 from calmasters.errors import FrameError
 from calmasters.frame import Value
 
-if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
-
 __all__ = [
+    "COMMENTARY",
     "Card",
     "CardValue",
     "Cards",
     "ImageHeader",
+    "axes_of",
     "first_of",
     "number_of",
-    "read_cards",
-    "read_header",
+    "padded",
+    "parse_value",
+    "read_fits_header",
 ]
 
 #: What a card can hold: a keyword's value, or a logical.
@@ -54,19 +50,9 @@ _MOST_BLOCKS: Final = 1000
 _MOST_EXTENSIONS: Final = 100
 #: Of a table (FITS standard 4.0, section 7.3.1).
 _MOST_COLUMNS: Final = 999
-#: PixInsight keeps all that is large out of the XML; of nothing but elements this is 1.4 million.
-_MOST_XML: Final = 1 << 22
-#: No sensor has so many; a frame of them would be 8 GiB of float32.
-_MOST_SAMPLES: Final = 1 << 31
 _MOST_BYTES: Final = 1 << 50
-#: What deflate makes of zeros is 1032 times as small, and no frame is all zeros.
-_MOST_PACKED: Final = 1100
-_COMMENTARY: Final = ("COMMENT", "HISTORY", "")
-#: Sample formats of XISF, as the BITPIX and BZERO that FITS has for them.
-_XISF_FORMATS: Final[Mapping[str, tuple[int, int]]] = {
-    **{"UInt8": (8, 0), "UInt16": (16, 1 << 15), "UInt32": (32, 1 << 31)},
-    **{"Float32": (-32, 0), "Float64": (-64, 0)},
-}
+#: Keywords whose cards have text but no value.
+COMMENTARY: Final = ("COMMENT", "HISTORY", "")
 _NO_SIZE: Final = "is damaged: its header does not give the image's size ({})"
 _STRING: Final = re.compile(r"\s*'([^']*(?:''[^']*)*)'")
 
@@ -106,37 +92,6 @@ class ImageHeader(NamedTuple):
     attributes: Mapping[str, str] = MappingProxyType({})
 
 
-def read_cards(path: str | os.PathLike[str]) -> Cards:
-    """Read the cards of a FITS or XISF image; see :func:`read_header`."""
-    return read_header(path).cards
-
-
-def read_header(path: str | os.PathLike[str]) -> ImageHeader:
-    """Read the header of the image in a FITS file (plain, zipped, compressed) or XISF file.
-
-    The ending of the name says which; of an XISF file it is the first image.
-
-    Raises
-    ------
-    FrameError
-        If the file cannot be read, is not what its name says, has no end of header, tells of an
-        image that cannot be in it, or is a FITS file with no image, or with several extensions
-        that are images.
-    """
-    name = os.fspath(path)
-    ending = name[-5:].lower()
-    try:
-        if ending.endswith(".gz"):
-            return _zipped_header(name)
-        # Most headers are read at once: a buffer would cost more than it saves.
-        with cast("IO[bytes]", FileIO(name)) as file:
-            header = _xisf_header(file) if ending == ".xisf" else _fits_header(file)
-            _require_possible(header, file)
-            return header
-    except (OSError, OverflowError, EOFError, zlib.error) as error:
-        raise FrameError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
-
-
 def first_of(cards: Cards, names: Iterable[str]) -> tuple[str, CardValue | None]:
     """Find the first of some cards that is present and not empty."""
     for name in names:
@@ -157,51 +112,13 @@ def number_of(raw: CardValue | None) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _require_possible(header: ImageHeader, file: IO[bytes]) -> None:
-    """Refuse an image that would take more memory than any frame, before it is asked for."""
-    # Samples have a byte at least, where the image has any bytes.
-    if not header.packing and 0 < header.end_of_data - header.data_offset <= _MOST_SAMPLES:
-        return
-    axes = _axes(header.cards)
-    samples, told = abs(prod(axes)), " x ".join(map(str, axes))
-    if samples > _MOST_SAMPLES:
-        raise FrameError(f"is damaged: its header tells of {told} pixels")
-    file_size = os.fstat(file.fileno()).st_size
-    if header.packing in ("tiles", "xisf") and samples > _MOST_PACKED * file_size:
-        raise FrameError(f"is damaged: {told} pixels cannot be in {file_size} bytes")
-
-
-# --- FITS -----------------------------------------------------------------------------------------
-
-
-def _fits_header(file: IO[bytes]) -> ImageHeader:
+def read_fits_header(file: IO[bytes]) -> ImageHeader:
+    """Read the header of the one image in a FITS file that was opened and is not zipped."""
     primary = _header_at(file, 0, b"SIMPLE")
     if primary is None:
         what = "is not a FITS file" if file.tell() else "is not a FITS file: it is empty"
         raise FrameError(f"{what}; copy it again, or leave it out (exclude)")
     return _only_image(file, primary) if primary.cards.get("NAXIS") == 0 else primary
-
-
-def _zipped_header(path: str) -> ImageHeader:
-    """Read the header of a zipped FITS file, and see that its data are whole."""
-    with cast("IO[bytes]", gzip.open(path)) as file:
-        header = _fits_header(file)
-        _require_possible(header, file)
-        expected = _padded(header.end_of_data)
-        # A sound file tells its length in its last bytes; any other is unzipped to be sure.
-        if _length_told(path) != expected and (found := file.seek(expected)) < header.end_of_data:
-            raise FrameError(
-                f"is truncated: {found} bytes where {expected} were expected, unzipped; "
-                "copy it again"
-            )
-    return header._replace(end_of_data=0, packing=header.packing or "gzip")
-
-
-def _length_told(path: str) -> int:
-    """Read how long a zipped file is, modulo 2^32 (RFC 1952, ISIZE)."""
-    with FileIO(path) as file:
-        file.seek(-4, os.SEEK_END)
-        return int.from_bytes(file.read(), "little")
 
 
 def _header_at(file: IO[bytes], start: int, first: bytes) -> ImageHeader | None:
@@ -212,7 +129,7 @@ def _header_at(file: IO[bytes], start: int, first: bytes) -> ImageHeader | None:
     if text is None:
         return None
     cards = _cards_of(text)
-    data = start + _padded(len(text) + _CARD)
+    data = start + padded(len(text) + _CARD)
     return ImageHeader(cards, data, data + _data_bytes(cards))
 
 
@@ -220,7 +137,7 @@ def _only_image(file: IO[bytes], primary: ImageHeader) -> ImageHeader:
     """Find the one image among the extensions, plain or compressed."""
     images: list[ImageHeader] = []
     others: list[str] = []
-    for extension in _extensions(file, _padded(primary.end_of_data)):
+    for extension in _extensions(file, padded(primary.end_of_data)):
         if extension.cards.get("ZIMAGE") is True:
             cards = _of_image({**primary.cards, **extension.cards})
             images.append(extension._replace(cards=cards, packing="tiles"))
@@ -245,7 +162,7 @@ def _extensions(file: IO[bytes], start: int) -> Iterator[ImageHeader]:
         if not 0 <= (number_of(columns) or 0) <= _MOST_COLUMNS:
             raise FrameError(f"is damaged: its header tells of {columns} columns")
         yield header
-        start = _padded(header.end_of_data)
+        start = padded(header.end_of_data)
     raise FrameError(f"has more than {_MOST_EXTENSIONS} extensions; give a file of one image")
 
 
@@ -257,7 +174,7 @@ def _of_image(table: Cards) -> Cards:
 
 
 def _data_bytes(cards: Cards) -> int:
-    axes = _axes(cards)
+    axes = axes_of(cards)
     try:
         # Only extensions have a heap.
         heap = int(cards.get("PCOUNT", 0)) if "XTENSION" in cards else 0
@@ -269,14 +186,16 @@ def _data_bytes(cards: Cards) -> int:
     return size
 
 
-def _axes(cards: Cards) -> list[int]:
+def axes_of(cards: Cards) -> list[int]:
+    """Give the lengths of the image's axes (NAXIS1, NAXIS2…); FrameError where a card is wrong."""
     try:
         return [int(cards[f"NAXIS{axis + 1}"]) for axis in range(int(cards.get("NAXIS", 0)))]
     except (KeyError, ValueError, OverflowError) as error:
         raise FrameError(_NO_SIZE.format(error)) from error
 
 
-def _padded(size: int) -> int:
+def padded(size: int) -> int:
+    """Round a number of bytes up to whole blocks of a FITS file."""
     return -(-size // _BLOCK) * _BLOCK
 
 
@@ -335,17 +254,20 @@ def _parse(card: bytes) -> tuple[str, CardValue] | None:
     if equals.rstrip() != b"=":
         return None
     keyword = name.decode("latin-1").strip().upper()
-    if keyword in _COMMENTARY:
+    if keyword in COMMENTARY:
         return None
     text = rest.decode("latin-1")
-    if match := _STRING.match(text):
-        return keyword, match[1].replace("''", "'").rstrip()
-    value = _parse_bare(text.partition("/")[0].strip())
+    if not _STRING.match(text):
+        text = text.partition("/")[0]  # without the comment
+    value = parse_value(text)
     return None if value is None else (keyword, value)
 
 
-def _parse_bare(text: str) -> CardValue | None:
-    """Parse a logical or a number, as FITS or XISF write it; None for an undefined value."""
+def parse_value(text: str) -> CardValue | None:
+    """Parse a quoted string, a logical or a number of FITS or XISF; None for an undefined value."""
+    if quoted := _STRING.match(text):
+        return quoted[1].replace("''", "'").rstrip()
+    text = text.strip()
     if text in ("T", "F"):
         return text == "T"
     for convert in (int, _float):
@@ -372,65 +294,6 @@ def _cards_by_astropy(text: bytes) -> dict[str, CardValue]:
             keyword, value = card.keyword.upper(), card.value
         except Exception:
             continue
-        if keyword not in _COMMENTARY and not isinstance(value, Undefined | complex):
+        if keyword not in COMMENTARY and not isinstance(value, Undefined | complex):
             cards.setdefault(keyword, value)
     return cards
-
-
-# --- XISF -----------------------------------------------------------------------------------------
-
-
-def _xisf_header(file: IO[bytes]) -> ImageHeader:
-    """Read the header of the first image (XISF 1.0, sections 9 to 11)."""
-    try:
-        image = _xisf_image(file)
-        width, height, channels = map(int, image.attrib["geometry"].split(":"))
-        place, *numbers = image.attrib["location"].split(":")
-        if place != "attachment":
-            raise ValueError(f"its data are not in the file itself but at '{place[:40]}'")
-        start, size = map(int, numbers)
-        if start < 0 or size < 0:
-            raise ValueError(f"its data lie at {start}, {size} bytes long")
-    except (SyntaxError, LookupError, ValueError) as error:
-        raise FrameError(f"cannot be read as XISF: {error}") from error
-    cards = dict(_xisf_keywords(image.iterfind("{*}FITSKeyword")))
-    for mosaic in image.iterfind("{*}ColorFilterArray"):
-        cards.setdefault("BAYERPAT", mosaic.get("pattern", ""))
-    # The image itself, not its keywords, says what it is.
-    for keyword in ("BITPIX", "BSCALE", "BZERO"):
-        cards.pop(keyword, None)
-    axes = {"NAXIS1": width, "NAXIS2": height, "NAXIS3": channels}
-    cards |= {"NAXIS": 2 if channels == 1 else 3, **axes}
-    told = image.get("sampleFormat", "")
-    cards |= dict(zip(("BITPIX", "BZERO"), _XISF_FORMATS.get(told, (told, 0)), strict=True))
-    return ImageHeader(cards, start, start + size, "xisf", image.attrib)
-
-
-def _xisf_image(file: IO[bytes]) -> Element:
-    """Read the element of the first image; its parser raises SyntaxError."""
-    from xml.etree import ElementTree
-
-    signature = file.read(16)
-    length = int.from_bytes(signature[8:12], "little")
-    if not signature.startswith(b"XISF0100"):
-        raise ValueError("it does not begin as XISF files do")
-    if length > _MOST_XML:
-        raise ValueError(f"its header is said to be {length} bytes long")
-    xml = file.read(length).rstrip(b"\0")
-    if b"<!DOCTYPE" in xml:
-        raise ValueError("it declares entities, which no XISF file does")
-    image = ElementTree.fromstring(xml).find("{*}Image")
-    if image is None:
-        raise ValueError("it holds no image")
-    return image
-
-
-def _xisf_keywords(elements: Iterable[Element]) -> Iterator[tuple[str, CardValue]]:
-    for element in elements:
-        keyword, text = element.get("name", "").upper(), element.get("value", "")
-        if quoted := _STRING.match(text):
-            value: CardValue | None = quoted[1].replace("''", "'").rstrip()
-        else:
-            value = _parse_bare(text.strip())
-        if keyword not in _COMMENTARY and value is not None:
-            yield keyword, value

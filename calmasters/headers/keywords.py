@@ -20,8 +20,9 @@ from typing import Final, NamedTuple
 
 from calmasters.errors import FrameError
 from calmasters.frame import IMAGE_EXTENSIONS, Geometry, Traits, Value
-from calmasters.headers.fits_cards import Cards, CardValue, first_of, number_of, read_cards
+from calmasters.headers.fits_cards import Cards, CardValue, first_of, number_of
 from calmasters.headers.frame_types import canonical_type, frame_type, says_master
+from calmasters.headers.image_header import read_cards
 from calmasters.headers.nights import DATE, Night, creation_date, night_of, utc_of
 from calmasters.headers.path_tokens import folder_type, key_pattern, name_type, path_tokens
 from calmasters.settings import HeaderRules
@@ -225,7 +226,7 @@ class Describer:
         Parameters
         ----------
         cards : mapping of str to CardValue
-            As :func:`calmasters.headers.fits_cards.read_cards` returns them.
+            As :func:`calmasters.headers.image_header.read_cards` returns them.
         path : str
             Where ``KEY_value`` tokens may stand, with ``/``; relative to the scanned directory.
         """

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from calmasters.atomic_files import replacing
 from calmasters.errors import FrameError
-from calmasters.headers.fits_cards import Card, CardValue, ImageHeader, read_header
+from calmasters.headers.fits_cards import Card, CardValue, ImageHeader
+from calmasters.headers.image_header import read_header
 from calmasters.images.unpack import unpacked, xisf_samples
 
 __all__ = [

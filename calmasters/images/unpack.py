@@ -176,7 +176,7 @@ def xisf_samples(path: Path, header: ImageHeader) -> NDArray[Any]:
     ----------
     path : Path
     header : ImageHeader
-        What :func:`calmasters.headers.fits_cards.read_header` says of it.
+        What :func:`calmasters.headers.image_header.read_header` says of it.
 
     Returns
     -------

@@ -21,7 +21,8 @@ from calmasters.errors import FrameError
 from calmasters.frame import Frame, Geometry, Traits
 from calmasters.garbage import without_collection
 from calmasters.headers.ap_common import ap_keywords
-from calmasters.headers.fits_cards import ImageHeader, read_header
+from calmasters.headers.fits_cards import ImageHeader
+from calmasters.headers.image_header import read_header
 from calmasters.headers.keywords import Describer, Description
 from calmasters.inventory.scan import ScannedFile, fingerprint
 from calmasters.progress import progress

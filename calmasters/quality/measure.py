@@ -15,7 +15,8 @@ import numpy as np
 
 from calmasters.errors import FrameError
 from calmasters.frame import FrameType
-from calmasters.headers.fits_cards import CardValue, number_of, read_cards
+from calmasters.headers.fits_cards import CardValue, number_of
+from calmasters.headers.image_header import read_cards
 from calmasters.headers.keywords import Description, describe
 from calmasters.images.raw_frame import read_image
 from calmasters.model.job import MasterJob

@@ -16,7 +16,8 @@ import numpy as np
 
 from calmasters.errors import FrameError
 from calmasters.frame import Frame, FrameType, Geometry, Value, format_value
-from calmasters.headers.fits_cards import CardValue, number_of, read_cards
+from calmasters.headers.fits_cards import CardValue, number_of
+from calmasters.headers.image_header import read_cards
 from calmasters.images.raw_frame import read_image
 from calmasters.model.job import MasterJob
 from calmasters.quality.sample import ADU

@@ -13,7 +13,8 @@ from typing import Any, Final, Self
 from markupsafe import Markup
 
 from calmasters.frame import format_value
-from calmasters.headers.fits_cards import number_of, read_cards
+from calmasters.headers.fits_cards import number_of
+from calmasters.headers.image_header import read_cards
 from calmasters.model.job import MasterJob
 from calmasters.quality.camera import setting_of
 from calmasters.quality.judgement import NUMBERS, Level

@@ -13,7 +13,7 @@ from astropy.io import fits
 from calmasters.engines.native import NativeEngine
 from calmasters.errors import EngineError
 from calmasters.frame import FrameType
-from calmasters.headers.fits_cards import read_cards
+from calmasters.headers.image_header import read_cards
 from calmasters.images.raw_frame import read_image
 from calmasters.model.job import FrameFile, MasterJob
 from calmasters.model.master_record import MasterStatistics

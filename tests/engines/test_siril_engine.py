@@ -20,7 +20,7 @@ from calmasters.engines.native import NativeEngine
 from calmasters.engines.siril import SirilEngine
 from calmasters.errors import ConfigError, EngineError
 from calmasters.frame import FrameType
-from calmasters.headers.fits_cards import read_cards
+from calmasters.headers.image_header import read_cards
 from calmasters.images.raw_frame import read_image, write_master
 from calmasters.model.job import FrameFile, MasterJob
 from calmasters.model.master_record import MasterStatistics

@@ -16,7 +16,7 @@ import pytest
 
 from calmasters.errors import ConfigError
 from calmasters.frame import Frame, Value
-from calmasters.headers.fits_cards import read_cards
+from calmasters.headers.image_header import read_cards
 from calmasters.headers.keywords import describe
 from calmasters.images.raw_frame import write_master
 from calmasters.inventory.header_cache import HeaderCache
@@ -31,7 +31,7 @@ AddFile = Callable[..., Path]
 #: ap_common as documented: keys in its own words, all values text, the path over the header.
 AP_COMMON = """
 from pathlib import Path
-from calmasters.headers.fits_cards import read_cards
+from calmasters.headers.image_header import read_cards
 
 NAMES = {
     "IMAGETYP": "type", "INSTRUME": "camera", "SET-TEMP": "settemp", "SETTEMP": "settemp",

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from calmasters.frame import Geometry, Value
-from calmasters.headers.fits_cards import read_header
+from calmasters.headers.image_header import read_header
 from calmasters.headers.keywords import Description, describe
 from calmasters.settings import HeaderRules
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +11,10 @@ from astropy.io import fits
 from astropy.io.fits.card import Undefined
 from hypothesis import given
 from hypothesis import strategies as st
-from xisf import XISF
 
 from calmasters.errors import FrameError
-from calmasters.headers.fits_cards import CardValue, read_cards, read_header
+from calmasters.headers.fits_cards import CardValue
+from calmasters.headers.image_header import read_cards, read_header
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "real"
 REAL_FILES = sorted(path for path in REAL.rglob("*") if path.suffix in (".fit", ".fits"))
@@ -222,117 +221,3 @@ def test_the_data_of_a_compressed_image_are_a_table_and_its_heap(tmp_path: Path)
 def test_what_is_no_image_is_refused_in_words(tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(FrameError, match=message):
         _ = read_header(write(tmp_path, content)).end_of_data
-
-
-@pytest.mark.parametrize("name", ["gone.fits", "gone.xisf", "folder.fits", "folder.xisf"])
-def test_what_cannot_be_opened_is_refused_in_words(tmp_path: Path, name: str) -> None:
-    if name.startswith("folder"):
-        (tmp_path / name).mkdir()
-    with pytest.raises(FrameError, match="cannot be read"):
-        read_cards(tmp_path / name)
-
-
-# --- XISF -----------------------------------------------------------------------------------------
-
-
-def write_xisf(
-    path: Path, cards: Mapping[str, str], shape: tuple[int, int, int] = (3, 4, 1)
-) -> Path:
-    keywords = {key: [{"value": value, "comment": ""}] for key, value in cards.items()}
-    XISF.write(str(path), np.zeros(shape, np.float32), image_metadata={"FITSKeywords": keywords})
-    return path
-
-
-def test_xisf_cards_have_their_types(tmp_path: Path) -> None:
-    cards = {
-        "IMAGETYP": "'Master Dark'",
-        "OBSERVER": "'O''Neill / friends '",
-        "FILTER": "Ha",
-        "GAIN": "100",
-        "SET-TEMP": "-1.00D+01",
-        "SIMPLE": "T",
-        "EMPTY": "",
-        "NAXIS1": "9999",
-        "HISTORY": "",
-    }
-    assert read_cards(write_xisf(tmp_path / "master.xisf", cards)) == {
-        "IMAGETYP": "Master Dark",
-        "OBSERVER": "O'Neill / friends",
-        "FILTER": "Ha",
-        "GAIN": 100,
-        "SET-TEMP": -10.0,
-        "SIMPLE": True,
-        "NAXIS": 2,
-        "NAXIS1": 4,
-        "NAXIS2": 3,
-        "NAXIS3": 1,
-        "BITPIX": -32,
-        "BZERO": 0,
-    }
-
-
-def test_a_colour_xisf_shows_its_planes(tmp_path: Path) -> None:
-    cards = read_cards(write_xisf(tmp_path / "colour.XISF", {}, (3, 4, 3)))
-    assert (cards["NAXIS"], cards["NAXIS3"]) == (3, 3)
-
-
-def test_the_mosaic_of_an_xisf_image_is_its_bayer_pattern(tmp_path: Path) -> None:
-    xml = (
-        b'<xisf version="1.0" xmlns="http://www.pixinsight.com/xisf"><Image geometry="4:3:1" '
-        b'sampleFormat="UInt16" location="attachment:4096:24">'
-        b'<ColorFilterArray pattern="GRBG" width="2" height="2"/></Image></xisf>'
-    )
-    content = b"XISF0100" + len(xml).to_bytes(4, "little") + bytes(4) + xml
-    header = read_header(write(tmp_path, content, "x.xisf"))
-    assert header.cards["BAYERPAT"] == "GRBG"
-    assert (header.cards["BITPIX"], header.cards["BZERO"]) == (16, 32768)
-    assert (header.data_offset, header.end_of_data) == (4096, 4120)
-
-
-# --- any bytes ------------------------------------------------------------------------------------
-
-
-def damaged(whole: bytes) -> st.SearchStrategy[bytes]:
-    """A file with some of its bytes replaced, or cut."""
-
-    def damage(edits: list[tuple[int, bytes]], length: int) -> bytes:
-        content = bytearray(whole)
-        for at, piece in edits:
-            content[at : at + len(piece)] = piece
-        return bytes(content[:length])
-
-    pieces = st.one_of(
-        st.binary(min_size=1, max_size=8),
-        st.sampled_from([b"NAXIS", b"=   99999999999999999999", b"= INF", b"= -1", b"END     "]),
-    )
-    edits = st.lists(st.tuples(st.integers(0, len(whole)), pieces), max_size=6)
-    return st.builds(damage, edits, st.integers(0, 2 * len(whole)))
-
-
-FITS_FILE = block(*EMPTY_PRIMARY, "GAIN    = 100") + block(*EXTENSION) + DATA
-
-
-@given(st.binary(max_size=200) | damaged(FITS_FILE) | damaged(block(*IMAGE) + DATA))
-def test_any_bytes_are_a_fits_header_or_refused(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes
-) -> None:
-    path = write(tmp_path_factory.getbasetemp(), content)
-    with warnings.catch_warnings(), suppress(FrameError):
-        warnings.simplefilter("ignore")
-        header = read_header(path)
-        assert header.end_of_data >= header.data_offset
-
-
-@pytest.fixture(scope="module")
-def xisf_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return write_xisf(tmp_path_factory.mktemp("xisf") / "x.xisf", {"GAIN": "100"}).read_bytes()
-
-
-@given(st.data())
-def test_any_bytes_are_an_xisf_header_or_refused(
-    tmp_path_factory: pytest.TempPathFactory, xisf_file: bytes, data: st.DataObject
-) -> None:
-    content = data.draw(damaged(xisf_file[:1500]))
-    path = write(tmp_path_factory.getbasetemp(), content, "any.xisf")
-    with suppress(FrameError):
-        assert read_cards(path)["NAXIS"] in (2, 3)

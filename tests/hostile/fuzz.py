@@ -23,7 +23,7 @@ import numpy as np
 from hostile_files import HOSTILE, SOUND
 
 from calmasters.errors import FrameError
-from calmasters.headers.fits_cards import read_header
+from calmasters.headers.image_header import read_header
 from calmasters.headers.keywords import describe
 from calmasters.images.raw_frame import RawFrame, read_image
 from calmasters.settings import HeaderRules

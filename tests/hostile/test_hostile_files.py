@@ -11,7 +11,7 @@ import pytest
 from hostile_files import BOMBS, HOSTILE, SOUND, Hostile, padded, plain
 
 from calmasters.errors import FrameError
-from calmasters.headers.fits_cards import read_cards
+from calmasters.headers.image_header import read_cards
 from calmasters.images.raw_frame import RawFrame, write_master
 from calmasters.inventory.header_cache import HeaderCache
 from calmasters.inventory.scan import scan_frames

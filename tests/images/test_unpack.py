@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from xisf import XISF
 
 from calmasters.errors import FrameError
-from calmasters.headers.fits_cards import read_header
+from calmasters.headers.image_header import read_header
 from calmasters.images.raw_frame import RawFrame, read_image
 
 Array = NDArray[np.generic]

@@ -15,7 +15,8 @@ import pytest
 
 from calmasters.commands.summary import summarize
 from calmasters.frame import Status
-from calmasters.headers.fits_cards import Card, read_cards
+from calmasters.headers.fits_cards import Card
+from calmasters.headers.image_header import read_cards
 from calmasters.images.raw_frame import write_master
 from calmasters.model.job import LeftOut, MasterJob
 from calmasters.model.master_record import header_cards

@@ -10,7 +10,8 @@ import pytest
 from astropy.io import fits
 
 from calmasters.frame import FrameType, Geometry
-from calmasters.headers.fits_cards import Card, CardValue, read_cards
+from calmasters.headers.fits_cards import Card, CardValue
+from calmasters.headers.image_header import read_cards
 from calmasters.images.raw_frame import write_master
 from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
 from calmasters.model.master_record import (

@@ -27,7 +27,7 @@ from jobs_for_pixinsight import (
 from calmasters.atomic_files import write_whole
 from calmasters.errors import EngineError
 from calmasters.frame import FrameType
-from calmasters.headers.fits_cards import read_cards
+from calmasters.headers.image_header import read_cards
 from calmasters.images.raw_frame import read_image
 from calmasters.model.job import MasterJob
 

@@ -19,7 +19,7 @@ from standin.process import table
 from standin.program import run_script
 
 from calmasters.frame import FrameType
-from calmasters.headers.fits_cards import read_cards
+from calmasters.headers.image_header import read_cards
 from calmasters.images.raw_frame import read_image
 from calmasters.model.job import MasterJob
 from calmasters.settings import Calibrated

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from calmasters.headers.fits_cards import read_cards
+from calmasters.headers.image_header import read_cards
 from calmasters.synthetic.session import Camera, Session, nina_header, write_frame
 
 CAMERA = Camera(width=48, height=32)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from real_workflow import Run, Workflow
 
-from calmasters.headers.fits_cards import CardValue, read_cards
+from calmasters.headers.fits_cards import CardValue
+from calmasters.headers.image_header import read_cards
 from calmasters.images.raw_frame import read_image
 
 pytestmark = pytest.mark.skipif(not shutil.which("siril-cli"), reason="there is no siril-cli")

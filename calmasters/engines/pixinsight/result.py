@@ -10,7 +10,7 @@ from calmasters.engines.image_stats import numbers_of
 from calmasters.engines.pixinsight.status import Status
 from calmasters.engines.result_warnings import weak_factors
 from calmasters.errors import EngineError, FrameError
-from calmasters.headers.fits_cards import read_cards
+from calmasters.headers.image_header import read_cards
 from calmasters.images.raw_frame import Image, read_image
 from calmasters.model.job import FrameFile, LeftOut, MasterJob
 from calmasters.model.master_record import FrameStatistics, MasterStatistics

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from calmasters.errors import FrameError
-from calmasters.headers.fits_cards import Cards, read_header
+from calmasters.headers.fits_cards import Cards
+from calmasters.headers.image_header import read_header
 from calmasters.images.raw_frame import Image, RawFrame
 
 __all__ = ["place_frames", "write_image"]

@@ -1,0 +1,88 @@
+"""Header of an image file, whatever its kind: FITS, zipped FITS or XISF."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from io import FileIO
+from math import prod
+from typing import IO, Final, cast
+
+from calmasters.errors import FrameError
+from calmasters.headers.fits_cards import Cards, ImageHeader, axes_of, padded, read_fits_header
+from calmasters.headers.xisf_header import read_xisf_header
+
+__all__ = ["read_cards", "read_header"]
+
+#: No sensor has so many; a frame of them would be 8 GiB of float32.
+_MOST_SAMPLES: Final = 1 << 31
+#: What deflate makes of zeros is 1032 times as small, and no frame is all zeros.
+_MOST_PACKED: Final = 1100
+
+
+def read_cards(path: str | os.PathLike[str]) -> Cards:
+    """Read the cards of a FITS or XISF image; see :func:`read_header`."""
+    return read_header(path).cards
+
+
+def read_header(path: str | os.PathLike[str]) -> ImageHeader:
+    """Read the header of the image in a FITS file (plain, zipped, compressed) or XISF file.
+
+    The ending of the name says which; of an XISF file it is the first image.
+
+    Raises
+    ------
+    FrameError
+        If the file cannot be read, is not what its name says, has no end of header, tells of an
+        image that cannot be in it, or is a FITS file with no image, or with several extensions
+        that are images.
+    """
+    name = os.fspath(path)
+    ending = name[-5:].lower()
+    try:
+        if ending.endswith(".gz"):
+            return _zipped_header(name)
+        # Most headers are read at once: a buffer would cost more than it saves.
+        with cast("IO[bytes]", FileIO(name)) as file:
+            header = read_xisf_header(file) if ending == ".xisf" else read_fits_header(file)
+            _require_possible(header, file)
+            return header
+    except (OSError, OverflowError, EOFError, zlib.error) as error:
+        raise FrameError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _zipped_header(path: str) -> ImageHeader:
+    """Read the header of a zipped FITS file, and see that its data are whole."""
+    with cast("IO[bytes]", gzip.open(path)) as file:
+        header = read_fits_header(file)
+        _require_possible(header, file)
+        expected = padded(header.end_of_data)
+        # A sound file tells its length in its last bytes; any other is unzipped to be sure.
+        if _length_told(path) != expected and (found := file.seek(expected)) < header.end_of_data:
+            raise FrameError(
+                f"is truncated: {found} bytes where {expected} were expected, unzipped; "
+                "copy it again"
+            )
+    return header._replace(end_of_data=0, packing=header.packing or "gzip")
+
+
+def _length_told(path: str) -> int:
+    """Read how long a zipped file is, modulo 2^32 (RFC 1952, ISIZE)."""
+    with FileIO(path) as file:
+        file.seek(-4, os.SEEK_END)
+        return int.from_bytes(file.read(), "little")
+
+
+def _require_possible(header: ImageHeader, file: IO[bytes]) -> None:
+    """Refuse an image that would take more memory than any frame, before it is asked for."""
+    # Samples have a byte at least, where the image has any bytes.
+    if not header.packing and 0 < header.end_of_data - header.data_offset <= _MOST_SAMPLES:
+        return
+    axes = axes_of(header.cards)
+    samples, told = abs(prod(axes)), " x ".join(map(str, axes))
+    if samples > _MOST_SAMPLES:
+        raise FrameError(f"is damaged: its header tells of {told} pixels")
+    file_size = os.fstat(file.fileno()).st_size
+    if header.packing in ("tiles", "xisf") and samples > _MOST_PACKED * file_size:
+        raise FrameError(f"is damaged: {told} pixels cannot be in {file_size} bytes")

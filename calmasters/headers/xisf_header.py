@@ -1,0 +1,75 @@
+"""Headers of XISF files: the XML of the first image, as the cards that a FITS file would have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import IO, TYPE_CHECKING, Final
+
+from calmasters.errors import FrameError
+from calmasters.headers.fits_cards import COMMENTARY, CardValue, ImageHeader, parse_value
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+__all__ = ["read_xisf_header"]
+
+#: PixInsight keeps all that is large out of the XML; of nothing but elements this is 1.4 million.
+_MOST_XML: Final = 1 << 22
+#: Sample formats of XISF, as the BITPIX and BZERO that FITS has for them.
+_XISF_FORMATS: Final[Mapping[str, tuple[int, int]]] = {
+    **{"UInt8": (8, 0), "UInt16": (16, 1 << 15), "UInt32": (32, 1 << 31)},
+    **{"Float32": (-32, 0), "Float64": (-64, 0)},
+}
+
+
+def read_xisf_header(file: IO[bytes]) -> ImageHeader:
+    """Read the header of the first image (XISF 1.0, sections 9 to 11)."""
+    try:
+        image = _first_image(file)
+        width, height, channels = map(int, image.attrib["geometry"].split(":"))
+        place, *numbers = image.attrib["location"].split(":")
+        if place != "attachment":
+            raise ValueError(f"its data are not in the file itself but at '{place[:40]}'")
+        start, size = map(int, numbers)
+        if start < 0 or size < 0:
+            raise ValueError(f"its data lie at {start}, {size} bytes long")
+    except (SyntaxError, LookupError, ValueError) as error:
+        raise FrameError(f"cannot be read as XISF: {error}") from error
+    cards = dict(_keywords(image.iterfind("{*}FITSKeyword")))
+    for mosaic in image.iterfind("{*}ColorFilterArray"):
+        cards.setdefault("BAYERPAT", mosaic.get("pattern", ""))
+    # The image itself, not its keywords, says what it is.
+    for keyword in ("BITPIX", "BSCALE", "BZERO"):
+        cards.pop(keyword, None)
+    axes = {"NAXIS1": width, "NAXIS2": height, "NAXIS3": channels}
+    cards |= {"NAXIS": 2 if channels == 1 else 3, **axes}
+    told = image.get("sampleFormat", "")
+    cards |= dict(zip(("BITPIX", "BZERO"), _XISF_FORMATS.get(told, (told, 0)), strict=True))
+    return ImageHeader(cards, start, start + size, "xisf", image.attrib)
+
+
+def _first_image(file: IO[bytes]) -> Element:
+    """Read the element of the first image; its parser raises SyntaxError."""
+    from xml.etree import ElementTree
+
+    signature = file.read(16)
+    length = int.from_bytes(signature[8:12], "little")
+    if not signature.startswith(b"XISF0100"):
+        raise ValueError("it does not begin as XISF files do")
+    if length > _MOST_XML:
+        raise ValueError(f"its header is said to be {length} bytes long")
+    xml = file.read(length).rstrip(b"\0")
+    if b"<!DOCTYPE" in xml:
+        raise ValueError("it declares entities, which no XISF file does")
+    image = ElementTree.fromstring(xml).find("{*}Image")
+    if image is None:
+        raise ValueError("it holds no image")
+    return image
+
+
+def _keywords(elements: Iterable[Element]) -> Iterator[tuple[str, CardValue]]:
+    for element in elements:
+        keyword = element.get("name", "").upper()
+        value = parse_value(element.get("value", ""))
+        if keyword not in COMMENTARY and value is not None:
+            yield keyword, value

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from xisf import XISF
+
+from calmasters.headers.image_header import read_cards, read_header
+
+
+def write_xisf(
+    path: Path, cards: Mapping[str, str], shape: tuple[int, int, int] = (3, 4, 1)
+) -> Path:
+    keywords = {key: [{"value": value, "comment": ""}] for key, value in cards.items()}
+    XISF.write(str(path), np.zeros(shape, np.float32), image_metadata={"FITSKeywords": keywords})
+    return path
+
+
+def test_xisf_cards_have_their_types(tmp_path: Path) -> None:
+    cards = {
+        "IMAGETYP": "'Master Dark'",
+        "OBSERVER": "'O''Neill / friends '",
+        "FILTER": "Ha",
+        "GAIN": "100",
+        "SET-TEMP": "-1.00D+01",
+        "SIMPLE": "T",
+        "EMPTY": "",
+        "NAXIS1": "9999",
+        "HISTORY": "",
+    }
+    assert read_cards(write_xisf(tmp_path / "master.xisf", cards)) == {
+        "IMAGETYP": "Master Dark",
+        "OBSERVER": "O'Neill / friends",
+        "FILTER": "Ha",
+        "GAIN": 100,
+        "SET-TEMP": -10.0,
+        "SIMPLE": True,
+        "NAXIS": 2,
+        "NAXIS1": 4,
+        "NAXIS2": 3,
+        "NAXIS3": 1,
+        "BITPIX": -32,
+        "BZERO": 0,
+    }
+
+
+def test_a_colour_xisf_shows_its_planes(tmp_path: Path) -> None:
+    cards = read_cards(write_xisf(tmp_path / "colour.XISF", {}, (3, 4, 3)))
+    assert (cards["NAXIS"], cards["NAXIS3"]) == (3, 3)
+
+
+def test_the_mosaic_of_an_xisf_image_is_its_bayer_pattern(tmp_path: Path) -> None:
+    xml = (
+        b'<xisf version="1.0" xmlns="http://www.pixinsight.com/xisf"><Image geometry="4:3:1" '
+        b'sampleFormat="UInt16" location="attachment:4096:24">'
+        b'<ColorFilterArray pattern="GRBG" width="2" height="2"/></Image></xisf>'
+    )
+    content = b"XISF0100" + len(xml).to_bytes(4, "little") + bytes(4) + xml
+    path = tmp_path / "x.xisf"
+    path.write_bytes(content)
+    header = read_header(path)
+    assert header.cards["BAYERPAT"] == "GRBG"
+    assert (header.cards["BITPIX"], header.cards["BZERO"]) == (16, 32768)
+    assert (header.data_offset, header.end_of_data) == (4096, 4120)
+
+
+def test_a_slash_belongs_to_an_unquoted_value(tmp_path: Path) -> None:
+    cards = read_cards(write_xisf(tmp_path / "x.xisf", {"FILTER": "Ha/OIII"}))
+    assert cards["FILTER"] == "Ha/OIII"
