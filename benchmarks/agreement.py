@@ -25,7 +25,7 @@ from calmasters.engines.native import NativeEngine
 from calmasters.engines.siril import SirilEngine
 from calmasters.frame import FrameType, Geometry
 from calmasters.headers.fits_cards import Card
-from calmasters.images.raw_frame import read_image, write_master
+from calmasters.images.master_file import read_image, write_master
 from calmasters.model.job import MasterJob, Recipe, UsedMaster
 from calmasters.model.master_record import MasterStatistics
 from calmasters.settings import Calibration, Integration, Siril

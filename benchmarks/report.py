@@ -22,7 +22,7 @@ import numpy as np
 import yaml
 
 from calmasters.headers.fits_cards import Card
-from calmasters.images.raw_frame import read_image, write_master
+from calmasters.images.master_file import read_image, write_master
 from calmasters.model.job import MasterJob
 from calmasters.planning.planner import decide
 from calmasters.quality.measure import Companions, measure

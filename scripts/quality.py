@@ -4,7 +4,7 @@ from pathlib import Path
 
 from calmasters.atomic_files import write_whole
 from calmasters.errors import reported
-from calmasters.images.raw_frame import read_image
+from calmasters.images.master_file import read_image
 from calmasters.model.job import MasterJob
 from calmasters.quality.measure import Companions, measure
 from calmasters.reporting.pictures import Pictures, write_pictures

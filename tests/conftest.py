@@ -19,7 +19,7 @@ import yaml
 
 from calmasters.frame import Frame, FrameType, Geometry, Traits, Value
 from calmasters.headers.fits_cards import Card
-from calmasters.images.raw_frame import write_master
+from calmasters.images.master_file import write_master
 from calmasters.settings import Settings
 from calmasters.synthetic.session import Camera, Shot, nina_header, write_frame
 

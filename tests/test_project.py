@@ -39,6 +39,7 @@ ORDER = (
     "headers.ap_common",
     "images.unpack",
     "images.raw_frame",
+    "images.master_file",
     "model.job",
     "running.job_resources",
     "inventory.scan",

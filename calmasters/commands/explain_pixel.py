@@ -31,7 +31,8 @@ from calmasters.engines.native.reference import (
 )
 from calmasters.engines.native.reference_flats import calibrate
 from calmasters.errors import CalmastersError, ConfigError, EngineError
-from calmasters.images.raw_frame import RawFrame, read_image
+from calmasters.images.master_file import read_image
+from calmasters.images.raw_frame import RawFrame
 from calmasters.model.job import MasterJob, UsedMaster
 from calmasters.model.master_record import as_made
 from calmasters.settings import Calibration, Integration

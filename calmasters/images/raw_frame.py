@@ -1,4 +1,4 @@
-"""Pixels in by strips, masters out (XISF, FITS), whole or not at all.
+"""Frames read by strips: FITS or XISF, plain or packed.
 
 Samples become float32 in [0, 1] as PixInsight reads them: integers are divided by the largest
 code of their width, signed ones after adding half the range.
@@ -7,30 +7,29 @@ code of their width, signed ones after adding half the range.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType, TracebackType
-from typing import Any, BinaryIO, Final, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calmasters.atomic_files import replacing
 from calmasters.errors import FrameError
-from calmasters.headers.fits_cards import Card, CardValue, ImageHeader
+from calmasters.headers.fits_cards import CardValue, ImageHeader
 from calmasters.headers.image_header import read_header
-from calmasters.images.unpack import unpacked, xisf_samples
+from calmasters.images.unpack import unpacked
 
 __all__ = [
+    "Image",
     "RawFrame",
     "SampleFormat",
     "Strip",
-    "fits_literal",
-    "read_image",
-    "write_master",
+    "header_of",
+    "size_of",
+    "to_unit",
 ]
 
 Image: TypeAlias = NDArray[np.float32]
@@ -51,12 +50,6 @@ _WHITE: Final = 0.999
 
 #: Samples that are converted at a time.
 _PIECE: Final = 1 << 16
-
-#: Attached data of an XISF file begin at a multiple of this, as PixInsight writes them.
-_XISF_ALIGNMENT: Final = 4096
-
-
-# Raw frames ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +146,10 @@ class RawFrame:
     """
 
     def __init__(self, path: Path, float_range: str = "unit") -> None:
-        header = _header(path)
+        header = header_of(path)
         self.path = path
         self._float_range = "unit" if header.packing == "xisf" else float_range
-        self.width, self.height = _size(path, header.cards)
+        self.width, self.height = size_of(path, header.cards)
         self.format = _format(path, header, self._float_range)
         if header.packing:
             self._offset = header.data_offset if header.packing == "gzip" else 0
@@ -201,7 +194,7 @@ class RawFrame:
         """
         stored = np.empty(count, self.format.dtype)
         self._fill(start, stored.view(np.uint8).data)
-        return _to_unit(stored, self.format, self.path, self._float_range)
+        return to_unit(stored, self.format, self.path, self._float_range)
 
     def require_sound(self) -> None:
         """Look for what only the pixels tell: samples outside [0, 1], or all black or white.
@@ -252,14 +245,16 @@ class RawFrame:
             raise FrameError(f"{self.path}: cannot be read: {error.strerror}") from error
 
 
-def _header(path: Path) -> ImageHeader:
+def header_of(path: Path) -> ImageHeader:
+    """Read the header of a frame; a FrameError names the file."""
     try:
         return read_header(path)
     except FrameError as error:
         raise FrameError(f"{path}: {error}") from error
 
 
-def _size(path: Path, cards: Mapping[str, CardValue]) -> tuple[int, int]:
+def size_of(path: Path, cards: Mapping[str, CardValue]) -> tuple[int, int]:
+    """Give width and height of a frame; FrameError where it is no plain image."""
     axes = [cards.get(f"NAXIS{axis + 1}") for axis in range(int(_number(cards, "NAXIS", 0)))]
     if len(axes) == 2 or (len(axes) == 3 and axes[2] == 1):
         width, height = axes[:2]
@@ -284,7 +279,19 @@ def _require_bytes(path: Path, expected: int) -> None:
         )
 
 
-def _to_unit(stored: NDArray[Any], format_: SampleFormat, path: Path, float_range: str) -> Strip:
+def to_unit(stored: NDArray[Any], format_: SampleFormat, path: Path, float_range: str) -> Strip:
+    """Convert stored samples to float32 in [0, 1]; FrameError where one is outside.
+
+    Parameters
+    ----------
+    stored : array
+        Of any shape, which stays.
+    format_ : SampleFormat
+    path : Path
+        The file, for the message.
+    float_range : {'unit', 'adu16'}
+        What float samples were taken for.
+    """
     samples = np.empty(stored.shape, np.float32)
     # By pieces, since whole images of float64 would take more memory than all else.
     flat, filled = stored.reshape(-1), samples.reshape(-1)
@@ -311,141 +318,3 @@ def _require_unit_range(samples: Image, path: Path, float_range: str | None) -> 
     if float_range == "adu16":
         raise FrameError(f"{message} after division by 65535 (float_range: adu16); try unit")
     raise FrameError(f"{message}; BZERO and BSCALE do not fit 16-bit ADU")
-
-
-# Masters in ------------------------------------------------------------------------------
-
-
-def read_image(path: Path, float_range: str = "unit") -> tuple[Image, int]:
-    """Read a whole image, such as a master of whatever program.
-
-    Parameters
-    ----------
-    path : Path
-        A FITS or XISF file.
-    float_range : {'unit', 'adu16'}
-        What the float samples of a FITS file mean; those of XISF are in [0, 1].
-
-    Returns
-    -------
-    image : (height, width) array of float32
-        In [0, 1].
-    not_finite : int
-        Samples that were NaN or infinite and became 0.
-
-    Raises
-    ------
-    FrameError
-        If the file cannot be read as one grey image.
-    """
-    if path.suffix.lower() == ".xisf":
-        return _read_xisf(path)
-    with RawFrame(path, float_range) as frame:
-        strip = frame.read(0, frame.size)
-        return strip.samples.reshape(frame.height, frame.width), strip.not_finite
-
-
-def _read_xisf(path: Path) -> tuple[Image, int]:
-    header = _header(path)
-    _size(path, header.cards)
-    try:
-        pixels = xisf_samples(path, header)[0]
-    except Exception as error:  # the packages raise whatever the damage causes
-        raise FrameError(f"{path}: cannot be read as XISF ({error})") from error
-    unity = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
-    strip = _to_unit(pixels, SampleFormat(pixels.dtype, 1.0, 0.0, unity), path, "unit")
-    return strip.samples, strip.not_finite
-
-
-# Masters out -----------------------------------------------------------------------------
-
-
-def write_master(path: Path, image: Image, cards: Sequence[Card]) -> None:
-    """Write a master, in the format of its extension, whole or not at all.
-
-    Parameters
-    ----------
-    path : Path
-        Ends in ``.xisf`` or ``.fits``.
-    image : (height, width) array of float32
-        In [0, 1].
-    cards : sequence of Card
-        The header, in order; HISTORY may repeat.
-    """
-    write = _write_xisf if path.suffix.lower() == ".xisf" else _write_fits
-    with replacing(path) as file:
-        write(file, image, cards)
-
-
-def _write_xisf(file: BinaryIO, image: Image, cards: Sequence[Card]) -> None:
-    # Written here, not by the xisf package: importing it costs a job more than the writing does.
-    height, width = image.shape
-    position = _XISF_ALIGNMENT
-    header = _xisf_header(width, height, position, cards)
-    while len(header) > position:
-        position += _XISF_ALIGNMENT
-        header = _xisf_header(width, height, position, cards)
-    file.write(header.ljust(position, b"\0"))
-    file.write(np.ascontiguousarray(image, "<f4").data)
-
-
-def _xisf_header(width: int, height: int, position: int, cards: Sequence[Card]) -> bytes:
-    """Make everything before the pixels: signature, length and XML (XISF 1.0, section 9)."""
-    keywords = "".join(_xisf_keyword(card) for card in cards)
-    created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    xml = (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        '<xisf version="1.0" xmlns="http://www.pixinsight.com/xisf">'
-        f'<Image geometry="{width}:{height}:1" sampleFormat="Float32" bounds="0:1"'
-        f' colorSpace="Gray" location="attachment:{position}:{width * height * 4}">'
-        f"{keywords}</Image><Metadata>"
-        f'<Property id="XISF:CreationTime" type="TimePoint" value="{created}"/>'
-        '<Property id="XISF:CreatorApplication" type="String">calmasters</Property>'
-        "</Metadata></xisf>"
-    ).encode("utf-8", "replace")  # names of files may hold bytes that are no text
-    return b"XISF0100" + len(xml).to_bytes(4, "little") + bytes(4) + xml
-
-
-#: XML has no control characters but three, which an attribute keeps only as numbers.
-_XML_ESCAPES: Final = MappingProxyType(
-    dict.fromkeys((*range(32), 0xFFFE, 0xFFFF), " ")
-    | {ord(character): f"&#{ord(character)};" for character in "\t\n\r"}
-    | {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord('"'): "&quot;"}
-)
-
-
-def _xisf_keyword(card: Card) -> str:
-    value, comment = fits_literal(card.value), card.comment
-    if card.keyword == "HISTORY":
-        value, comment = "", str(card.value)
-    name, value, comment = map(_xml, (card.keyword, value, comment))
-    return f'<FITSKeyword name="{name}" value="{value}" comment="{comment}"/>'
-
-
-def _xml(text: str) -> str:
-    """Escape text for an attribute in double quotes; what XML cannot hold becomes a blank."""
-    return text.translate(_XML_ESCAPES)
-
-
-def fits_literal(value: CardValue) -> str:
-    """Write a value as it stands in a FITS card: strings quoted, logicals T and F."""
-    if isinstance(value, bool):
-        return "T" if value else "F"
-    if isinstance(value, str):
-        return "'" + value.replace("'", "''") + "'"
-    return repr(value)
-
-
-def _write_fits(file: BinaryIO, image: Image, cards: Sequence[Card]) -> None:
-    from astropy.io import fits
-
-    header = fits.Header()
-    for card in cards:
-        value = _ascii(card.value) if isinstance(card.value, str) else card.value
-        header.append((card.keyword, value, _ascii(card.comment)), end=True)
-    fits.PrimaryHDU(image, header).writeto(file)
-
-
-def _ascii(text: str) -> str:
-    """Write text with the characters that FITS has."""
-    return "".join(letter if " " <= letter <= "~" else "?" for letter in text)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from calmasters.atomic_files import replacing
 from calmasters.frame import FrameType
-from calmasters.images.raw_frame import read_image
+from calmasters.images.master_file import read_image
 from calmasters.model.job import MasterJob
 from calmasters.quality.sample import ADU
 from calmasters.quality.surface import grey, odd_pixels, relative_response

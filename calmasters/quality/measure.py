@@ -18,7 +18,7 @@ from calmasters.frame import FrameType
 from calmasters.headers.fits_cards import CardValue, number_of
 from calmasters.headers.image_header import read_cards
 from calmasters.headers.keywords import Description, describe
-from calmasters.images.raw_frame import read_image
+from calmasters.images.master_file import read_image
 from calmasters.model.job import MasterJob
 from calmasters.model.master_record import LEVELS, as_made
 from calmasters.quality import MEASURE_VERSION, pairs, sequence, surface

@@ -18,7 +18,7 @@ from calmasters.errors import FrameError
 from calmasters.frame import Frame, FrameType, Geometry, Value, format_value
 from calmasters.headers.fits_cards import CardValue, number_of
 from calmasters.headers.image_header import read_cards
-from calmasters.images.raw_frame import read_image
+from calmasters.images.master_file import read_image
 from calmasters.model.job import MasterJob
 from calmasters.quality.sample import ADU
 from calmasters.quality.surface import odd_pixels

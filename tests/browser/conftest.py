@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from calmasters.engines import engine_for
-from calmasters.images.raw_frame import read_image
+from calmasters.images.master_file import read_image
 from calmasters.model.job import MasterJob
 from calmasters.planning import planner as decision
 from calmasters.quality.camera import bias_of, settings_with_defects

@@ -14,7 +14,7 @@ from calmasters.engines.native import NativeEngine
 from calmasters.errors import EngineError
 from calmasters.frame import FrameType
 from calmasters.headers.image_header import read_cards
-from calmasters.images.raw_frame import read_image
+from calmasters.images.master_file import read_image
 from calmasters.model.job import FrameFile, MasterJob
 from calmasters.model.master_record import MasterStatistics
 from calmasters.settings import BadFrames

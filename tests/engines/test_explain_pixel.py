@@ -12,7 +12,7 @@ from calmasters.engines.native import NativeEngine
 from calmasters.engines.native.reference import Fate
 from calmasters.errors import ConfigError
 from calmasters.frame import FrameType
-from calmasters.images.raw_frame import read_image
+from calmasters.images.master_file import read_image
 from calmasters.settings import Integration
 
 SHAPE = (12, 15)

@@ -20,7 +20,7 @@ from xisf import XISF
 from calmasters.engines.native import NativeEngine, flats, integration, reference, reference_flats
 from calmasters.errors import CalmastersError, ConfigError, EngineError
 from calmasters.frame import FrameType, Geometry
-from calmasters.images.raw_frame import read_image
+from calmasters.images.master_file import read_image
 from calmasters.model.job import ALGORITHM_VERSION, MasterJob, UsedMaster
 from calmasters.model.master_record import MasterStatistics
 from calmasters.settings import Calibration, Integration

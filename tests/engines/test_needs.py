@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from calmasters.frame import FrameType
-from calmasters.images.raw_frame import write_master
+from calmasters.images.master_file import write_master
 from calmasters.model.job import FrameFile, MasterJob, UsedMaster
 from calmasters.running import job_resources as resources
 from calmasters.synthetic.session import write_frame

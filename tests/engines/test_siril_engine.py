@@ -21,7 +21,7 @@ from calmasters.engines.siril import SirilEngine
 from calmasters.errors import ConfigError, EngineError
 from calmasters.frame import FrameType
 from calmasters.headers.image_header import read_cards
-from calmasters.images.raw_frame import read_image, write_master
+from calmasters.images.master_file import read_image, write_master
 from calmasters.model.job import FrameFile, MasterJob
 from calmasters.model.master_record import MasterStatistics
 from calmasters.settings import Calibration, Integration, Siril

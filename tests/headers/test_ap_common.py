@@ -18,7 +18,7 @@ from calmasters.errors import ConfigError
 from calmasters.frame import Frame, Value
 from calmasters.headers.image_header import read_cards
 from calmasters.headers.keywords import describe
-from calmasters.images.raw_frame import write_master
+from calmasters.images.master_file import write_master
 from calmasters.inventory.header_cache import HeaderCache
 from calmasters.inventory.scan import scan_frames
 from calmasters.model.master_record import header_cards

@@ -25,7 +25,8 @@ from hostile_files import HOSTILE, SOUND
 from calmasters.errors import FrameError
 from calmasters.headers.image_header import read_header
 from calmasters.headers.keywords import describe
-from calmasters.images.raw_frame import RawFrame, read_image
+from calmasters.images.master_file import read_image
+from calmasters.images.raw_frame import RawFrame
 from calmasters.settings import HeaderRules
 
 #: Of processor time, more than any input may take; bombs of the corpus would take longer.

@@ -12,7 +12,8 @@ from hostile_files import BOMBS, HOSTILE, SOUND, Hostile, padded, plain
 
 from calmasters.errors import FrameError
 from calmasters.headers.image_header import read_cards
-from calmasters.images.raw_frame import RawFrame, write_master
+from calmasters.images.master_file import write_master
+from calmasters.images.raw_frame import RawFrame
 from calmasters.inventory.header_cache import HeaderCache
 from calmasters.inventory.scan import scan_frames
 from calmasters.model.master_record import header_cards

@@ -13,7 +13,8 @@ from xisf import XISF
 
 from calmasters.errors import FrameError
 from calmasters.headers.image_header import read_header
-from calmasters.images.raw_frame import RawFrame, read_image
+from calmasters.images.master_file import read_image
+from calmasters.images.raw_frame import RawFrame
 
 Array = NDArray[np.generic]
 CODES = np.random.default_rng(5).integers(0, 65536, (30, 40)).astype(np.uint16)

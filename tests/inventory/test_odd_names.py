@@ -17,7 +17,7 @@ from calmasters.commands.summary import summarize
 from calmasters.frame import Status
 from calmasters.headers.fits_cards import Card
 from calmasters.headers.image_header import read_cards
-from calmasters.images.raw_frame import write_master
+from calmasters.images.master_file import write_master
 from calmasters.model.job import LeftOut, MasterJob
 from calmasters.model.master_record import header_cards
 from calmasters.planning.plan_file import job_file

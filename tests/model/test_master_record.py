@@ -12,7 +12,7 @@ from astropy.io import fits
 from calmasters.frame import FrameType, Geometry
 from calmasters.headers.fits_cards import Card, CardValue
 from calmasters.headers.image_header import read_cards
-from calmasters.images.raw_frame import write_master
+from calmasters.images.master_file import write_master
 from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
 from calmasters.model.master_record import (
     FrameStatistics,

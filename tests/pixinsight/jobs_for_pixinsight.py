@@ -19,7 +19,7 @@ from calmasters.engines.native import NativeEngine
 from calmasters.engines.pixinsight import PixInsightEngine
 from calmasters.engines.pixinsight.session import begin
 from calmasters.frame import FrameType, Geometry
-from calmasters.images.raw_frame import read_image
+from calmasters.images.master_file import read_image
 from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
 from calmasters.model.master_record import MasterStatistics
 from calmasters.settings import Calibrated, Calibration, Integration, PixInsight

@@ -28,7 +28,7 @@ from calmasters.atomic_files import write_whole
 from calmasters.errors import EngineError
 from calmasters.frame import FrameType
 from calmasters.headers.image_header import read_cards
-from calmasters.images.raw_frame import read_image
+from calmasters.images.master_file import read_image
 from calmasters.model.job import MasterJob
 
 BIAS, DARK, FLAT = FrameType.BIAS, FrameType.DARK, FrameType.FLAT

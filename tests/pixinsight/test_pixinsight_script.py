@@ -20,7 +20,7 @@ from standin.program import run_script
 
 from calmasters.frame import FrameType
 from calmasters.headers.image_header import read_cards
-from calmasters.images.raw_frame import read_image
+from calmasters.images.master_file import read_image
 from calmasters.model.job import MasterJob
 from calmasters.settings import Calibrated
 

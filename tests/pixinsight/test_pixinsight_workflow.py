@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from jobs_for_pixinsight import Program, assert_gone, is_gone
 
-from calmasters.images.raw_frame import read_image
+from calmasters.images.master_file import read_image
 from calmasters.synthetic.session import main as write_session
 
 REPOSITORY = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ import pytest
 from astropy.io import fits
 from xisf import XISF
 
-from calmasters.images.raw_frame import write_master
+from calmasters.images.master_file import write_master
 from calmasters.model.job import MasterJob
 from calmasters.model.master_record import header_cards
 from calmasters.planning.planner import Decision, decide

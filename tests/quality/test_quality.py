@@ -14,7 +14,7 @@ from astropy.io import fits
 from calmasters.errors import FrameError, QualityError
 from calmasters.frame import Frame, FrameType, Geometry, Traits
 from calmasters.headers.fits_cards import Card
-from calmasters.images.raw_frame import write_master
+from calmasters.images.master_file import write_master
 from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
 from calmasters.quality import pairs, sequence, surface
 from calmasters.quality.camera import bias_of, settings_with_defects

@@ -16,7 +16,7 @@ from PIL import Image
 
 from calmasters.frame import Frame, FrameType, Geometry, Status, Traits, Value, Verdict
 from calmasters.headers.fits_cards import Card
-from calmasters.images.raw_frame import write_master
+from calmasters.images.master_file import write_master
 from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
 from calmasters.planning.planner import Decision
 from calmasters.quality.trend import Point, Trend

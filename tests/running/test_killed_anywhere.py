@@ -91,7 +91,7 @@ killed_everywhere(lambda: decision.write(before), lambda: decision.write(after),
 MASTER = """
 import numpy as np
 from calmasters.atomic_files import sweep, write_whole
-from calmasters.images.raw_frame import read_image, write_master
+from calmasters.images.master_file import read_image, write_master
 from calmasters.running.kept_masters import keep, put_back
 
 output = Path(sys.argv[1])

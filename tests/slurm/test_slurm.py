@@ -11,7 +11,7 @@ import pytest
 from jobs_for_pixinsight import Program
 from real_workflow import Workflow, add_another
 
-from calmasters.images.raw_frame import read_image
+from calmasters.images.master_file import read_image
 from calmasters.synthetic.session import Camera, Session, write_session
 
 #: The example session with small frames; two filters of one night.

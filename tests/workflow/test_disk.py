@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from real_workflow import ALL, BIAS, BLUE, DARK, FLATS, RED, Workflow, add_another, copied, frame
 
-from calmasters.images.raw_frame import read_image
+from calmasters.images.master_file import read_image
 
 Mount = Callable[..., Path]
 

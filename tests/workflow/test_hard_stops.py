@@ -17,7 +17,7 @@ import pytest
 from jobs_for_pixinsight import Program
 from real_workflow import ALL, DARK, FLATS, Workflow, copied, frame
 
-from calmasters.images.raw_frame import read_image
+from calmasters.images.master_file import read_image
 from calmasters.model.job import stored_digest
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

@@ -11,7 +11,7 @@ from astropy.io import fits
 from real_workflow import add_another
 from xisf import XISF
 
-from calmasters.images.raw_frame import read_image
+from calmasters.images.master_file import read_image
 from calmasters.synthetic.session import write_frame
 
 LIBRARY = "masters/MASTER {}/ATR585M"

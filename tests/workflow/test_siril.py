@@ -12,7 +12,7 @@ from real_workflow import Run, Workflow
 
 from calmasters.headers.fits_cards import CardValue
 from calmasters.headers.image_header import read_cards
-from calmasters.images.raw_frame import read_image
+from calmasters.images.master_file import read_image
 
 pytestmark = pytest.mark.skipif(not shutil.which("siril-cli"), reason="there is no siril-cli")
 

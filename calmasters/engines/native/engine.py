@@ -25,7 +25,8 @@ from calmasters.engines.result_warnings import weak_dark, weak_factors, weak_fla
 from calmasters.errors import CalmastersError, EngineError, FrameError, explained
 from calmasters.frame import FrameType
 from calmasters.headers.fits_cards import Card
-from calmasters.images.raw_frame import RawFrame, read_image, write_master
+from calmasters.images.master_file import read_image, write_master
+from calmasters.images.raw_frame import RawFrame
 from calmasters.model.job import FrameFile, LeftOut, MasterJob, Standing, UsedMaster
 from calmasters.model.master_record import (
     FrameStatistics,

@@ -11,7 +11,8 @@ from calmasters.engines.pixinsight.status import Status
 from calmasters.engines.result_warnings import weak_factors
 from calmasters.errors import EngineError, FrameError
 from calmasters.headers.image_header import read_cards
-from calmasters.images.raw_frame import Image, read_image
+from calmasters.images.master_file import read_image
+from calmasters.images.raw_frame import Image
 from calmasters.model.job import FrameFile, LeftOut, MasterJob
 from calmasters.model.master_record import FrameStatistics, MasterStatistics
 

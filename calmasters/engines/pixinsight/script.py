@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from calmasters.frame import FrameType
 from calmasters.headers.fits_cards import Card
-from calmasters.images.raw_frame import fits_literal
+from calmasters.images.master_file import fits_literal
 from calmasters.model.job import LeftOut, MasterJob, UsedMaster
 from calmasters.model.master_record import header_cards
 from calmasters.settings import Calibration, PixInsight

@@ -21,7 +21,8 @@ from calmasters.engines.siril.script import CALIBRATION, FRAMES, MASTER, script_
 from calmasters.engines.siril.sequence import place_frames, write_image
 from calmasters.engines.subprocesses import run
 from calmasters.errors import EngineError
-from calmasters.images.raw_frame import Image, read_image, write_master
+from calmasters.images.master_file import read_image, write_master
+from calmasters.images.raw_frame import Image
 from calmasters.model.job import MasterJob, Standing
 from calmasters.model.master_record import MasterStatistics, header_cards, statistics_json
 from calmasters.settings import BadFrames, Siril
