@@ -29,7 +29,7 @@ from calmasters.images.master_file import read_image, write_master
 from calmasters.model.job import MasterJob, Recipe, UsedMaster
 from calmasters.model.master_record import MasterStatistics
 from calmasters.settings import Calibration, Integration, Siril
-from calmasters.synthetic.session import write_frame
+from calmasters.synthetic.camera import write_frame
 
 ADU = 65535.0
 RAYS = 0.002

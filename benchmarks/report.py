@@ -32,7 +32,8 @@ from calmasters.reporting.masters import Master
 from calmasters.reporting.pages import write_report
 from calmasters.reporting.pictures import Pictures, write_pictures
 from calmasters.settings import Settings
-from calmasters.synthetic.session import Camera, Session, write_session
+from calmasters.synthetic.camera import Camera
+from calmasters.synthetic.session import Session, write_session
 
 CONFIG = Path(__file__).parents[1] / "config"
 MASTERS, FRAMES, PROCESSES = 30, 12, 2

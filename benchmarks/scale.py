@@ -28,7 +28,8 @@ from calmasters.inventory.header_cache import HeaderCache
 from calmasters.inventory.scan import scan_frames
 from calmasters.planning.plan_file import job_file, scan
 from calmasters.settings import Settings
-from calmasters.synthetic.session import Camera, Shot, nina_header, write_frame
+from calmasters.synthetic.camera import Camera, write_frame
+from calmasters.synthetic.session import Shot, nina_header
 
 SIZES = ("1000/100", "10000/1000", "50000/1000", "100000/1000")
 

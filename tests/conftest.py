@@ -21,7 +21,8 @@ from calmasters.frame import Frame, FrameType, Geometry, Traits, Value
 from calmasters.headers.fits_cards import Card
 from calmasters.images.master_file import write_master
 from calmasters.settings import Settings
-from calmasters.synthetic.session import Camera, Shot, nina_header, write_frame
+from calmasters.synthetic.camera import Camera, write_frame
+from calmasters.synthetic.session import Shot, nina_header
 
 CONFIG = Path(__file__).parents[1] / "config"
 SCHEMA = CONFIG / "config.schema.yaml"

@@ -64,6 +64,7 @@ ORDER = (
     "commands.watch",
     "engines",
     "commands.explain_pixel",
+    "synthetic.camera",
     "synthetic.session",
 )
 #: Those that are packages.

@@ -10,15 +10,8 @@ import pytest
 from astropy.io import fits
 
 from calmasters.frame import FrameType
-from calmasters.synthetic.session import (
-    Camera,
-    Session,
-    Shot,
-    main,
-    nina_header,
-    write_frame,
-    write_session,
-)
+from calmasters.synthetic.camera import Camera, write_frame
+from calmasters.synthetic.session import Session, Shot, main, nina_header, write_session
 
 CAMERA = Camera(width=96, height=64)
 SMALL = Session(CAMERA, bias=4, darks=3, flats=3, lights=2)

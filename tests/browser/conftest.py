@@ -22,7 +22,8 @@ from calmasters.reporting.collect import collect
 from calmasters.reporting.pages import write_report
 from calmasters.reporting.pictures import Pictures, write_pictures
 from calmasters.settings import Settings
-from calmasters.synthetic.session import Camera, Session, write_session
+from calmasters.synthetic.camera import Camera
+from calmasters.synthetic.session import Session, write_session
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 

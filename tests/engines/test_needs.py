@@ -16,7 +16,7 @@ from calmasters.frame import FrameType
 from calmasters.images.master_file import write_master
 from calmasters.model.job import FrameFile, MasterJob, UsedMaster
 from calmasters.running import job_resources as resources
-from calmasters.synthetic.session import write_frame
+from calmasters.synthetic.camera import write_frame
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="Linux tells a process's peak memory"

@@ -1,6 +1,6 @@
 """Masters of the native engine against the truth they were made from, and second opinions.
 
-The camera is `synthetic.session.Camera`: its offset, dark current, response, noise and hits are
+The camera is `synthetic.camera.Camera`: its offset, dark current, response, noise and hits are
 known, so the master of N frames must lie about the truth with a scatter of sigma / sqrt(N).
 """
 
@@ -21,7 +21,7 @@ from calmasters.frame import FrameType, Geometry
 from calmasters.model.job import ALGORITHM_VERSION, FrameFile, MasterJob, Recipe, UsedMaster
 from calmasters.model.master_record import MasterStatistics
 from calmasters.settings import Calibration, Integration
-from calmasters.synthetic.session import Camera, write_frame
+from calmasters.synthetic.camera import Camera, write_frame
 
 N = 20
 ADU = 65535.0

@@ -24,7 +24,8 @@ from calmasters.quality.measure import Companions, Quality, measure
 from calmasters.quality.sample import ADU, Sample
 from calmasters.quality.trend import Point, jumps, trends
 from calmasters.settings import Integration, Settings
-from calmasters.synthetic.session import Camera, Session, Shot, nina_header, write_frame
+from calmasters.synthetic.camera import Camera, write_frame
+from calmasters.synthetic.session import Session, Shot, nina_header
 
 #: An old CCD and a CMOS: what the pair method has to get right on both.
 CCD = Camera(

@@ -12,7 +12,8 @@ from jobs_for_pixinsight import Program
 from real_workflow import Workflow, add_another
 
 from calmasters.images.master_file import read_image
-from calmasters.synthetic.session import Camera, Session, write_session
+from calmasters.synthetic.camera import Camera
+from calmasters.synthetic.session import Session, write_session
 
 #: The example session with small frames; two filters of one night.
 SESSION = Session(Camera(width=48, height=32), nights=1, lights=0, broken=0)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from real_workflow import ALL, REPOSITORY, TINY, Run, Workflow, copied
 
-from calmasters.synthetic.session import Camera, Session, write_session
+from calmasters.synthetic.camera import Camera
+from calmasters.synthetic.session import Session, write_session
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from calmasters.synthetic.session import Camera, Session
+from calmasters.synthetic.camera import Camera
+from calmasters.synthetic.session import Session
 
 REPOSITORY = Path(__file__).parents[2]
 

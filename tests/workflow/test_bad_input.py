@@ -10,7 +10,8 @@ import pytest
 from astropy.io import fits
 from xisf import XISF
 
-from calmasters.synthetic.session import Camera, Session, nina_header, write_frame
+from calmasters.synthetic.camera import Camera, write_frame
+from calmasters.synthetic.session import Session, nina_header
 
 FLAT = "masterFlat_FILTER-B"
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from calmasters.headers.image_header import read_cards
-from calmasters.synthetic.session import Camera, Session, nina_header, write_frame
+from calmasters.synthetic.camera import Camera, write_frame
+from calmasters.synthetic.session import Session, nina_header
 
 CAMERA = Camera(width=48, height=32)
 

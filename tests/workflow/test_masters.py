@@ -13,7 +13,8 @@ from real_workflow import add_another
 from xisf import XISF
 
 from calmasters import get_fits_headers, get_metadata_for_directory
-from calmasters.synthetic.session import Camera, Session, write_session
+from calmasters.synthetic.camera import Camera
+from calmasters.synthetic.session import Session, write_session
 
 SETTINGS = "INSTRUME-ATR585M_SETTEMP--10.00_GAIN-100_OFFSET-150_READOUTM-Low Noise"
 BIAS = f"masterBias_{SETTINGS}"

@@ -12,7 +12,7 @@ from real_workflow import add_another
 from xisf import XISF
 
 from calmasters.images.master_file import read_image
-from calmasters.synthetic.session import write_frame
+from calmasters.synthetic.camera import write_frame
 
 LIBRARY = "masters/MASTER {}/ATR585M"
 SETTINGS = "GAIN_100_OFFSET_150_SETTEMP_-10.00_READOUTM_Low Noise"
