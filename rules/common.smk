@@ -10,7 +10,7 @@ from functools import lru_cache
 from snakemake.logging import logger
 
 from calmasters.planning import stale_reasons as why
-from calmasters.inventory.content_digests import Contents
+from calmasters.inventory.content_digests import ContentDigests
 from calmasters.atomic_files import temporary_folder
 from calmasters.model.job import JOB_TIME_NS, beside, stored_digest
 from calmasters.planning.plan_file import (
@@ -37,7 +37,7 @@ def previewing():
 
 @lru_cache(1)
 def scanned():
-    contents = Contents(SETTINGS)
+    contents = ContentDigests(SETTINGS)
     found = scan(SETTINGS, contents)
     if workflow.is_main_process and not previewing():
         contents.save()

@@ -1,4 +1,4 @@
-"""What files hold, as a digest: each is read once and remembered until it is written again."""
+"""Digests of the content of files: each is read once and remembered until it is written again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from calmasters.inventory.scan import ScannedFile
 from calmasters.progress import progress
 from calmasters.settings import Settings
 
-__all__ = ["Contents"]
+__all__ = ["ContentDigests"]
 
 #: On Windows st_ctime is the time of creation: nothing there tells a file that was written again
 #: under its old size and time, so each is read each time.
@@ -25,7 +25,7 @@ _TELLS_CHANGES: Final = os.name != "nt"
 _SETTLED_NS: Final = 2_000_000_000
 
 
-class Contents:
+class ContentDigests:
     """Digests of files, remembered under ``output_dir/.cache`` by size, both times and inode.
 
     The time of the last change of status (``st_ctime``) is the kernel's own: a program that puts
@@ -52,7 +52,7 @@ class Contents:
         return stored if isinstance(stored, dict) and self._tells_changes else {}
 
     def identify(self, files: Iterable[ScannedFile], root: Path) -> list[ScannedFile]:
-        """Give files the digest of what they hold; it stays empty where a file cannot be read.
+        """Give files the digest of their content; it stays empty where a file cannot be read.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Frames that lie in the tree twice: each counts once, whatever its copies are called."""
+"""Copies of frames: each frame counts once, whatever its copies are called."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from pathlib import Path
 from typing import Final
 
 from calmasters.frame import Frame
-from calmasters.inventory.content_digests import Contents
+from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.scan import ScannedFile
-from calmasters.planning.grouping import sound_frames
+from calmasters.inventory.verdicts import sound_frames
 from calmasters.settings import Settings
 
-__all__ = ["without_copies"]
+__all__ = ["mark_duplicates"]
 
 #: Bytes from the middle of a file: two exposures differ there, if only by their noise.
-_GLANCE: Final = 4096
+_MIDDLE: Final = 4096
 
 
-def without_copies(
-    frames: Iterable[Frame], files: Iterable[ScannedFile], settings: Settings, contents: Contents
+def mark_duplicates(
+    frames: Iterable[Frame],
+    files: Iterable[ScannedFile],
+    settings: Settings,
+    contents: ContentDigests,
 ) -> list[Frame]:
     """Mark every calibration frame that has the same bytes as another one.
 
@@ -34,7 +37,7 @@ def without_copies(
     files : iterable of ScannedFile
         The same ones, as the scan saw them.
     settings : Settings
-    contents : Contents
+    contents : ContentDigests
         Digests of files that were read before.
 
     Returns
@@ -50,7 +53,7 @@ def without_copies(
         fewer
         for some in by_keywords.values()
         for few in _alike(some, attrgetter("date_obs", "size", "ccd_temp_c"))
-        for fewer in _alike(few, lambda frame: _glance(root / frame.path, frame.size))
+        for fewer in _alike(few, lambda frame: _middle_bytes(root / frame.path, frame.size))
     ]
     if not suspects:
         return frames
@@ -66,24 +69,24 @@ def without_copies(
 
 
 def _alike(
-    frames: Sequence[Frame], sign: Callable[[Frame], Hashable | None]
+    frames: Sequence[Frame], key: Callable[[Frame], Hashable | None]
 ) -> Iterator[list[Frame]]:
-    """Give the frames, two or more, that a sign does not tell apart; None is equal to nothing."""
-    signs = [*map(sign, frames)]
-    if len(set(signs)) == len(signs):
+    """Give the frames, two or more, for which a function gives one value; None equals nothing."""
+    keys = [*map(key, frames)]
+    if len(set(keys)) == len(keys):
         return
     found: dict[Hashable, list[Frame]] = defaultdict(list)
-    for told, frame in zip(signs, frames, strict=True):
-        if told is not None:
-            found[told].append(frame)
+    for value, frame in zip(keys, frames, strict=True):
+        if value is not None:
+            found[value].append(frame)
     yield from (few for few in found.values() if len(few) > 1)
 
 
-def _glance(path: Path, size: int) -> bytes | None:
+def _middle_bytes(path: Path, size: int) -> bytes | None:
     try:
         with path.open("rb") as file:
-            file.seek(max(0, (size - _GLANCE) // 2))
-            return file.read(_GLANCE)
+            file.seek(max(0, (size - _MIDDLE) // 2))
+            return file.read(_MIDDLE)
     except OSError:
         return None
 

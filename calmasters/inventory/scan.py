@@ -38,9 +38,10 @@ class ScannedFile(NamedTuple):
     problem : str
         Why it cannot even be opened; empty for a regular file.
     ctime_ns, inode : int
-        By which a rewritten file is told (:class:`calmasters.inventory.content_digests.Contents`).
+        By which :class:`~calmasters.inventory.content_digests.ContentDigests` knows a file that
+        was written again.
     content : str
-        Digest of what it holds; empty where files are told by their time (``fingerprint: stat``).
+        Digest of its content; empty where files are compared by their time (``fingerprint: stat``).
     """
 
     path: str

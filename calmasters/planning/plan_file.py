@@ -14,7 +14,7 @@ from typing import Any
 from calmasters import __version__
 from calmasters.atomic_files import Times
 from calmasters.garbage import without_collection
-from calmasters.inventory.content_digests import Contents
+from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.scan import (
     ScannedFile,
     fingerprint,
@@ -164,14 +164,14 @@ def _kept(files: Iterable[ScannedFile], made: Mapping[str, object]) -> tuple[str
 
 
 @without_collection()
-def scan(settings: Settings, contents: Contents | None = None) -> Scan:
+def scan(settings: Settings, contents: ContentDigests | None = None) -> Scan:
     """Look at what is there, without reading headers; its digest tells whether a plan still holds.
 
     Parameters
     ----------
     settings : Settings
         With ``fingerprint: content`` files are told by what they hold.
-    contents : Contents, optional
+    contents : ContentDigests, optional
         To be saved by the caller; one that is not saved is used where left out.
 
     Raises
@@ -181,7 +181,7 @@ def scan(settings: Settings, contents: Contents | None = None) -> Scan:
     """
     frames, library = scan_frames(settings), scan_library(settings)
     if settings.fingerprint == "content":
-        contents = contents or Contents(settings)
+        contents = contents or ContentDigests(settings)
         frames = contents.identify(frames, settings.input_dir)
         library = contents.identify(library, Path())
     listing = "\n".join(f"{file.path}\t{file.size}\t{file.version}" for file in frames + library)

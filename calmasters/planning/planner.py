@@ -17,11 +17,12 @@ from calmasters.atomic_files import replacing, write_whole
 from calmasters.errors import FrameError
 from calmasters.frame import Frame, FrameType, Status, Value, Verdict
 from calmasters.garbage import without_collection
-from calmasters.inventory.content_digests import Contents
-from calmasters.inventory.duplicates import without_copies
+from calmasters.inventory.content_digests import ContentDigests
+from calmasters.inventory.duplicates import mark_duplicates
 from calmasters.inventory.header_cache import HeaderCache
 from calmasters.inventory.scan import ScannedFile, scan_masters
 from calmasters.inventory.table import write_inventory
+from calmasters.inventory.verdicts import check_frame
 from calmasters.model.job import (
     ALGORITHM_VERSION,
     JOB_TIME_NS,
@@ -34,7 +35,7 @@ from calmasters.model.job import (
     stored_digest,
 )
 from calmasters.model.master_record import weak_group
-from calmasters.planning.grouping import Group, group_frames, identity, judge
+from calmasters.planning.grouping import Group, group_frames, identity
 from calmasters.planning.matching import Candidate, Match, candidate_of, match_flats
 from calmasters.planning.naming import name_groups
 from calmasters.planning.plan_file import Plan, PlannedMaster, mark_stale, scan
@@ -94,7 +95,7 @@ class Decision:
 
 @without_collection()
 def decide(
-    settings: Settings, cache: HeaderCache | None = None, contents: Contents | None = None
+    settings: Settings, cache: HeaderCache | None = None, contents: ContentDigests | None = None
 ) -> Decision:
     """Read what is new, group, match and name: the whole plan, in memory.
 
@@ -102,14 +103,14 @@ def decide(
     ----------
     settings : Settings
     cache : HeaderCache, optional
-    contents : Contents, optional
+    contents : ContentDigests, optional
         Both to be saved by the caller; such as are not saved are used where left out.
     """
-    contents = contents or Contents(settings)
+    contents = contents or ContentDigests(settings)
     scanned = scan(settings, contents)
     cache = cache or HeaderCache(settings)
     frames = cache.read(scanned.frames, settings.input_dir, settings.exclude)
-    frames = without_copies(frames, scanned.frames, settings, contents)
+    frames = mark_duplicates(frames, scanned.frames, settings, contents)
     groups = group_frames(frames, settings)
     named = dict(zip(name_groups(groups, settings.layout), groups, strict=True))
     made = {name: group for name, group in named.items() if _large_enough(group, settings)}
@@ -171,7 +172,7 @@ def _verdicts(
         verdicts |= dict.fromkeys((frame.path for frame in group.frames), verdict)
     names = {(group.type, group.key, group.geometry): name for name, group in named.items()}
     for frame in frames:
-        if frame.path not in verdicts and (fault := judge(frame, settings)):
+        if frame.path not in verdicts and (fault := check_frame(frame, settings)):
             found = identity(frame.traits, settings)
             verdicts[frame.path] = replace(fault, group=names.get(found, "") if found else "")
     return verdicts
@@ -302,7 +303,7 @@ def _matched(job: MasterJob, match: Match) -> MasterJob:
 
 
 def _with_contents(
-    jobs: Mapping[str, MasterJob], library: Iterable[ScannedFile], contents: Contents
+    jobs: Mapping[str, MasterJob], library: Iterable[ScannedFile], contents: ContentDigests
 ) -> dict[str, MasterJob]:
     """Identify the libraries' masters that flats use by what they hold, and only those."""
     used = {each.path for job in jobs.values() for each in (job.bias, job.dark) if each}
@@ -367,7 +368,7 @@ def write(settings: Settings) -> Decision:
     OutputError
         If what is to be made cannot fit on the disk.
     """
-    cache, contents = HeaderCache(settings), Contents(settings)
+    cache, contents = HeaderCache(settings), ContentDigests(settings)
     decision = decide(settings, cache, contents)
     output = settings.output_dir
     cache.save()

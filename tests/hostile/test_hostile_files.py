@@ -16,8 +16,8 @@ from calmasters.images.master_file import write_master
 from calmasters.images.raw_frame import RawFrame
 from calmasters.inventory.header_cache import HeaderCache
 from calmasters.inventory.scan import scan_frames
+from calmasters.inventory.verdicts import check_frame
 from calmasters.model.master_record import header_cards
-from calmasters.planning.grouping import judge
 from calmasters.planning.naming import LONGEST_NAME
 from calmasters.planning.planner import decide
 from calmasters.settings import Settings
@@ -36,7 +36,7 @@ def refusal(settings: Settings) -> str:
     """Why the inventory refuses the only frame of input_dir; empty where it does not."""
     cache = HeaderCache(settings)
     (frame,) = cache.read(scan_frames(settings), settings.input_dir)
-    verdict = judge(frame, settings)
+    verdict = check_frame(frame, settings)
     return verdict.reason if verdict else ""
 
 

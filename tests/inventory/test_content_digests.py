@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from calmasters.inventory.content_digests import Contents
+from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.scan import scan_frames
 from calmasters.planning.plan_file import scan
 from calmasters.planning.planner import decide
@@ -15,7 +15,7 @@ from calmasters.settings import Settings
 
 
 def digests(settings: Settings, tells_changes: bool = True) -> dict[str, str]:
-    contents = Contents(settings, tells_changes)
+    contents = ContentDigests(settings, tells_changes)
     found = contents.identify(scan_frames(settings), settings.input_dir)
     contents.save()
     return {file.path: file.content for file in found}

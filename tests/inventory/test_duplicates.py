@@ -9,7 +9,7 @@ import pytest
 
 from calmasters.commands.summary import summarize
 from calmasters.frame import Status
-from calmasters.inventory.content_digests import Contents
+from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.scan import ScannedFile
 from calmasters.planning.planner import decide
 from calmasters.settings import Settings
@@ -76,7 +76,7 @@ def test_a_second_name_of_a_file_is_a_copy(settings: Settings, frames: list[Path
     assert used(settings) == ["a.fits", "b.fits", "c.fits"]
 
 
-class Asked(Contents):
+class Asked(ContentDigests):
     """Remembers which files were to be read as a whole."""
 
     def __init__(self, settings: Settings) -> None:

@@ -17,7 +17,7 @@ from xisf import XISF
 from calmasters.frame import Frame, Status, Verdict
 from calmasters.inventory.header_cache import HeaderCache
 from calmasters.inventory.scan import scan_frames
-from calmasters.planning.grouping import judge
+from calmasters.inventory.verdicts import check_frame
 from calmasters.settings import Settings
 
 
@@ -285,7 +285,7 @@ def test_frames_of_a_warm_sensor_are_refused_where_the_configuration_says_so(
     add_frame("near.fits", "bias", {"CCD-TEMP": -9.1})
     add_frame("light.fits", "light", {"CCD-TEMP": 10.7})
     refusing = make_settings(temperature={"action": "refuse"})
-    verdicts = {path: judge(frame, refusing) for path, frame in read(refusing).items()}
+    verdicts = {path: check_frame(frame, refusing) for path, frame in read(refusing).items()}
     assert verdicts["near.fits"] is None
     assert verdicts["light.fits"] == Verdict(Status.IGNORED, "type light")
     warm = verdicts["warm.fits"]
@@ -293,4 +293,6 @@ def test_frames_of_a_warm_sensor_are_refused_where_the_configuration_says_so(
     assert warm.reason.startswith("sensor at 10.7 C, set-point -10.0 C; take it again")
     assert warm.remedy.endswith("raise temperature.tolerance_c")
     warning = make_settings()
-    assert all(judge(read(warning)[path], warning) is None for path in ("warm.fits", "near.fits"))
+    assert all(
+        check_frame(read(warning)[path], warning) is None for path in ("warm.fits", "near.fits")
+    )

@@ -11,7 +11,7 @@ from calmasters.frame import Frame, Geometry, Status, Traits, Value, Verdict
 from calmasters.inventory.header_cache import HeaderCache
 from calmasters.inventory.scan import scan_frames
 from calmasters.inventory.table import COLUMNS, read_inventory, write_inventory
-from calmasters.planning.grouping import judge
+from calmasters.inventory.verdicts import check_frame
 from calmasters.settings import Settings
 
 USED = Verdict(Status.USED, group="masterBias_GAIN-100")
@@ -135,7 +135,7 @@ def test_a_spreadsheet_can_sort_and_filter_every_column(
     add_frame("d.fits", "flat", {"FILTER": "-Ha", "READOUTM": "a, b; c"})
     (tmp_path / "frames" / "e.fits").touch()
     frames = HeaderCache(settings).read(scan_frames(settings), settings.input_dir)
-    written(frames, {frame.path: judge(frame, settings) or USED for frame in frames})
+    written(frames, {frame.path: check_frame(frame, settings) or USED for frame in frames})
     # As a spreadsheet opens it: numbers are numbers where all of a column are.
     table = pd.read_csv(tmp_path / "inventory.csv").set_index("path")
     numbers = ("SET-TEMP", "GAIN", "OFFSET", "EXPOSURE", "CCD-TEMP", "width", "size", "mtime_ns")
@@ -163,7 +163,7 @@ def test_it_is_read_as_a_table_of_typed_columns(
     add_frame("b.fits", "flat", {"FILTER": "NA", "FOCALLEN": 384, "GAIN": None, "DATE-LOC": None})
     (tmp_path / "frames" / "\udcff.fits").touch()
     frames = HeaderCache(settings).read(scan_frames(settings), settings.input_dir)
-    verdicts = {frame.path: judge(frame, settings) or USED for frame in frames}
+    verdicts = {frame.path: check_frame(frame, settings) or USED for frame in frames}
     written(frames, verdicts, ["FOCALLEN"])
     table = read_inventory(tmp_path / "inventory.csv")
     assert list(table.index) == ["a.fits", "b.fits", "\udcff.fits"]

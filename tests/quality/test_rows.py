@@ -22,7 +22,7 @@ from calmasters.frame import IMAGE_EXTENSIONS, Frame
 from calmasters.headers.keywords import ALIASES
 from calmasters.inventory.header_cache import HeaderCache
 from calmasters.inventory.scan import scan_frames
-from calmasters.planning.grouping import judge
+from calmasters.inventory.verdicts import check_frame
 from calmasters.settings import Settings
 
 IMAGE = np.zeros((3, 4), np.uint16)
@@ -45,7 +45,7 @@ def row_of(settings: Settings, name: str, content: bytes) -> Frame:
 
 def assert_told(settings: Settings, frame: Frame) -> None:
     """A frame is sound, or a sentence says what is wrong with it."""
-    verdict = judge(frame, settings)
+    verdict = check_frame(frame, settings)
     if verdict is None:
         assert frame.geometry is not None
     else:
