@@ -25,9 +25,11 @@ Value: TypeAlias = str | int | float
 
 #: How names of image files end, in any letter case: FITS, tile-compressed or zipped, and XISF.
 IMAGE_EXTENSIONS: Final = (
-    *(f".{fits}{packing}" for packing in ("", ".fz", ".gz") for fits in ("fits", "fit", "fts")),
+    ".fits", ".fit", ".fts",
+    ".fits.fz", ".fit.fz", ".fts.fz",
+    ".fits.gz", ".fit.gz", ".fts.gz",
     ".xisf",
-)
+)  # fmt: skip
 
 #: Keywords written with two decimals (more where an exposure needs them).
 _DECIMAL_KEYWORDS: Final = frozenset({"SET-TEMP", "EXPOSURE", "CCD-TEMP"})

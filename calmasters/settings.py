@@ -28,9 +28,17 @@ __all__ = [
 #: Parameters of PixInsight's processes that change no pixel.
 _SPEED: Final = frozenset(
     {
-        *("bufferSizeMB", "stackSizeMB", "autoMemorySize", "autoMemoryLimit", "useCache"),
-        *("useFileThreads", "fileThreadOverload", "useBufferThreads", "maxBufferThreads"),
-        *("maxFileReadThreads", "maxFileWriteThreads"),
+        "autoMemoryLimit",
+        "autoMemorySize",
+        "bufferSizeMB",
+        "fileThreadOverload",
+        "maxBufferThreads",
+        "maxFileReadThreads",
+        "maxFileWriteThreads",
+        "stackSizeMB",
+        "useBufferThreads",
+        "useCache",
+        "useFileThreads",
     }
 )
 
@@ -348,7 +356,7 @@ class Settings:
 
     @property
     def headers(self) -> HeaderRules:
-        """How to read headers: the part of the configuration that ``headers.py`` needs."""
+        """How to read headers: the part of the configuration that ``headers`` needs."""
         named = (*self.required_keywords.values(), self.optional_keywords)
         return HeaderRules(
             aliases=self.keyword_aliases,

@@ -23,8 +23,11 @@ __all__ = ["ap_keywords"]
 
 #: Canonical keyword to the key ap_common has for it; others are the keyword in lower case.
 _KEYS: Final[Mapping[str, str]] = {
-    **{"INSTRUME": "camera", "SET-TEMP": "settemp", "READOUTM": "readoutmode"},
-    **{"EXPOSURE": "exposureseconds", "TELESCOP": "optic"},
+    "INSTRUME": "camera",
+    "SET-TEMP": "settemp",
+    "READOUTM": "readoutmode",
+    "EXPOSURE": "exposureseconds",
+    "TELESCOP": "optic",
 }
 
 

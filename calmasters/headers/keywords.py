@@ -1,7 +1,7 @@
 """Header cards to canonical keywords: every capture program's dialect lives here.
 
 (The words for types are in ``frame_types.py``, dates in ``nights.py``, names of folders and files
-in ``path_tokens.py``.)
+in ``path_tokens.py``, size, binning and mosaic in ``geometry.py``.)
 
 Canonical keywords are TYPE, INSTRUME, SET-TEMP, GAIN, OFFSET, READOUTM, DATE, FILTER and EXPOSURE,
 and any other card that the configuration names. Past this module nobody looks at raw cards.
@@ -10,19 +10,17 @@ and any other card that the configuration names. Past this module nobody looks a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import PurePath, PurePosixPath
 from typing import Final, NamedTuple
 
-from calmasters.errors import FrameError
-from calmasters.frame import IMAGE_EXTENSIONS, Geometry, Traits, Value
+from calmasters.frame import Traits, Value
 from calmasters.headers.fits_cards import Cards, CardValue, first_of, number_of
 from calmasters.headers.frame_types import canonical_type, frame_type, says_master
-from calmasters.headers.image_header import read_cards
+from calmasters.headers.geometry import IMAGE_CARDS, geometry_of, image_problems
 from calmasters.headers.nights import DATE, Night, creation_date, night_of, utc_of
 from calmasters.headers.path_tokens import folder_type, key_pattern, name_type, path_tokens
 from calmasters.settings import HeaderRules
@@ -32,8 +30,6 @@ __all__ = [
     "Describer",
     "Description",
     "describe",
-    "get_fits_headers",
-    "get_metadata_for_directory",
     "rounded",
     "typed_value",
 ]
@@ -53,24 +49,15 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 _CCD_TEMP: Final = (
-    *("CCD-TEMP", "CCD_TEMP", "CCDTEMP", "TEMPERAT", "CAMTCCD"),
-    *("DET-TEMP", "DET_TEMP", "SENSOR-TEMP", "TEMP", "CAMTEMP"),
-)
-_X_BINNING: Final = ("XBINNING", "CCDXBIN", "BINX", "HBIN", "BINNING", "CCDSUM")
-_Y_BINNING: Final = ("YBINNING", "CCDYBIN", "BINY", "VBIN", "BINNING", "CCDSUM")
-_BINNINGS: Final = (*_X_BINNING, *_Y_BINNING)
-_BAYER: Final = ("BAYERPAT", "COLORTYP", "CFAIMAGE", "MOSAIC")
-_BAYER_PATTERNS: Final = frozenset({"RGGB", "BGGR", "GBRG", "GRBG"})
+    "CCD-TEMP", "CCD_TEMP", "CCDTEMP", "TEMPERAT", "CAMTCCD", "DET-TEMP", "DET_TEMP",
+    "SENSOR-TEMP", "TEMP", "CAMTEMP",
+)  # fmt: skip
 _STACK_COUNT: Final = ("STACKCNT", "NCOMBINE", "NUMFRAME", "NCOMB", "NDARKS")
 
-#: Cards that traits depend on, besides those of keywords.
-_LOOKED_AT: Final = (
-    *("NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "BITPIX", "BSCALE", "BZERO"),
-    *("CALSTAT", "EXPTIME", "EXPOSURE", "EXPOINUS"),
-    *(*_BINNINGS, *_BAYER, *_STACK_COUNT),
-)
+#: Cards that traits depend on, besides those of keywords: others are not passed on.
+_TRAIT_CARDS: Final = (*IMAGE_CARDS, *_STACK_COUNT, "EXPTIME", "EXPOSURE", "EXPOINUS")
 
-#: Stands for file names that tell nothing.
+#: Stands for file names without a token.
 _NAMELESS: Final = "x"
 #: Traits remembered, for a reader of headers.
 _REMEMBERED: Final = 4096
@@ -82,8 +69,6 @@ _PLAIN: Final[Mapping[str, tuple[str, ...]]] = {
     "DATE": ("DATE-LOC",),
 }
 
-_SAMPLE_BITS: Final = (8, 16, 32, -32, -64)
-
 #: What to do about a frame that was taken before its sensor was cold.
 _WARM: Final = "take it again once the sensor has settled, or raise temperature.tolerance_c"
 
@@ -91,9 +76,9 @@ _NUMBERS: Final = frozenset({"SET-TEMP", "EXPOSURE"})
 _MAYBE_NUMBERS: Final = frozenset({"GAIN", "OFFSET", "FOCALLEN"})
 
 _TYPE_CARDS: Final = (
-    *("TYPE", "IMAGETYP", "FRAMETYP", "FRAME"),
-    *("OBSTYPE", "OBSTYP", "OBS_TYPE", "IMTYPE", "IMAGETYPE", "CALFRAME"),
-)
+    "TYPE", "IMAGETYP", "FRAMETYP", "FRAME", "OBSTYPE", "OBSTYP", "OBS_TYPE", "IMTYPE",
+    "IMAGETYPE", "CALFRAME",
+)  # fmt: skip
 _NUMBER_WITH_UNIT: Final = re.compile(r"([-+]?\d+(?:\.\d+)?)(?:s|sec|C)?", re.IGNORECASE)
 
 
@@ -115,86 +100,6 @@ class Description(NamedTuple):
     date_obs: str | None
 
 
-def get_fits_headers(path: str | PurePath, rules: HeaderRules | None = None) -> dict[str, Value]:
-    """Read the canonical keywords of one FITS or XISF file.
-
-    Parameters
-    ----------
-    path : path-like
-        The file; ``KEY_value`` tokens in it serve for keywords the header lacks.
-    rules : HeaderRules, optional
-        How to read; the defaults where left out.
-
-    Returns
-    -------
-    dict of str to Value
-        TYPE in lower case, SET-TEMP and EXPOSURE float, GAIN and OFFSET int when integral, DATE
-        'YYYY-MM-DD'; absent keywords are absent. TYPE of a master is ``master bias``…
-
-    Raises
-    ------
-    FrameError
-        If the file cannot be read.
-
-    Examples
-    --------
-    >>> get_fits_headers("bias_0001.fits")["SET-TEMP"]  # doctest: +SKIP
-    -10.0
-    """
-    file = Path(path)
-    try:
-        cards = read_cards(file)
-    except FrameError as error:
-        raise FrameError(f"{file} {error}") from error
-    found = describe(cards, file, rules or HeaderRules())
-    keywords = dict(found.traits.keywords)
-    if found.traits.master and "TYPE" in keywords:
-        keywords["TYPE"] = f"master {keywords['TYPE']}"
-    return keywords
-
-
-def get_metadata_for_directory(
-    directory: str | PurePath,
-    filter_func: Callable[[Mapping[str, Value]], bool] | None = None,
-    rules: HeaderRules | None = None,
-) -> dict[str, dict[str, Value]]:
-    """Read the canonical keywords of all FITS and XISF files below a directory.
-
-    Parameters
-    ----------
-    directory : path-like
-        Searched recursively; hidden files and folders are passed over.
-    filter_func : callable, optional
-        Called with the keywords of a file; the file is kept where it returns True.
-    rules : HeaderRules, optional
-        How to read; the defaults where left out.
-
-    Returns
-    -------
-    dict of str to dict
-        Path to keywords, as :func:`get_fits_headers` returns them, sorted by path. Files that
-        cannot be read are left out.
-
-    Raises
-    ------
-    FrameError
-        If the directory does not exist.
-    """
-    root = Path(directory)
-    if not root.is_dir():
-        raise FrameError(f"{root} is not a directory: no headers to read")
-    found = {}
-    for path in sorted(root.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-        if hidden or not path.name.lower().endswith(IMAGE_EXTENSIONS):
-            continue
-        with suppress(FrameError):
-            keywords = get_fits_headers(path, rules)
-            if filter_func is None or filter_func(keywords):
-                found[str(path)] = keywords
-    return found
-
-
 def describe(cards: Cards, path: PurePath, rules: HeaderRules) -> Description:
     """Translate the cards of one file; see :class:`Describer`, which is for many."""
     return Describer(rules).describe(cards, path.as_posix())
@@ -204,7 +109,7 @@ class Describer:
     """Translates cards into canonical terms; what many headers have in common, only once.
 
     A night's frames differ in little but the moment. Their traits are found from nothing but what
-    they hang on (some cards, the folder, the night), and remembered by that.
+    they depend on (some cards, the folder, the night), and remembered by that.
 
     Parameters
     ----------
@@ -215,8 +120,8 @@ class Describer:
     def __init__(self, rules: HeaderRules) -> None:
         self._rules = rules
         self._names = _names(rules)
-        self._deciding = frozenset((*_LOOKED_AT, *chain(*self._names.values())))
-        self._tells = key_pattern((*ALIASES, *rules.aliases, *rules.extra)).search
+        self._trait_cards = frozenset((*_TRAIT_CARDS, *chain(*self._names.values())))
+        self._has_token = key_pattern((*ALIASES, *rules.aliases, *rules.extra)).search
         self._traits = lru_cache(_REMEMBERED)(self._find_traits)
         self._at_temperature = lru_cache(_REMEMBERED)(self._find_at_temperature)
 
@@ -230,11 +135,11 @@ class Describer:
         path : str
             Where ``KEY_value`` tokens may stand, with ``/``; relative to the scanned directory.
         """
-        names = tuple(filter(self._deciding.__contains__, cards))
+        names = tuple(filter(self._trait_cards.__contains__, cards))
         values = tuple(map(cards.__getitem__, names))
         types = tuple(map(type, values))  # for 1, 1.0 and True are equal
         folder, slash, name = path.rpartition("/")
-        place = path if self._tells(name) else f"{folder}{slash}{_NAMELESS}"
+        place = path if self._has_token(name) else f"{folder}{slash}{_NAMELESS}"
         utc = utc_of(cards)
         night = night_of(cards, self._rules.timezone)
         written = creation_date(cards) if night[0] is None else night
@@ -265,8 +170,8 @@ class Describer:
         keywords, sources = self._read_keywords(cards, night, tokens, override)
         for keyword, value, source in _last_resorts(keywords, path, written, rules):
             keywords[keyword], sources[keyword] = value, source
-        geometry = _geometry(cards)
-        warnings, problems = _warnings(cards), _problems(cards, geometry)
+        geometry = geometry_of(cards)
+        warnings, problems = _warnings(cards), image_problems(cards, geometry)
         return Traits(keywords, master, geometry, sources, tuple(warnings), tuple(problems))
 
     def _read_keywords(
@@ -388,7 +293,7 @@ def _type(cards: Cards, names: Iterable[str]) -> tuple[Value | None, str]:
 
 
 def _is_master(cards: Cards, path: PurePath) -> bool:
-    """Tell a stack from a frame: by its type, its count of frames, or its name."""
+    """Find whether it is a stack of frames: by its type, its count of frames, or its name."""
     return (
         any(says_master(str(cards[name])) for name in _TYPE_CARDS if name in cards)
         or any((number_of(cards[name]) or 0) > 1 for name in _STACK_COUNT if name in cards)
@@ -421,38 +326,13 @@ def _token_value(keyword: str, text: str) -> Value | None:
     return typed_value(keyword, text or None)
 
 
-# --- geometry and soundness -----------------------------------------------------------------------
-
-
-def _geometry(cards: Cards) -> Geometry | None:
-    axes = [cards.get(name) for name in ("NAXIS1", "NAXIS2")]
-    if not all(type(axis) is int and axis > 0 for axis in axes):
-        return None
-    return Geometry(
-        width=int(str(axes[0])),
-        height=int(str(axes[1])),
-        xbinning=_binning(cards, _X_BINNING, 0),
-        # Some write XBINNING alone.
-        ybinning=_binning(cards, (*_Y_BINNING, *_X_BINNING), 1),
-        bayerpat=_bayer(cards),
-    )
-
-
-def _binning(cards: Cards, names: Iterable[str], axis: int) -> int:
-    """Read 2, 2.0, '2', '2x2', '2*2' or '2 2'; 1 where the header is silent."""
-    found = re.findall(r"(\d+)(?:\.\d*)?", str(first_of(cards, names)[1] or ""))
-    return max(1, int(found[min(axis, len(found) - 1)])) if found else 1
-
-
-def _bayer(cards: Cards) -> str | None:
-    pattern = str(first_of(cards, _BAYER)[1]).strip().upper()
-    return pattern if pattern in _BAYER_PATTERNS else None
+# --- warnings -------------------------------------------------------------------------------------
 
 
 def _off_set_point(
     keywords: Mapping[str, Value], ccd_temp_c: float | None, rules: HeaderRules
 ) -> tuple[str, ...]:
-    """Tell where the sensor is farther from its set-point than the configured tolerance."""
+    """Warn where the sensor is farther from its set-point than the configured tolerance."""
     set_temp = keywords.get("SET-TEMP")
     if ccd_temp_c is None or not isinstance(set_temp, float):
         return ()
@@ -466,19 +346,3 @@ def _warnings(cards: Cards) -> Iterator[str]:
     exposures = [number_of(cards.get(name)) for name in ("EXPTIME", "EXPOSURE")]
     if None not in exposures and abs((exposures[0] or 0.0) - (exposures[1] or 0.0)) > 1e-3:
         yield f"EXPTIME {exposures[0]:g} s differs from EXPOSURE {exposures[1]:g} s"
-
-
-def _problems(cards: Cards, geometry: Geometry | None) -> Iterator[str]:
-    planes = cards.get("NAXIS3", 1)
-    if geometry is None or cards.get("NAXIS") not in (2, 3):
-        yield f"holds no image of two dimensions (NAXIS {cards.get('NAXIS')})"
-    elif cards.get("NAXIS") == 3 and planes != 1:
-        yield f"is a colour image of {planes} planes; give the raw frame, not debayered"
-    bits = cards.get("BITPIX", 16)
-    if bits not in _SAMPLE_BITS:
-        yield f"has samples of an unknown kind (BITPIX {bits}); give one of {_SAMPLE_BITS}"
-    for name in ("BSCALE", "BZERO"):
-        if number_of(cards.get(name, 0)) is None:
-            yield f"is damaged: {name} is {cards[name]}, and no number"
-    if str(cards.get("CALSTAT", "")).strip():
-        yield f"is calibrated already (CALSTAT '{cards['CALSTAT']}'); give the raw frame"

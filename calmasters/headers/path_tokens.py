@@ -15,9 +15,16 @@ __all__ = ["folder_type", "key_pattern", "name_type", "path_tokens"]
 
 #: Keys that may stand in a name beside the canonical ones.
 _KEYS: Final[Mapping[str, str]] = {
-    **{"SETTEMP": "SET-TEMP", "EXP": "EXPOSURE", "EXPTIME": "EXPOSURE", "CAMERA": "INSTRUME"},
-    **{"IMAGETYP": "TYPE", "TYPE": "TYPE", "DATE": "DATE", "DATE-OBS": "DATE"},
-    **{"BIN": "BINNING", "BINNING": "BINNING"},
+    "SETTEMP": "SET-TEMP",
+    "EXP": "EXPOSURE",
+    "EXPTIME": "EXPOSURE",
+    "CAMERA": "INSTRUME",
+    "IMAGETYP": "TYPE",
+    "TYPE": "TYPE",
+    "DATE": "DATE",
+    "DATE-OBS": "DATE",
+    "BIN": "BINNING",
+    "BINNING": "BINNING",
 }
 _MASTER_NAME: Final = re.compile(
     r"(?:master|super)[ _-]?(flat[ _-]?dark|bias|dark|flat)", re.IGNORECASE

@@ -17,8 +17,11 @@ __all__ = ["read_xisf_header"]
 _MOST_XML: Final = 1 << 22
 #: Sample formats of XISF, as the BITPIX and BZERO that FITS has for them.
 _XISF_FORMATS: Final[Mapping[str, tuple[int, int]]] = {
-    **{"UInt8": (8, 0), "UInt16": (16, 1 << 15), "UInt32": (32, 1 << 31)},
-    **{"Float32": (-32, 0), "Float64": (-64, 0)},
+    "UInt8": (8, 0),
+    "UInt16": (16, 1 << 15),
+    "UInt32": (32, 1 << 31),
+    "Float32": (-32, 0),
+    "Float64": (-64, 0),
 }
 
 

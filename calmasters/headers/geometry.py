@@ -1,0 +1,67 @@
+"""Header cards to the geometry of the image, and to what makes it no raw frame."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from calmasters.frame import Geometry
+from calmasters.headers.fits_cards import Cards, first_of, number_of
+
+__all__ = ["IMAGE_CARDS", "geometry_of", "image_problems"]
+
+_X_BINNING: Final = ("XBINNING", "CCDXBIN", "BINX", "HBIN", "BINNING", "CCDSUM")
+_Y_BINNING: Final = ("YBINNING", "CCDYBIN", "BINY", "VBIN", "BINNING", "CCDSUM")
+_BAYER: Final = ("BAYERPAT", "COLORTYP", "CFAIMAGE", "MOSAIC")
+_BAYER_PATTERNS: Final = frozenset({"RGGB", "BGGR", "GBRG", "GRBG"})
+#: Cards that this module reads.
+IMAGE_CARDS: Final = (
+    "NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "BITPIX", "BSCALE", "BZERO", "CALSTAT",
+    *_X_BINNING, *_Y_BINNING, *_BAYER,
+)  # fmt: skip
+
+_SAMPLE_BITS: Final = (8, 16, 32, -32, -64)
+
+
+def geometry_of(cards: Cards) -> Geometry | None:
+    """Find size, binning and mosaic; None where there is no image of two dimensions."""
+    axes = [cards.get(name) for name in ("NAXIS1", "NAXIS2")]
+    if not all(type(axis) is int and axis > 0 for axis in axes):
+        return None
+    return Geometry(
+        width=int(str(axes[0])),
+        height=int(str(axes[1])),
+        xbinning=_binning(cards, _X_BINNING, 0),
+        # Some write XBINNING alone.
+        ybinning=_binning(cards, (*_Y_BINNING, *_X_BINNING), 1),
+        bayerpat=_bayer(cards),
+    )
+
+
+def _binning(cards: Cards, names: Iterable[str], axis: int) -> int:
+    """Read 2, 2.0, '2', '2x2', '2*2' or '2 2'; 1 where the header is silent."""
+    found = re.findall(r"(\d+)(?:\.\d*)?", str(first_of(cards, names)[1] or ""))
+    return max(1, int(found[min(axis, len(found) - 1)])) if found else 1
+
+
+def _bayer(cards: Cards) -> str | None:
+    pattern = str(first_of(cards, _BAYER)[1]).strip().upper()
+    return pattern if pattern in _BAYER_PATTERNS else None
+
+
+def image_problems(cards: Cards, geometry: Geometry | None) -> Iterator[str]:
+    """Find why an image cannot be used as a raw frame, each with what to do."""
+    planes = cards.get("NAXIS3", 1)
+    if geometry is None or cards.get("NAXIS") not in (2, 3):
+        yield f"holds no image of two dimensions (NAXIS {cards.get('NAXIS')})"
+    elif cards.get("NAXIS") == 3 and planes != 1:
+        yield f"is a colour image of {planes} planes; give the raw frame, not debayered"
+    bits = cards.get("BITPIX", 16)
+    if bits not in _SAMPLE_BITS:
+        yield f"has samples of an unknown kind (BITPIX {bits}); give one of {_SAMPLE_BITS}"
+    for name in ("BSCALE", "BZERO"):
+        if number_of(cards.get(name, 0)) is None:
+            yield f"is damaged: {name} is {cards[name]}, and no number"
+    if str(cards.get("CALSTAT", "")).strip():
+        yield f"is calibrated already (CALSTAT '{cards['CALSTAT']}'); give the raw frame"
