@@ -10,6 +10,8 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import starmap
 from math import prod
 from struct import Struct
 from types import MappingProxyType
@@ -41,7 +43,7 @@ Cards: TypeAlias = Mapping[str, CardValue]
 _CARD: Final = 80
 _CARDS: Final = Struct(f"{_CARD}s")
 _BLOCK: Final = 2880
-#: Read at once.
+#: Bytes read at once.
 _BLOCKS: Final = 4 * _BLOCK
 #: Cards remembered.
 _MOST_PARSED: Final = 8192
@@ -160,7 +162,7 @@ def _extensions(file: IO[bytes], start: int) -> Iterator[ImageHeader]:
         columns = header.cards.get("TFIELDS", 0)
         # astropy takes each of them in turn, and would do so for years.
         if not 0 <= (number_of(columns) or 0) <= _MOST_COLUMNS:
-            raise FrameError(f"is damaged: its header tells of {columns} columns")
+            raise FrameError(f"is damaged: its header declares {columns} columns; copy it again")
         yield header
         start = padded(header.end_of_data)
     raise FrameError(f"has more than {_MOST_EXTENSIONS} extensions; give a file of one image")
@@ -228,39 +230,25 @@ def _cards_of(text: bytes) -> dict[str, CardValue]:
     if b"CONTINUE" in text and any(card.startswith(b"CONTINUE") for (card,) in images):
         return _cards_by_astropy(text)
     # Backwards, so that the first of those that repeat is the last to be set.
-    cards = dict(map(_PARSED.__getitem__, reversed(images)))
+    cards = dict(starmap(_parse, reversed(images)))
     cards.pop("", None)
     return cards
 
 
-class _Parsed(dict[tuple[bytes], tuple[str, CardValue]]):
-    """Cards parsed before: frames of one night share most of theirs."""
-
-    def __missing__(self, image: tuple[bytes]) -> tuple[str, CardValue]:
-        if len(self) >= _MOST_PARSED:
-            self.clear()
-        self[image] = parsed = _parse(*image) or ("", "")
-        return parsed
-
-
-_PARSED: Final = _Parsed()
-
-
-def _parse(card: bytes) -> tuple[str, CardValue] | None:
-    """Parse one plain card; None for comments, blanks and cards without a value."""
+@lru_cache(_MOST_PARSED)  # frames of one night share most of their cards
+def _parse(card: bytes) -> tuple[str, CardValue]:
+    """Parse one plain card; without a keyword for comments, blanks and cards without a value."""
     name, equals, rest = card[:8], card[8:10], card[10:]
     if name == b"HIERARCH":
         name, equals, rest = card[9:].partition(b"=")
-    if equals.rstrip() != b"=":
-        return None
     keyword = name.decode("latin-1").strip().upper()
-    if keyword in COMMENTARY:
-        return None
+    if equals.rstrip() != b"=" or keyword in COMMENTARY:
+        return "", ""
     text = rest.decode("latin-1")
     if not _STRING.match(text):
         text = text.partition("/")[0]  # without the comment
     value = parse_value(text)
-    return None if value is None else (keyword, value)
+    return ("", "") if value is None else (keyword, value)
 
 
 def parse_value(text: str) -> CardValue | None:

@@ -34,8 +34,8 @@ def read_header(path: str | os.PathLike[str]) -> ImageHeader:
     Raises
     ------
     FrameError
-        If the file cannot be read, is not what its name says, has no end of header, tells of an
-        image that cannot be in it, or is a FITS file with no image, or with several extensions
+        If the file cannot be read, is not what its name says, has no end of header, declares
+        an image that cannot be in it, or is a FITS file with no image, or with several extensions
         that are images.
     """
     name = os.fspath(path)
@@ -58,8 +58,8 @@ def _zipped_header(path: str) -> ImageHeader:
         header = read_fits_header(file)
         _require_possible(header, file)
         expected = padded(header.end_of_data)
-        # A sound file tells its length in its last bytes; any other is unzipped to be sure.
-        if _length_told(path) != expected and (found := file.seek(expected)) < header.end_of_data:
+        # A sound file has its length in its last bytes; any other is unzipped to be sure.
+        if _stored_length(path) != expected and (found := file.seek(expected)) < header.end_of_data:
             raise FrameError(
                 f"is truncated: {found} bytes where {expected} were expected, unzipped; "
                 "copy it again"
@@ -67,7 +67,7 @@ def _zipped_header(path: str) -> ImageHeader:
     return header._replace(end_of_data=0, packing=header.packing or "gzip")
 
 
-def _length_told(path: str) -> int:
+def _stored_length(path: str) -> int:
     """Read how long a zipped file is, modulo 2^32 (RFC 1952, ISIZE)."""
     with FileIO(path) as file:
         file.seek(-4, os.SEEK_END)
@@ -80,9 +80,11 @@ def _require_possible(header: ImageHeader, file: IO[bytes]) -> None:
     if not header.packing and 0 < header.end_of_data - header.data_offset <= _MOST_SAMPLES:
         return
     axes = axes_of(header.cards)
-    samples, told = abs(prod(axes)), " x ".join(map(str, axes))
+    samples, size = abs(prod(axes)), " x ".join(map(str, axes))
     if samples > _MOST_SAMPLES:
-        raise FrameError(f"is damaged: its header tells of {told} pixels")
+        raise FrameError(
+            f"is damaged: its header declares {size} pixels (limit {_MOST_SAMPLES}); copy it again"
+        )
     file_size = os.fstat(file.fileno()).st_size
     if header.packing in ("tiles", "xisf") and samples > _MOST_PACKED * file_size:
-        raise FrameError(f"is damaged: {told} pixels cannot be in {file_size} bytes")
+        raise FrameError(f"is damaged: {size} pixels cannot be in {file_size} bytes; copy it again")

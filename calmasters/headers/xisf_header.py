@@ -46,8 +46,8 @@ def read_xisf_header(file: IO[bytes]) -> ImageHeader:
         cards.pop(keyword, None)
     axes = {"NAXIS1": width, "NAXIS2": height, "NAXIS3": channels}
     cards |= {"NAXIS": 2 if channels == 1 else 3, **axes}
-    told = image.get("sampleFormat", "")
-    cards |= dict(zip(("BITPIX", "BZERO"), _XISF_FORMATS.get(told, (told, 0)), strict=True))
+    samples = image.get("sampleFormat", "")
+    cards |= dict(zip(("BITPIX", "BZERO"), _XISF_FORMATS.get(samples, (samples, 0)), strict=True))
     return ImageHeader(cards, start, start + size, "xisf", image.attrib)
 
 
@@ -66,7 +66,7 @@ def _first_image(file: IO[bytes]) -> Element:
         raise ValueError("it declares entities, which no XISF file does")
     image = ElementTree.fromstring(xml).find("{*}Image")
     if image is None:
-        raise ValueError("it holds no image")
+        raise ValueError("it has no image")
     return image
 
 

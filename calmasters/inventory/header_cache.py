@@ -6,11 +6,11 @@ Headers are remembered under ``output_dir/.cache`` until the file's size or time
 from __future__ import annotations
 
 import json
-import marshal
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from fnmatch import fnmatchcase
+from functools import cached_property
 from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, TypeAlias
@@ -34,7 +34,7 @@ __all__ = ["HeaderCache"]
 _FORMAT: Final = 2
 
 #: A file as it is remembered: its size and version, the number of its traits, its actual
-#: temperature, and when it was taken.
+#: temperature, and when it was taken. A list, as JSON gives it: see decision 0027.
 _Row: TypeAlias = list[Any]
 
 
@@ -125,8 +125,8 @@ class HeaderCache:
             return
         self._forget_traits()
         traits = [_to_json(traits) for traits in self._traits.all]
-        told = {"rules": self._rules, "traits": traits, "frames": self._now}
-        write_whole(self._path, json.dumps(told))
+        stored = {"rules": self._rules, "traits": traits, "frames": self._now}
+        write_whole(self._path, json.dumps(stored))
         self._before = {root: dict(rows) for root, rows in self._now.items()}
 
     def _forget_traits(self) -> None:
@@ -141,26 +141,37 @@ class HeaderCache:
 
 
 class _NumberedTraits:
-    """Traits by number, the same one for all that are equal."""
+    """Traits by number, the same one for all that are equal.
+
+    Parameters
+    ----------
+    all_ : iterable of Traits
+        In order of their numbers; no two are equal.
+    """
 
     def __init__(self, all_: Iterable[Traits] = ()) -> None:
-        self.all: list[Traits] = []
-        self._numbers: dict[Traits, int] = {}
-        self._by_value: dict[bytes, int] = {}
-        for traits in all_:
-            self.number(traits)
+        self.all = list(all_)
+        self._numbers = {traits: number for number, traits in enumerate(self.all)}
 
     def number(self, traits: Traits) -> int:
         """Give the number of traits; those that are new have the next."""
         number = self._numbers.get(traits)
         if number is None:
-            # Tells 1 from 1.0 and from True; version 2 has no references, which depend on more.
-            value = marshal.dumps(_to_json(traits), 2)
-            number = self._by_value.setdefault(value, len(self.all))
+            number = self._by_text.setdefault(_text(traits), len(self.all))
             self._numbers[traits] = number
             if number == len(self.all):
                 self.all.append(traits)
         return number
+
+    @cached_property
+    def _by_text(self) -> dict[str, int]:
+        """Numbers by what is written of traits; only asked for where a header was read."""
+        return {_text(traits): number for number, traits in enumerate(self.all)}
+
+
+def _text(traits: Traits) -> str:
+    # Unlike the values themselves, 1, 1.0 and True are not equal as text.
+    return json.dumps(_to_json(traits))
 
 
 # Not astuple, which copies deeply.
