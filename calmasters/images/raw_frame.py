@@ -40,9 +40,8 @@ _TYPES: Final[Mapping[int, str]] = MappingProxyType(
 )
 _ADU16: Final = 65535.0
 
-#: Samples that are looked at to see that a frame holds an image, and those read at a time where
-#: all are.
-_GLANCE: Final = 1 << 12
+#: Samples that are read to see that there is an image, and those read at a time where all are.
+_FEW: Final = 1 << 12
 _STRIP: Final = 1 << 20
 
 #: From here on a sample is saturated: 12-bit cameras write no more than 65520 of 65535.
@@ -197,10 +196,10 @@ class RawFrame:
         return to_unit(stored, self.format, self.path, self._float_range)
 
     def require_sound(self) -> None:
-        """Look for what only the pixels tell: samples outside [0, 1], or all black or white.
+        """Refuse a frame with samples outside [0, 1], or all of them 0, or all saturated.
 
         All samples of a frame are read but for plain 16-bit ones, of which a few from the middle
-        show that it holds an image.
+        are enough to see that there is an image.
 
         Raises
         ------
@@ -208,8 +207,8 @@ class RawFrame:
             If it cannot serve; the message says why.
         """
         if self.format.is_uint16:
-            start = max(0, self.size // 2 - _GLANCE)
-            few = self.read(start, min(_GLANCE, self.size - start)).samples
+            start = max(0, self.size // 2 - _FEW)
+            few = self.read(start, min(_FEW, self.size - start)).samples
             if few.max() > 0 and few.min() < _WHITE:
                 return
         ends = [
@@ -221,9 +220,9 @@ class RawFrame:
         if sum(not_finite) == self.size:
             raise FrameError(f"{self.path}: has no sample that is a finite number")
         if max(high) <= 0:
-            raise FrameError(f"{self.path}: is black everywhere: the camera gave no image")
+            raise FrameError(f"{self.path}: every pixel is 0: retake or exclude this frame")
         if min(low) >= _WHITE:
-            raise FrameError(f"{self.path}: is white everywhere: nothing but light was seen")
+            raise FrameError(f"{self.path}: every pixel is saturated: retake or exclude this frame")
 
     def _fill(self, start: int, buffer: memoryview) -> None:
         position = self._offset + start * self.format.dtype.itemsize

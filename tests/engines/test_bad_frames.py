@@ -51,9 +51,9 @@ BAD = {
     "damaged tiles": (damage_tiles, "cannot be unpacked"),
     "no FITS": (lambda path: same_size(path, b"X"), "is not a FITS file"),
     "cut short": (lambda path: path.write_bytes(path.read_bytes()[:6000]), "truncated, 6000"),
-    "black": (write(np.zeros(SHAPE, np.uint16)), "is black everywhere"),
-    "white": (write(np.full(SHAPE, 65535, np.uint16)), "is white everywhere"),
-    "white of 12 bits": (write(np.full(SHAPE, 65520, np.uint16)), "is white everywhere"),
+    "black": (write(np.zeros(SHAPE, np.uint16)), "every pixel is 0"),
+    "white": (write(np.full(SHAPE, 65535, np.uint16)), "every pixel is saturated"),
+    "white of 12 bits": (write(np.full(SHAPE, 65520, np.uint16)), "every pixel is saturated"),
     "no number": (write(np.full(SHAPE, np.nan, np.float32)), "has no sample that is a finite"),
     "in ADU": (write(np.full(SHAPE, 300, np.float32)), "samples from 300 to 300"),
 }
@@ -121,10 +121,10 @@ def test_too_few_frames_left_are_refused_with_every_reason(site) -> None:
     site.output.with_suffix(".json").unlink()
     told = failure(site, job, BadFrames(minimum_frames=4))
     assert "3 of 5 frames are left without the bad ones, and minimum_frames is 4" in told
-    assert told.count("is black everywhere") == 2
+    assert told.count("every pixel is 0") == 2
 
 
 def test_no_frame_is_left_out_where_that_is_asked_for(site) -> None:
     told = failure(site, site.job(spoiled(site, 1), SHAPE), BadFrames(skip=False))
     assert "on_bad_frame is fail" in told
-    assert "frame000.fits: is black everywhere" in told
+    assert "frame000.fits: every pixel is 0" in told
