@@ -1,4 +1,4 @@
-"""Python's search for cyclic garbage, put off where there is none."""
+"""Python's collector of cyclic garbage, switched off where there is no such garbage."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ __all__ = ["without_collection"]
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Keep the collector of cyclic garbage from what a block makes: it would find nothing in it.
+    """Switch the collector off in a block, and exempt for good the objects that exist at its end.
 
-    It would look at every frame several times, a fifth of the time that a plan takes; and again
-    when the process ends, at all that there is: a third of a second where that is Snakemake's.
+    The collector would visit every frame several times and find nothing: with 50,000 frames a
+    plan takes a third more CPU time with it. When a process ends, it would visit all objects
+    once more: 0.3 s in Snakemake's process, a fifth of a run with nothing to do.
     """
     enabled = gc.isenabled()
     gc.disable()

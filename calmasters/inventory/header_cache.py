@@ -36,6 +36,7 @@ _FORMAT: Final = 2
 #: A file as it is remembered: its size and version, the number of its traits, its actual
 #: temperature, and when it was taken. A list, as JSON gives it: see decision 0027.
 _Row: TypeAlias = list[Any]
+_SIZE, _VERSION, _TRAITS = range(3)
 
 
 class HeaderCache:
@@ -93,7 +94,7 @@ class HeaderCache:
                 frames.append(Frame(path, size, mtime_ns, _UNREAD, excluded=reason))
                 continue
             row = before.get(path)
-            if row is None or row[0] != size or row[1] != version:
+            if row is None or row[_SIZE] != size or row[_VERSION] != version:
                 found = self._describe(file, folder + path)
                 row = [size, version, self._traits.number(found.traits), *found[1:]]
             now[path] = row
@@ -132,12 +133,12 @@ class HeaderCache:
     def _forget_traits(self) -> None:
         """Forget traits that no file has any more."""
         rows = [row for rows in self._now.values() for row in rows.values()]
-        used = sorted({row[2] for row in rows})
+        used = sorted({row[_TRAITS] for row in rows})
         if len(used) < len(self._traits.all):
             self._traits = _NumberedTraits(self._traits.all[number] for number in used)
             places = {number: place for place, number in enumerate(used)}
             for row in rows:
-                row[2] = places[row[2]]
+                row[_TRAITS] = places[row[_TRAITS]]
 
 
 class _NumberedTraits:
