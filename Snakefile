@@ -15,7 +15,7 @@ from snakemake.utils import min_version
 
 from calmasters.errors import CalmastersError
 from calmasters.frame import FrameType
-from calmasters.model.job import master_folder
+from calmasters.model.layout import master_folder
 from calmasters.settings import Settings
 
 min_version("9.27")  # pathvars
@@ -61,7 +61,6 @@ localrules:
 
 
 include: "rules/common.smk"
-include: "rules/resources.smk"
 include: "rules/run.smk"
 
 
@@ -74,5 +73,4 @@ rule masters:
 include: "rules/inventory.smk"
 include: "rules/masters.smk"
 include: "rules/pixinsight.smk"
-include: "rules/report_common.smk"
 include: "rules/report.smk"

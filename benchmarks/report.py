@@ -9,7 +9,6 @@ The same frames serve all masters, under other names: what is measured reads eac
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,8 +23,9 @@ import yaml
 from calmasters.headers.fits_cards import Card
 from calmasters.images.master_file import read_image, write_master
 from calmasters.model.job import MasterJob
+from calmasters.model.master_record import FrameStatistics, MasterRecord, MasterStatistics
 from calmasters.planning.planner import decide
-from calmasters.quality.measure import Companions, measure
+from calmasters.quality.measure import BiasReference, measure
 from calmasters.quality.sample import ADU
 from calmasters.reporting.collect import Collected
 from calmasters.reporting.masters import Master
@@ -76,18 +76,9 @@ def prepare(directory: Path, size: tuple[int, int]) -> list[MasterJob]:
         master = settings.output_dir / job.master
         master.parent.mkdir(parents=True, exist_ok=True)
         write_master(master, image, [Card("IMAGETYP", "Master")])
-        statistics = {
-            "frames": [{"low": 10, "high": 100}] * FRAMES,
-            "warnings": [],
-            "versions": {},
-            "recipe": {
-                "engine": "native",
-                "algorithm_version": 1,
-                "integration": {},
-                "calibration": None,
-            },
-        }
-        master.with_suffix(".json").write_text(json.dumps(statistics), encoding="utf-8")
+        frames = tuple(FrameStatistics(frame.path, 10, 100) for frame in job.frames)
+        numbers = (0.5, 0.5, 0.0, 1.0, 1e-3, 1.0)
+        MasterRecord.of(job, MasterStatistics(frames, *numbers, versions={})).write(master)
     (settings.output_dir / "quality").mkdir()
     return jobs
 
@@ -96,7 +87,7 @@ def numbers_of(directory: Path, job: MasterJob) -> None:
     """Measure one master."""
     settings = settings_for(directory)
     master = settings.output_dir / job.master
-    found = measure(job, master, master.with_suffix(".json"), Companions(), settings)
+    found = measure(job, master, master.with_suffix(".json"), BiasReference(), settings)
     path = settings.output_dir / "quality" / f"{job.name}.json"
     path.write_text(found.to_json(), encoding="utf-8")
 
@@ -104,9 +95,7 @@ def numbers_of(directory: Path, job: MasterJob) -> None:
 def pictures_of(directory: Path, job: MasterJob) -> None:
     """Make the pictures of one master."""
     output = directory / "output"
-    write_pictures(
-        read_image(output / job.master)[0], Pictures.beside(output / "quality" / job.name)
-    )
+    write_pictures(read_image(output / job.master)[0], Pictures.of(output, job.name))
 
 
 def page_of(directory: Path, jobs: list[MasterJob]) -> Path:

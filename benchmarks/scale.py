@@ -25,8 +25,9 @@ from session import MADE, REPOSITORY, Row, Run, interleaved, ratio, run, snakema
 
 from calmasters.frame import FrameType
 from calmasters.inventory.header_cache import HeaderCache
+from calmasters.inventory.listing import list_files
 from calmasters.inventory.scan import scan_frames
-from calmasters.planning.plan_file import job_file, scan
+from calmasters.model.layout import job_path_of
 from calmasters.settings import Settings
 from calmasters.synthetic.camera import Camera, write_frame
 from calmasters.synthetic.session import Shot, nina_header
@@ -78,7 +79,7 @@ class Site:
         plan = json.loads((self.output / "plan.json").read_text(encoding="utf-8"))
         for path in plan["masters"]:  # bias and darks before flats, which are to be younger
             master = self.output / path
-            job = json.loads((self.output / job_file(path)).read_text(encoding="utf-8"))
+            job = json.loads((self.output / job_path_of(path)).read_text(encoding="utf-8"))
             told = {"digest": job["digest"], "frames": job["frames"], "recipe": job["recipe"]}
             master.parent.mkdir(parents=True, exist_ok=True)
             master.with_suffix(".json").write_text(json.dumps(job | told))
@@ -213,7 +214,7 @@ def _headers(site: Site, repeat: int) -> Iterator[str]:
 
     def scanned() -> Run:
         start = time.perf_counter()
-        scan(settings)
+        list_files(settings)
         return Run(time.perf_counter() - start)
 
     measures = {

@@ -12,13 +12,11 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import BinaryIO, Final
 
 __all__ = [
-    "Times",
     "put_in_place",
     "replacing",
     "sweep",
@@ -68,27 +66,6 @@ def write_whole(path: Path, text: str, mtime_ns: int | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, mtime_ns) as file:
         file.write(text.encode("utf-8"))
-
-
-class Times(dict[str, float]):
-    """When the files of a folder were written, each looked at once; infinite for a missing one.
-
-    Parameters
-    ----------
-    folder : Path
-        What their paths are relative to; times are nanoseconds.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = str(folder)
-
-    def __missing__(self, path: str) -> float:
-        try:
-            # A thousand files are looked at; making paths of their names would take as long.
-            self[path] = os.stat(f"{self._folder}/{path}").st_mtime_ns  # noqa: PTH116
-        except OSError:
-            self[path] = inf
-        return self[path]
 
 
 def put_in_place(partial: Path, path: Path) -> None:

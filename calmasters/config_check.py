@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
+from datetime import timedelta, timezone, tzinfo
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from calmasters.errors import ConfigError
-from calmasters.headers.nights import parse_zone
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
-__all__ = ["check_config"]
+__all__ = ["check_config", "parse_zone"]
 
 
 def check_config(config: Mapping[str, Any], schema: Path) -> None:
@@ -77,3 +80,24 @@ def _explained(error: ValidationError) -> Iterator[str]:
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
             yield f"{where}{'.' if where else ''}{key}: there is no such key; {hint}"
+
+
+@cache
+def parse_zone(text: str) -> tzinfo:
+    """Read a time zone: an IANA name ('Europe/Berlin') or an offset ('+02:00').
+
+    Raises
+    ------
+    ConfigError
+        If it is neither.
+    """
+    try:
+        if offset := re.fullmatch(r"([-+])(\d{1,2}):?(\d{2})?", text):
+            minutes = int(offset[2]) * 60 + int(offset[3] or 0)
+            return timezone(timedelta(minutes=-minutes if offset[1] == "-" else minutes))
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ConfigError(
+            f"night.timezone: '{text}' is no time zone; "
+            "expected auto, an IANA name such as Europe/Berlin, or an offset such as +02:00"
+        ) from error

@@ -12,7 +12,8 @@
 checkpoint inventory:
     """Read new headers, group, match, decide."""
     input:
-        changes,
+        # Where the plan no longer holds, a file that is just newer than plan.json.
+        lambda wildcards: prepared().trigger(),
     output:
         # The plan first: Snakemake asks for the first output, and a missing one is what makes it run.
         plan="<output>/plan.json",

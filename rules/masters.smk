@@ -7,9 +7,8 @@
 #   master     = <output>/masters/<type's folder>/<name>.<format>
 #   statistics = <output>/masters/<type's folder>/<name>.json
 #
-# A master is stale when its job file is newer: the checkpoint dates those of which the job has
-# changed before all job files (frames that came, went or changed, settings that change pixels,
-# another bias or dark).
+# A master is stale when its job file is newer: the checkpoint writes a new one when the job has
+# changed (frames added, removed or changed, settings that change pixels, another bias or dark).
 #
 # No rule here has params: Snakemake imports pandas to compare them, which takes a sixth of the
 # time of a run with nothing to do (docs/decisions/0001-one-checkpoint-and-job-files.md).

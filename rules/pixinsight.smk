@@ -19,6 +19,6 @@ rule scripts:
     log:
         "<output>/logs/scripts.log",
     params:
-        digest=scripts_digest,
+        digest=WORKFLOW.scripts_digest(),
     script:
         "../scripts/scripts.py"

@@ -11,6 +11,9 @@
 # Nothing here is an input of a master.
 
 
+from calmasters.quality import MEASURE_VERSION
+
+
 wildcard_constraints:
     setting="badPixels[^/]+",
 
@@ -18,11 +21,11 @@ wildcard_constraints:
 rule quality:
     """Measure a master and its frames, judge the numbers, make its pictures."""
     input:
-        job=measured_job,
-        master=measured_master,
-        statistics=measured_statistics,
-        bias=measured_bias,
-        bias_quality=measured_bias_quality,
+        job=lambda wildcards: planned().measured_job(wildcards.name),
+        master=lambda wildcards: planned().measured_master(wildcards.name),
+        record=lambda wildcards: planned().measured_record(wildcards.name),
+        bias=lambda wildcards: as_input(planned().measured_bias(wildcards.name)),
+        bias_quality=lambda wildcards: planned().bias_quality_input(wildcards.name),
     output:
         quality=report(
             "<output>/quality/{name}.json",
@@ -47,10 +50,12 @@ rule quality:
     log:
         "<output>/logs/quality/{name}.log",
     resources:
-        mem_mb=measuring_memory,
+        mem_mb=lambda wildcards, attempt: attempt
+        * planned().measuring_mb(wildcards.name),
         runtime=runtime_needed,
     params:
-        digest=quality_digest,
+        digest=lambda wildcards: planned().quality_digest(wildcards.name),
+        bias=lambda wildcards: planned().measured_bias_file(wildcards.name),
     script:
         "../scripts/quality.py"
 
@@ -58,9 +63,9 @@ rule quality:
 rule defects:
     """Map the bad pixels of a camera setting."""
     input:
-        jobs=setting_jobs,
-        masters=setting_masters,
-        quality=setting_quality,
+        jobs=lambda wildcards: planned().setting_jobs(wildcards.setting),
+        masters=lambda wildcards: planned().setting_masters(wildcards.setting),
+        quality=lambda wildcards: planned().setting_quality(wildcards.setting),
     output:
         map="<output>/defects/{setting}.fits",
         list=report(
@@ -72,10 +77,11 @@ rule defects:
     log:
         "<output>/logs/defects/{setting}.log",
     resources:
-        mem_mb=mapping_memory,
+        mem_mb=lambda wildcards, attempt: attempt
+        * planned().mapping_mb(wildcards.setting),
         runtime=30,
     params:
-        digest=setting_digest,
+        digest=lambda wildcards: planned().setting_digest(wildcards.setting),
     script:
         "../scripts/defects.py"
 
@@ -84,9 +90,9 @@ rule report_page:
     """Put everything on one page."""
     input:
         plan=plan_file,
-        quality=all_quality,
-        pictures=all_pictures,
-        defects=all_defects,
+        quality=lambda wildcards: planned().all_quality(),
+        pictures=lambda wildcards: planned().all_pictures(),
+        defects=lambda wildcards: planned().all_defects(),
     output:
         page=report(
             "<output>/report.html",
@@ -106,13 +112,13 @@ rule verdict:
     """Fail where a number is outside its range, after the report is written."""
     input:
         page="<output>/report.html",
-        quality=all_quality,
+        quality=lambda wildcards: planned().all_quality(),
     output:
         verdict="<output>/quality/verdict.txt",
     log:
         "<output>/logs/verdict.log",
     params:
-        digest=verdict_digest,
+        digest=WORKFLOW.verdict_digest(),
     script:
         "../scripts/verdict.py"
 
@@ -123,4 +129,4 @@ rule report:
         "<output>/report.html",
         # Where the plan does not hold any more, all is looked at again.
         plan_file,
-        verdict_wanted,
+        WORKFLOW.verdict(),

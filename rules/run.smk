@@ -1,62 +1,22 @@
-# What a run does before the first job and after the last: it has output_dir for itself
-# (calmasters/running/lock.py), and keeps the masters that it makes again until the new ones are there
-# (calmasters/running/kept_masters.py). Previews, and rules that only print, do without. With pixinsight.session:
-# shared it has one PixInsight (docs/decisions/0020-a-keeper-holds-one-pixinsight.md).
+# What a run does before the first job and after the last: it has output_dir for itself, and keeps
+# the masters that it rebuilds until the new ones are there. Previews, and rules that only print, do
+# without. With pixinsight.session: shared it has one PixInsight for all masters.
 
 import atexit
-
-from calmasters.running.run import Run, told
-
-RUN = Run(OUTPUT)
 
 #: Rules that change nothing; but `orphans` moves masters where it is told to.
 SHOWING = {"why", "summary", *([] if SETTINGS.prune else ["orphans"])}
 
 
-def begin():
-    """Have output_dir for this run alone; its jobs' own processes belong to it."""
-    if workflow.is_main_process:
-        try:
-            told = RUN.begin()
-        except CalmastersError as error:
-            raise WorkflowError(str(error)) from error
-        atexit.register(leave)
-        for words in told:
-            logger.warning(words)
-
-
-def changes_something():
-    return any(job.rule.name not in SHOWING for job in workflow.dag.needrun_jobs())
-
-
-def about_to_be_made():
-    """The masters that Snakemake will remove first; the inventory adds those it finds stale."""
-    forced = workflow.dag_settings.forceall or workflow.dag_settings.forcerun
-    if forced:
-        files = (OUTPUT / "masters").rglob(f"*.{SETTINGS.master_format}")
-    else:
-        jobs = workflow.dag.needrun_jobs()
-        files = (Path(file) for job in jobs for file in job.output)
-    made = (file.relative_to(OUTPUT) for file in files if file.is_relative_to(OUTPUT))
-    return [file.as_posix() for file in made if file.parts[0] == "masters"]
-
-
 def end():
-    back = RUN.end()
-    for master in back:
-        logger.error(told(master))
-    # Snakemake has recorded what the input of the failed job holds, by which it would take the
-    # master that is back for made of it.
-    files = {f"{OUTPUT.as_posix()}/{master}" for master in back}
-    for job in workflow.dag.jobs if files else ():
-        if files.intersection(job.output):
-            workflow.persistence.cleanup(job)
+    for message in WORKFLOW.end():
+        logger.error(message)
 
 
 def leave():
     """End at the latest with the process: Snakemake's own errors come by no handler."""
     end()
-    RUN.release()
+    WORKFLOW.release()
 
 
 def begin_session():
@@ -69,13 +29,24 @@ def begin_session():
         from calmasters.engines.pixinsight.session import begin
 
         # Snakemake's own hooks are not called when it is interrupted.
-        atexit.register(begin(OUTPUT / "logs" / "pixinsight.log").communicate)
+        log = SETTINGS.output_dir / "logs" / "pixinsight.log"
+        atexit.register(begin(log).communicate)
+
+
+atexit.register(leave)
 
 
 onstart:
-    if changes_something():
-        begin()
-        RUN.keep(about_to_be_made())
+    if any(job.rule.name not in SHOWING for job in workflow.dag.needrun_jobs()):
+        try:
+            for message in WORKFLOW.begin():
+                logger.warning(message)
+        except CalmastersError as error:
+            raise WorkflowError(str(error)) from error
+        outputs = (
+            file for job in workflow.dag.needrun_jobs() for file in job.output
+        )
+        WORKFLOW.keep(outputs, is_forced=is_forced())
         begin_session()
 
 

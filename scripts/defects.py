@@ -8,9 +8,7 @@ from calmasters.model.job import MasterJob
 from calmasters.quality.defects import bad_pixels, defect_list, write_map
 
 with reported(Path(snakemake.log[0])):
-    jobs = [
-        MasterJob.from_json(Path(file).read_text(encoding="utf-8")) for file in snakemake.input.jobs
-    ]
+    jobs = [MasterJob.read(Path(file)) for file in snakemake.input.jobs]
     files = (snakemake.input.masters, snakemake.input.quality)
     found = bad_pixels(zip(jobs, *(map(Path, each) for each in files), strict=True))
     write_map(Path(snakemake.output.map), found, [job.name for job in jobs])

@@ -9,7 +9,7 @@ from calmasters.model.job import MasterJob
 log = Path(snakemake.log[0])
 
 with reported(log):
-    job = MasterJob.from_json(Path(snakemake.input.job).read_text(encoding="utf-8"))
+    job = MasterJob.read(Path(snakemake.input.job))
     engine_for(job, snakemake.config, snakemake.threads).make(
         job,
         input_dir=Path(snakemake.config["input_dir"]).expanduser(),

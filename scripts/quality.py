@@ -6,20 +6,19 @@ from calmasters.atomic_files import write_whole
 from calmasters.errors import reported
 from calmasters.images.master_file import read_image
 from calmasters.model.job import MasterJob
-from calmasters.quality.measure import Companions, measure
+from calmasters.quality.measure import BiasReference, measure
 from calmasters.reporting.pictures import Pictures, write_pictures
 from calmasters.settings import Settings
 
-companions = (snakemake.input.get(name) for name in ("bias", "bias_quality"))
-companions = Companions(*(Path(file) if file else None for file in companions))
+# By its path, not as an input: a library's bias that is ahead of the clock is none.
+bias, bias_quality = snakemake.params.bias, snakemake.input.get("bias_quality")
 
 with reported(Path(snakemake.log[0])):
-    job = MasterJob.from_json(Path(snakemake.input.job).read_text(encoding="utf-8"))
     quality = measure(
-        job,
+        MasterJob.read(Path(snakemake.input.job)),
         master=Path(snakemake.input.master),
-        statistics=Path(snakemake.input.statistics),
-        companions=companions,
+        record=Path(snakemake.input.record),
+        reference=BiasReference(bias and Path(bias), bias_quality and Path(bias_quality)),
         settings=Settings.from_config(snakemake.config),
     )
     output = snakemake.output

@@ -4,14 +4,15 @@ from pathlib import Path
 
 from calmasters.engines.pixinsight import PixInsightEngine
 from calmasters.errors import reported
-from calmasters.planning.plan_file import Plan, job_file
+from calmasters.model.layout import job_path_of
+from calmasters.planning.plan_file import Plan
 
 output_dir = Path(snakemake.config["output_dir"]).expanduser()
 
 with reported(Path(snakemake.log[0])):
     plan = Plan.load(Path(snakemake.input.plan))
     PixInsightEngine.from_config(snakemake.config).write_scripts(
-        [output_dir / job_file(master) for master in plan.masters],
+        [output_dir / job_path_of(master) for master in plan.masters],
         input_dir=Path(snakemake.config["input_dir"]).expanduser(),
         output_dir=output_dir,
         folder=Path(snakemake.output.scripts),

@@ -3,11 +3,11 @@
 import sys
 
 from calmasters.errors import reported
-from calmasters.planning import stale_reasons as why
 from calmasters.planning.planner import decide
+from calmasters.planning.stale_reasons import format_reasons, stale_reasons
 from calmasters.settings import Settings
 
 with reported():
     settings = Settings.from_config(snakemake.config)
-    found = why.explain(decide(settings).jobs, settings.output_dir)
-    print(why.told(found) or "Every master is as its job says.", file=sys.stderr)
+    reasons = stale_reasons(decide(settings).jobs, settings.output_dir)
+    print(format_reasons(reasons) or "Every master is current.", file=sys.stderr)

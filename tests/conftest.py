@@ -20,6 +20,8 @@ import yaml
 from calmasters.frame import Frame, FrameType, Geometry, Traits, Value
 from calmasters.headers.fits_cards import Card
 from calmasters.images.master_file import write_master
+from calmasters.model.job import MasterJob
+from calmasters.model.master_record import FrameStatistics, MasterRecord, MasterStatistics
 from calmasters.settings import Settings
 from calmasters.synthetic.camera import Camera, write_frame
 from calmasters.synthetic.session import Shot, nina_header
@@ -37,6 +39,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 MakeSettings: TypeAlias = Callable[..., Settings]
 MakeFrame: TypeAlias = Callable[..., Frame]
 AddFile: TypeAlias = Callable[..., Path]
+WriteRecord: TypeAlias = Callable[..., MasterRecord]
 
 #: What describes a frame of each type, as its header says it.
 _KEYWORDS: Mapping[str, Value] = {
@@ -175,3 +178,25 @@ def add_master(tmp_path: Path) -> AddFile:
         return file
 
     return add
+
+
+@pytest.fixture
+def write_record() -> WriteRecord:
+    """Write the record beside a master as an engine does; keyword arguments change statistics."""
+
+    def write(job: MasterJob, master: Path, **changes: Any) -> MasterRecord:
+        statistics = MasterStatistics(
+            frames=tuple(FrameStatistics(frame.path, 0, 100) for frame in job.frames),
+            mean=0.5,
+            median=0.5,
+            minimum=0.0,
+            maximum=1.0,
+            noise=1e-3,
+            seconds=1.0,
+            versions={"python": "3.11"},
+        )
+        record = MasterRecord.of(job, replace(statistics, **changes))
+        record.write(master)
+        return record
+
+    return write

@@ -7,12 +7,10 @@ the workflow. It works by the plain reference, so it is a second opinion on the 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -34,7 +32,8 @@ from calmasters.errors import CalmastersError, ConfigError, EngineError
 from calmasters.images.master_file import read_image
 from calmasters.images.raw_frame import RawFrame
 from calmasters.model.job import MasterJob, UsedMaster
-from calmasters.model.master_record import as_made
+from calmasters.model.layout import job_path_of, output_dir_of, record_path
+from calmasters.model.master_record import MasterRecord
 from calmasters.settings import Calibration, Integration
 
 __all__ = ["Explanation", "Sample", "explain", "lines"]
@@ -74,15 +73,15 @@ class Explanation:
 
 
 def explain(
-    job: MasterJob, made: dict[str, Any], x: int, y: int, input_dir: Path, output_dir: Path
+    job: MasterJob, record: MasterRecord, x: int, y: int, input_dir: Path, output_dir: Path
 ) -> Explanation:
     """Work out one pixel of a master again.
 
     Parameters
     ----------
     job : MasterJob
-    made : dict
-        The JSON beside the master: it has the levels of the frames and the factors of the dark.
+    record : MasterRecord
+        Has the levels of the frames and the factors of the dark.
     x, y : int
         Column and row, from 0, as in the file.
 
@@ -95,11 +94,11 @@ def explain(
     """
     if not (0 <= x < job.geometry.width and 0 <= y < job.geometry.height):
         raise ConfigError(f"pixel {x}, {y} is outside of {job.geometry}")
-    job = as_made(job, made)
+    job = record.with_used_frames(job)
     settings = job.recipe.integration
     raws = np.array([_sample(job, input_dir / file.path, x, y) for file in job.frames])
-    calibrated = _calibrated(job, made, raws, x, y, output_dir)
-    levels = [frame["location"] or 1.0 for frame in made["frames"]]
+    calibrated = _calibrated(job, record, raws, x, y, output_dir)
+    levels = [frame.location or 1.0 for frame in record.frames]
     values, outputs = (
         _normalized(calibrated, levels, method)
         for method in (settings.rejectionNormalization, settings.normalization)
@@ -119,12 +118,12 @@ def _sample(job: MasterJob, path: Path, x: int, y: int) -> np.float32:
 
 
 def _calibrated(
-    job: MasterJob, made: dict[str, Any], raws: Float32, x: int, y: int, output_dir: Path
+    job: MasterJob, record: MasterRecord, raws: Float32, x: int, y: int, output_dir: Path
 ) -> Float32:
     bias, dark = (_master_sample(job, used, x, y, output_dir) for used in (job.bias, job.dark))
     thermal = dark - bias if bias is not None and dark is not None else dark
     pedestal = (job.recipe.calibration or Calibration()).outputPedestal
-    factors = [1.0 if frame["k"] is None else frame["k"] for frame in made["frames"]]
+    factors = [1.0 if frame.k is None else frame.k for frame in record.frames]
     return np.concatenate(
         [
             calibrate(raws[i : i + 1], bias, thermal, k, pedestal)
@@ -212,21 +211,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--input-dir", type=Path, required=True, help="where the raw frames lie")
     chosen = parser.parse_args(arguments)
     try:
-        output_dir = chosen.master.absolute().parents[2]
-        job = _read_job(chosen.master)
-        made = json.loads(chosen.master.with_suffix(".json").read_text(encoding="utf-8"))
-        for line in lines(explain(job, made, chosen.x, chosen.y, chosen.input_dir, output_dir)):
+        output_dir, master = output_dir_of(chosen.master)
+        job = _read_job(output_dir, master)
+        record = MasterRecord.read(output_dir / record_path(master))
+        for line in lines(explain(job, record, chosen.x, chosen.y, chosen.input_dir, output_dir)):
             print(line)
-    except (CalmastersError, OSError) as error:
+    except (CalmastersError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
-def _read_job(master: Path) -> MasterJob:
-    folder = master.absolute().parents[2] / "jobs" / master.absolute().parent.name
+def _read_job(output_dir: Path, master: str) -> MasterJob:
     try:
-        return MasterJob.from_json((folder / f"{master.stem}.json").read_text(encoding="utf-8"))
+        return MasterJob.read(output_dir / job_path_of(master))
     except OSError as error:
         raise EngineError(f"{master}: the job it was made by is not there: {error}") from error
 

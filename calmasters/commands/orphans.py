@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -10,15 +9,14 @@ from typing import Final
 
 from calmasters.frame import FrameType, Status
 from calmasters.inventory.scan import scan_masters
-from calmasters.planning.planner import Decision
+from calmasters.model.layout import ORPHANS
+from calmasters.model.master_record import MasterRecord
+from calmasters.planning.decision import Decision
 from calmasters.settings import Settings
 
 __all__ = ["Orphan", "find_orphans", "list_orphans", "set_aside"]
 
 _KINDS: Final = (FrameType.BIAS, FrameType.DARK, FrameType.FLAT)
-
-#: Where unused ones go, below ``output_dir``.
-_ASIDE: Final = "orphans"
 
 
 @dataclass(frozen=True)
@@ -69,16 +67,15 @@ def _reason(path: str, decision: Decision, settings: Settings) -> str:
             return f"{group.reason} (minimum_frames: {settings.minimum_frames})"
     frames = _frames(settings.output_dir / path)
     if not frames:
-        return "no JSON lies beside it: this workflow did not make it"
+        return "it has no record beside it: this workflow did not make it"
     return _fate(frames, decision)
 
 
 def _frames(master: Path) -> tuple[str, ...]:
-    """Read what a master was made of in the JSON beside it."""
+    """Read in a master's record what it was made of."""
     try:
-        made = json.loads(master.with_suffix(".json").read_text(encoding="utf-8"))
-        return tuple(frame["path"] for frame in made["frames"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return tuple(frame.path for frame in MasterRecord.read(master.with_suffix(".json")).frames)
+    except (OSError, ValueError):
         return ()
 
 
@@ -123,7 +120,7 @@ def set_aside(orphans: list[Orphan], output_dir: Path) -> Mapping[Path, Path]:
         if orphan.used_by:
             continue
         master = output_dir / orphan.path
-        folder = output_dir / _ASIDE / PurePosixPath(orphan.path).parent
+        folder = output_dir / ORPHANS / PurePosixPath(orphan.path).parent
         folder.mkdir(parents=True, exist_ok=True)
         for file in (master, master.with_suffix(".json")):
             # The JSON may belong to the same master in another format.

@@ -10,8 +10,8 @@ from pathlib import PurePath
 from calmasters.frame import Frame, FrameType, Status, Verdict, format_value
 from calmasters.headers.fits_cards import number_of
 from calmasters.model.job import MasterJob
+from calmasters.planning.decision import Decision
 from calmasters.planning.near_misses import Difference
-from calmasters.planning.planner import Decision
 
 __all__ = ["summarize"]
 

@@ -1,15 +1,11 @@
-"""Where the arithmetic is honest and the result weak: what an engine can tell of it, in words.
-
-What a report measures too, and judges by the configured ranges, begins with
-:data:`calmasters.model.master_record.LEVELS`: it is for the log and for those who make no report.
-"""
+"""Results that are computed correctly and are weak all the same, in words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from calmasters.model.master_record import LEVELS
+from calmasters.model.master_warning import MasterWarning, WarningKind
 
 __all__ = ["weak_dark", "weak_factors", "weak_flats"]
 
@@ -29,8 +25,8 @@ _UNEVEN: Final = 2.0
 _DARK_ADU: Final = (-20.0, 3000.0)
 
 
-def weak_factors(factors: Sequence[float | None]) -> Iterator[str]:
-    """Tell of factors of the dark that are hardly found by the search.
+def weak_factors(factors: Sequence[float | None]) -> Iterator[MasterWarning]:
+    """Warn of factors of the dark that the search has hardly determined.
 
     Parameters
     ----------
@@ -40,15 +36,16 @@ def weak_factors(factors: Sequence[float | None]) -> Iterator[str]:
     low, high = _PLAUSIBLE_K
     odd = [k for k in factors if k is not None and not low < k < high]
     if odd:
-        yield (
+        yield MasterWarning(
+            WarningKind.CALIBRATION,
             f"the dark's factor is outside {low:g} to {high:g} for {len(odd)} of"
             f" {len(factors)} frames ({min(odd):.3f} to {max(odd):.3f}): it is hardly"
-            " determined by these flats; consider optimizeDarks: false"
+            " determined by these flats; consider optimizeDarks: false",
         )
 
 
-def weak_flats(paths: Sequence[str], levels: Sequence[float]) -> Iterator[str]:
-    """Tell of flats that are faint, nearly white, or unlike each other.
+def weak_flats(paths: Sequence[str], levels: Sequence[float]) -> Iterator[MasterWarning]:
+    """Warn of flats that are faint, nearly white, or unlike each other.
 
     Parameters
     ----------
@@ -56,21 +53,23 @@ def weak_flats(paths: Sequence[str], levels: Sequence[float]) -> Iterator[str]:
     levels : sequence of float
         Median of each calibrated flat, in [0, 1], above 0.
     """
-    told = sorted(zip(levels, paths, strict=True))
-    (lowest, faintest), (highest, brightest) = told[0], told[-1]
+    by_level = sorted(zip(levels, paths, strict=True))
+    (lowest, faintest), (highest, brightest) = by_level[0], by_level[-1]
+    sentences = []
     if lowest < _FAINT:
-        yield f"{LEVELS}{faintest} has {65535 * lowest:.0f} ADU: expose flats longer"
+        sentences.append(f"{faintest} has {65535 * lowest:.0f} ADU: expose flats longer")
     if highest > _BRIGHT:
-        yield f"{LEVELS}{brightest} is at {highest:.0%} of white: expose flats shorter"
+        sentences.append(f"{brightest} is at {highest:.0%} of white: expose flats shorter")
     if highest > _UNEVEN * lowest:
-        yield (
-            f"{LEVELS}{brightest} is {highest / lowest:.1f} times as bright as {faintest}: if one"
-            " of them is no flat of this group, exclude it"
+        sentences.append(
+            f"{brightest} is {highest / lowest:.1f} times as bright as {faintest}: if one of them"
+            " is no flat of this group, exclude it"
         )
+    yield from (MasterWarning(WarningKind.LEVEL, sentence) for sentence in sentences)
 
 
-def weak_dark(signal_adu: float) -> Iterator[str]:
-    """Tell of a dark that does not go with its bias.
+def weak_dark(signal_adu: float) -> Iterator[MasterWarning]:
+    """Warn of a dark that does not fit its bias.
 
     Parameters
     ----------
@@ -79,12 +78,14 @@ def weak_dark(signal_adu: float) -> Iterator[str]:
     """
     low, high = _DARK_ADU
     if signal_adu < low:
-        yield (
+        yield MasterWarning(
+            WarningKind.CALIBRATION,
             f"the dark is {-signal_adu:.0f} ADU fainter than the bias: they do not belong together;"
-            " take both with the same settings and at the same temperature"
+            " take both with the same settings and at the same temperature",
         )
     elif signal_adu > high:
-        yield (
+        yield MasterWarning(
+            WarningKind.CALIBRATION,
             f"the dark is {signal_adu:.0f} ADU brighter than the bias: light came in, or the sensor"
-            " was warm; cover the telescope and take it again"
+            " was warm; cover the telescope and take it again",
         )

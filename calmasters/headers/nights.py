@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from functools import cache
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from calmasters.errors import ConfigError
+from calmasters.config_check import parse_zone
 from calmasters.headers.fits_cards import Cards, CardValue, first_of, number_of
 
-__all__ = ["DATE", "Night", "creation_date", "night_of", "parse_zone", "utc_of"]
+__all__ = ["DATE", "Night", "creation_date", "night_of", "utc_of"]
 
 #: A night, ISO 8601, and what told it; None where nothing did.
 Night: TypeAlias = tuple[str | None, str]
@@ -115,24 +113,3 @@ def _degrees(raw: CardValue | None) -> float | None:
         return None
     # Some programs count from 0 to 360: 285 degrees east are 75 west, not a day later.
     return (degrees + 180) % 360 - 180
-
-
-@cache
-def parse_zone(text: str) -> tzinfo:
-    """Read a time zone: an IANA name ('Europe/Berlin') or an offset ('+02:00').
-
-    Raises
-    ------
-    ConfigError
-        If it is neither.
-    """
-    try:
-        if offset := re.fullmatch(r"([-+])(\d{1,2}):?(\d{2})?", text):
-            minutes = int(offset[2]) * 60 + int(offset[3] or 0)
-            return timezone(timedelta(minutes=-minutes if offset[1] == "-" else minutes))
-        return ZoneInfo(text)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ConfigError(
-            f"night.timezone: '{text}' is no time zone; "
-            "expected auto, an IANA name such as Europe/Berlin, or an offset such as +02:00"
-        ) from error

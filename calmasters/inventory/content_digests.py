@@ -12,6 +12,7 @@ from typing import Final
 
 from calmasters.atomic_files import write_whole
 from calmasters.inventory.scan import ScannedFile
+from calmasters.model.layout import CONTENT_DIGESTS
 from calmasters.progress import progress
 from calmasters.settings import Settings
 
@@ -39,7 +40,7 @@ class ContentDigests:
     """
 
     def __init__(self, settings: Settings, tells_changes: bool = _TELLS_CHANGES) -> None:
-        self._path = settings.output_dir / ".cache" / "contents.json"
+        self._path = settings.output_dir / CONTENT_DIGESTS
         self._tells_changes = tells_changes
         self._before = self._load()
         self._now: dict[str, list[str | int]] = {}

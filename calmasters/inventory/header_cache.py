@@ -25,6 +25,7 @@ from calmasters.headers.fits_cards import ImageHeader
 from calmasters.headers.image_header import read_header
 from calmasters.headers.keywords import Describer, Description
 from calmasters.inventory.scan import ScannedFile, fingerprint
+from calmasters.model.layout import HEADER_CACHE
 from calmasters.progress import progress
 from calmasters.settings import Settings
 
@@ -49,7 +50,7 @@ class HeaderCache:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._path = settings.output_dir / ".cache" / "headers.json"
+        self._path = settings.output_dir / HEADER_CACHE
         self._settings = settings
         self._describer = Describer(settings.headers)
         self._rules = fingerprint(_FORMAT, __version__, settings.headers, settings.float_range)

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from calmasters.errors import ConfigError
 from calmasters.frame import IMAGE_EXTENSIONS, FrameType
-from calmasters.model.job import master_folder
+from calmasters.model.layout import LAYOUTS, MASTERS, master_folder
 from calmasters.settings import Settings
 
 __all__ = [
@@ -128,8 +128,8 @@ def scan_masters(
     In both layouts: masters made before the layout was changed still serve.
     """
     files: list[ScannedFile] = []
-    for kind, layout in product(kinds, ("by-type", "ap-library")):
-        folder = f"masters/{master_folder(kind, layout)}"
+    for kind, layout in product(kinds, LAYOUTS):
+        folder = f"{MASTERS}/{master_folder(kind, layout)}"
         if (settings.output_dir / folder).is_dir():
             files += _walk(settings.output_dir / folder, f"{folder}/", set())
     return sorted(files, key=lambda file: file.path)

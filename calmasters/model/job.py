@@ -1,14 +1,15 @@
 """The job of one master: everything an engine needs to make it, as a file.
 
-A master is stale when it was made by another job, which the JSON beside it tells.
-Its paths are relative (frames to ``input_dir``, masters of this project to ``output_dir``), so
-that moving the directories re-makes nothing.
+A master is stale when its record says that another job made it. Paths are relative (frames to
+``input_dir``, masters of this project to ``output_dir``), so that moving the directories makes
+nothing stale.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -16,42 +17,90 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from calmasters.errors import EngineError
 from calmasters.frame import FrameType, Geometry, Value
-from calmasters.running.lock import LOCK
+from calmasters.model.layout import job_path, master_path, record_path
+from calmasters.model.master_warning import MasterWarning
 from calmasters.settings import Calibration, Integration
 
 __all__ = [
     "ALGORITHM_VERSION",
-    "JOB_TIME_NS",
-    "STALE_TIME_NS",
     "FrameFile",
     "LeftOut",
+    "MadeOf",
     "MasterJob",
     "Recipe",
-    "Standing",
     "UsedMaster",
-    "beside",
-    "master_folder",
-    "stored_digest",
+    "read_made_of",
 ]
 
 #: Raise an engine's number when its output pixels change: it re-makes that engine's masters.
 ALGORITHM_VERSION: Final[Mapping[str, int]] = {"native": 1, "pixinsight": 1, "siril": 1}
 
-#: The time of every job file (the year 2000), and that of a master which is to be made again
-#: (1990): Snakemake compares times, and these hold whatever the clocks of machines say.
-JOB_TIME_NS: Final = 946_684_800 * 10**9
-STALE_TIME_NS: Final = 631_152_000 * 10**9
+#: Digests at the beginning of a job file and of a record. Inside a text, quotes have backslashes.
+_MADE_OF: Final = re.compile(rb'"(digest|bias_job|dark_job)": ?"([0-9a-f]{16})?"')
+#: They are among so many bytes: before them is no more than a path.
+_HEAD_BYTES: Final = 4096
 
-#: In JSON; inside a text its quotes would have backslashes.
-_DIGEST: Final = re.compile(rb'"digest": ?"([0-9a-f]{16})"')
+
+class MadeOf(NamedTuple):
+    """What a master is to be made of, or was made of, in digests.
+
+    Attributes
+    ----------
+    digest : str
+        Of the job.
+    bias_job, dark_job : str
+        Of the jobs that made the bias and the dark; empty where it has none, where a library has
+        it, and where an older version made the master.
+    """
+
+    digest: str
+    bias_job: str = ""
+    dark_job: str = ""
+
+    def serves(self, wanted: MadeOf) -> bool:
+        """Say whether a master made of this is what a job wants."""
+        used = zip(self[1:], wanted[1:], strict=True)
+        return self.digest == wanted.digest and all(
+            made == want for made, want in used if made and want
+        )
+
+
+def read_made_of(path: Path) -> MadeOf | None:
+    """Read what a job file, or the record beside a master, begins with.
+
+    Only the beginning of the file is read, and its end to see that it is whole: a run with nothing
+    to do looks at the record of every master.
+
+    Returns
+    -------
+    MadeOf or None
+        None where there is no such file, or it is damaged.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+            file.seek(-min(2, len(head)), os.SEEK_END)
+            end = file.read()
+    except OSError:
+        return None
+    # Of several with one name the first counts: others would be keys of the mappings below.
+    found = {key.decode(): digest.decode() for key, digest in reversed(_MADE_OF.findall(head))}
+    whole = head.startswith(b"{") and end.rstrip().endswith(b"}") and found.get("digest")
+    return MadeOf(**found) if whole else None
 
 
 class FrameFile(NamedTuple):
-    """A raw frame as the job saw it; ``path`` is relative to ``input_dir``, with ``/``.
+    """A raw frame as the plan found it.
 
-    Where it has a digest of its ``content`` (``fingerprint: content``), its time does not count.
+    Attributes
+    ----------
+    path : str
+        Relative to ``input_dir``, with ``/``.
+    size, mtime_ns : int
+        In bytes and nanoseconds.
+    content : str
+        Digest of the file (``fingerprint: content``): where there is one, the time does not count.
     """
 
     path: str
@@ -61,7 +110,7 @@ class FrameFile(NamedTuple):
 
     @property
     def identity(self) -> tuple[str, int, str | int]:
-        """What tells it from another frame, or from what it was before."""
+        """What differs between two frames, or between a frame and the file it was before."""
         return self.path, self.size, self.content or self.mtime_ns
 
 
@@ -87,23 +136,30 @@ class UsedMaster:
     why : str
         The sentence that says which rule chose it.
     content : str
-        Digest of a library's file, which may be touched, copied and moved; empty for the others,
-        which Snakemake compares by their time.
+        Digest of a library's file, which may be touched, copied and moved; empty for the others.
+    job : str
+        Digest of the job that makes it, or made a kept one; empty for a library's.
     """
 
     path: str
     origin: str
     why: str
     content: str = ""
+    job: str = ""
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, str] | None) -> UsedMaster | None:
+        """Read it as job files, records and the plan have it."""
+        return cls(**stored) if stored else None
 
     def located(self, output_dir: Path) -> Path:
-        """Where the file lies, given the run's ``output_dir``."""
+        """Give the file, for the run's ``output_dir``."""
         return Path(self.path) if self.origin == "library" else output_dir / self.path
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides the master's file besides the frames themselves.
+    """Everything besides the frames that decides a master's file.
 
     ``parameters`` are further ones of PixInsight's processes
     (:attr:`calmasters.settings.PixInsight.pixel_parameters`); other engines have none.
@@ -147,7 +203,7 @@ class MasterJob:
         What a flat is calibrated with.
     optimize_dark : bool
         Scale the dark by the factor k that fits each flat best (needs a bias).
-    warnings : tuple of str
+    warnings : tuple of MasterWarning
         What a person should know before trusting the master.
     left_out : tuple of LeftOut
         Frames of the group that are damaged, or copies of others.
@@ -163,27 +219,31 @@ class MasterJob:
     bias: UsedMaster | None = None
     dark: UsedMaster | None = None
     optimize_dark: bool = False
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[MasterWarning, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
 
     @property
     def master(self) -> str:
         """The master's path, relative to ``output_dir``."""
-        folder = master_folder(self.type, self.recipe.layout)
-        return f"masters/{folder}/{self.name}.{self.recipe.master_format}"
+        return master_path(self.type, self.name, self.recipe.layout, self.recipe.master_format)
+
+    @property
+    def record(self) -> str:
+        """The path of the record beside the master, relative to ``output_dir``."""
+        return record_path(self.master)
 
     @property
     def file(self) -> str:
         """The job file's path, relative to ``output_dir``."""
-        return f"jobs/{self.type.value}/{self.name}.json"
+        return job_path(self.type, self.name)
 
     @cached_property
     def digest(self) -> str:
         """A short hash of what decides the master's file.
 
-        Words (why a dark was chosen, warnings, what was left out) and the origin of a master do
+        Sentences (why a dark was chosen, warnings, frames left out) and the origin of a master do
         not count: a flat stays as it is when the frames of its dark are archived. Of a library's
-        master only what it holds counts.
+        master only its content counts.
         """
         deciding = {
             **self._fields,
@@ -194,8 +254,14 @@ class MasterJob:
         return hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:16]
 
     @property
+    def made_of(self) -> MadeOf:
+        """What the master is to be made of, to be compared with its record."""
+        used = (each.job if each else "" for each in (self.bias, self.dark))
+        return MadeOf(self.digest, *used)
+
+    @property
     def _fields(self) -> dict[str, Any]:
-        """What JSON has of it, but for what is only words; in the order that the digest has."""
+        """The fields of the JSON without sentences, in the order of the digest."""
         return {
             "name": self.name,
             "type": self.type,
@@ -210,7 +276,7 @@ class MasterJob:
         }
 
     def frames_without(self, left_out: Iterable[LeftOut]) -> tuple[FrameFile, ...]:
-        """Give the frames that are still in when an engine has left some out."""
+        """Give the frames that remain when an engine has left some out."""
         bad = {frame.path for frame in left_out}
         return tuple(frame for frame in self.frames if frame.path not in bad)
 
@@ -220,28 +286,28 @@ class MasterJob:
         Parameters
         ----------
         written_ns : int
-            When the file is written: a file that says the same as one before must not be the same.
-            Snakemake takes a master for up to date whose job file it has on record by what it
-            holds, whatever was made since and never came on record.
+            When the file is written, so that no two files of one job have the same bytes: Snakemake
+            records the checksum of a job file, and does not rebuild a master whose job file is
+            newer but has that checksum, even if the rebuild that it recorded has failed.
         """
-        told = {
+        stored = {
             "version": 1,
-            "digest": self.digest,
+            **self.made_of._asdict(),
             "written_ns": written_ns,
             **self._fields,
             "frames": [frame._asdict() for frame in self.frames],
             "bias": self.bias and asdict(self.bias),
             "dark": self.dark and asdict(self.dark),
-            "warnings": self.warnings,
+            "warnings": [asdict(warning) for warning in self.warnings],
             "left_out": [asdict(frame) for frame in self.left_out],
         }
-        return json.dumps(told, indent=1) + "\n"
+        return json.dumps(stored, indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> MasterJob:
         """Read a job back; the inverse of :meth:`to_json`."""
         fields: dict[str, Any] = json.loads(text)
-        for name in ("version", "digest", "written_ns"):
+        for name in ("version", "written_ns", *MadeOf._fields):
             fields.pop(name, None)
         recipe = fields.pop("recipe")
         calibration = recipe.pop("calibration")
@@ -255,77 +321,20 @@ class MasterJob:
                 calibration=Calibration(**calibration) if calibration else None,
                 **recipe,
             ),
-            bias=_used(fields.pop("bias")),
-            dark=_used(fields.pop("dark")),
-            warnings=tuple(fields.pop("warnings")),
+            bias=UsedMaster.from_json(fields.pop("bias")),
+            dark=UsedMaster.from_json(fields.pop("dark")),
+            warnings=tuple(map(MasterWarning.from_json, fields.pop("warnings"))),
             left_out=tuple(LeftOut(**one) for one in fields.pop("left_out", ())),
             **fields,
         )
 
-
-def _used(fields: Mapping[str, str] | None) -> UsedMaster | None:
-    return UsedMaster(**fields) if fields else None
-
-
-class Standing:
-    """What a master relies on while it is made: that its job, and the run, are still the same.
-
-    A job can outlive its run, when that is killed: what it makes then must not take the place of
-    what another run makes.
-
-    Parameters
-    ----------
-    job : MasterJob
-    output_dir : Path
-    """
-
-    def __init__(self, job: MasterJob, output_dir: Path) -> None:
-        self._job = job
-        self._files = (output_dir / job.file, output_dir / LOCK)
-        self._before = self._said()
-
-    def _said(self) -> list[str]:
-        return [_text(file) for file in self._files]
-
-    def require(self) -> None:
-        """Refuse to go on where the job was written anew, or another run has taken over.
+    @classmethod
+    def read(cls, path: Path) -> MasterJob:
+        """Read a job file.
 
         Raises
         ------
-        EngineError
-            With what to do.
+        OSError
+            If it cannot be read.
         """
-        if self._said() != self._before:
-            raise EngineError(
-                f"{self._job.master}: another run has taken over while it was made, so it is not "
-                "put in place; run again"
-            )
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except OSError:
-        return ""
-
-
-def beside(master: str) -> str:
-    """Give the JSON beside a master, by its path."""
-    return f"{master.rpartition('.')[0]}.json"
-
-
-def stored_digest(path: Path) -> str | None:
-    """Read the digest in a job file, or in the JSON beside a master; None where there is none."""
-    try:
-        stored = path.read_bytes()
-    except OSError:
-        return None
-    # A thousand of these are looked at where one master is stale: they are not parsed.
-    whole = stored.startswith(b"{") and stored.rstrip().endswith(b"}")
-    found = _DIGEST.search(stored) if whole else None
-    return found[1].decode() if found else None
-
-
-def master_folder(kind: FrameType, layout: str) -> str:
-    """Give the folder of a type's masters below ``masters``: ``bias``, or ``MASTER BIAS``."""
-    return kind.master_name.upper() if layout == "ap-library" else kind.value
+        return cls.from_json(path.read_text(encoding="utf-8"))

@@ -1,4 +1,7 @@
-"""What a master carries: its header cards, and the numbers in the JSON beside it."""
+"""What a master carries: its header cards, and its record, the JSON file beside it.
+
+The record is the truth about what a master was made of; staleness is decided by it.
+"""
 
 from __future__ import annotations
 
@@ -6,30 +9,32 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, Self
 
 from calmasters import __version__
-from calmasters.frame import FrameType
+from calmasters.atomic_files import write_whole
+from calmasters.frame import FrameType, Geometry, Value
 from calmasters.headers.fits_cards import Card
-from calmasters.model.job import LeftOut, MasterJob
+from calmasters.model.job import FrameFile, LeftOut, MadeOf, MasterJob, UsedMaster
+from calmasters.model.master_warning import MasterWarning, WarningKind
 
 __all__ = [
-    "LEVELS",
+    "FrameRecord",
     "FrameStatistics",
+    "MasterRecord",
     "MasterStatistics",
-    "as_made",
     "header_cards",
-    "statistics_json",
-    "weak_group",
+    "small_group_warning",
 ]
-
-#: How a warning begins that the report has a number for.
-LEVELS: Final = "levels: "
 
 #: Share of pure noise that Winsorized clipping at 4 and 3 sigma takes as too low and as too high,
 #: in percent, from so many frames on (measured on Gaussian stacks).
 _LOSS: Final[Mapping[int, tuple[float, float]]] = {3: (2.3, 3.2), 5: (1.3, 2.0)}
 _ENOUGH: Final = 10
+
+#: Numbers that records take from statistics as they are.
+_NUMBERS: Final = ("mean", "median", "minimum", "maximum", "noise", "seconds")
 
 #: Which settings a rejection method reads, for the header.
 REJECTION_PARAMETERS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -73,7 +78,7 @@ class FrameStatistics:
     path : str
         As in the job.
     low, high : int or None
-        Samples rejected as too low and too high; None where the engine does not tell.
+        Samples rejected as too low and too high; None where the engine does not count them.
     location : float or None
         Median of the (calibrated) frame in [0, 1], where normalization used it.
     k : float or None
@@ -104,10 +109,10 @@ class MasterStatistics:
         Wall time from start to the written master.
     versions : mapping of str to str
         What computed it.
-    warnings : tuple of str
+    warnings : tuple of MasterWarning
         What weakens the result.
     rejected_low, rejected_high : int or None
-        Samples rejected in all, from an engine that tells no more; else the frames have them.
+        Samples rejected in all, from an engine that does not count them by frame.
     left_out : tuple of LeftOut
         Frames of the job that turned out to be bad when they were read.
     """
@@ -120,7 +125,7 @@ class MasterStatistics:
     noise: float
     seconds: float
     versions: Mapping[str, str]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[MasterWarning, ...] = ()
     rejected_low: int | None = None
     rejected_high: int | None = None
     left_out: tuple[LeftOut, ...] = ()
@@ -184,54 +189,188 @@ def _history(job: MasterJob, left_out: Sequence[LeftOut]) -> Iterator[str]:
     yield f"frames and recipe: {job.digest}"
 
 
-def weak_group(job: MasterJob) -> Iterator[str]:
-    """Tell of a group so small that the rejection loses good samples with the bad."""
+def small_group_warning(job: MasterJob) -> MasterWarning | None:
+    """Warn of a group so small that the rejection takes good samples with the bad."""
     count, integration = len(job.frames), job.recipe.integration
     known = (integration.rejection, integration.sigmaLow, integration.sigmaHigh)
-    if known == ("WinsorizedSigmaClip", 4.0, 3.0) and min(_LOSS) <= count < _ENOUGH:
-        low, high = _LOSS[max(frames for frames in _LOSS if frames <= count)]
-        yield (
-            f"{LEVELS}of {count} frames the rejection takes up to {low} % of good samples as too"
-            f" low and {high} % as too high; take {_ENOUGH} or more"
+    if known != ("WinsorizedSigmaClip", 4.0, 3.0) or not min(_LOSS) <= count < _ENOUGH:
+        return None
+    low, high = _LOSS[max(frames for frames in _LOSS if frames <= count)]
+    return MasterWarning(
+        WarningKind.FRAME_COUNT,
+        f"of {count} frames the rejection takes up to {low} % of good samples as too low and"
+        f" {high} % as too high; take {_ENOUGH} or more",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRecord:
+    """A frame that a master was made of: the file as the plan found it, and its statistics.
+
+    Attributes
+    ----------
+    path, size, mtime_ns, content
+        As in :class:`~calmasters.model.job.FrameFile`.
+    low, high, location, k
+        As in :class:`FrameStatistics`.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    content: str = ""
+    low: int | None = None
+    high: int | None = None
+    location: float | None = None
+    k: float | None = None
+
+    @property
+    def file(self) -> FrameFile:
+        """The file as the plan found it."""
+        return FrameFile(self.path, self.size, self.mtime_ns, self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class MasterRecord:
+    """The JSON file beside a master: what it was made of, how, and its numbers.
+
+    Attributes
+    ----------
+    master : str
+        The master's path, relative to ``output_dir``.
+    type : FrameType
+    made_of : MadeOf
+    keywords, header : mapping of str to Value
+    geometry : Geometry
+    frames : tuple of FrameRecord
+        Those that were combined, in the order of the job.
+    bias, dark : UsedMaster or None
+    optimize_dark : bool
+    recipe : mapping
+        As JSON: it may be that of an older version, which had other settings.
+    warnings : tuple of MasterWarning
+        Of the job and of the engine.
+    left_out : tuple of LeftOut
+        By the plan and by the engine.
+    rejected_low, rejected_high : int or None
+    mean, median, minimum, maximum, noise, seconds, versions
+        As in :class:`MasterStatistics`.
+    """
+
+    master: str
+    type: FrameType
+    made_of: MadeOf
+    keywords: Mapping[str, Value]
+    header: Mapping[str, Value]
+    geometry: Geometry
+    frames: tuple[FrameRecord, ...]
+    bias: UsedMaster | None
+    dark: UsedMaster | None
+    optimize_dark: bool
+    recipe: Mapping[str, Any]
+    warnings: tuple[MasterWarning, ...]
+    left_out: tuple[LeftOut, ...]
+    rejected_low: int | None
+    rejected_high: int | None
+    mean: float
+    median: float
+    minimum: float
+    maximum: float
+    noise: float
+    seconds: float
+    versions: Mapping[str, str]
+
+    @classmethod
+    def of(cls, job: MasterJob, statistics: MasterStatistics) -> Self:
+        """Put together the record of a master that an engine has made."""
+        files = {file.path: file for file in job.frames}
+        frames = statistics.frames
+        return cls(
+            master=job.master,
+            type=job.type,
+            made_of=job.made_of,
+            keywords=dict(job.keywords),
+            header=dict(job.header),
+            geometry=job.geometry,
+            frames=tuple(
+                FrameRecord(*files[frame.path], frame.low, frame.high, frame.location, frame.k)
+                for frame in frames
+            ),
+            bias=job.bias,
+            dark=job.dark,
+            optimize_dark=job.optimize_dark,
+            recipe=asdict(job.recipe),
+            warnings=(*job.warnings, *statistics.warnings),
+            left_out=(*job.left_out, *statistics.left_out),
+            rejected_low=_sum([frame.low for frame in frames], statistics.rejected_low),
+            rejected_high=_sum([frame.high for frame in frames], statistics.rejected_high),
+            mean=statistics.mean,
+            median=statistics.median,
+            minimum=statistics.minimum,
+            maximum=statistics.maximum,
+            noise=statistics.noise,
+            seconds=statistics.seconds,
+            versions={"calmasters": __version__, **statistics.versions},
         )
 
+    def write(self, master: Path) -> None:
+        """Write the record beside its master's file, whole or not at all."""
+        fields = asdict(self) | {"frames_used": len(self.frames)}
+        made_of = fields.pop("made_of")
+        # The digests first: staleness is decided by the beginning of the file.
+        stored = {
+            "version": 1,
+            "master": fields.pop("master"),
+            "type": fields.pop("type"),
+            **MadeOf(*made_of)._asdict(),
+            **fields,
+        }
+        write_whole(master.with_suffix(".json"), json.dumps(stored, indent=1) + "\n")
 
-def as_made(job: MasterJob, made: Mapping[str, Any]) -> MasterJob:
-    """Give a job the frames that its master was made of, by the JSON beside the master."""
-    used = {frame["path"] for frame in made["frames"]}
-    return replace(job, frames=tuple(file for file in job.frames if file.path in used))
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read the record of this or an older version.
 
+        Parameters
+        ----------
+        path : Path
+            The JSON file (:func:`calmasters.model.layout.record_path`).
 
-def statistics_json(job: MasterJob, statistics: MasterStatistics) -> str:
-    """Write the JSON that lies beside a master: what it is made of, and its numbers."""
-    files = {file.path: file._asdict() for file in job.frames}
-    made = {
-        "version": 1,
-        "master": job.master,
-        "type": job.type.value,
-        "digest": job.digest,
-        "keywords": dict(job.keywords),
-        "geometry": asdict(job.geometry),
-        "header": dict(job.header),
-        "frames_used": len(statistics.frames),
-        "bias": asdict(job.bias) if job.bias else None,
-        "dark": asdict(job.dark) if job.dark else None,
-        "optimize_dark": job.optimize_dark,
-        "recipe": asdict(job.recipe),
-        **asdict(statistics),
-        "rejected_low": _sum([frame.low for frame in statistics.frames], statistics.rejected_low),
-        "rejected_high": _sum(
-            [frame.high for frame in statistics.frames], statistics.rejected_high
-        ),
-        "left_out": [asdict(frame) for frame in (*job.left_out, *statistics.left_out)],
-        "frames": [files.get(frame.path, {}) | asdict(frame) for frame in statistics.frames],
-        "versions": {"calmasters": __version__, **statistics.versions},
-        "warnings": [*job.warnings, *statistics.warnings],
-    }
-    return json.dumps(made, indent=1) + "\n"
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If it is not the record of a master.
+        """
+        try:
+            stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            made_of = MadeOf(
+                *(stored.get(name, "") for name in MadeOf._fields),
+            )
+            plain = ("master", "keywords", "header", "optimize_dark", "recipe", "versions")
+            numbers = ("rejected_low", "rejected_high", *_NUMBERS)
+            return cls(
+                **{name: stored[name] for name in (*plain, *numbers)},
+                type=FrameType(stored["type"]),
+                made_of=made_of,
+                geometry=Geometry(**stored["geometry"]),
+                frames=tuple(FrameRecord(**frame) for frame in stored["frames"]),
+                bias=UsedMaster.from_json(stored["bias"]),
+                dark=UsedMaster.from_json(stored["dark"]),
+                warnings=tuple(map(MasterWarning.from_json, stored["warnings"])),
+                left_out=tuple(LeftOut(**frame) for frame in stored["left_out"]),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"'{path}' is not the record of a master: {error!r}") from error
+
+    def with_used_frames(self, job: MasterJob) -> MasterJob:
+        """Give a job the frames alone that this master was made of."""
+        used = {frame.path for frame in self.frames}
+        return replace(job, frames=tuple(file for file in job.frames if file.path in used))
 
 
 def _sum(by_frame: Sequence[int | None], in_all: int | None) -> int | None:
-    """Add up what is known of each frame; what is known of all where it is not known of each."""
+    """Add up the counts of the frames; where a frame has none, take the count of all frames."""
     known = [count for count in by_frame if count is not None]
     return sum(known) if len(known) == len(by_frame) else in_all

@@ -11,6 +11,7 @@ from typing import Final
 
 from calmasters.frame import Frame, FrameType, Geometry, Value
 from calmasters.model.job import UsedMaster
+from calmasters.model.master_warning import MasterWarning, WarningKind
 from calmasters.planning.grouping import Group
 from calmasters.planning.near_misses import Difference, differences, texts
 from calmasters.settings import Settings
@@ -79,7 +80,7 @@ class Match:
     bias: UsedMaster | None
     dark: UsedMaster | None
     optimize_dark: bool
-    warnings: tuple[str, ...]
+    warnings: tuple[MasterWarning, ...]
 
 
 def candidate_of(frame: Frame, origin: str) -> Candidate | None:
@@ -114,15 +115,16 @@ def _match(group: Group, offered: _Offered, settings: Settings) -> Match:
     bias = _choose_bias(offered.fitting(group, FrameType.BIAS))
     darks = offered.fitting(group, FrameType.DARK)
     dark, dark_warning = _choose_dark(group, darks, bias is not None, settings)
-    warnings = [dark_warning] if dark_warning else []
+    sentences = [dark_warning] if dark_warning else []
     for kind, chosen in ((FrameType.BIAS, bias), (FrameType.DARK, dark)):
         if chosen is None and not (kind is FrameType.DARK and dark_warning):
             others = offered.others(group, kind)
             misses = [_miss(group, candidate, settings) for candidate in others]
-            warnings.append(_none_matches(kind, misses))
+            sentences.append(_none_matches(kind, misses))
     if bias is None and dark is None:
-        warnings.append("the flats are integrated uncalibrated")
+        sentences.append("the flats are integrated uncalibrated")
     optimize = bool(bias and dark and settings.calibration["flat"].optimizeDarks)
+    warnings = (MasterWarning(WarningKind.CALIBRATION, sentence) for sentence in sentences)
     return Match(bias, dark, optimize, tuple(warnings))
 
 

@@ -1,101 +1,49 @@
-"""All decisions together: what will be made of which frames, and what was left out and why."""
+"""From files to jobs: the whole plan, decided in memory."""
 
 from __future__ import annotations
 
-import json
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
-from time import time_ns
 from typing import Final
 
-from calmasters.atomic_files import replacing, write_whole
 from calmasters.errors import FrameError
 from calmasters.frame import Frame, FrameType, Status, Value, Verdict
 from calmasters.garbage import without_collection
 from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.duplicates import mark_duplicates
 from calmasters.inventory.header_cache import HeaderCache
+from calmasters.inventory.listing import list_files
 from calmasters.inventory.scan import ScannedFile, scan_masters
-from calmasters.inventory.table import write_inventory
 from calmasters.inventory.verdicts import check_frame
 from calmasters.model.job import (
     ALGORITHM_VERSION,
-    JOB_TIME_NS,
     FrameFile,
     LeftOut,
     MasterJob,
     Recipe,
     UsedMaster,
-    beside,
-    stored_digest,
+    read_made_of,
 )
-from calmasters.model.master_record import weak_group
+from calmasters.model.layout import master_path, record_path
+from calmasters.model.master_record import MasterRecord, small_group_warning
+from calmasters.planning.decision import Decision, NotMade
 from calmasters.planning.grouping import Group, group_frames, identity
 from calmasters.planning.matching import Candidate, Match, candidate_of, match_flats
 from calmasters.planning.naming import name_groups
-from calmasters.planning.plan_file import Plan, PlannedMaster, mark_stale, scan
-from calmasters.planning.stale_reasons import explain
-from calmasters.running.disk_space import require_room, room_for
-from calmasters.running.kept_masters import copies, keep
 from calmasters.settings import Integration, Settings
 
-__all__ = ["Decision", "NotMade", "decide", "require_sound", "write"]
+__all__ = ["decide", "require_sound"]
 
 #: Bad frames that an error names.
 _SHOWN: Final = 10
 
 
-@dataclass(frozen=True)
-class NotMade:
-    """A group that makes no master."""
-
-    name: str
-    keywords: Mapping[str, Value]
-    frames: tuple[str, ...]
-    reason: str
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Everything decided: the plan, the jobs, and a verdict on every frame.
-
-    Attributes
-    ----------
-    digest : str
-    jobs : tuple of MasterJob
-        Bias, dark, flat; by name.
-    not_made : tuple of NotMade
-    kept : tuple of str
-    frames : tuple of Frame
-    verdicts : mapping of str to Verdict
-        By the frame's path.
-    warnings : tuple of str
-        About the libraries.
-    """
-
-    digest: str
-    jobs: tuple[MasterJob, ...]
-    not_made: tuple[NotMade, ...]
-    kept: tuple[str, ...]
-    frames: tuple[Frame, ...]
-    verdicts: Mapping[str, Verdict]
-    warnings: tuple[str, ...]
-
-    @cached_property
-    def plan(self) -> Plan:
-        """The part that the rules need."""
-        masters = {job.master: PlannedMaster(job.digest, job.bias, job.dark) for job in self.jobs}
-        return Plan(self.digest, masters, self.kept)
-
-
 @without_collection()
 def decide(
-    settings: Settings, cache: HeaderCache | None = None, contents: ContentDigests | None = None
+    settings: Settings, cache: HeaderCache | None = None, digests: ContentDigests | None = None
 ) -> Decision:
     """Read what is new, group, match and name: the whole plan, in memory.
 
@@ -103,37 +51,53 @@ def decide(
     ----------
     settings : Settings
     cache : HeaderCache, optional
-    contents : ContentDigests, optional
-        Both to be saved by the caller; such as are not saved are used where left out.
+    digests : ContentDigests, optional
+        Both to be saved by the caller; without them, what is read is not remembered.
     """
-    contents = contents or ContentDigests(settings)
-    scanned = scan(settings, contents)
     cache = cache or HeaderCache(settings)
-    frames = cache.read(scanned.frames, settings.input_dir, settings.exclude)
-    frames = mark_duplicates(frames, scanned.frames, settings, contents)
+    digests = digests or ContentDigests(settings)
+
+    listing = list_files(settings, digests)
+    frames = cache.read(listing.frames, settings.input_dir, settings.exclude)
+    frames = mark_duplicates(frames, listing.frames, settings, digests)
+
     groups = group_frames(frames, settings)
     named = dict(zip(name_groups(groups, settings.layout), groups, strict=True))
-    made = {name: group for name, group in named.items() if _large_enough(group, settings)}
-    recipes = _Recipes(settings)
-    jobs = {name: _job(name, group, recipes.of(group)) for name, group in made.items()}
-    masters = {job.master for job in jobs.values()}
-    kept_files = [file for file in scan_masters(settings) if file.path not in masters]
+    large = {name: group for name, group in named.items() if _is_large(group, settings)}
+    verdicts = _verdicts(frames, named, settings)
+
+    paths = {
+        name: master_path(group.type, name, settings.layout, settings.master_format)
+        for name, group in large.items()
+    }
+    made = frozenset(paths.values())
+    kept_files = [file for file in scan_masters(settings) if file.path not in made]
     kept = cache.read(kept_files, settings.output_dir)
-    library = cache.read(scanned.library, Path())
+    library = cache.read(listing.library, Path())
+
+    flats = {name: group for name, group in large.items() if group.type is FrameType.FLAT}
+    others = {name: group for name, group in large.items() if name not in flats}
     candidates = [
-        *(_run_candidate(jobs[name], group) for name, group in made.items() if not _flat(group)),
+        *(_run_candidate(paths[name], group) for name, group in others.items()),
         *filter(None, (candidate_of(frame, "kept") for frame in kept)),
         *filter(None, (candidate_of(frame, "library") for frame in library)),
     ]
-    flats = {name: group for name, group in made.items() if _flat(group)}
     matches = match_flats(flats.values(), candidates, settings)
-    jobs |= {name: _matched(jobs[name], match) for name, match in zip(flats, matches, strict=True)}
-    jobs = _with_contents(jobs, scanned.library, contents)
-    verdicts = _verdicts(frames, named, settings)
+
+    build = _JobBuilder(settings, verdicts)
+    jobs = {paths[name]: build.job(name, group) for name, group in others.items()}
+    made_by = _MadeBy(jobs, matches, listing.library, digests, settings)
+    for (name, group), match in zip(flats.items(), matches, strict=True):
+        jobs[paths[name]] = build.job(name, group, made_by.with_digests(match))
+
     return Decision(
-        digest=scanned.digest,
-        jobs=tuple(_told(jobs.values(), verdicts)),
-        not_made=tuple(_not_made(name, group) for name, group in named.items() if name not in made),
+        digest=listing.digest,
+        jobs=tuple(jobs.values()),
+        not_made=tuple(
+            NotMade(name, group.keywords, _frame_paths(group), _too_small(group))
+            for name, group in named.items()
+            if name not in large
+        ),
         kept=tuple(file.path for file in kept_files),
         frames=tuple(frames),
         verdicts=verdicts,
@@ -141,11 +105,7 @@ def decide(
     )
 
 
-def _flat(group: Group) -> bool:
-    return group.type is FrameType.FLAT
-
-
-def _large_enough(group: Group, settings: Settings) -> bool:
+def _is_large(group: Group, settings: Settings) -> bool:
     return len(group.frames) >= settings.minimum_frames
 
 
@@ -154,39 +114,174 @@ def _too_small(group: Group) -> str:
     return f"only {count} {'frame' if count == 1 else 'frames'} of this group"
 
 
-def _not_made(name: str, group: Group) -> NotMade:
-    paths = tuple(frame.path for frame in group.frames)
-    return NotMade(name, group.keywords, paths, _too_small(group))
+def _frame_paths(group: Group) -> tuple[str, ...]:
+    return tuple(frame.path for frame in group.frames)
 
 
 def _verdicts(
     frames: Iterable[Frame], named: Mapping[str, Group], settings: Settings
 ) -> dict[str, Verdict]:
+    """Say of each frame whether it is used; one that is not may still belong to a group."""
     verdicts: dict[str, Verdict] = {}
     for name, group in named.items():
         verdict = Verdict(Status.USED, group=name)
-        if not _large_enough(group, settings):
+        if not _is_large(group, settings):
             remedy = f"take at least {settings.minimum_frames} (minimum_frames)"
             reason = f"{_too_small(group)}: {remedy}"
             verdict = Verdict(Status.REFUSED, reason, remedy, name)
-        verdicts |= dict.fromkeys((frame.path for frame in group.frames), verdict)
+        verdicts |= dict.fromkeys(_frame_paths(group), verdict)
     names = {(group.type, group.key, group.geometry): name for name, group in named.items()}
     for frame in frames:
-        if frame.path not in verdicts and (fault := check_frame(frame, settings)):
-            found = identity(frame.traits, settings)
-            verdicts[frame.path] = replace(fault, group=names.get(found, "") if found else "")
+        if frame.path not in verdicts and (verdict_alone := check_frame(frame, settings)):
+            of_group = identity(frame.traits, settings)
+            name = names.get(of_group, "") if of_group else ""
+            verdicts[frame.path] = replace(verdict_alone, group=name)
     return verdicts
 
 
-def _told(jobs: Iterable[MasterJob], verdicts: Mapping[str, Verdict]) -> Iterator[MasterJob]:
-    """Say what is to be known of jobs besides what decides them."""
-    left_out: dict[str, list[LeftOut]] = defaultdict(list)
-    for path, verdict in verdicts.items():
-        if verdict.group and verdict.status is not Status.USED:
-            left_out[verdict.group].append(LeftOut(path, verdict.reason))
-    for job in jobs:
-        warnings = (*job.warnings, *weak_group(job))
-        yield replace(job, warnings=warnings, left_out=tuple(left_out[job.name]))
+def _run_candidate(path: str, group: Group) -> Candidate:
+    first = group.frames[0]
+    return Candidate(group.type, path, "run", first.keywords, group.geometry, first.date_obs or "")
+
+
+def _library_warnings(library: Iterable[Frame]) -> Iterator[str]:
+    for frame in library:
+        if frame.problems:
+            yield f"library: {frame.path} {'; '.join(frame.problems)}"
+        elif not frame.master:
+            yield (
+                f"library: {frame.path} is not used: neither its IMAGETYP, nor a count of frames, "
+                "nor its name says that it is a master"
+            )
+
+
+# --- jobs -----------------------------------------------------------------------------------------
+
+
+class _JobBuilder:
+    """Builds jobs; those with the same recipe share one object.
+
+    Parameters
+    ----------
+    settings : Settings
+    verdicts : mapping of str to Verdict
+        What was left out of a group is part of its job.
+    """
+
+    def __init__(self, settings: Settings, verdicts: Mapping[str, Verdict]) -> None:
+        self._settings = settings
+        self._recipes: dict[tuple[FrameType, Integration], Recipe] = {}
+        self._left_out: dict[str, list[LeftOut]] = defaultdict(list)
+        for path, verdict in verdicts.items():
+            if verdict.group and verdict.status is not Status.USED:
+                self._left_out[verdict.group].append(LeftOut(path, verdict.reason))
+
+    def job(self, name: str, group: Group, match: Match | None = None) -> MasterJob:
+        """Build the job of a group; a match is what calibrates a group of flats."""
+        match = match or Match(None, None, optimize_dark=False, warnings=())
+        job = MasterJob(
+            name=name,
+            type=group.type,
+            keywords=group.keywords,
+            geometry=group.geometry,
+            frames=tuple(FrameFile(*frame[:3], frame.content) for frame in group.frames),
+            header=_common_cards(group),
+            recipe=self._recipe(group),
+            bias=match.bias,
+            dark=match.dark,
+            optimize_dark=match.optimize_dark,
+            warnings=match.warnings,
+            left_out=tuple(self._left_out.get(name, ())),
+        )
+        if warning := small_group_warning(job):
+            return replace(job, warnings=(*job.warnings, warning))
+        return job
+
+    def _recipe(self, group: Group) -> Recipe:
+        settings, kind = self._settings, group.type
+        integration = settings.integration[kind.value].chosen_for(kind, len(group.frames))
+        if (kind, integration) not in self._recipes:
+            is_pixinsight = settings.engine == "pixinsight"
+            self._recipes[kind, integration] = Recipe(
+                engine=settings.engine,
+                algorithm_version=ALGORITHM_VERSION[settings.engine],
+                integration=integration,
+                calibration=settings.calibration.get(kind.value),
+                float_range=settings.float_range,
+                master_format=settings.master_format,
+                layout=settings.layout,
+                parameters=settings.pixinsight.pixel_parameters if is_pixinsight else {},
+            )
+        return self._recipes[kind, integration]
+
+
+def _common_cards(group: Group) -> dict[str, Value]:
+    """Give the cards of a master's header that sum up its frames."""
+    cards: dict[str, Value] = {}
+    if exposures := _numbers(frame.keywords.get("EXPOSURE") for frame in group.frames):
+        cards |= {"EXPTIME": median(exposures), "EXPOSURE": median(exposures)}
+        if min(exposures) != max(exposures):
+            cards |= {"EXPMIN": min(exposures), "EXPMAX": max(exposures)}
+    if temperatures := _numbers(frame.ccd_temp_c for frame in group.frames):
+        cards["CCD-TEMP"] = round(median(temperatures), 2)
+    if group.frames[0].date_obs:
+        cards["DATE-OBS"] = group.frames[0].date_obs
+    if group.type is FrameType.FLAT:
+        for keyword in ("TELESCOP", "FOCALLEN"):
+            values = {frame.keywords.get(keyword, "") for frame in group.frames}
+            if len(values) == 1:
+                cards[keyword] = values.pop()
+    return cards
+
+
+def _numbers(values: Iterable[Value | None]) -> list[float]:
+    return [float(value) for value in values if isinstance(value, int | float)]
+
+
+class _MadeBy:
+    """Identifies the masters that flats use: a library's by content, others by their jobs.
+
+    Parameters
+    ----------
+    jobs : mapping of str to MasterJob
+        Of bias and dark masters, by the master's path.
+    matches : iterable of Match
+        Only the library masters in them are read.
+    library : iterable of ScannedFile
+    digests : ContentDigests
+    settings : Settings
+    """
+
+    def __init__(
+        self,
+        jobs: Mapping[str, MasterJob],
+        matches: Iterable[Match],
+        library: Iterable[ScannedFile],
+        digests: ContentDigests,
+        settings: Settings,
+    ) -> None:
+        self._output_dir = settings.output_dir
+        self._jobs = {path: job.digest for path, job in jobs.items()}
+        used = {each.path for match in matches for each in (match.bias, match.dark) if each}
+        chosen = digests.identify([file for file in library if file.path in used], Path())
+        self._contents = {file.path: file.content for file in chosen}
+
+    def with_digests(self, match: Match) -> Match:
+        """Add to the bias and dark of a match by what they were made, or their content."""
+        return replace(match, bias=self._identified(match.bias), dark=self._identified(match.dark))
+
+    def _identified(self, used: UsedMaster | None) -> UsedMaster | None:
+        if used is None:
+            return None
+        if used.origin == "library":
+            return replace(used, content=self._contents.get(used.path, ""))
+        if used.path not in self._jobs:  # a kept master
+            made = read_made_of(self._output_dir / record_path(used.path))
+            self._jobs[used.path] = made.digest if made else ""
+        return replace(used, job=self._jobs[used.path])
+
+
+# --- frames that are bad --------------------------------------------------------------------------
 
 
 def require_sound(decision: Decision, settings: Settings) -> None:
@@ -212,8 +307,8 @@ def require_sound(decision: Decision, settings: Settings) -> None:
         raise FrameError(
             "\n  ".join(
                 [
-                    "frames are bad, and on_bad_frame is fail; copy them again, or leave them out "
-                    "(exclude, on_bad_frame: skip):",
+                    f"{len(bad)} damaged frames, and on_bad_frame is fail; copy them again, or "
+                    "leave them out (exclude, on_bad_frame: skip):",
                     *(f"{frame.path}: {frame.reason}" for frame in bad[:_SHOWN]),
                     *filter(None, [more]),
                 ]
@@ -228,217 +323,12 @@ def _damaged(decision: Decision) -> Iterator[LeftOut]:
             yield LeftOut(frame.path, verdict.reason)
 
 
-def _left_out_before(jobs: Iterable[MasterJob], output: Path) -> Iterator[LeftOut]:
-    """Give what an engine left out of masters that are as their jobs say."""
+def _left_out_before(jobs: Iterable[MasterJob], output_dir: Path) -> Iterator[LeftOut]:
+    """Give the frames that an engine left out of masters that are current."""
     for job in jobs:
-        told = output / beside(job.master)
-        if stored_digest(told) == job.digest:
-            made = json.loads(told.read_text(encoding="utf-8"))
+        path = output_dir / record_path(job.master)
+        made = read_made_of(path)
+        if made and made.serves(job.made_of):
             paths = {file.path for file in job.frames}
-            found = (LeftOut(**frame) for frame in made.get("left_out", ()))
-            yield from (frame for frame in found if frame.path in paths)
-
-
-def _library_warnings(library: Iterable[Frame]) -> Iterator[str]:
-    for frame in library:
-        if frame.problems:
-            yield f"library: {frame.path} {'; '.join(frame.problems)}"
-        elif not frame.master:
-            yield (
-                f"library: {frame.path} is not used: neither its IMAGETYP, nor a count of frames, "
-                "nor its name says that it is a master"
-            )
-
-
-# --- jobs -----------------------------------------------------------------------------------------
-
-
-class _Recipes(dict[tuple[FrameType, Integration], Recipe]):
-    """The recipes of a run, one object for all jobs that have the same."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-
-    def of(self, group: Group) -> Recipe:
-        """Give the recipe for a group of frames."""
-        integration = self._settings.integration[group.type.value]
-        return self[group.type, integration.chosen_for(group.type, len(group.frames))]
-
-    def __missing__(self, key: tuple[FrameType, Integration]) -> Recipe:
-        (kind, integration), settings = key, self._settings
-        further = settings.pixinsight.pixel_parameters if settings.engine == "pixinsight" else {}
-        self[key] = Recipe(
-            engine=settings.engine,
-            algorithm_version=ALGORITHM_VERSION[settings.engine],
-            integration=integration,
-            calibration=settings.calibration.get(kind.value),
-            float_range=settings.float_range,
-            master_format=settings.master_format,
-            layout=settings.layout,
-            parameters=further,
-        )
-        return self[key]
-
-
-def _job(name: str, group: Group, recipe: Recipe) -> MasterJob:
-    return MasterJob(
-        name=name,
-        type=group.type,
-        keywords=group.keywords,
-        geometry=group.geometry,
-        frames=tuple(FrameFile(*frame[:3], frame.content) for frame in group.frames),
-        header=_summary_cards(group),
-        recipe=recipe,
-    )
-
-
-def _matched(job: MasterJob, match: Match) -> MasterJob:
-    return replace(
-        job,
-        bias=match.bias,
-        dark=match.dark,
-        optimize_dark=match.optimize_dark,
-        warnings=match.warnings,
-    )
-
-
-def _with_contents(
-    jobs: Mapping[str, MasterJob], library: Iterable[ScannedFile], contents: ContentDigests
-) -> dict[str, MasterJob]:
-    """Identify the libraries' masters that flats use by what they hold, and only those."""
-    used = {each.path for job in jobs.values() for each in (job.bias, job.dark) if each}
-    chosen = contents.identify([file for file in library if file.path in used], Path())
-    by_path = {file.path: file.content for file in chosen}
-
-    def told(each: UsedMaster | None) -> UsedMaster | None:
-        return each and replace(each, content=by_path.get(each.path, ""))
-
-    return {
-        name: replace(job, bias=told(job.bias), dark=told(job.dark)) for name, job in jobs.items()
-    }
-
-
-def _run_candidate(job: MasterJob, group: Group) -> Candidate:
-    return Candidate(
-        group.type,
-        job.master,
-        "run",
-        group.frames[0].keywords,
-        group.geometry,
-        group.frames[0].date_obs or "",
-    )
-
-
-def _summary_cards(group: Group) -> dict[str, Value]:
-    """Say what the frames have in common, for the master's header."""
-    cards: dict[str, Value] = {}
-    if exposures := _numbers(frame.keywords.get("EXPOSURE") for frame in group.frames):
-        cards |= {"EXPTIME": median(exposures), "EXPOSURE": median(exposures)}
-        if min(exposures) != max(exposures):
-            cards |= {"EXPMIN": min(exposures), "EXPMAX": max(exposures)}
-    if temperatures := _numbers(frame.ccd_temp_c for frame in group.frames):
-        cards["CCD-TEMP"] = round(median(temperatures), 2)
-    if group.frames[0].date_obs:
-        cards["DATE-OBS"] = group.frames[0].date_obs
-    if _flat(group):
-        for keyword in ("TELESCOP", "FOCALLEN"):
-            found = {frame.keywords.get(keyword, "") for frame in group.frames}
-            if len(found) == 1:
-                cards[keyword] = found.pop()
-    return cards
-
-
-def _numbers(values: Iterable[Value | None]) -> list[float]:
-    return [float(value) for value in values if isinstance(value, int | float)]
-
-
-# --- files ----------------------------------------------------------------------------------------
-
-
-@without_collection()
-def write(settings: Settings) -> Decision:
-    """Decide, and write ``inventory.csv``, ``plan.json`` and the job files.
-
-    A master that its job asks to be made again is dated before all job files, which tells Snakemake
-    that it is stale, whatever clocks say and also where Snakemake's own records are lost.
-    ``plan.json`` comes last: it vouches for the others.
-
-    Raises
-    ------
-    OutputError
-        If what is to be made cannot fit on the disk.
-    """
-    cache, contents = HeaderCache(settings), ContentDigests(settings)
-    decision = decide(settings, cache, contents)
-    output = settings.output_dir
-    cache.save()
-    contents.save()
-    require_sound(decision, settings)
-    why = explain(decision.jobs, output)
-    stale = [job for job in decision.jobs if job.master in why]
-    require_room(room_for(stale, settings.calibrated, copies(output, why)), output)
-    for job in decision.jobs:
-        _write_if_changed(output / job.file, job)
-    for master in why:
-        mark_stale(output / master)
-    # Marked before: a copy has to be marked as well.
-    keep(output, why)
-    _remove_old_jobs(output, {job.file for job in decision.jobs})
-    with replacing(output / "inventory.csv") as file:
-        write_inventory(file, decision.frames, decision.verdicts, settings.headers.extra)
-    write_whole(output / "plan.json", _plan_json(decision, why))
-    return decision
-
-
-def _write_if_changed(path: Path, job: MasterJob) -> None:
-    if stored_digest(path) != job.digest:
-        write_whole(path, job.to_json(time_ns()), mtime_ns=JOB_TIME_NS)
-
-
-def _remove_old_jobs(output: Path, current: set[str]) -> None:
-    for folder, _, names in os.walk(output / "jobs"):
-        place = Path(folder).relative_to(output).as_posix()
-        for name in names:
-            if name.endswith(".json") and f"{place}/{name}" not in current:
-                Path(folder, name).unlink()
-
-
-def _plan_json(decision: Decision, why: Mapping[str, Iterable[str]]) -> str:
-    """Write the plan, each thing that it says of a master on a line of its own.
-
-    (With an ``indent`` Python's encoder is ten times as slow.)
-    """
-    masters = ((job.master, _planned(job, why.get(job.master, ()))) for job in decision.jobs)
-    plan = {
-        "version": "1",
-        "digest": json.dumps(decision.digest),
-        "masters": _object(masters, "  "),
-        "not_made": json.dumps([asdict(group) for group in decision.not_made]),
-        "kept": json.dumps(decision.kept),
-        "warnings": json.dumps(decision.warnings),
-    }
-    return _object(plan.items(), " ") + "\n"
-
-
-def _planned(job: MasterJob, why: Iterable[str]) -> str:
-    said = {
-        "type": job.type.value,
-        "keywords": job.keywords,
-        "geometry": asdict(job.geometry),
-        "frames": [frame.path for frame in job.frames],
-        "digest": job.digest,
-        "recipe": job.recipe.fields,
-        "bias": job.bias and asdict(job.bias),
-        "dark": job.dark and asdict(job.dark),
-        "optimize_dark": job.optimize_dark,
-        "warnings": job.warnings,
-        "left_out": [asdict(frame) for frame in job.left_out],
-        "why": [*why],
-    }
-    return _object(((key, json.dumps(value)) for key, value in said.items()), "   ")
-
-
-def _object(members: Iterable[tuple[str, str]], indent: str) -> str:
-    """Write a JSON object from names and values that are JSON already."""
-    lines = ",\n".join(f"{indent}{json.dumps(name)}: {value}" for name, value in members)
-    return f"{{\n{lines}\n{indent[1:]}}}"
+            record = MasterRecord.read(path)
+            yield from (frame for frame in record.left_out if frame.path in paths)

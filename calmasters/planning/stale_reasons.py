@@ -1,4 +1,4 @@
-"""Why a master is to be made again, in words: what its job has that the master made has not."""
+"""Why a master is to be made, in words: what differs between its job and its record."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from math import inf
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from calmasters.atomic_files import Times
-from calmasters.frame import Geometry
-from calmasters.model.job import STALE_TIME_NS, MasterJob, UsedMaster, beside, stored_digest
+from calmasters.model.job import FrameFile, MasterJob, UsedMaster, read_made_of
+from calmasters.model.layout import record_path
+from calmasters.model.master_record import MasterRecord
+from calmasters.planning.staleness import FileTimes
 
-__all__ = ["explain", "told"]
+__all__ = ["format_reasons", "stale_reasons"]
 
 #: Frames, or masters, named of those that share a sentence.
 _SHOWN: Final = 3
 
 
-def explain(jobs: Iterable[MasterJob], output_dir: Path) -> dict[str, tuple[str, ...]]:
-    """Say why masters are to be made, by comparing each job with the JSON beside its master.
+def stale_reasons(jobs: Iterable[MasterJob], output_dir: Path) -> dict[str, tuple[str, ...]]:
+    """Say why masters are to be made, by comparing each job with the record beside its master.
 
     Parameters
     ----------
@@ -31,49 +32,50 @@ def explain(jobs: Iterable[MasterJob], output_dir: Path) -> dict[str, tuple[str,
     Returns
     -------
     dict of str to tuple of str
-        The master's path to the reasons; masters that are as their jobs say are left out.
+        The master's path to the reasons; current masters are left out.
     """
     found: dict[str, tuple[str, ...]] = {}
-    times = Times(output_dir)
+    times = FileTimes(output_dir)
     for job in jobs:
-        reasons = (*_reasons(job, output_dir, times), *_followed(job, found, times))
+        reasons = [*_own_reasons(job, output_dir, times)]
+        for kind, used in _used_masters(job):
+            if used.path in found:
+                reasons.append(f"its {kind} is made again: {_name(used)}")
+            elif used.origin != "library" and times.of(job.master) < times.of(used.path) < inf:
+                reasons.append(f"its {kind} was written after it: {_name(used)}")
         if reasons:
-            found[job.master] = reasons
+            found[job.master] = tuple(dict.fromkeys(reasons))
     return found
 
 
-def _reasons(job: MasterJob, output_dir: Path, times: Times) -> Iterator[str]:
-    missing, told = times[job.master] == inf, output_dir / beside(job.master)
-    if not missing and stored_digest(told) == job.digest:
-        if times[job.master] == STALE_TIME_NS:
-            yield "an earlier run was to make it again"
+def _used_masters(job: MasterJob) -> Iterator[tuple[str, UsedMaster]]:
+    return ((kind, used) for kind, used in (("bias", job.bias), ("dark", job.dark)) if used)
+
+
+def _own_reasons(job: MasterJob, output_dir: Path, times: FileTimes) -> Iterator[str]:
+    """Say why a master is stale whatever becomes of its bias and dark."""
+    is_missing, path = times.of(job.master) == inf, output_dir / record_path(job.master)
+    made = read_made_of(path)
+    if not is_missing and made is not None and made.serves(job.made_of):
         return
-    made = _made(told)
-    if missing:
-        yield "it is not there" if made is None else "its file is gone"
-    elif made is None:
-        yield "the JSON beside it, which tells what it is made of, is gone or damaged"
-    else:
-        yield from _differences(made, job) or ["its job is another"]
-
-
-def _made(path: Path) -> dict[str, Any] | None:
+    if not is_missing and made is not None and made.digest == job.digest:
+        both = (("bias", job.bias, made.bias_job), ("dark", job.dark, made.dark_job))
+        for kind, used, before in both:
+            if used and used.job and before and used.job != before:
+                yield f"its {kind} was made again after it: {_name(used)}"
+        return
     try:
-        made: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return made if made["frames"] and made["recipe"] else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _followed(job: MasterJob, found: Mapping[str, object], times: Times) -> Iterator[str]:
-    """Name the bias and dark that are made again too, or were after this master."""
-    for kind, used in (("bias", job.bias), ("dark", job.dark)):
-        if used is None or used.origin == "library":
-            continue
-        if used.path in found:
-            yield f"its {kind} is made again: {_name(used)}"
-        elif times[job.master] < times[used.path] < inf:
-            yield f"its {kind} was written after it: {_name(used)}"
+        record = MasterRecord.read(path)
+    except (OSError, ValueError):
+        if is_missing:
+            yield "it is missing"
+        else:
+            yield "its record, the JSON file beside it, is missing or damaged"
+        return
+    if is_missing:
+        yield "its file is missing"
+    else:
+        yield from _differences(record, job) or ["its job is another one"]
 
 
 def _name(used: UsedMaster) -> str:
@@ -83,41 +85,43 @@ def _name(used: UsedMaster) -> str:
 # --- what differs ---------------------------------------------------------------------------------
 
 
-def _differences(made: Mapping[str, Any], job: MasterJob) -> list[str]:
-    now: dict[str, Any] = json.loads(job.to_json())
-    return [
-        *_frames(made["frames"], now["frames"]),
-        *_settings(made["recipe"], now["recipe"]),
-        *_used_masters(made, job),
-        *_said(made, now),
+def _differences(record: MasterRecord, job: MasterJob) -> list[str]:
+    # Through JSON, as the record has been: tuples are lists there.
+    recipe: dict[str, Any] = json.loads(json.dumps(job.recipe.fields))
+    reasons = [
+        *_frames([frame.file for frame in record.frames], job.frames),
+        *_settings(record.recipe, recipe),
+        *_changed_masters(record, job),
     ]
+    if record.geometry != job.geometry:
+        reasons.append(f"its frames are {job.geometry}")
+    reasons += _settings(record.keywords, job.keywords)
+    reasons += _settings(record.header, job.header)
+    return reasons
 
 
-def _frames(before: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Tell frames that came, went, were renamed or were written again."""
-    if bool(before[0].get("content")) != bool(now[0]["content"]):
-        yield f"frames are told by their {'content' if now[0]['content'] else 'time'} now"
-        before = [frame | {"content": ""} for frame in before]
-        now = [frame | {"content": ""} for frame in now]
-    was = {frame["path"]: _identity(frame) for frame in before}
-    has = {frame["path"]: _identity(frame) for frame in now}
-    came = {path: has[path] for path in has if path not in was}
-    went = {path: was[path] for path in was if path not in has}
+def _frames(before: Sequence[FrameFile], now: Sequence[FrameFile]) -> Iterator[str]:
+    """Name frames that were added, removed, renamed or changed."""
+    if before and bool(before[0].content) != bool(now[0].content):
+        yield f"frames are identified by {'content' if now[0].content else 'time'} now"
+        before = [frame._replace(content="") for frame in before]
+        now = [frame._replace(content="") for frame in now]
+    old = {frame.path: frame.identity[1:] for frame in before}
+    new = {frame.path: frame.identity[1:] for frame in now}
+    added = {path: new[path] for path in new if path not in old}
+    removed = {path: old[path] for path in old if path not in new}
     renamed = {
-        old: new for old, identity in went.items() for new, same in came.items() if identity == same
+        path: other
+        for path, identity in removed.items()
+        for other, same in added.items()
+        if identity == same
     }
-    yield from _named("renamed", [f"{old} to {new}" for old, new in renamed.items()])
-    yield from _named("came", [path for path in came if path not in renamed.values()])
-    yield from _named("went", [path for path in went if path not in renamed])
-    changed = [path for path in has if path in was and was[path] != has[path]]
-    yield from _named("written again", changed)
-    if not came and not went and list(was) != list(has):
+    yield from _named("renamed", [f"{path} to {other}" for path, other in renamed.items()])
+    yield from _named("added", [path for path in added if path not in renamed.values()])
+    yield from _named("removed", [path for path in removed if path not in renamed])
+    yield from _named("changed", [path for path in new if path in old and old[path] != new[path]])
+    if not added and not removed and list(old) != list(new):
         yield "its frames are in another order"
-
-
-def _identity(frame: Mapping[str, Any]) -> tuple[object, ...]:
-    content = frame.get("content")
-    return (content,) if content else (frame.get("size"), frame.get("mtime_ns"))
 
 
 def _named(event: str, paths: Sequence[str]) -> Iterator[str]:
@@ -128,10 +132,10 @@ def _named(event: str, paths: Sequence[str]) -> Iterator[str]:
 
 
 def _settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    was, has = dict(_flat("", before)), dict(_flat("", now))
-    for key in dict.fromkeys((*was, *has)):
-        if was.get(key) != has.get(key):
-            yield f"{key}: {was.get(key, 'not set')} is now {has.get(key, 'not set')}"
+    old, new = dict(_flat("", before)), dict(_flat("", now))
+    for key in dict.fromkeys((*old, *new)):
+        if old.get(key) != new.get(key):
+            yield f"{key}: {old.get(key, 'not set')} is now {new.get(key, 'not set')}"
 
 
 def _flat(prefix: str, tree: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -143,41 +147,35 @@ def _flat(prefix: str, tree: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{key}", value
 
 
-def _used_masters(made: Mapping[str, Any], job: MasterJob) -> Iterator[str]:
-    for kind, used in (("bias", job.bias), ("dark", job.dark)):
-        was = UsedMaster(**made[kind]) if made.get(kind) else None
-        if (was and (was.content or was.path)) == (used and (used.content or used.path)):
+def _changed_masters(record: MasterRecord, job: MasterJob) -> Iterator[str]:
+    pairs = (("bias", record.bias, job.bias), ("dark", record.dark, job.dark))
+    for kind, before, now in pairs:
+        if (before and (before.content or before.path)) == (now and (now.content or now.path)):
             continue
-        if was and used and was.path == used.path:
-            yield f"its {kind} was replaced: {used.path}"
+        if before and now and before.path == now.path:
+            yield f"its {kind} was replaced: {now.path}"
         else:
-            names = (_name(each) if each else "none" for each in (was, used))
-            yield f"its {kind}: {' is now '.join(names)}" + (f" ({used.why})" if used else "")
-    if made.get("optimize_dark") != job.optimize_dark:
+            names = (_name(each) if each else "none" for each in (before, now))
+            yield f"its {kind}: {' is now '.join(names)}" + (f" ({now.why})" if now else "")
+    if record.optimize_dark != job.optimize_dark:
         yield f"its dark is {'now' if job.optimize_dark else 'no longer'} scaled to each flat"
-
-
-def _said(made: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """Tell what the headers of the frames say otherwise than they did."""
-    if made.get("geometry") != now["geometry"]:
-        yield f"its frames are {Geometry(**now['geometry'])}"
-    for part in ("keywords", "header"):
-        yield from _settings(made.get(part, {}), now[part])
 
 
 # --- as text --------------------------------------------------------------------------------------
 
 
-def told(found: Mapping[str, Sequence[str]]) -> str:
-    """Write reasons as text; masters with the same reasons are told together."""
+def format_reasons(reasons: Mapping[str, Sequence[str]]) -> str:
+    """Write reasons as text; masters with the same reasons are listed together."""
     alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for master, reasons in found.items():
-        alike[tuple(reasons)].append(PurePosixPath(master).stem)
-    return "\n".join(line for reasons, names in alike.items() for line in _lines(names, reasons))
+    for master, sentences in reasons.items():
+        alike[tuple(sentences)].append(PurePosixPath(master).stem)
+    return "\n".join(
+        line for sentences, names in alike.items() for line in _lines(names, sentences)
+    )
 
 
-def _lines(names: Sequence[str], reasons: Iterable[str]) -> Iterator[str]:
+def _lines(names: Sequence[str], sentences: Iterable[str]) -> Iterator[str]:
     yield from names[:_SHOWN]
     if len(names) > _SHOWN:
         yield f"and {len(names) - _SHOWN} more"
-    yield from (f"    {reason}" for reason in reasons)
+    yield from (f"    {sentence}" for sentence in sentences)

@@ -20,13 +20,14 @@ from calmasters.headers.image_header import read_cards
 from calmasters.headers.keywords import Description, describe
 from calmasters.images.master_file import read_image
 from calmasters.model.job import MasterJob
-from calmasters.model.master_record import LEVELS, as_made
+from calmasters.model.master_record import MasterRecord
+from calmasters.model.master_warning import WarningKind
 from calmasters.quality import MEASURE_VERSION, pairs, sequence, surface
 from calmasters.quality.judgement import Finding, Level, judge, verdict
 from calmasters.quality.sample import ADU, Float32, Sample
 from calmasters.settings import Settings
 
-__all__ = ["Companions", "Quality", "measure"]
+__all__ = ["BiasReference", "Quality", "measure"]
 
 #: Floors for "stands out": a share of rejected samples, and a level in units of the noise.
 _REJECTED_FLOOR: Final = 0.002
@@ -35,10 +36,13 @@ _LEVEL_FLOOR: Final = 0.5
 #: Values from this share of white on count as saturated.
 _SATURATED: Final = 0.99
 
+#: Kinds of warnings that the report has numbers for.
+_SAID_BY_NUMBERS: Final = frozenset({WarningKind.LEVEL, WarningKind.FRAME_COUNT})
+
 
 @dataclass(frozen=True)
-class Companions:
-    """What else is known when a master is measured.
+class BiasReference:
+    """The bias that a dark or flat is measured against.
 
     Attributes
     ----------
@@ -105,7 +109,7 @@ class Quality:
 
 
 def measure(
-    job: MasterJob, master: Path, statistics: Path, companions: Companions, settings: Settings
+    job: MasterJob, master: Path, statistics: Path, reference: BiasReference, settings: Settings
 ) -> Quality:
     """Measure a master and its frames, and judge the numbers.
 
@@ -114,7 +118,7 @@ def measure(
     job : MasterJob
     master, statistics : Path
         The master's file and the JSON beside it.
-    companions : Companions
+    reference : BiasReference
     settings : Settings
         Where the frames are, how their headers are read, and the ranges.
 
@@ -123,7 +127,7 @@ def measure(
     FrameError
         If the master or a frame cannot be read.
     """
-    measuring = _Measuring(job, master, statistics, companions, settings)
+    measuring = _Measuring(job, master, statistics, reference, settings)
     numbers = {name: float(value) for name, value in measuring.numbers() if value is not None}
     ranges = settings.quality.ranges[job.type.value]
     findings = [*judge(numbers, ranges), *measuring.odd_frames(), *measuring.warnings()]
@@ -150,14 +154,15 @@ class _Measuring:
         self,
         job: MasterJob,
         master: Path,
-        statistics: Path,
-        companions: Companions,
+        record: Path,
+        reference: BiasReference,
         settings: Settings,
     ) -> None:
-        self.made: dict[str, Any] = json.loads(statistics.read_text(encoding="utf-8"))
-        self.job, self.companions, self.settings = as_made(job, self.made), companions, settings
+        self.record = MasterRecord.read(record)
+        self.job = self.record.with_used_frames(job)
+        self.reference, self.settings = reference, settings
         self.image = self._read(master)
-        self.bias = self._read(companions.bias) if companions.bias else None
+        self.bias = self._read(reference.bias) if reference.bias else None
         paths = [settings.input_dir / frame.path for frame in self.job.frames]
         self.headers = [
             self._header(path, frame.path)
@@ -252,7 +257,7 @@ class _Measuring:
         yield from self._shape()
 
     def _photon_transfer(self) -> Iterator[tuple[str, float | None]]:
-        read_noise = self.companions.read_noise_adu()
+        read_noise = self.reference.read_noise_adu()
         transfer = pairs.photon_transfer(self.lit, read_noise or 0.0)
         if transfer is None:
             return
@@ -332,18 +337,17 @@ class _Measuring:
     @cached_property
     def _rejected(self) -> list[float]:
         """Share of each frame's samples that were rejected; nothing where it is not known."""
-        frames = self.made["frames"]
-        if any(frame["low"] is None for frame in frames):
-            return []
-        return [(frame["low"] + frame["high"]) / self.image.size for frame in frames]
+        counts = [(frame.low, frame.high) for frame in self.record.frames]
+        known = [low + high for low, high in counts if low is not None and high is not None]
+        return [count / self.image.size for count in known] if len(known) == len(counts) else []
 
     @property
     def _rejected_percent(self) -> float | None:
         """Of a usual frame; of all together where the engine tells no more."""
         if self._rejected:
             return 100 * median(self._rejected)
-        low, high = self.made["rejected_low"], self.made["rejected_high"]
-        if low is None:
+        low, high = self.record.rejected_low, self.record.rejected_high
+        if low is None or high is None:
             return None
         return 100 * float(low + high) / (self.image.size * len(self.job.frames))
 
@@ -387,16 +391,15 @@ class _Measuring:
     def warnings(self) -> Iterator[Finding]:
         """Give the warnings of the plan; those of the engine as notes, since numbers judge it.
 
-        Frames that were left out are notes too: the master is sound without them. What begins
-        with LEVELS is not said twice: there are numbers for it.
+        Frames that were left out are notes too: the master is sound without them. What the numbers
+        say is not repeated.
         """
-        for warning in self.made["warnings"]:
-            if warning.startswith(LEVELS):
-                continue
-            planned = warning in self.job.warnings
-            yield Finding(Level.WARNING if planned else Level.NOTE, warning)
-        for frame in self.made.get("left_out", ()):
-            yield Finding(Level.NOTE, f"left out: {frame['path']}: {frame['reason']}")
+        for warning in self.record.warnings:
+            if warning.kind not in _SAID_BY_NUMBERS:
+                planned = warning in self.job.warnings
+                yield Finding(Level.WARNING if planned else Level.NOTE, warning.text)
+        for frame in self.record.left_out:
+            yield Finding(Level.NOTE, f"left out: {frame.path}: {frame.reason}")
 
     def frames(self) -> Iterator[dict[str, Any]]:
         """Give a row for each frame."""

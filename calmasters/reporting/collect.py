@@ -9,8 +9,10 @@ from pathlib import Path
 from calmasters.inventory.header_cache import HeaderCache
 from calmasters.inventory.scan import scan_library
 from calmasters.model.job import MasterJob
-from calmasters.planning.plan_file import Plan, job_file
-from calmasters.planning.planner import Decision, decide
+from calmasters.model.layout import job_path_of, quality_path
+from calmasters.planning.decision import Decision
+from calmasters.planning.plan_file import Plan
+from calmasters.planning.planner import decide
 from calmasters.quality.camera import settings_with_defects
 from calmasters.quality.trend import Trend, trends
 from calmasters.reporting.masters import Defects, Master, in_electrons
@@ -48,10 +50,10 @@ def collect(settings: Settings, plan: Path) -> Collected:
         ``plan.json``: which masters there are. Only the frames are looked at anew.
     """
     output, keywords = settings.output_dir, settings.master_match_keywords
-    files = [output / job_file(master) for master in Plan.load(plan).masters]
-    jobs = [MasterJob.from_json(file.read_text(encoding="utf-8")) for file in files]
+    masters = Plan.load(plan).masters
+    jobs = [MasterJob.read(output / job_path_of(master)) for master in masters]
     cache = HeaderCache(settings)
-    measured = [(job, output / "quality" / f"{job.name}.json") for job in jobs]
+    measured = [(job, output / quality_path(job.name)) for job in jobs]
     return Collected(
         decision=decide(settings, cache),
         masters=in_electrons((Master.load(job, output) for job in jobs), keywords),

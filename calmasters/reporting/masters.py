@@ -16,6 +16,8 @@ from calmasters.frame import format_value
 from calmasters.headers.fits_cards import number_of
 from calmasters.headers.image_header import read_cards
 from calmasters.model.job import MasterJob
+from calmasters.model.layout import defect_map_path, quality_path, record_path
+from calmasters.model.master_record import MasterRecord
 from calmasters.quality.camera import setting_of
 from calmasters.quality.judgement import NUMBERS, Level
 from calmasters.reporting.pictures import Pictures, reduction
@@ -47,24 +49,23 @@ class Master:
     Attributes
     ----------
     job : MasterJob
-    quality, statistics : mapping
-        ``quality/<name>.json`` and the JSON beside the master.
+    quality : mapping
+        ``quality/<name>.json``.
+    record : MasterRecord
     pictures : Pictures
     """
 
     job: MasterJob
     quality: Mapping[str, Any]
-    statistics: Mapping[str, Any]
+    record: MasterRecord
     pictures: Pictures
 
     @classmethod
     def load(cls, job: MasterJob, output_dir: Path) -> Self:
         """Read what lies in ``output_dir`` about a master."""
-        stem = output_dir / "quality" / job.name
-        beside = (output_dir / job.master).with_suffix(".json")
-        files = (stem.with_name(f"{stem.name}.json"), beside)
-        quality, statistics = (json.loads(file.read_text(encoding="utf-8")) for file in files)
-        return cls(job, quality, statistics, Pictures.beside(stem))
+        quality = json.loads((output_dir / quality_path(job.name)).read_text(encoding="utf-8"))
+        record = MasterRecord.read(output_dir / record_path(job.master))
+        return cls(job, quality, record, Pictures.of(output_dir, job.name))
 
     @property
     def anchor(self) -> str:
@@ -130,8 +131,8 @@ class Master:
     @property
     def settings(self) -> Iterator[tuple[str, str]]:
         """Give the recipe: parameters of integration, and of calibration for flats."""
-        yield from _pairs(self.statistics["recipe"]["integration"])
-        yield from _pairs(self.statistics["recipe"]["calibration"] or {})
+        yield from _pairs(self.record.recipe["integration"])
+        yield from _pairs(self.record.recipe["calibration"] or {})
 
 
 @dataclass(frozen=True)
@@ -148,11 +149,10 @@ class Defects:
     @classmethod
     def load(cls, name: str, jobs: Sequence[MasterJob], output_dir: Path) -> Self:
         """Read what a map's header says."""
-        folder = output_dir / "defects"
-        path = folder / f"{name}.fits"
+        path = output_dir / defect_map_path(name)
         cards = read_cards(path)
         hot, dead = (int(number_of(cards[key]) or 0) for key in ("NHOT", "NDEAD"))
-        return cls(name, path, folder / f"{name}.txt", [job.name for job in jobs], hot, dead)
+        return cls(name, path, path.with_suffix(".txt"), [job.name for job in jobs], hot, dead)
 
 
 def in_electrons(masters: Iterable[Master], keywords: Sequence[str]) -> list[Master]:

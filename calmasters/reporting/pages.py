@@ -19,7 +19,7 @@ from calmasters import __version__
 from calmasters.atomic_files import replacing
 from calmasters.frame import Frame, FrameType, Status, format_value
 from calmasters.model.job import MasterJob
-from calmasters.planning.planner import Decision
+from calmasters.planning.decision import Decision
 from calmasters.reporting.collect import Collected
 from calmasters.reporting.masters import Master, short
 from calmasters.reporting.plots import draw_plan, draw_trend

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from calmasters.atomic_files import replacing
+from calmasters.model.layout import PICTURES, picture_path
 from calmasters.quality.surface import structure
 
 __all__ = ["Pictures", "auto_stretch", "reduction", "sections", "write_pictures"]
@@ -55,10 +56,9 @@ class Pictures:
     full: Path
 
     @classmethod
-    def beside(cls, stem: Path) -> Self:
-        """Name the pictures of a master from the path of its numbers without extension."""
-        endings = ("_overview.webp", "_sections.webp", "_structure.webp", ".jpg")
-        return cls(*(stem.with_name(stem.name + ending) for ending in endings))
+    def of(cls, output_dir: Path, name: str) -> Self:
+        """Give the pictures of a master, by its name."""
+        return cls(*(output_dir / picture_path(name, ending) for ending in PICTURES))
 
 
 def auto_stretch(image: Float32) -> Grey:

@@ -1,8 +1,8 @@
-"""The masters that are being made again, as they were before: kept until the new ones are there.
+"""The masters that are being rebuilt, as they were before: kept until the new ones are there.
 
 Snakemake removes what a job makes before the job starts. A second name, below
-``output_dir/.previous``, keeps a master and the JSON beside it in reach; where the job fails or is
-killed they are put back with their times, so that they still count as stale.
+``output_dir/.previous``, keeps a master and its record; where the job fails or is killed they are
+restored with their times, and are still out of date.
 """
 
 from __future__ import annotations
@@ -10,19 +10,20 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Final
+from time import time_ns
 
-from calmasters.atomic_files import put_in_place
+from calmasters.atomic_files import put_in_place, write_whole
+from calmasters.model.job import MasterJob, read_made_of
+from calmasters.model.layout import PREVIOUS_MASTERS, job_path_of
 
-__all__ = ["copies", "keep", "put_back", "put_back_needed"]
-
-_FOLDER: Final = ".previous"
+__all__ = ["bytes_to_copy", "keep", "restore", "restore_needed"]
 
 
 def keep(output_dir: Path, masters: Iterable[str]) -> None:
-    """Give masters that are about to be made again a second name; nothing is written for it.
+    """Give masters that are about to be rebuilt a second name; nothing is written for it.
 
     Parameters
     ----------
@@ -31,22 +32,23 @@ def keep(output_dir: Path, masters: Iterable[str]) -> None:
         Relative to ``output_dir``; those that are not there are passed over.
     """
     for master in masters:
-        for file in _pair(output_dir / master):
-            kept = output_dir / _FOLDER / file.relative_to(output_dir)
-            # One that is there already was kept before the master was begun.
+        for file in _with_record(output_dir / master):
+            kept = output_dir / PREVIOUS_MASTERS / file.relative_to(output_dir)
+            # One that is there already was kept before the rebuild began.
             if file.is_file() and not kept.exists():
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 _link(file, kept)
 
 
-def copies(output_dir: Path, masters: Iterable[str]) -> int:
-    """Tell how many bytes :func:`keep` will copy: none where files can have second names."""
-    files = [file for master in masters for file in _pair(output_dir / master) if file.is_file()]
-    return 0 if not files or _links(output_dir) else sum(file.stat().st_size for file in files)
+def bytes_to_copy(output_dir: Path, masters: Iterable[str]) -> int:
+    """Count the bytes that :func:`keep` will copy: none where a file can have two names."""
+    both = (file for master in masters for file in _with_record(output_dir / master))
+    files = [file for file in both if file.is_file()]
+    return 0 if not files or _has_links(output_dir) else sum(file.stat().st_size for file in files)
 
 
-def _links(folder: Path) -> bool:
-    """Tell whether a file can have two names in a folder."""
+def _has_links(folder: Path) -> bool:
+    """Say whether a file can have two names in a folder."""
     with NamedTemporaryFile(dir=folder, prefix=".") as file:
         second = Path(f"{file.name}.link")
         try:
@@ -57,8 +59,8 @@ def _links(folder: Path) -> bool:
     return True
 
 
-def _pair(master: Path) -> tuple[Path, Path]:
-    """Name the files of a master, the JSON first: alone, it is no master."""
+def _with_record(master: Path) -> tuple[Path, Path]:
+    """Give the files of a master, the record first: alone, it is no master."""
     return master.with_suffix(".json"), master
 
 
@@ -66,39 +68,53 @@ def _link(file: Path, kept: Path) -> None:
     try:
         os.link(file, kept)
     except OSError:
-        # FAT and some network folders know no second names.
+        # FAT and some network folders allow one name only.
         partial = kept.with_name(f".{kept.name}.{os.getpid()}.partial")
         shutil.copy2(file, partial)
         put_in_place(partial, kept)
 
 
-def put_back_needed(output_dir: Path) -> bool:
-    """Tell whether a run was killed while it had masters to put back."""
-    return (output_dir / _FOLDER).is_dir()
+def restore_needed(output_dir: Path) -> bool:
+    """Say whether a run was killed that had masters to restore."""
+    return (output_dir / PREVIOUS_MASTERS).is_dir()
 
 
-def put_back(output_dir: Path) -> list[str]:
-    """Put masters back that are not there, and forget the others.
+def restore(output_dir: Path) -> list[str]:
+    """Restore masters that were not rebuilt, and forget the others.
 
     Returns
     -------
     list of str
-        Those put back, relative to ``output_dir``.
+        Those restored, relative to ``output_dir``.
     """
-    folder = output_dir / _FOLDER
-    found = [*_put_back(folder, output_dir)]
+    folder = output_dir / PREVIOUS_MASTERS
+    restored = [*_restore(folder, output_dir)]
     shutil.rmtree(folder, ignore_errors=True)
-    return found
+    return restored
 
 
-def _put_back(folder: Path, output_dir: Path) -> Iterator[str]:
+def _restore(folder: Path, output_dir: Path) -> Iterator[str]:
     for kept in sorted(folder.rglob("*")):
         master = output_dir / kept.relative_to(folder)
         if kept.suffix == ".json" or kept.name.startswith(".") or not kept.is_file():
             continue
         if not master.is_file():
-            for before, file in zip(_pair(kept), _pair(master), strict=True):
+            path = master.relative_to(output_dir).as_posix()
+            _renew_job_file(output_dir / job_path_of(path), kept.with_suffix(".json"))
+            for before, file in zip(_with_record(kept), _with_record(master), strict=True):
                 if before.is_file():
                     file.parent.mkdir(parents=True, exist_ok=True)
                     put_in_place(before, file)
-            yield master.relative_to(output_dir).as_posix()
+            yield path
+
+
+def _renew_job_file(path: Path, record: Path) -> None:
+    """Write a job file again, with other bytes, before the master that it did not make is back.
+
+    Snakemake has recorded the checksum of the file that the failed rebuild began with. It would
+    take the old master for made from that file, however much newer the file is.
+    """
+    with suppress(OSError, ValueError, KeyError, TypeError):  # the checkpoint writes it again
+        job, made = MasterJob.read(path), read_made_of(record)
+        if made is None or not made.serves(job.made_of):
+            write_whole(path, job.to_json(time_ns()))

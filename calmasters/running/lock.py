@@ -15,11 +15,9 @@ from threading import Event, Thread
 from typing import Final, Self
 
 from calmasters.errors import OutputError
+from calmasters.model.layout import LOCK
 
-__all__ = ["LOCK", "RunLock"]
-
-#: The lock's name below ``output_dir``.
-LOCK: Final = ".lock"
+__all__ = ["RunLock"]
 
 #: How often a run shows that it lives, in seconds.
 _RENEW_S: Final = 20.0
@@ -142,6 +140,11 @@ class RunLock:
         while not self._released.wait(self._renew_s):
             with suppress(OSError):  # a network folder may come back
                 os.utime(self._path)
+
+    def now_ns(self) -> int:
+        """Give the time of now by the clock of the disk that the lock is on."""
+        os.utime(self._path)
+        return self._path.stat().st_mtime_ns
 
     def release(self) -> None:
         """Give the lock back, if this process holds it."""

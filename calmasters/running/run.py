@@ -7,10 +7,10 @@ from pathlib import Path
 
 from calmasters.atomic_files import sweep, sweep_temporary
 from calmasters.errors import OutputError, explained
-from calmasters.running import kept_masters as previous
+from calmasters.running import kept_masters
 from calmasters.running.lock import RunLock
 
-__all__ = ["Run", "told"]
+__all__ = ["Run", "restored_message"]
 
 
 class Run:
@@ -24,16 +24,16 @@ class Run:
     def __init__(self, output_dir: Path) -> None:
         self._output_dir = output_dir
         self._lock = RunLock(output_dir)
-        self._begun = False
+        self._has_begun = False
 
     @property
-    def was_cut_short(self) -> bool:
-        """Whether a run before was killed, and nobody has put that in order."""
-        left = self._lock.exists or previous.put_back_needed(self._output_dir)
+    def was_interrupted(self) -> bool:
+        """Whether the previous run was killed, and nobody has cleaned up after it."""
+        left = self._lock.exists or kept_masters.restore_needed(self._output_dir)
         return left and not self._lock.is_held
 
     def begin(self) -> list[str]:
-        """Take ``output_dir`` and mend what a killed run has left there; once.
+        """Take ``output_dir``, and clean up after a run that was killed; once.
 
         Returns
         -------
@@ -45,39 +45,44 @@ class Run:
         OutputError
             If another run is at work there, or it cannot be written.
         """
-        if self._begun:
+        if self._has_begun:
             return []
         try:
             left_by = self._lock.take()
-            self._begun = True
-            words = [f"A run before was cut short ({left_by}); going on from there."]
-            return [*(words if left_by else []), *map(told, self.end())]
+            self._has_begun = True
+            messages = [f"The previous run was interrupted ({left_by}); resuming."]
+            return [*(messages if left_by else []), *map(restored_message, self.end())]
         except OSError as error:
             raise OutputError(f"output_dir '{self._output_dir}': {explained(error)}") from error
 
+    @property
+    def now_ns(self) -> int:
+        """The time of now by the clock of the disk; for a run that has begun."""
+        return self._lock.now_ns()
+
     def keep(self, masters: Iterable[str]) -> None:
-        """Keep masters that are about to be made again."""
-        previous.keep(self._output_dir, masters)
+        """Keep masters that are about to be rebuilt, until the new ones are there."""
+        kept_masters.keep(self._output_dir, masters)
 
     def end(self) -> list[str]:
-        """Put back masters that could not be made again, and remove what killed jobs have left.
+        """Restore masters that could not be rebuilt, and remove what killed jobs have left.
 
         Returns
         -------
         list of str
-            The masters that are back, relative to ``output_dir``.
+            The masters restored, relative to ``output_dir``.
         """
-        if not self._begun:
+        if not self._has_begun:
             return []
         sweep(self._output_dir)
         sweep_temporary()
-        return previous.put_back(self._output_dir)
+        return kept_masters.restore(self._output_dir)
 
     def release(self) -> None:
         """Leave ``output_dir`` to others."""
         self._lock.release()
 
 
-def told(master: str) -> str:
-    """Say that a master is back."""
-    return f"{master} was not made again: the one made before is back, and still stale."
+def restored_message(master: str) -> str:
+    """Say that a master was restored."""
+    return f"Could not rebuild {master}; restored the previous version, which is still out of date."

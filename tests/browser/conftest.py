@@ -14,10 +14,10 @@ import yaml
 from calmasters.engines import engine_for
 from calmasters.images.master_file import read_image
 from calmasters.model.job import MasterJob
-from calmasters.planning import planner as decision
+from calmasters.planning.checkpoint import refresh_plan
 from calmasters.quality.camera import bias_of, settings_with_defects
 from calmasters.quality.defects import bad_pixels, defect_list, write_map
-from calmasters.quality.measure import Companions, measure
+from calmasters.quality.measure import BiasReference, measure
 from calmasters.reporting.collect import collect
 from calmasters.reporting.pages import write_report
 from calmasters.reporting.pictures import Pictures, write_pictures
@@ -60,7 +60,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # The flats of filter B are to be out of range.
     config["quality"]["ranges"]["flat"]["level_percent"] = [50, 75]
     settings = Settings.from_config(config, CONFIG / "config.schema.yaml")
-    jobs = decision.write(settings).jobs
+    jobs = refresh_plan(settings).jobs
     for job in jobs:
         make(job, jobs, settings, config)
     for name, members in settings_with_defects(jobs, settings.master_match_keywords).items():
@@ -77,10 +77,10 @@ def make(job: MasterJob, jobs: tuple[MasterJob, ...], settings: Settings, config
     log = output / "logs" / "log"
     engine_for(job, config, 1).make(job, settings.input_dir, output, master, log)
     bias = bias_of(job, jobs, settings.master_match_keywords)
-    companions = Companions(bias.located(output) if bias else None)
-    found = measure(job, master, master.with_suffix(".json"), companions, settings)
+    reference = BiasReference(bias.located(output) if bias else None)
+    found = measure(job, master, master.with_suffix(".json"), reference, settings)
     stem.with_name(f"{stem.name}.json").write_text(found.to_json(), encoding="utf-8")
-    write_pictures(read_image(master)[0], Pictures.beside(stem))
+    write_pictures(read_image(master)[0], Pictures.of(settings.output_dir, job.name))
 
 
 def map_defects(name: str, members: list[MasterJob], output: Path) -> None:

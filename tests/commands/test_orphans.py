@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,8 +7,11 @@ from typing import Any
 import pytest
 
 from calmasters.commands.orphans import Orphan, find_orphans, list_orphans, set_aside
+from calmasters.frame import FrameType, Geometry
+from calmasters.model.job import FrameFile, MasterJob, Recipe
+from calmasters.model.master_record import MasterRecord
 from calmasters.planning.planner import decide
-from calmasters.settings import Settings
+from calmasters.settings import Integration, Settings
 
 SETTINGS = "INSTRUME-ATR585M_SETTEMP--10.00_GAIN-100_OFFSET-150_READOUTM-Low Noise"
 DARK = f"masters/dark/masterDark_EXPOSURE-60.00_{SETTINGS}.xisf"
@@ -28,13 +30,23 @@ def add_frames(add_frame: Callable[..., Path]) -> Callable[..., list[str]]:
 
 
 @pytest.fixture
-def add_made(tmp_path: Path, add_master: Callable[..., Path]) -> Callable[..., Path]:
-    """A master of output/, with the JSON that names its frames."""
+def add_made(
+    add_master: Callable[..., Path], write_record: Callable[..., MasterRecord]
+) -> Callable[..., Path]:
+    """A master of output/, with the record that names its frames."""
 
     def add(path: str, kind: str, frames: list[str]) -> Path:
         master = add_master(f"output/{path}", kind)
-        told = {"frames": [{"path": frame} for frame in frames]}
-        master.with_suffix(".json").write_text(json.dumps(told))
+        job = MasterJob(
+            name=master.stem,
+            type=FrameType(kind),
+            keywords={},
+            geometry=Geometry(4, 3),
+            frames=tuple(FrameFile(frame, 2880, 1) for frame in frames),
+            header={},
+            recipe=Recipe("native", 1, Integration(), None, "unit", "xisf"),
+        )
+        write_record(job, master)
         return master
 
     return add
@@ -78,7 +90,7 @@ def test_each_orphan_has_its_reason(
         "half.xisf": f"1 of its 2 frames are gone; its frames make {FLAT} now",
         "left out.xisf": "1 of its frames are left out: is not a FITS file: it is empty"
         "; copy it again, or leave it out (exclude)",
-        "foreign.xisf": "no JSON lies beside it: this workflow did not make it",
+        "foreign.xisf": "it has no record beside it: this workflow did not make it",
         f"{FLAT}.fits": f"it is made as masters/flat/{FLAT}.xisf now (layout, master_format)",
     }
 

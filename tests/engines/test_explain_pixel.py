@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,14 +13,15 @@ from calmasters.engines.native.reference import Fate
 from calmasters.errors import ConfigError
 from calmasters.frame import FrameType
 from calmasters.images.master_file import read_image
+from calmasters.model.master_record import MasterRecord
 from calmasters.settings import Integration
 
 SHAPE = (12, 15)
 
 
-@pytest.fixture
-def made(site):
-    """A flat's job and its JSON; pixel (3, 2) has an outlier in the fifth frame."""
+@pytest.fixture(params=["by-type", "ap-library"])
+def made(site, request):
+    """A flat's job and its record; pixel (3, 2) has an outlier in the fifth frame."""
     rng = np.random.default_rng(7)
     levels = np.linspace(20000, 24000, 9)[:, None, None]
     codes = np.round(levels + rng.normal(0, 50, (9, *SHAPE))).astype(np.uint16)
@@ -31,11 +32,13 @@ def made(site):
         FrameType.FLAT,
         bias=site.master(np.full(SHAPE, 500 / 65535), "bias.fits"),
     )
-    site.output = site.output_dir / "masters" / "flat" / "M.xisf"
+    recipe = replace(job.recipe, layout=request.param)
+    job = replace(job, name="ATR585M/DATE_2026-01-15/masterFlat_FILTER_B", recipe=recipe)
+    site.output = site.output_dir / job.master
     NativeEngine(1).make(job, site.input_dir, site.output_dir, site.output, site.log)
     (site.output_dir / job.file).parent.mkdir(parents=True)
     (site.output_dir / job.file).write_text(job.to_json())
-    return job, json.loads(site.output.with_suffix(".json").read_text())
+    return job, MasterRecord.read(site.output.with_suffix(".json"))
 
 
 def test_every_pixel_is_explained_to_the_masters_value(site, made) -> None:
@@ -68,7 +71,12 @@ def test_command_line_prints_samples_rounds_and_result(site, made, capsys) -> No
     assert printed[-1].startswith("WinsorizedSigmaClip, Average:")
 
 
-def test_a_master_without_its_job_is_told(site, made, capsys) -> None:
+def test_a_file_that_is_no_master_of_the_workflow_is_refused(site, capsys) -> None:
+    assert main(["elsewhere/m.xisf", "3", "2", "--input-dir", str(site.input_dir)]) == 1
+    assert "'elsewhere/m.xisf' is not a master of this workflow" in capsys.readouterr().err
+
+
+def test_a_master_without_its_job_is_refused(site, made, capsys) -> None:
     (site.output_dir / made[0].file).unlink()
     assert main([str(site.output), "3", "2", "--input-dir", str(site.input_dir)]) == 1
     assert "the job it was made by is not there" in capsys.readouterr().err
@@ -79,7 +87,7 @@ def test_other_methods_are_explained(site, rejection: str) -> None:
     codes = np.random.default_rng(8).integers(400, 600, (7, *SHAPE)).astype(np.uint16)
     job = site.job(site.write(codes), SHAPE, settings=Integration(rejection=rejection))
     NativeEngine(1).make(job, site.input_dir, site.output_dir, site.output, site.log)
-    made = json.loads(site.output.with_suffix(".json").read_text())
+    made = MasterRecord.read(site.output.with_suffix(".json"))
     explanation = explain(job, made, 5, 5, site.input_dir, site.output_dir)
     assert np.float32(explanation.result) == read_image(site.output)[0][5, 5]
     assert bool(explanation.rounds) == (rejection in {"SigmaClip", "AveragedSigmaClip"})

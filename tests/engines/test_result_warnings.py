@@ -12,7 +12,8 @@ from calmasters.engines.native.reference import integrate_pixel
 from calmasters.engines.result_warnings import weak_dark, weak_factors, weak_flats
 from calmasters.frame import FrameType
 from calmasters.model.job import FrameFile
-from calmasters.model.master_record import LEVELS, weak_group
+from calmasters.model.master_record import small_group_warning
+from calmasters.model.master_warning import WarningKind
 from calmasters.settings import Integration
 
 
@@ -29,9 +30,10 @@ from calmasters.settings import Integration
 def test_flats_are_to_be_alike_and_well_exposed(
     levels: tuple[float, ...], says: str | None
 ) -> None:
-    told = list(weak_flats("abc", levels))
-    assert len(told) == (says is not None)
-    assert all(says in line and line.startswith(LEVELS) for line in told)
+    warnings = list(weak_flats("abc", levels))
+    assert len(warnings) == (says is not None)
+    assert all(says in warning.text for warning in warnings)
+    assert all(warning.kind is WarningKind.LEVEL for warning in warnings)
 
 
 @pytest.mark.parametrize(
@@ -45,12 +47,12 @@ def test_flats_are_to_be_alike_and_well_exposed(
 def test_a_dark_is_to_go_with_its_bias(signal_adu: float, says: str | None) -> None:
     told = list(weak_dark(signal_adu))
     assert len(told) == (says is not None)
-    assert all(says in line for line in told)
+    assert all(says in warning.text for warning in told)
 
 
 def test_factors_outside_of_what_is_plausible_are_counted() -> None:
-    (told,) = weak_factors([0.05, 1.0, 3.5, None])
-    assert "for 2 of 4 frames (0.050 to 3.500)" in told
+    (warning,) = weak_factors([0.05, 1.0, 3.5, None])
+    assert "for 2 of 4 frames (0.050 to 3.500)" in warning.text
     assert not [*weak_factors([0.11, 2.9, None])]
 
 
@@ -60,8 +62,8 @@ def files(count: int) -> tuple[FrameFile, ...]:
 
 @pytest.mark.parametrize(("count", "percent"), [(3, 2.3), (4, 2.3), (5, 1.3), (9, 1.3)])
 def test_groups_that_lose_good_samples_are_told(site, count: int, percent: float) -> None:
-    (told,) = weak_group(site.job(files(count), (4, 3)))
-    assert f"of {count} frames the rejection takes up to {percent} % of good samples" in told
+    warning = small_group_warning(site.job(files(count), (4, 3)))
+    assert f"of {count} frames the rejection takes up to {percent} % of good" in warning.text
 
 
 @pytest.mark.parametrize("count", [3, 5])
@@ -69,17 +71,17 @@ def test_so_many_good_samples_are_lost(site, count: int) -> None:
     stacks = np.random.default_rng(11).normal(0.5, 0.01, (5000, count)).astype(np.float32)
     fates = np.array([integrate_pixel(stack, stack, Integration()).fates for stack in stacks])
     lost = [100 * (fates == side).mean() for side in (1, 2)]
-    (told,) = weak_group(site.job(files(count), (4, 3)))
-    said = [float(word) for word in told.split() if word.replace(".", "", 1).isdigit()][1:3]
+    warning = small_group_warning(site.job(files(count), (4, 3)))
+    said = [float(word) for word in warning.text.split() if word.replace(".", "", 1).isdigit()][1:3]
     assert sorted(lost) == pytest.approx(said, rel=0.2)
 
 
 def test_large_groups_and_other_ways_of_rejection_are_not_told_of(site) -> None:
     job = site.job(files(10), (4, 3))
-    assert not [*weak_group(job)]
+    assert small_group_warning(job) is None
     for change in ({"rejection": "NoRejection"}, {"sigmaHigh": 5.0}):
         other = replace(job.recipe, integration=Integration(**change))
-        assert not [*weak_group(replace(job, frames=files(3), recipe=other))]
+        assert small_group_warning(replace(job, frames=files(3), recipe=other)) is None
 
 
 def test_the_engine_tells_of_a_light_among_flats_and_of_a_dark_in_the_light(site) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from calmasters.config_check import parse_zone
 from calmasters.errors import ConfigError
-from calmasters.headers.nights import creation_date, night_of, parse_zone, utc_of
+from calmasters.headers.nights import creation_date, night_of, utc_of
 
 #: Cards, configured zone, night. One table, tried on machines in every corner of the world.
 NIGHTS: tuple[tuple[Mapping[str, object], str, str], ...] = (

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from calmasters.inventory.content_digests import ContentDigests
+from calmasters.inventory.listing import list_files
 from calmasters.inventory.scan import scan_frames
-from calmasters.planning.plan_file import scan
+from calmasters.planning.plan_file import Plan
 from calmasters.planning.planner import decide
 from calmasters.settings import Settings
 
@@ -101,14 +102,17 @@ def test_with_content_the_time_of_a_frame_does_not_matter_and_with_stat_it_does(
 ) -> None:
     paths = [add_frame(f"{number}.fits") for number in range(3)]
     stat, content = make_settings(), make_settings(fingerprint="content")
-    before = {each.fingerprint: (scan(each).digest, decide(each).plan) for each in (stat, content)}
+    before = {
+        each.fingerprint: (list_files(each).digest, Plan.of(decide(each)))
+        for each in (stat, content)
+    }
     os.utime(paths[0], ns=(0, 0))
-    assert scan(content).digest == before["content"][0]
-    assert decide(content).plan == before["content"][1]
-    assert scan(stat).digest != before["stat"][0]
-    assert decide(stat).plan != before["stat"][1]
+    assert list_files(content).digest == before["content"][0]
+    assert Plan.of(decide(content)) == before["content"][1]
+    assert list_files(stat).digest != before["stat"][0]
+    assert Plan.of(decide(stat)) != before["stat"][1]
     mtime_ns = paths[1].stat().st_mtime_ns
     rewrite(paths[1])
     assert paths[1].stat().st_mtime_ns == mtime_ns
-    assert scan(content).digest != before["content"][0]
-    assert decide(content).plan.masters != before["content"][1].masters
+    assert list_files(content).digest != before["content"][0]
+    assert Plan.of(decide(content)) != before["content"][1]

@@ -94,7 +94,7 @@ def test_only_files_that_are_equal_in_the_middle_are_read_as_a_whole(
 ) -> None:
     shutil.copy(frames[0], frames[0].with_name("d.fits"))
     asked = Asked(settings)
-    decide(settings, contents=asked)
+    decide(settings, digests=asked)
     assert asked.paths == ["a.fits", "d.fits"]
 
 

@@ -19,9 +19,10 @@ from calmasters.headers.fits_cards import Card
 from calmasters.headers.image_header import read_cards
 from calmasters.images.master_file import write_master
 from calmasters.model.job import LeftOut, MasterJob
+from calmasters.model.layout import job_path_of
 from calmasters.model.master_record import header_cards
-from calmasters.planning.plan_file import job_file
-from calmasters.planning.planner import decide, write
+from calmasters.planning.checkpoint import refresh_plan
+from calmasters.planning.planner import decide
 from calmasters.settings import Settings
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
@@ -53,11 +54,11 @@ def names(add_frame: Callable[..., Path]) -> list[str]:
 
 
 def test_frames_of_any_name_are_used(settings: Settings, names: list[str]) -> None:
-    decision = write(settings)
+    decision = refresh_plan(settings)
     assert sorted(decision.verdicts) == names
     assert {verdict.status for verdict in decision.verdicts.values()} == {Status.USED}
     (job,) = decision.jobs
-    stored = (settings.output_dir / job_file(job.master)).read_text(encoding="ascii")
+    stored = (settings.output_dir / job_path_of(job.master)).read_text(encoding="ascii")
     assert MasterJob.from_json(stored) == job
     assert all((settings.input_dir / frame.path).is_file() for frame in job.frames)
     assert "masterBias" in summarize(decision)
@@ -66,7 +67,7 @@ def test_frames_of_any_name_are_used(settings: Settings, names: list[str]) -> No
 def test_the_table_has_a_row_for_each_name_and_none_is_a_formula(
     settings: Settings, names: list[str]
 ) -> None:
-    write(settings)
+    refresh_plan(settings)
     text = (settings.output_dir / "inventory.csv").read_bytes()
     rows = [*csv.DictReader(StringIO(text.decode("utf-8", "surrogateescape"), newline=""))]
     assert [os.path.normpath(row["path"]) for row in rows] == names
@@ -75,7 +76,7 @@ def test_the_table_has_a_row_for_each_name_and_none_is_a_formula(
 
 @pytest.mark.parametrize("ending", ["xisf", "fits"])
 def test_a_header_can_tell_of_any_name(settings: Settings, names: list[str], ending: str) -> None:
-    (job,) = write(settings).jobs
+    (job,) = refresh_plan(settings).jobs
     cards = header_cards(job, [LeftOut(name, "is empty") for name in names])
     path = settings.output_dir / f"master.{ending}"
     write_master(path, np.ones((3, 4), np.float32), [*cards, Card("LAST", 7)])

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from calmasters.atomic_files import write_whole
-from calmasters.errors import EngineError
 from calmasters.frame import FrameType, Geometry
-from calmasters.model.job import FrameFile, MasterJob, Recipe, Standing, UsedMaster, stored_digest
+from calmasters.model.job import FrameFile, MadeOf, MasterJob, Recipe, UsedMaster, read_made_of
+from calmasters.model.master_warning import MasterWarning, WarningKind
 from calmasters.settings import Calibration, Integration
 
 BIAS = UsedMaster("masters/bias/b.xisf", "run", "same settings")
@@ -28,7 +27,7 @@ JOB = MasterJob(
     bias=BIAS,
     dark=DARK,
     optimize_dark=True,
-    warnings=("the sensor was warm",),
+    warnings=(MasterWarning(WarningKind.CALIBRATION, "no dark master matches"),),
 )
 
 CHANGES: dict[str, dict[str, Any]] = {
@@ -94,28 +93,46 @@ def test_the_time_of_a_frame_does_not_count_where_its_content_does() -> None:
     assert replace(JOB, frames=(told._replace(content="f"),)).digest != job.digest
 
 
-def test_a_library_master_counts_by_what_it_holds_wherever_it_lies() -> None:
+def test_a_library_master_counts_by_its_content_wherever_it_is() -> None:
     job = replace(JOB, dark=replace(DARK, content="0123456789abcdef"))
     moved = replace(JOB, dark=UsedMaster("/elsewhere.fits", "library", "", "0123456789abcdef"))
     assert moved.digest == job.digest
     assert replace(JOB, dark=replace(DARK, content="f")).digest != job.digest
 
 
-def test_the_digest_can_be_read_without_the_job(tmp_path: Path) -> None:
+def test_the_digests_can_be_read_without_the_job(tmp_path: Path) -> None:
     path = tmp_path / "job.json"
-    assert stored_digest(path) is None
-    path.write_text(JOB.to_json(), encoding="utf-8")
-    assert stored_digest(path) == JOB.digest
+    assert read_made_of(path) is None
+    job = replace(JOB, bias=replace(BIAS, job="0123456789abcdef"))
+    path.write_text(job.to_json(), encoding="utf-8")
+    assert read_made_of(path) == job.made_of == MadeOf(JOB.digest, "0123456789abcdef", "")
     for damage in ("", "[]", '{"frames":', "{}", JOB.to_json()[:-3], f"#{JOB.to_json()}"):
         path.write_text(damage, encoding="utf-8")
-        assert stored_digest(path) is None
+        assert read_made_of(path) is None
+
+
+@pytest.mark.parametrize(
+    ("made", "wanted", "serves"),
+    [
+        (("a", "b", "c"), ("a", "b", "c"), True),
+        (("a", "b", "c"), ("z", "b", "c"), False),
+        (("a", "b", "c"), ("a", "z", "c"), False),
+        (("a", "b", "c"), ("a", "b", "z"), False),
+        (("a", "", ""), ("a", "b", "c"), True),  # made by a version that did not record them
+        (("a", "b", ""), ("a", "", ""), True),  # of a library, or none
+    ],
+)
+def test_a_master_serves_where_it_was_made_of_what_is_wanted(
+    made: tuple[str, ...], wanted: tuple[str, ...], serves: bool
+) -> None:
+    assert MadeOf(*made).serves(MadeOf(*wanted)) == serves
 
 
 def test_what_looks_like_a_digest_in_a_text_is_none(tmp_path: Path) -> None:
     path = tmp_path / "job.json"
     text = '"digest": "0123456789abcdef"'
     path.write_text(json.dumps({"name": text, "digest": "fedcba9876543210"}), encoding="utf-8")
-    assert stored_digest(path) == "fedcba9876543210"
+    assert read_made_of(path) == MadeOf("fedcba9876543210")
 
 
 def test_a_job_that_comes_again_is_written_as_another_file() -> None:
@@ -136,13 +153,16 @@ def test_the_digest_changes_with_the_recipe(name: str) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"warnings": ("another word",)},
+        {"warnings": ()},
         {"bias": replace(BIAS, why="for another reason")},
         {"bias": replace(BIAS, origin="kept")},
+        {"bias": replace(BIAS, job="0123456789abcdef")},
     ],
-    ids=["warnings", "why", "origin"],
+    ids=["warnings", "why", "origin", "job"],
 )
-def test_the_digest_does_not_change_with_words(change: dict[str, Any]) -> None:
+def test_the_digest_does_not_depend_on_sentences_or_origins(
+    change: dict[str, Any],
+) -> None:
     assert replace(JOB, **change).digest == JOB.digest
 
 
@@ -169,18 +189,16 @@ def test_the_json_has_a_version_and_plain_values() -> None:
     )
 
 
-@pytest.mark.parametrize("file", [JOB.file, ".lock"])
-@pytest.mark.parametrize("before", ["", "one run"])
-def test_a_job_notices_that_another_run_has_taken_over(
-    tmp_path: Path, file: str, before: str
-) -> None:
-    if before:
-        write_whole(tmp_path / file, before)
-    standing = Standing(JOB, tmp_path)
-    standing.require()
-    if before:
-        write_whole(tmp_path / file, before)  # the same words, at another time
-        standing.require()
-    write_whole(tmp_path / file, "another run")
-    with pytest.raises(EngineError, match=f"{JOB.master}: another run has taken over"):
-        standing.require()
+def test_a_job_file_of_an_older_version_can_be_read() -> None:
+    stored = json.loads(JOB.to_json())
+    for added in ("bias_job", "dark_job"):
+        del stored[added]
+    for kind in ("bias", "dark"):
+        del stored[kind]["job"]
+    stored["warnings"] = ["levels: few frames", "no dark matches"]
+    job = MasterJob.from_json(json.dumps(stored))
+    assert job.digest == JOB.digest
+    assert [(warning.kind, warning.text) for warning in job.warnings] == [
+        (WarningKind.LEVEL, "few frames"),
+        (WarningKind.OTHER, "no dark matches"),
+    ]

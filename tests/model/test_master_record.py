@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,13 +14,22 @@ from calmasters.frame import FrameType, Geometry
 from calmasters.headers.fits_cards import Card, CardValue
 from calmasters.headers.image_header import read_cards
 from calmasters.images.master_file import write_master
-from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
+from calmasters.model.job import (
+    FrameFile,
+    LeftOut,
+    MadeOf,
+    MasterJob,
+    Recipe,
+    UsedMaster,
+    read_made_of,
+)
 from calmasters.model.master_record import (
     FrameStatistics,
+    MasterRecord,
     MasterStatistics,
     header_cards,
-    statistics_json,
 )
+from calmasters.model.master_warning import MasterWarning, WarningKind
 from calmasters.settings import Calibration, Integration
 
 FLAT = MasterJob(
@@ -168,13 +178,22 @@ STATISTICS = MasterStatistics(
     noise=1e-4,
     seconds=1.5,
     versions={"calmasters": "0.1.0"},
-    warnings=("few frames",),
+    warnings=(MasterWarning(WarningKind.SAMPLES, "few samples"),),
 )
 
 
-def test_the_json_beside_a_master_tells_what_it_is_made_of_and_its_numbers() -> None:
-    job = replace(FLAT, warnings=("no dark-flat",))
-    told = json.loads(statistics_json(job, STATISTICS))
+NO_DARK = MasterWarning(WarningKind.CALIBRATION, "no dark-flat")
+
+
+def written(job: MasterJob, statistics: MasterStatistics, folder: Path) -> dict[str, Any]:
+    MasterRecord.of(job, statistics).write(folder / "m.xisf")
+    stored: dict[str, Any] = json.loads((folder / "m.json").read_text(encoding="utf-8"))
+    return stored
+
+
+def test_a_record_says_what_a_master_was_made_of_and_has_its_numbers(tmp_path: Path) -> None:
+    job = replace(FLAT, warnings=(NO_DARK,), left_out=(LeftOut("a.fits", "is cut"),))
+    told = written(job, STATISTICS, tmp_path)
     expected = {
         "version": 1,
         "master": "masters/flat/masterFlat_FILTER-B.xisf",
@@ -188,7 +207,11 @@ def test_the_json_beside_a_master_tells_what_it_is_made_of_and_its_numbers() -> 
         "noise": 1e-4,
         "seconds": 1.5,
         "versions": {"calmasters": "0.1.0"},
-        "warnings": ["no dark-flat", "few frames"],
+        "warnings": [
+            {"kind": "calibration", "text": "no dark-flat"},
+            {"kind": "samples", "text": "few samples"},
+        ],
+        "left_out": [{"path": "a.fits", "reason": "is cut"}],
     }
     assert {key: told.get(key) for key in expected} == expected
     assert told["frames"][0] == {
@@ -200,9 +223,49 @@ def test_the_json_beside_a_master_tells_what_it_is_made_of_and_its_numbers() -> 
 
 
 @pytest.mark.parametrize("in_all", [7, None])
-def test_what_an_engine_does_not_tell_of_each_frame_is_null(in_all: int | None) -> None:
+def test_counts_that_an_engine_does_not_give_by_frame_are_null(
+    in_all: int | None, tmp_path: Path
+) -> None:
     frames = tuple(FrameStatistics(frame.path, None, None) for frame in FLAT.frames)
     statistics = replace(STATISTICS, frames=frames, rejected_low=in_all, rejected_high=in_all)
-    told = json.loads(statistics_json(FLAT, statistics))
+    told = written(FLAT, statistics, tmp_path)
     assert (told["rejected_low"], told["rejected_high"]) == (in_all, in_all)
     assert told["frames"][0]["low"] is None
+
+
+def test_a_record_comes_back_equal(tmp_path: Path) -> None:
+    job = replace(FLAT, warnings=(NO_DARK,), left_out=(LeftOut("a.fits", "is cut"),))
+    record = MasterRecord.of(job, STATISTICS)
+    record.write(tmp_path / "m.xisf")
+    again = MasterRecord.read(tmp_path / "m.json")
+    assert json.loads(json.dumps(again.recipe)) == json.loads(json.dumps(record.recipe))
+    assert replace(again, recipe={}) == replace(record, recipe={})
+    assert read_made_of(tmp_path / "m.json") == job.made_of
+
+
+def test_a_record_of_an_older_version_can_be_read(tmp_path: Path) -> None:
+    stored = written(FLAT, STATISTICS, tmp_path)
+    for added in ("bias_job", "dark_job"):
+        del stored[added]
+    for kind in ("bias", "dark"):
+        del stored[kind]["job"]
+    stored["warnings"] = ["levels: few frames", "no dark matches"]
+    stored["recipe"]["integration"]["a setting of another version"] = 1
+    (tmp_path / "m.json").write_text(json.dumps(stored), encoding="utf-8")
+    record = MasterRecord.read(tmp_path / "m.json")
+    assert record.made_of == MadeOf(FLAT.digest)
+    assert [warning.kind for warning in record.warnings] == [WarningKind.LEVEL, WarningKind.OTHER]
+    assert record.frames[0].file == FLAT.frames[0]
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "{}", "null", '{"version": 1}', "\0"])
+def test_a_damaged_record_cannot_be_taken_for_one(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "m.json"
+    path.write_text(damage)
+    with pytest.raises(ValueError, match="is not the record of a master"):
+        MasterRecord.read(path)
+
+
+def test_a_job_is_cut_down_to_the_frames_that_were_combined() -> None:
+    record = MasterRecord.of(FLAT, replace(STATISTICS, frames=STATISTICS.frames[2:]))
+    assert record.with_used_frames(FLAT).frames == FLAT.frames[2:]

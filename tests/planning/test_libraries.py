@@ -13,7 +13,8 @@ from xisf import XISF
 from calmasters.images.master_file import write_master
 from calmasters.model.job import MasterJob
 from calmasters.model.master_record import header_cards
-from calmasters.planning.planner import Decision, decide
+from calmasters.planning.decision import Decision
+from calmasters.planning.planner import decide
 from calmasters.settings import Settings
 
 MakeSettings = Callable[..., Settings]
@@ -156,7 +157,7 @@ def test_the_binning_in_a_name_tells_masters_of_two_apart(decided: Decided, libr
     write_xisf(library / "masterBias_BIN-2_4x3.xisf", keywords)
     flat = flat_of(decided())
     assert flat.bias is None
-    assert any("4x3 binned 2x2 against 4x3 binned 1x1" in warning for warning in flat.warnings)
+    assert any("4x3 binned 2x2 against 4x3 binned 1x1" in warning.text for warning in flat.warnings)
     write_xisf(library / "masterBias_BIN-1_4x3.xisf", keywords)
     assert flat_of(decided()).bias is not None
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from calmasters.frame import Frame, FrameType, Geometry, Value
+from calmasters.model.master_warning import WarningKind
 from calmasters.planning.grouping import Group, group_frames
 from calmasters.planning.matching import Candidate, Match, candidate_of, match_flats
 from calmasters.settings import Settings
@@ -68,6 +69,11 @@ def matched(settings: Settings, flats: Flats) -> Matched:
     return match
 
 
+def texts_of(match: Match) -> tuple[str, ...]:
+    assert all(warning.kind is WarningKind.CALIBRATION for warning in match.warnings)
+    return tuple(warning.text for warning in match.warnings)
+
+
 def dark_of(match: Match) -> str:
     assert match.dark is not None, match.warnings
     return match.dark.path
@@ -126,12 +132,12 @@ def test_a_dark_without_an_exposure_is_never_taken(
     else:
         assert match.dark is None
         expected = "no dark used: the darks that match have no EXPOSURE" if darks else "none at all"
-        assert expected in match.warnings[0]
+        assert expected in texts_of(match)[0]
 
 
 def test_flats_without_an_exposure_get_no_dark(matched: Matched, flats: Flats) -> None:
     match = matched([bias(), dark(1.5)], flats(None, None))
-    assert (match.dark, match.warnings) == (None, ("no dark used: the flats have no EXPOSURE",))
+    assert (match.dark, texts_of(match)) == (None, ("no dark used: the flats have no EXPOSURE",))
 
 
 # --- equals ---------------------------------------------------------------------------------------
@@ -188,13 +194,13 @@ def test_without_a_bias_a_dark_of_the_flats_exposure_is_used_unscaled(matched: M
     match = matched([dark(1.9), dark(60.0)])
     assert dark_of(match) == "dark1.9.xisf"
     assert (match.bias, match.optimize_dark) == (None, False)
-    assert match.warnings == ("no bias master: there is none at all",)
+    assert texts_of(match) == ("no bias master: there is none at all",)
 
 
 def test_without_a_bias_no_other_dark_is_used_and_the_plan_says_so(matched: Matched) -> None:
     match = matched([dark(60.0)])
     assert (match.bias, match.dark, match.optimize_dark) == (None, None, False)
-    assert match.warnings == (
+    assert texts_of(match) == (
         "no dark used: without a bias master only a dark within 0.5 s of the flats' 1.5 s serves, "
         "the nearest has 60 s",
         "no bias master: there is none at all",
@@ -205,7 +211,7 @@ def test_without_a_bias_no_other_dark_is_used_and_the_plan_says_so(matched: Matc
 def test_without_any_master_flats_are_integrated_uncalibrated_and_the_plan_says_so(
     matched: Matched,
 ) -> None:
-    assert matched([]).warnings == (
+    assert texts_of(matched([])) == (
         "no bias master: there is none at all",
         "no dark master: there is none at all",
         "the flats are integrated uncalibrated",
@@ -233,7 +239,7 @@ def test_the_nearest_miss_is_named(
     far = {**dict.fromkeys(SAME, "far"), "GAIN": 1}
     match = matched([bias("far", keywords=far), bias(keywords=keywords)])
     assert match.bias is None
-    assert match.warnings[0].startswith(f"no bias master matches; the nearest, bias, has {miss}")
+    assert texts_of(match)[0].startswith(f"no bias master matches; the nearest, bias, has {miss}")
 
 
 @pytest.mark.parametrize(
@@ -250,21 +256,21 @@ def test_the_nearest_miss_is_named(
 def test_the_setting_that_would_join_the_nearest_is_named(
     matched: Matched, keywords: Mapping[str, Value | None], setting: str | None
 ) -> None:
-    warning = matched([bias("old/masterBias_x.xisf", keywords=keywords)]).warnings[0]
+    warning = texts_of(matched([bias("old/masterBias_x.xisf", keywords=keywords)]))[0]
     assert "the nearest, masterBias_x, has" in warning
     joined = warning.partition("; if they belong together, ")[2]
     assert joined.startswith(setting) if setting else not joined
 
 
 def test_no_setting_joins_frames_of_two_sizes(matched: Matched) -> None:
-    warning = matched([bias(keywords={"GAIN": 101}, geometry=Geometry(8, 6))]).warnings[0]
+    warning = texts_of(matched([bias(keywords={"GAIN": 101}, geometry=Geometry(8, 6))]))[0]
     assert "GAIN 101 against 100, 8x6 binned 1x1 against 4x3" in warning
     assert "belong together" not in warning
 
 
 def test_the_nearest_of_numbers_is_the_one_least_apart(matched: Matched) -> None:
     biases = [bias(str(gain), keywords={"GAIN": gain}) for gain in (239, 101, 0, 1000)]
-    assert "GAIN 101 against 100" in matched(biases).warnings[0]
+    assert "GAIN 101 against 100" in texts_of(matched(biases))[0]
 
 
 @pytest.mark.parametrize("keywords", [{"GAIN": 100.0}, {"GAIN": "100"}, {"SET-TEMP": -10}])
@@ -288,7 +294,7 @@ def test_an_absent_keyword_equals_an_absent_one_and_no_other(
     masters = [bias("with"), bias("without", keywords={"READOUTM": None})]
     assert bias_of(matched(masters, group)) == "without"
     match = matched(masters[:1], group)
-    assert "READOUTM Low Noise against absent" in match.warnings[0]
+    assert "READOUTM Low Noise against absent" in texts_of(match)[0]
 
 
 def test_another_list_of_keywords_matches_otherwise(matched: Matched) -> None:
@@ -314,7 +320,7 @@ def test_geometry_must_be_equal_but_a_master_may_lack_its_bayer_pattern(
     ours = Geometry(4, 3, bayerpat="RGGB")
     match = matched([bias(geometry=theirs)], flats(geometry=ours))
     assert (match.bias is not None) == fits
-    assert fits or f"{theirs} against {ours}" in match.warnings[0]
+    assert fits or f"{theirs} against {ours}" in texts_of(match)[0]
 
 
 # --- what is a master -----------------------------------------------------------------------------

@@ -10,8 +10,8 @@ import pytest
 
 from calmasters.frame import FrameType, Geometry
 from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
-from calmasters.model.master_record import FrameStatistics, MasterStatistics, statistics_json
-from calmasters.planning.stale_reasons import explain, told
+from calmasters.model.master_record import FrameStatistics, MasterRecord, MasterStatistics
+from calmasters.planning.stale_reasons import format_reasons, stale_reasons
 from calmasters.settings import Calibration, Integration
 
 FRAMES = tuple(FrameFile(f"flats/{number}.fits", 5760, number) for number in range(4))
@@ -34,7 +34,7 @@ FLAT = MasterJob(
 
 
 def made(job: MasterJob, output: Path) -> Path:
-    """Write a master and the JSON beside it, as an engine does."""
+    """Write a master and its record, as an engine does."""
     statistics = MasterStatistics(
         tuple(FrameStatistics(frame.path, 0, 0) for frame in job.frames),
         *(0.5, 0.5, 0.0, 1.0, 1e-3, 1.0),
@@ -43,17 +43,17 @@ def made(job: MasterJob, output: Path) -> Path:
     master = output / job.master
     master.parent.mkdir(parents=True, exist_ok=True)
     master.touch()
-    master.with_suffix(".json").write_text(statistics_json(job, statistics), encoding="utf-8")
+    MasterRecord.of(job, statistics).write(master)
     return master
 
 
 def reasons(job: MasterJob, output: Path) -> tuple[str, ...]:
-    return explain([job], output).get(job.master, ())
+    return stale_reasons([job], output).get(job.master, ())
 
 
 def test_a_master_that_is_as_its_job_says_has_no_reasons(tmp_path: Path) -> None:
     made(FLAT, tmp_path)
-    assert explain([FLAT], tmp_path) == {}
+    assert stale_reasons([FLAT], tmp_path) == {}
 
 
 def with_setting(name: str, value: Any) -> MasterJob:
@@ -63,30 +63,30 @@ def with_setting(name: str, value: Any) -> MasterJob:
 
 
 CHANGES: dict[str, tuple[MasterJob, tuple[str, ...]]] = {
-    "a frame came": (
+    "a frame was added": (
         replace(FLAT, frames=(*FRAMES, NEW)),
-        ("1 frame came: flats/new.fits",),
+        ("1 frame added: flats/new.fits",),
     ),
-    "frames went": (
+    "frames were removed": (
         replace(FLAT, frames=FRAMES[2:]),
-        ("2 frames went: flats/0.fits, flats/1.fits",),
+        ("2 frames removed: flats/0.fits, flats/1.fits",),
     ),
-    "many came": (
+    "many were added": (
         replace(FLAT, frames=(*FRAMES, *(NEW._replace(path=f"{n}", size=n) for n in range(5)))),
-        ("5 frames came: 0, 1, 2 and 2 more",),
+        ("5 frames added: 0, 1, 2 and 2 more",),
     ),
     "one was renamed": (
         replace(FLAT, frames=(FRAMES[0]._replace(path="a.fits"), *FRAMES[1:])),
         ("1 frame renamed: flats/0.fits to a.fits",),
     ),
-    "one was written again": (
+    "one was changed": (
         replace(FLAT, frames=(FRAMES[0]._replace(mtime_ns=7), *FRAMES[1:])),
-        ("1 frame written again: flats/0.fits",),
+        ("1 frame changed: flats/0.fits",),
     ),
     "another order": (replace(FLAT, frames=FRAMES[::-1]), ("its frames are in another order",)),
-    "told by content": (
+    "identified by content": (
         replace(FLAT, frames=tuple(frame._replace(content="c") for frame in FRAMES)),
-        ("frames are told by their content now",),
+        ("frames are identified by content now",),
     ),
     "a setting": (
         with_setting("sigmaHigh", 2.5),
@@ -124,7 +124,7 @@ CHANGES: dict[str, tuple[MasterJob, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize(("job", "words"), CHANGES.values(), ids=CHANGES)
-def test_what_changed_is_told_in_words(
+def test_what_changed_is_said_in_words(
     tmp_path: Path, job: MasterJob, words: tuple[str, ...]
 ) -> None:
     made(FLAT, tmp_path)
@@ -138,13 +138,16 @@ def spoil(content: str) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda master: master.unlink(), "its file is gone"),
-        (lambda master: master.with_suffix(".json").unlink(), "the JSON beside it"),
-        (spoil("{"), "the JSON beside it"),
-        (spoil('{"frames": []}'), "the JSON beside it"),
+        (lambda master: master.unlink(), "its file is missing"),
+        (
+            lambda master: master.with_suffix(".json").unlink(),
+            "its record, the JSON file beside it",
+        ),
+        (spoil("{"), "its record, the JSON file beside it"),
+        (spoil('{"frames": []}'), "its record, the JSON file beside it"),
     ],
 )
-def test_a_master_that_is_not_whole_is_told(
+def test_a_master_that_is_not_whole_has_a_reason(
     tmp_path: Path, change: Callable[[Path], None], words: str
 ) -> None:
     change(made(FLAT, tmp_path))
@@ -157,23 +160,33 @@ def test_a_flat_follows_its_bias(tmp_path: Path) -> None:
         FLAT, name="masterBias_GAIN-100", type=FrameType.BIAS, bias=None, dark=None, frames=FRAMES
     )
     (tmp_path / "masters").mkdir()
-    assert explain([bias], tmp_path) == {bias.master: ("it is not there",)}
+    assert stale_reasons([bias], tmp_path) == {bias.master: ("it is missing",)}
     made(bias, tmp_path)
     flat = made(FLAT, tmp_path)
-    assert explain([bias, FLAT], tmp_path) == {}
+    assert stale_reasons([bias, FLAT], tmp_path) == {}
     more = replace(bias, frames=(*FRAMES, NEW))
-    assert explain([more, FLAT], tmp_path)[FLAT.master] == (
+    assert stale_reasons([more, FLAT], tmp_path)[FLAT.master] == (
         "its bias is made again: masterBias_GAIN-100",
     )
     os.utime(flat, ns=(0, 0))
     assert reasons(FLAT, tmp_path) == ("its bias was written after it: masterBias_GAIN-100",)
 
 
-def test_masters_with_the_same_reasons_are_told_together() -> None:
+def test_a_flat_is_stale_whose_bias_was_rebuilt_whatever_the_times_are(tmp_path: Path) -> None:
+    before = replace(FLAT, bias=replace(BIAS, job="0123456789abcdef"))
+    flat = made(before, tmp_path)
+    after = replace(FLAT, bias=replace(BIAS, job="fedcba9876543210"))
+    flat.touch()
+    assert reasons(after, tmp_path) == ("its bias was made again after it: masterBias_GAIN-100",)
+
+
+def test_masters_with_the_same_reasons_are_listed_together() -> None:
     found = {f"masters/flat/{name}.xisf": ("sigmaHigh: 3 is now 2",) for name in "abcde"}
-    assert told(found | {"masters/bias/z.xisf": ("it is not there", "so it is")}) == "\n".join(
+    assert format_reasons(
+        found | {"masters/bias/z.xisf": ("it is missing", "so it is")}
+    ) == "\n".join(
         [
             *("a", "b", "c", "and 2 more", "    sigmaHigh: 3 is now 2"),
-            *("z", "    it is not there", "    so it is"),
+            *("z", "    it is missing", "    so it is"),
         ]
     )

@@ -16,11 +16,13 @@ from calmasters.frame import Frame, FrameType, Geometry, Traits
 from calmasters.headers.fits_cards import Card
 from calmasters.images.master_file import write_master
 from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
+from calmasters.model.master_record import FrameStatistics, MasterRecord
+from calmasters.model.master_warning import MasterWarning, WarningKind
 from calmasters.quality import pairs, sequence, surface
 from calmasters.quality.camera import bias_of, settings_with_defects
 from calmasters.quality.defects import DEAD, HOT, bad_pixels, defect_list, write_map
 from calmasters.quality.judgement import NUMBERS, Level, judge, require_good, verdict
-from calmasters.quality.measure import Companions, Quality, measure
+from calmasters.quality.measure import BiasReference, Quality, measure
 from calmasters.quality.sample import ADU, Sample
 from calmasters.quality.trend import Point, jumps, trends
 from calmasters.settings import Integration, Settings
@@ -265,18 +267,18 @@ def test_automation_fails_on_errors_alone(tmp_path: Path) -> None:
 
 @dataclass(frozen=True)
 class Made:
-    """A master with its job and the JSON beside it, made by a plain mean."""
+    """A master with its job and its record, made by a plain mean."""
 
     job: MasterJob
     master: Path
-    statistics: Path
+    record: Path
 
 
 Make = Callable[..., Made]
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Make:
+def make(tmp_path: Path, write_record: Callable[..., MasterRecord]) -> Make:
     """Make a master of frames of a camera; ``change`` alters the pixels of one frame."""
 
     def make(
@@ -308,20 +310,19 @@ def make(tmp_path: Path) -> Make:
         master = tmp_path / "output" / job.master
         master.parent.mkdir(parents=True)
         write_master(master, (total / count / ADU).astype(np.float32), [Card("IMAGETYP", "x")])
-        statistics = master.with_suffix(".json")
-        low_high = [(0, rejected[number] if rejected else 100) for number in range(count)]
-        frames = [
-            {"path": file.path, "low": low, "high": high}
-            for file, (low, high) in zip(files, low_high, strict=True)
-        ]
-        statistics.write_text(json.dumps({"frames": frames, "warnings": ["a note"]}))
-        return Made(job, master, statistics)
+        counts = rejected or [100] * count
+        frames = tuple(
+            FrameStatistics(file.path, 0, high) for file, high in zip(files, counts, strict=True)
+        )
+        note = MasterWarning(WarningKind.SAMPLES, "a note")
+        write_record(job, master, frames=frames, warnings=(note,))
+        return Made(job, master, master.with_suffix(".json"))
 
     return make
 
 
-def measured(made: Made, settings: Settings, companions: Companions | None = None) -> Quality:
-    return measure(made.job, made.master, made.statistics, companions or Companions(), settings)
+def measured(made: Made, settings: Settings, reference: BiasReference | None = None) -> Quality:
+    return measure(made.job, made.master, made.record, reference or BiasReference(), settings)
 
 
 def test_the_numbers_of_a_bias_are_those_of_the_camera(make: Make, settings: Settings) -> None:
@@ -344,7 +345,7 @@ def test_the_numbers_of_a_dark_are_those_of_the_camera(make: Make, settings: Set
     camera = replace(CMOS, hot_pixels=0.002, hits=0)
     bias = make(FrameType.BIAS, camera, 3)
     made = make(FrameType.DARK, camera, 5, 300.0)
-    numbers = measured(made, settings, Companions(bias.master)).numbers
+    numbers = measured(made, settings, BiasReference(bias.master)).numbers
     true_rate = float(np.median(camera.dark_rate))
     assert numbers["dark_current_adu_s"] == pytest.approx(true_rate, rel=0.03)
     assert numbers["dark_current_e_s"] == pytest.approx(true_rate * 0.8, rel=0.03)
@@ -359,7 +360,7 @@ def test_the_numbers_of_a_flat_are_those_of_the_camera(make: Make, settings: Set
     quality = bias.master.with_name("quality.json")
     quality.write_text(measured(bias, settings).to_json(), encoding="utf-8")
     flat = make(FrameType.FLAT, CCD, 6, 1.0, 28_000.0)
-    found = measured(flat, settings, Companions(bias.master, quality))
+    found = measured(flat, settings, BiasReference(bias.master, quality))
     numbers = found.numbers
     assert numbers["gain_e_adu"] == pytest.approx(0.46, rel=0.05)
     assert numbers["gain_of_header"] == pytest.approx(1, rel=0.05)
@@ -396,12 +397,18 @@ def test_a_frame_unlike_the_others_is_named(make: Make, settings: Settings) -> N
 
 @pytest.mark.parametrize(("in_all", "percent"), [(6 * 48 * 32 // 8, 12.5), (None, None)])
 def test_where_the_engine_does_not_tell_of_each_frame_the_rejection_of_all_counts(
-    make: Make, settings: Settings, in_all: int | None, percent: float | None
+    make: Make,
+    settings: Settings,
+    write_record: Callable[..., MasterRecord],
+    in_all: int | None,
+    percent: float | None,
 ) -> None:
     made = make(FrameType.BIAS, replace(CMOS, width=48, height=32), 6)
-    frames = [{"path": frame.path, "low": None, "high": None} for frame in made.job.frames]
-    told = {"frames": frames, "rejected_low": in_all and 0, "rejected_high": in_all, "warnings": []}
-    made.statistics.write_text(json.dumps(told))
+    frames = tuple(FrameStatistics(frame.path, None, None) for frame in made.job.frames)
+    in_all_low = in_all and 0
+    write_record(
+        made.job, made.master, frames=frames, rejected_low=in_all_low, rejected_high=in_all
+    )
     found = measured(made, settings)
     assert found.numbers.get("rejected_percent") == percent
     assert {frame["rejected_percent"] for frame in found.frames} == {None}
@@ -430,7 +437,7 @@ def test_frames_without_any_noise_are_measured(
 ) -> None:
     camera = Camera(width=40, height=30, hits=0)
     made = make(type_, camera, 4, 1.0, change=lambda _, pixels: np.full_like(pixels, level))
-    found = measured(made, settings, Companions(made.master))
+    found = measured(made, settings, BiasReference(made.master))
     assert np.isfinite([*found.numbers.values()]).all()
 
 

@@ -18,7 +18,8 @@ from calmasters.frame import Frame, FrameType, Geometry, Status, Traits, Value, 
 from calmasters.headers.fits_cards import Card
 from calmasters.images.master_file import write_master
 from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
-from calmasters.planning.planner import Decision
+from calmasters.model.master_record import FrameStatistics, MasterRecord, MasterStatistics
+from calmasters.planning.decision import Decision
 from calmasters.quality.trend import Point, Trend
 from calmasters.reporting.collect import Collected
 from calmasters.reporting.masters import Defects, Master, in_electrons, short
@@ -82,17 +83,6 @@ def quality_of(job: MasterJob, **fields: Any) -> dict[str, Any]:
     return found | fields
 
 
-def statistics_of(job: MasterJob) -> dict[str, Any]:
-    integration = {"rejection": "WinsorizedSigmaClip", "sigmaLow": 4.0, "clipLow": True}
-    recipe = {
-        "engine": "native",
-        "algorithm_version": 1,
-        "integration": integration,
-        "calibration": None,
-    }
-    return {"recipe": recipe, "versions": {"python": "3.11"}, "warnings": []}
-
-
 def image_of(shape: tuple[int, int] = (32, 48)) -> np.ndarray:
     return (np.random.default_rng(1).normal(600, 5, shape) / 65535).astype(np.float32)
 
@@ -104,8 +94,10 @@ def master_of(directory: Path, job: MasterJob, shape: tuple[int, int] = (32, 48)
     master = directory / job.master
     master.parent.mkdir(parents=True, exist_ok=True)
     write_master(master, image_of(shape), [Card("IMAGETYP", "x")])
-    master.with_suffix(".json").write_text(json.dumps(statistics_of(job)), encoding="utf-8")
-    write_pictures(image_of(shape), Pictures.beside(quality.with_suffix("")))
+    counts = tuple(FrameStatistics(frame.path, 0, 0) for frame in job.frames)
+    statistics = MasterStatistics(counts, 0.5, 0.5, 0.0, 1.0, 1e-3, 1.0, {"python": "3.11"})
+    MasterRecord.of(job, statistics).write(master)
+    write_pictures(image_of(shape), Pictures.of(directory, job.name))
     return Master.load(job, directory)
 
 
@@ -167,15 +159,16 @@ def size_of(path: Path) -> tuple[int, int]:
 
 
 def test_pictures_are_as_large_as_a_page_can_take(tmp_path: Path) -> None:
-    pictures = Pictures.beside(tmp_path / "m.1")
+    pictures = Pictures.of(tmp_path, "m.1")
+    pictures.full.parent.mkdir()
     write_pictures(image_of((1200, 2000)), pictures)
-    assert pictures.full == tmp_path / "m.1.jpg"
-    sizes = {path.name: size_of(path) for path in tmp_path.iterdir()}
+    assert pictures.full == tmp_path / "quality" / "m.1.jpg"
+    sizes = {path.name: size_of(path) for path in pictures.full.parent.iterdir()}
     assert sizes["m.1.jpg"] == (2000, 1200)
     assert sizes["m.1_overview.webp"] == (667, 400)
     assert sizes["m.1_sections.webp"] == (604, 604)
     assert sizes["m.1_structure.webp"] == (500, 300)
-    assert sum(path.stat().st_size for path in tmp_path.glob("*.webp")) < 300_000
+    assert sum(path.stat().st_size for path in tmp_path.glob("quality/*.webp")) < 300_000
 
 
 # --- plots ----------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from calmasters.atomic_files import write_whole
-from calmasters.running.kept_masters import keep, put_back, put_back_needed
+from calmasters.running.kept_masters import keep, restore, restore_needed
 
 MASTER = "masters/dark/masterDark.xisf"
 NUMBERS = "masters/dark/masterDark.json"
@@ -18,7 +18,7 @@ def output(tmp_path: Path) -> Path:
     write_whole(tmp_path / MASTER, "old pixels", mtime_ns=10**18)
     write_whole(tmp_path / NUMBERS, "old numbers", mtime_ns=10**18)
     keep(tmp_path, [MASTER, "masters/dark/never made.xisf"])
-    assert put_back_needed(tmp_path)
+    assert restore_needed(tmp_path)
     return tmp_path
 
 
@@ -33,34 +33,34 @@ def test_a_second_name_takes_no_room(output: Path) -> None:
 
 def test_a_master_that_is_gone_comes_back_as_it_was(output: Path) -> None:
     lose(output, MASTER, NUMBERS)
-    assert put_back(output) == [MASTER]
+    assert restore(output) == [MASTER]
     assert (output / MASTER).read_text() == "old pixels"
     assert (output / NUMBERS).read_text() == "old numbers"
     assert (output / MASTER).stat().st_mtime_ns == 10**18
-    assert not put_back_needed(output)
+    assert not restore_needed(output)
 
 
 def test_a_master_that_was_made_stays_and_the_old_one_is_forgotten(output: Path) -> None:
     lose(output, MASTER, NUMBERS)
     write_whole(output / MASTER, "new pixels")
     write_whole(output / NUMBERS, "new numbers")
-    assert put_back(output) == []
+    assert restore(output) == []
     assert (output / MASTER).read_text() == "new pixels"
     assert (output / NUMBERS).read_text() == "new numbers"
-    assert not put_back_needed(output)
+    assert not restore_needed(output)
 
 
 def test_old_numbers_are_never_put_beside_new_pixels(output: Path) -> None:
     lose(output, MASTER, NUMBERS)
     write_whole(output / MASTER, "new pixels")
-    put_back(output)
+    restore(output)
     assert not (output / NUMBERS).exists()
 
 
 def test_new_numbers_give_way_where_the_old_pixels_come_back(output: Path) -> None:
     lose(output, MASTER)
     write_whole(output / NUMBERS, "new numbers")
-    assert put_back(output) == [MASTER]
+    assert restore(output) == [MASTER]
     assert (output / NUMBERS).read_text() == "old numbers"
 
 
@@ -69,7 +69,7 @@ def test_what_was_kept_first_stays_kept(output: Path) -> None:
     write_whole(output / MASTER, "half")
     keep(output, [MASTER])
     lose(output, MASTER)
-    put_back(output)
+    restore(output)
     assert (output / MASTER).read_text() == "old pixels"
 
 
@@ -84,6 +84,6 @@ def test_where_files_have_one_name_only_a_copy_is_kept(
     keep(tmp_path, [MASTER])
     assert (tmp_path / MASTER).stat().st_nlink == 1
     lose(tmp_path, MASTER)
-    assert put_back(tmp_path) == [MASTER]
+    assert restore(tmp_path) == [MASTER]
     assert (tmp_path / MASTER).read_text() == "old pixels"
     assert (tmp_path / MASTER).stat().st_mtime_ns == 10**18

@@ -49,7 +49,7 @@ def killed_everywhere(prepare, action, see):
 
 PLAN = """
 import json, re, yaml
-from calmasters.planning import planner as decision
+from calmasters.planning.checkpoint import refresh_plan
 from calmasters.atomic_files import sweep
 from calmasters.settings import Settings
 
@@ -65,12 +65,11 @@ def told(path):
 
 def state():
     files = {path.relative_to(output): path for path in output.rglob("*") if path.is_file()}
-    return {str(name): (told(path), name.suffix == ".json" and name.parts[0] == "jobs"
-            and path.stat().st_mtime_ns) for name, path in files.items()}
+    return {str(name): told(path) for name, path in files.items()}
 
 states = []
 for settings in (before, after):
-    decision.write(settings)
+    refresh_plan(settings)
     states.append(state())
 
 def see(moment):
@@ -81,18 +80,18 @@ def see(moment):
     # The plan vouches for all others.
     if found.get("plan.json") == states[1]["plan.json"]:
         assert {name: found.get(name) for name in states[1]} == states[1]
-    decision.write(after)
+    refresh_plan(after)
     sweep(output)
     assert state() == states[1]
 
-killed_everywhere(lambda: decision.write(before), lambda: decision.write(after), see)
+killed_everywhere(lambda: refresh_plan(before), lambda: refresh_plan(after), see)
 """
 
 MASTER = """
 import numpy as np
 from calmasters.atomic_files import sweep, write_whole
 from calmasters.images.master_file import read_image, write_master
-from calmasters.running.kept_masters import keep, put_back
+from calmasters.running.kept_masters import keep, restore
 
 output = Path(sys.argv[1])
 master = output / "masters/bias/masterBias.xisf"
@@ -109,11 +108,11 @@ def run():
     master.unlink()  # in Snakemake's order
     numbers.unlink()
     make(*ENDS[1])
-    put_back(output)
+    restore(output)
 
 def see(moment):
     sweep(output)
-    put_back(output)
+    restore(output)
     level = float(read_image(master)[0].mean())
     said = numbers.read_text() if numbers.exists() else None
     # Old numbers are never beside new pixels; where there are none, the master is made again.

@@ -18,7 +18,7 @@ from jobs_for_pixinsight import Program
 from real_workflow import ALL, DARK, FLATS, Workflow, copied, frame
 
 from calmasters.images.master_file import read_image
-from calmasters.model.job import stored_digest
+from calmasters.model.job import read_made_of
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
@@ -60,7 +60,7 @@ def test_a_master_that_cannot_be_made_again_is_put_back_and_stays_stale(made: Wo
     made.configure(integration={"dark": {"rejection": "LinearFit"}})
     for _ in range(2):
         run = made.run("masters", "--keep-going", succeeds=False)
-        assert f"{DARK}.xisf was not made again: the one made before is back" in run.output
+        assert f"{DARK}.xisf; restored the previous version" in run.output
         assert DARK in run.jobs
         assert files(made) == before
         assert not (made.output / ".previous").exists()
@@ -77,7 +77,7 @@ def test_a_master_that_was_made_again_by_force_is_put_back_too(made: Workflow) -
         dark.write_bytes(b"X" * told.st_size)
         os.utime(dark, ns=(told.st_atime_ns, told.st_mtime_ns))
     run = made.run("masters", "--forceall", "--keep-going", succeeds=False)
-    assert f"{DARK}.xisf was not made again" in run.output
+    assert f"{DARK}.xisf; restored the previous version" in run.output
     after = files(made)
     assert after.keys() == before.keys()
     for name in (f"{DARK}.xisf", *(f"{flat}.xisf" for flat in FLATS)):
@@ -122,8 +122,8 @@ class Hunt:
             path.stem: path.stat().st_mtime_ns
             for path in output.glob("masters/*/*.xisf")
             if made[path.stem] == wanted[path.stem]
-            and stored_digest(path.with_suffix(".json"))
-            == stored_digest(output / "jobs" / path.parent.name / f"{path.stem}.json")
+            and read_made_of(path.with_suffix(".json"))
+            == read_made_of(output / "jobs" / path.parent.name / f"{path.stem}.json")
         }
 
     def see_nothing_lost(self) -> None:

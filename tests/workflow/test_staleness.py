@@ -251,7 +251,7 @@ class Clone:
     path: Path
 
     def raise_algorithm_version(self) -> None:
-        jobs = self.path / "calmasters" / "jobs.py"
+        jobs = self.path / "calmasters" / "model" / "job.py"
         text = jobs.read_text(encoding="utf-8")
         raised = re.sub(r'("native": )(\d+)', lambda found: found[1] + f"{found[2]}1", text)
         assert raised != text

@@ -13,7 +13,6 @@ from typing import Final, NoReturn, TextIO
 
 import numpy as np
 
-from calmasters.atomic_files import write_whole
 from calmasters.engines.bad_frames import left_out_for, require_enough
 from calmasters.engines.native.darks import DarkOptimizer
 from calmasters.engines.native.flats import Calibrator, FrameLevel, RawStack, measure
@@ -27,13 +26,15 @@ from calmasters.frame import FrameType
 from calmasters.headers.fits_cards import Card
 from calmasters.images.master_file import read_image, write_master
 from calmasters.images.raw_frame import RawFrame
-from calmasters.model.job import FrameFile, LeftOut, MasterJob, Standing, UsedMaster
+from calmasters.model.job import FrameFile, LeftOut, MasterJob, UsedMaster
 from calmasters.model.master_record import (
     FrameStatistics,
+    MasterRecord,
     MasterStatistics,
     header_cards,
-    statistics_json,
 )
+from calmasters.model.master_warning import MasterWarning, WarningKind
+from calmasters.running.takeover import TakeoverGuard
 from calmasters.settings import BadFrames, Calibration, Integration
 
 __all__ = ["NativeEngine"]
@@ -89,7 +90,7 @@ class NativeEngine:
         EngineError, FrameError
             If the frames or masters cannot serve, with the reason.
         """
-        started, standing = time.perf_counter(), Standing(job, output_dir)
+        started, guard = time.perf_counter(), TakeoverGuard(job, output_dir)
         for path in (output, log):
             path.parent.mkdir(parents=True, exist_ok=True)
         with log.open("w", encoding="utf-8") as lines:
@@ -101,7 +102,7 @@ class NativeEngine:
                     *(input_dir, output_dir, self._threads, self._bad_frames, say),
                     exact=self._exact,
                 ).run()
-                standing.require()
+                guard.require()
                 return _finish(job, made, output, started, say)
             except CalmastersError as error:
                 say(f"failed: {error}")
@@ -126,7 +127,7 @@ class _Made:
     image: Float32
     integrated: Integrated
     levels: Sequence[FrameLevel]
-    warnings: Sequence[str]
+    warnings: Sequence[MasterWarning]
     left_out: Sequence[LeftOut]
 
 
@@ -149,7 +150,7 @@ class _Making:
         self._job, self._threads, self._say = job, threads, say
         self._input_dir, self._output_dir = input_dir, output_dir
         self._calibration = job.recipe.calibration or Calibration()
-        self._warnings: list[str] = []
+        self._warnings: list[MasterWarning] = []
         self._left_out: list[LeftOut] = []
 
     def run(self) -> _Made:
@@ -177,13 +178,13 @@ class _Making:
     def _settings(self) -> Integration:
         return self._job.recipe.integration
 
-    def _warn_all(self, warnings: Iterable[str]) -> None:
+    def _warn_all(self, warnings: Iterable[MasterWarning]) -> None:
         for warning in warnings:
-            self._warn(warning)
+            self._warnings.append(warning)
+            self._say(f"warning: {warning}")
 
-    def _warn(self, warning: str) -> None:
-        self._warnings.append(warning)
-        self._say(f"warning: {warning}")
+    def _warn(self, kind: WarningKind, text: str) -> None:
+        self._warn_all([MasterWarning(kind, text)])
 
     def _fail(self, reason: str) -> NoReturn:
         raise EngineError(f"{self._job.name}: {reason}")
@@ -247,7 +248,9 @@ class _Making:
             raise EngineError(f"{self._job.name}: a master it needs: {error}") from error
         self._require_size(path, image.shape[1], image.shape[0])
         if not_finite:
-            self._warn(f"{path}: {not_finite} samples were not finite and count as 0")
+            self._warn(
+                WarningKind.SAMPLES, f"{path}: {not_finite} samples were not finite and count as 0"
+            )
         return np.ascontiguousarray(image)
 
     # What is measured before
@@ -277,11 +280,15 @@ class _Making:
         )
         if not optimizer.usable:
             self._warn(
+                WarningKind.CALIBRATION,
                 f"only {optimizer.thermal_pixels} pixels of the dark stand out of its noise:"
-                " it is not scaled"
+                " it is not scaled",
             )
         elif optimizer.share < _FEW_THERMAL_PIXELS:
-            self._warn(f"only {optimizer.share:.2%} of the dark's pixels decide its factor")
+            self._warn(
+                WarningKind.CALIBRATION,
+                f"only {optimizer.share:.2%} of the dark's pixels decide its factor",
+            )
         return optimizer
 
     def _with_levels(
@@ -325,8 +332,9 @@ class _Making:
         unsure = sum(level.certainty < _CERTAIN_RATIO for level in levels)
         if unsure:
             self._warn(
+                WarningKind.CALIBRATION,
                 f"the dark's signal is less than {_CERTAIN_RATIO:.0%} of the variance of"
-                f" {unsure} of {len(levels)} frames: its factor is uncertain"
+                f" {unsure} of {len(levels)} frames: its factor is uncertain",
             )
 
     # What came out
@@ -335,20 +343,26 @@ class _Making:
         if any(stack.not_finite):
             frames = sum(count > 0 for count in stack.not_finite)
             self._warn(
-                f"{sum(stack.not_finite)} samples of {frames} frames were not finite and count as 0"
+                WarningKind.SAMPLES,
+                f"{sum(stack.not_finite)} samples of {frames} frames were not finite and count as"
+                " 0",
             )
         share = integrated.hidden / stack.size
         if self._settings.rejection == "WinsorizedSigmaClip" and share > _HIDDEN_SHARE:
             self._warn(
+                WarningKind.SAMPLES,
                 f"in {share:.1%} of the pixels most samples are equal: outliers there are not"
-                " rejected, as in PixInsight (noise below the step of the samples)"
+                " rejected, as in PixInsight (noise below the step of the samples)",
             )
 
     def _in_range(self, integrated: Integrated) -> Float32:
         image = integrated.pixels.reshape(self._job.geometry.height, self._job.geometry.width)
         fixed = fix_range(image, self._settings.truncateOnOutOfRange)
         if fixed is not image:
-            self._warn(f"values from {image.min():g} to {image.max():g} were brought into 0 to 1")
+            self._warn(
+                WarningKind.SAMPLES,
+                f"values from {image.min():g} to {image.max():g} were brought into 0 to 1",
+            )
         return fixed
 
 
@@ -372,7 +386,7 @@ def _finish(
     if made.integrated.maps is not None:
         _write_maps(made, output)
     statistics = _statistics(job, made, time.perf_counter() - started)
-    write_whole(output.with_suffix(".json"), statistics_json(job, statistics))
+    MasterRecord.of(job, statistics).write(output)
     say(f"{output} written after {statistics.seconds:.2f} s")
     return statistics
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from calmasters.atomic_files import put_in_place, write_whole
+from calmasters.atomic_files import put_in_place
 from calmasters.engines.bad_frames import survey
 from calmasters.engines.pixinsight.result import check_master, describe
 from calmasters.engines.pixinsight.runner import FAREWELL_S, command, find_binary, safe_folder
@@ -22,8 +22,9 @@ from calmasters.engines.pixinsight.task import Task
 from calmasters.engines.preflight import require_frames
 from calmasters.engines.subprocesses import run
 from calmasters.errors import EngineError
-from calmasters.model.job import ALGORITHM_VERSION, LeftOut, MasterJob, Standing
-from calmasters.model.master_record import MasterStatistics, statistics_json
+from calmasters.model.job import ALGORITHM_VERSION, LeftOut, MasterJob
+from calmasters.model.master_record import MasterRecord, MasterStatistics
+from calmasters.running.takeover import TakeoverGuard
 from calmasters.settings import BadFrames, Calibrated, PixInsight
 
 __all__ = ["PixInsightEngine"]
@@ -92,7 +93,7 @@ class PixInsightEngine:
         self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path, log: Path
     ) -> MasterStatistics:
         """Make a master, whole or not at all; see :meth:`calmasters.engines.Engine.make`."""
-        started, standing = time.perf_counter(), Standing(job, output_dir)
+        started, guard = time.perf_counter(), TakeoverGuard(job, output_dir)
         _require_possible(job)
         require_frames(job, input_dir)
         left_out = survey(job, input_dir, self.bad_frames)
@@ -102,10 +103,10 @@ class PixInsightEngine:
             status = self._run(job, places, log, left_out)
             image = check_master(places.part(job), job)
             statistics = describe(job, status, image, time.perf_counter() - started, left_out)
-            standing.require()
+            guard.require()
             put_in_place(places.part(job), output)
             # Last: it says what the master was made of.
-            write_whole(output.with_suffix(".json"), statistics_json(job, statistics))
+            MasterRecord.of(job, statistics).write(output)
         return statistics
 
     def _places(self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path) -> Places:

@@ -15,6 +15,7 @@ from calmasters.images.master_file import read_image
 from calmasters.images.raw_frame import Image
 from calmasters.model.job import FrameFile, LeftOut, MasterJob
 from calmasters.model.master_record import FrameStatistics, MasterStatistics
+from calmasters.model.master_warning import MasterWarning, WarningKind
 
 __all__ = ["check_master", "describe"]
 
@@ -77,7 +78,10 @@ def describe(
         **numbers_of(image, job.geometry),
         seconds=seconds,
         versions={"PixInsight": status.version, "calmasters": version("calmasters")},
-        warnings=(*status.warnings, *weak_factors(status.k)),
+        warnings=(
+            *(MasterWarning(WarningKind.OTHER, text) for text in status.warnings),
+            *weak_factors(status.k),
+        ),
         left_out=tuple(left_out),
     )
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from calmasters.atomic_files import write_whole
 from calmasters.engines.bad_frames import survey
 from calmasters.engines.native.reference import fix_range
 from calmasters.engines.preflight import require_frames
@@ -23,8 +22,10 @@ from calmasters.engines.subprocesses import run
 from calmasters.errors import EngineError
 from calmasters.images.master_file import read_image, write_master
 from calmasters.images.raw_frame import Image
-from calmasters.model.job import MasterJob, Standing
-from calmasters.model.master_record import MasterStatistics, header_cards, statistics_json
+from calmasters.model.job import MasterJob
+from calmasters.model.master_record import MasterRecord, MasterStatistics, header_cards
+from calmasters.model.master_warning import MasterWarning, WarningKind
+from calmasters.running.takeover import TakeoverGuard
 from calmasters.settings import BadFrames, Siril
 
 __all__ = ["SirilEngine"]
@@ -61,7 +62,7 @@ class SirilEngine:
         self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path, log: Path
     ) -> MasterStatistics:
         """Make a master, whole or not at all; see :meth:`calmasters.engines.Engine.make`."""
-        started, standing = time.perf_counter(), Standing(job, output_dir)
+        started, guard = time.perf_counter(), TakeoverGuard(job, output_dir)
         binary = find_binary(self.options)
         version = version_of(binary)
         require_frames(job, input_dir)
@@ -77,13 +78,18 @@ class SirilEngine:
         image = fix_range(stacked, job.recipe.integration.truncateOnOutOfRange)
         if image is not stacked:
             low, high = stacked.min(), stacked.max()
-            warnings.append(f"values from {low:g} to {high:g} were brought into 0 to 1")
+            warnings.append(
+                MasterWarning(
+                    WarningKind.SAMPLES,
+                    f"values from {low:g} to {high:g} were brought into 0 to 1",
+                )
+            )
         seconds = time.perf_counter() - started
         statistics = describe(used, image, _read(log), version, seconds, warnings)
         statistics = replace(statistics, left_out=tuple(left_out))
-        standing.require()
+        guard.require()
         write_master(output, image, header_cards(job, left_out))
-        write_whole(output.with_suffix(".json"), statistics_json(job, statistics))
+        MasterRecord.of(job, statistics).write(output)
         return statistics
 
     def _run(self, job: MasterJob, binary: Path, script: str, folder: Path, log: Path) -> None:
@@ -138,20 +144,20 @@ def _working_folder(output: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _place(job: MasterJob, input_dir: Path, output_dir: Path, folder: Path) -> list[str]:
+def _place(job: MasterJob, input_dir: Path, output_dir: Path, folder: Path) -> list[MasterWarning]:
     """Put all that Siril reads into its folder; what is to be warned of."""
     float_range = job.recipe.float_range
     paths = [input_dir / frame.path for frame in job.frames]
     warnings = []
     if not_finite := place_frames(paths, folder, FRAMES, float_range):
-        warnings.append(f"{not_finite} samples were not finite and count as 0")
+        warnings.append(_not_finite(f"{not_finite} samples"))
     # A dark holds the bias too: without optimization it is all that is subtracted.
     if used := job.dark or job.bias:
         path = used.located(output_dir)
         image, not_finite = read_image(path, float_range)
         _require_size(job, path, image)
         if not_finite:
-            warnings.append(f"{path}: {not_finite} samples were not finite and count as 0")
+            warnings.append(_not_finite(f"{path}: {not_finite} samples"))
         write_image(folder / f"{CALIBRATION}.fit", image)
     return warnings
 
@@ -163,3 +169,7 @@ def _require_size(job: MasterJob, path: Path, image: Image) -> None:
             f"{job.master}: the master {path} has (height, width) {image.shape} where {expected} "
             "were expected"
         )
+
+
+def _not_finite(samples: str) -> MasterWarning:
+    return MasterWarning(WarningKind.SAMPLES, f"{samples} were not finite and count as 0")

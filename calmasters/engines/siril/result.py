@@ -15,6 +15,7 @@ from calmasters.errors import EngineError
 from calmasters.images.raw_frame import Image
 from calmasters.model.job import MasterJob
 from calmasters.model.master_record import FrameStatistics, MasterStatistics
+from calmasters.model.master_warning import MasterWarning
 
 __all__ = ["describe", "last_lines", "read_result"]
 
@@ -67,7 +68,7 @@ def describe(
     log: str,
     version: Version,
     seconds: float,
-    warnings: Sequence[str],
+    warnings: Sequence[MasterWarning],
 ) -> MasterStatistics:
     """Say what is known of a master.
 
@@ -81,7 +82,7 @@ def describe(
     version : Version
     seconds : float
         Wall time it took.
-    warnings : sequence of str
+    warnings : sequence of MasterWarning
         What weakens it.
 
     Notes

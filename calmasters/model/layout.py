@@ -1,0 +1,157 @@
+"""Where everything lies below ``output_dir``.
+
+Paths are text, relative to ``output_dir``, with ``/``; so they are in ``plan.json``, in job files
+and in the records beside masters. No other module puts such a path together or takes one apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from calmasters.frame import FrameType
+
+__all__ = [
+    "CONTENT_DIGESTS",
+    "DEFECTS",
+    "HEADER_CACHE",
+    "INVENTORY",
+    "JOBS",
+    "LAYOUTS",
+    "LOCK",
+    "MASTERS",
+    "ORPHANS",
+    "PICTURES",
+    "PIXINSIGHT_LOG",
+    "PLAN",
+    "PREVIOUS_MASTERS",
+    "QUALITY",
+    "REPORT",
+    "TRIGGER_FOLDER",
+    "VERDICT",
+    "defect_map_path",
+    "job_path",
+    "job_path_of",
+    "master_folder",
+    "master_name",
+    "master_path",
+    "output_dir_of",
+    "picture_path",
+    "quality_path",
+    "record_path",
+]
+
+INVENTORY: Final = "inventory.csv"
+PLAN: Final = "plan.json"
+REPORT: Final = "report.html"
+MASTERS: Final = "masters"
+JOBS: Final = "jobs"
+QUALITY: Final = "quality"
+VERDICT: Final = f"{QUALITY}/verdict.txt"
+DEFECTS: Final = "defects"
+PIXINSIGHT_LOG: Final = "logs/pixinsight.log"
+#: Where ``snakemake orphans --config prune=true`` moves masters that nothing uses.
+ORPHANS: Final = "orphans"
+
+#: The lock of the run that is at work.
+LOCK: Final = ".lock"
+#: Masters that are being rebuilt, as they were before.
+PREVIOUS_MASTERS: Final = ".previous"
+HEADER_CACHE: Final = ".cache/headers.json"
+CONTENT_DIGESTS: Final = ".cache/contents.json"
+#: The file that makes the checkpoint stale is here, on the disk of ``plan.json``.
+TRIGGER_FOLDER: Final = ".cache"
+
+#: How masters may be laid out, as ``layout`` of the configuration names it.
+LAYOUTS: Final = ("by-type", "ap-library")
+
+#: What the name of each picture of a master ends in.
+PICTURES: Final[Sequence[str]] = ("_overview.webp", "_sections.webp", "_structure.webp", ".jpg")
+
+
+def master_folder(kind: FrameType, layout: str) -> str:
+    """Give the folder of a type's masters below ``masters``: ``bias``, or ``MASTER BIAS``."""
+    return kind.master_name.upper() if layout == "ap-library" else kind.value
+
+
+#: Every folder that masters may have, and their type.
+_FOLDER_TYPES: Final = {
+    master_folder(kind, layout): kind for kind in FrameType for layout in LAYOUTS
+}
+
+
+def master_path(kind: FrameType, name: str, layout: str, master_format: str) -> str:
+    """Give the file of a master.
+
+    >>> master_path(FrameType.BIAS, "masterBias_GAIN-100", "by-type", "xisf")
+    'masters/bias/masterBias_GAIN-100.xisf'
+    """
+    return f"{MASTERS}/{master_folder(kind, layout)}/{name}.{master_format}"
+
+
+def record_path(master: str) -> str:
+    """Give the record beside a master, by the master's path."""
+    return f"{master.rpartition('.')[0]}.json"
+
+
+def master_name(master: str) -> str:
+    """Give a master's name by its path: with the folders that ``ap-library`` has in names.
+
+    >>> master_name("masters/MASTER FLAT/ATR585M/masterFlat_FILTER_B.xisf")
+    'ATR585M/masterFlat_FILTER_B'
+    """
+    return master.rpartition(".")[0].split("/", 2)[2]
+
+
+def job_path(kind: FrameType, name: str) -> str:
+    """Give the job file of a master."""
+    return f"{JOBS}/{kind.value}/{name}.json"
+
+
+def job_path_of(master: str) -> str:
+    """Give the job file of a master, by the master's path."""
+    return job_path(_FOLDER_TYPES[master.split("/", 2)[1]], master_name(master))
+
+
+def quality_path(name: str) -> str:
+    """Give the numbers measured of a master, by its name."""
+    return f"{QUALITY}/{name}.json"
+
+
+def picture_path(name: str, ending: str) -> str:
+    """Give a picture of a master, by its name and one of :data:`PICTURES`."""
+    return f"{QUALITY}/{name}{ending}"
+
+
+def defect_map_path(setting: str) -> str:
+    """Give the map of bad pixels of a camera setting, by its name."""
+    return f"{DEFECTS}/{setting}.fits"
+
+
+def output_dir_of(master: Path) -> tuple[Path, str]:
+    """Find the ``output_dir`` that a master's file lies in.
+
+    Parameters
+    ----------
+    master : Path
+        As somebody writes it on a command line.
+
+    Returns
+    -------
+    output_dir : Path
+    master : str
+        The master's path relative to it.
+
+    Raises
+    ------
+    ValueError
+        If the file is not below ``masters/<folder of a type>`` of any directory.
+    """
+    path = master.absolute()
+    for folder in path.parents:
+        inner = PurePosixPath(path.relative_to(folder).as_posix())
+        if folder.name == MASTERS and len(inner.parts) > 1 and inner.parts[0] in _FOLDER_TYPES:
+            return folder.parent, f"{MASTERS}/{inner}"
+    expected = f"OUTPUT_DIR/{MASTERS}/bias, dark or flat"
+    raise ValueError(f"'{master}' is not a master of this workflow: expected a file in {expected}")

@@ -1,0 +1,62 @@
+"""What the checkpoint writes: the inventory, the job files and the plan."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from calmasters.atomic_files import replacing
+from calmasters.inventory.content_digests import ContentDigests
+from calmasters.inventory.header_cache import HeaderCache
+from calmasters.inventory.table import write_inventory
+from calmasters.model.layout import INVENTORY, JOBS, PLAN
+from calmasters.planning.decision import Decision
+from calmasters.planning.plan_file import write_plan
+from calmasters.planning.planner import decide, require_sound
+from calmasters.planning.stale_reasons import stale_reasons
+from calmasters.planning.staleness import write_job_files
+from calmasters.running.disk_space import require_room, room_for
+from calmasters.running.kept_masters import bytes_to_copy, keep
+from calmasters.settings import Settings
+
+__all__ = ["refresh_plan"]
+
+
+def refresh_plan(settings: Settings) -> Decision:
+    """Decide, and write ``inventory.csv``, the job files and ``plan.json``.
+
+    ``plan.json`` comes last: where it is there, so are the others.
+
+    Raises
+    ------
+    FrameError
+        If a frame is damaged, and ``on_bad_frame`` is ``fail``.
+    OutputError
+        If what is to be made does not fit on the disk.
+    """
+    cache, digests = HeaderCache(settings), ContentDigests(settings)
+    decision = decide(settings, cache, digests)
+    output_dir = settings.output_dir
+    cache.save()
+    digests.save()
+    require_sound(decision, settings)
+    reasons = stale_reasons(decision.jobs, output_dir)
+    stale = [job for job in decision.jobs if job.master in reasons]
+    need = room_for(stale, settings.calibrated, bytes_to_copy(output_dir, reasons))
+    require_room(need, output_dir)
+    write_job_files(decision.jobs, output_dir)
+    # Snakemake removes a master before its job starts.
+    keep(output_dir, reasons)
+    _remove_old_job_files(output_dir, {job.file for job in decision.jobs})
+    with replacing(output_dir / INVENTORY) as file:
+        write_inventory(file, decision.frames, decision.verdicts, settings.headers.extra)
+    write_plan(output_dir / PLAN, decision, reasons)
+    return decision
+
+
+def _remove_old_job_files(output_dir: Path, current: set[str]) -> None:
+    for folder, _, names in os.walk(output_dir / JOBS):
+        inner = Path(folder).relative_to(output_dir).as_posix()
+        for name in names:
+            if name.endswith(".json") and f"{inner}/{name}" not in current:
+                Path(folder, name).unlink()

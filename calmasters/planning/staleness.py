@@ -1,0 +1,243 @@
+"""Which masters are stale, and how Snakemake comes to see it.
+
+The record beside a master says what it was made of, its job what it is to be made of: the master is
+current where both agree, and no date decides alone. Snakemake compares times, so times have to say
+the same as the records: **a job file is newer than a master that another job made, and not newer
+than one that it made itself.** The checkpoint writes job files so, at the natural time or at that
+of the master. Where somebody touched or copied files, times and records disagree; then the plan
+does not hold, and the checkpoint sets the job files right.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from math import inf
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from calmasters.atomic_files import temporary_folder, write_whole
+from calmasters.errors import OutputError
+from calmasters.inventory.scan import scan_masters
+from calmasters.model.job import MadeOf, MasterJob, read_made_of
+from calmasters.model.layout import INVENTORY, PLAN, TRIGGER_FOLDER, job_path_of, record_path
+from calmasters.planning.plan_file import Plan
+from calmasters.settings import Settings
+
+__all__ = [
+    "FileTimes",
+    "date_back",
+    "is_current",
+    "masters_to_rebuild",
+    "plan_holds",
+    "trigger_file",
+    "write_job_files",
+]
+
+#: Steps in which a file is dated after another one, until the file system can tell them apart:
+#: FAT counts times in steps of two seconds.
+_STEPS_NS: Final = (1_000, 1_000_000, 1_000_000_000, 2_000_000_000)
+
+#: How long the clock of a disk may take to pass a time that is not in the future, in seconds.
+_TICK_LIMIT_S: Final = 10.0
+_POLL_S: Final = 0.002
+
+
+class FileTimes:
+    """When files were modified, each looked at once.
+
+    Parameters
+    ----------
+    folder : Path
+        What the files' paths are relative to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = str(folder)
+        self._times_ns: dict[str, float] = {}
+
+    def of(self, path: str) -> float:
+        """Give the time of a file in nanoseconds; infinite for a missing one."""
+        if path not in self._times_ns:
+            try:
+                # Thousands of files are looked at; a Path for each would take as long again.
+                self._times_ns[path] = os.stat(f"{self._folder}/{path}").st_mtime_ns  # noqa: PTH116
+            except OSError:
+                self._times_ns[path] = inf
+        return self._times_ns[path]
+
+    def of_master(self, master: str) -> float:
+        """Give the time of a master or of its record, the older one; infinite if one is missing."""
+        both = self.of(master), self.of(record_path(master))
+        return inf if inf in both else min(both)
+
+
+def is_current(output_dir: Path, master: str, wanted: MadeOf) -> bool:
+    """Say whether a master is there and, by its record, made of what is wanted."""
+    made = read_made_of(output_dir / record_path(master))
+    return made is not None and made.serves(wanted) and (output_dir / master).is_file()
+
+
+def plan_holds(plan: Plan, settings: Settings, digest: str, times: FileTimes) -> bool:
+    """Say whether a plan is what would be decided now, and its files are as it left them.
+
+    Parameters
+    ----------
+    plan : Plan
+        As stored.
+    settings : Settings
+    digest : str
+        Of the files and settings of now (:func:`calmasters.inventory.listing.list_files`).
+    times : FileTimes
+        Of ``output_dir``.
+    """
+    kept = (file.path for file in scan_masters(settings) if file.path not in plan.masters)
+    return (
+        plan.digest == digest
+        and plan.kept == tuple(kept)
+        and times.of(INVENTORY) < inf
+        and all(
+            _times_agree(settings.output_dir, master, planned.made_of, times)
+            for master, planned in plan.masters.items()
+        )
+    )
+
+
+def _times_agree(output_dir: Path, master: str, wanted: MadeOf, times: FileTimes) -> bool:
+    """Say whether the times of a master and its job file say what its record says."""
+    job_ns, made_ns = times.of(job_path_of(master)), times.of_master(master)
+    if inf in (job_ns, made_ns):
+        # Snakemake sees that a master is missing; only the checkpoint writes job files.
+        return job_ns < inf
+    return (job_ns <= made_ns) == is_current(output_dir, master, wanted)
+
+
+def masters_to_rebuild(plan: Plan, times: FileTimes) -> list[str]:
+    """Give the masters that Snakemake would find stale by its own rule, in the plan's order.
+
+    A master that is missing, or without its record; older than its job file, or than a bias or dark
+    it uses; or that uses one of these. Only they are asked for, since every master that Snakemake
+    looks at costs it a millisecond.
+    """
+    found: set[str] = set()
+    for master, planned in plan.masters.items():  # bias and darks come before flats
+        both = filter(None, (planned.bias, planned.dark))
+        used = {each.path for each in both if each.origin != "library"}
+        inputs = [times.of(path) for path in (job_path_of(master), *used)]
+        made_ns = times.of_master(master)
+        if inf in (*inputs, made_ns) or max(inputs) > made_ns or used & found:
+            found.add(master)
+    return [master for master in plan.masters if master in found]
+
+
+# --- files whose times are set -------------------------------------------------------------------
+
+
+def write_job_files(jobs: Iterable[MasterJob], output_dir: Path) -> None:
+    """Write the job files that are not as they should be, in content or in time.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be made newer than a stale master.
+    """
+    written: dict[Path, float] = {}
+    for job in jobs:
+        path = output_dir / job.file
+        times = FileTimes(output_dir)
+        is_same = read_made_of(path) == job.made_of
+        made_ns = times.of_master(job.master)
+        if made_ns == inf:
+            if not is_same:
+                write_whole(path, job.to_json(time.time_ns()))
+        elif is_current(output_dir, job.master, job.made_of):
+            if not is_same:
+                write_whole(path, job.to_json(time.time_ns()), mtime_ns=int(made_ns))
+            elif times.of(job.file) > made_ns:
+                os.utime(path, ns=(int(made_ns), int(made_ns)))
+        elif not is_same or times.of(job.file) <= made_ns:
+            write_whole(path, job.to_json(time.time_ns()))
+            written[path] = made_ns
+    for path, made_ns in written.items():
+        _wait_until_newer(path, made_ns)
+
+
+def _wait_until_newer(path: Path, than_ns: float) -> None:
+    """Date a file now until that is later than a time: at once, or with the disk's next tick."""
+    deadline = time.monotonic() + _TICK_LIMIT_S
+    while path.stat().st_mtime_ns <= than_ns:
+        if time.monotonic() > deadline:
+            raise OutputError(
+                f"'{path}' cannot be made newer than the master that it is to rebuild: the clock of"
+                " this disk is behind the master's time; set the clock, or touch the master, and"
+                " run again"
+            )
+        time.sleep(_POLL_S)
+        os.utime(path)
+
+
+def date_back(plan: Plan | None, output_dir: Path, now_ns: int) -> None:
+    """Date files that are ahead of the disk's clock just before now, in the order that they have.
+
+    Snakemake dates what a job makes at the end of the job, and refuses it where an input is newer.
+
+    Parameters
+    ----------
+    plan : Plan or None
+        As stored; None where there is none.
+    output_dir : Path
+    now_ns : int
+        By the clock of the disk.
+    """
+    masters = (*plan.masters, *plan.kept) if plan else ()
+    jobs = map(job_path_of, plan.masters) if plan else ()
+    times = FileTimes(output_dir)
+    ahead: dict[float, list[str]] = {}
+    for path in (INVENTORY, PLAN, *jobs, *masters, *map(record_path, masters)):
+        if now_ns < times.of(path) < inf:
+            ahead.setdefault(times.of(path), []).append(path)
+    for steps, time_ns in enumerate(sorted(ahead, reverse=True)):
+        for path in ahead[time_ns]:
+            dated_ns = now_ns - steps * _STEPS_NS[0]
+            os.utime(output_dir / path, ns=(dated_ns, dated_ns))
+
+
+def trigger_file(output_dir: Path, *, is_preview: bool) -> tuple[TemporaryDirectory[str], Path]:
+    """Make a file that is just newer than ``plan.json``: an input that makes the checkpoint stale.
+
+    It is on the disk of ``plan.json``, since another one may count time in larger steps. A preview
+    may not be able to write there, and takes the folder for temporary files; it needs a
+    ``plan.json``, a run does not.
+
+    Returns
+    -------
+    folder : TemporaryDirectory
+        What removes the file.
+    file : Path
+    """
+    try:
+        (output_dir / TRIGGER_FOLDER).mkdir(parents=True, exist_ok=True)
+        folder = temporary_folder(str(output_dir / TRIGGER_FOLDER))
+    except OSError:
+        if not is_preview:
+            raise
+        folder = temporary_folder()
+    file, plan = Path(folder.name, "frames or settings have changed"), output_dir / PLAN
+    file.touch()
+    if not is_preview and not plan.exists():
+        # Snakemake does not make a missing plan for a master that is there.
+        plan.touch()
+    plan_ns = plan.stat().st_mtime_ns
+    for step_ns in _STEPS_NS:
+        os.utime(file, ns=(plan_ns + step_ns, plan_ns + step_ns))
+        if file.stat().st_mtime_ns > plan_ns:
+            break
+    if not is_preview:
+        # The checkpoint's outputs must not be older, when it ends.
+        probe = file.with_name("now")
+        probe.touch()
+        _wait_until_newer(probe, file.stat().st_mtime_ns - 1)
+        probe.unlink()
+    return folder, file

@@ -1,0 +1,468 @@
+"""Everything that the Snakemake rules ask: targets, inputs and resources, as paths and numbers.
+
+The rules only wire. What they know of the run (is it a preview, is this the main process) comes in
+as plain arguments, so that all of this is tested without Snakemake. :meth:`Workflow.prepare` is the
+only method that changes files before Snakemake builds its graph; the others only answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeAlias
+
+from calmasters.errors import ConfigError
+from calmasters.frame import FrameType
+from calmasters.inventory.content_digests import ContentDigests
+from calmasters.inventory.listing import list_files
+from calmasters.inventory.scan import fingerprint
+from calmasters.model.job import MasterJob, UsedMaster
+from calmasters.model.layout import (
+    INVENTORY,
+    MASTERS,
+    PICTURES,
+    PLAN,
+    VERDICT,
+    defect_map_path,
+    job_path,
+    job_path_of,
+    master_name,
+    master_path,
+    picture_path,
+    quality_path,
+    record_path,
+)
+from calmasters.planning.decision import Decision
+from calmasters.planning.plan_file import Plan, PlannedMaster
+from calmasters.planning.stale_reasons import format_reasons, stale_reasons
+from calmasters.planning.staleness import (
+    FileTimes,
+    date_back,
+    masters_to_rebuild,
+    plan_holds,
+    trigger_file,
+)
+from calmasters.quality import MEASURE_VERSION
+from calmasters.quality.camera import bias_of, settings_with_defects
+from calmasters.running import job_resources
+from calmasters.running.run import Run, restored_message
+from calmasters.settings import Settings
+
+__all__ = ["Input", "Workflow"]
+
+#: A file as an input of a rule; Snakemake writes "none" as an empty list.
+Input: TypeAlias = str | list[str]
+
+
+class Workflow:
+    """What the rules ask of one run.
+
+    Parameters
+    ----------
+    settings : Settings
+    is_main_process : bool
+        False in the process of a single job: it takes the plan as it is, also when frames arrive
+        meanwhile, and changes nothing.
+    """
+
+    def __init__(self, settings: Settings, *, is_main_process: bool) -> None:
+        self._settings = settings
+        self._output_dir = settings.output_dir
+        self._is_main_process = is_main_process
+        self._run = Run(settings.output_dir)
+        self._is_prepared = False
+        self._is_preview = False
+        self._wants_all = False
+        self._holds = True
+        self._plan: Plan | None = None
+        self._times = FileTimes(settings.output_dir)
+        self._read_last: MasterJob | None = None
+        self._trigger: tuple[TemporaryDirectory[str], Path] | None = None
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether :meth:`prepare` has been called."""
+        return self._is_prepared
+
+    @property
+    def is_preview(self) -> bool:
+        """Whether nothing will be run."""
+        return self._is_preview
+
+    # --- what changes files -----------------------------------------------------------------------
+
+    def prepare(self, *, is_preview: bool, wants_all: bool) -> list[str]:
+        """See whether the stored plan still holds, and make files ready for Snakemake's graph.
+
+        A run that has something to plan or to rebuild takes the lock, restores what a killed run
+        was rebuilding, and dates back files that are ahead of the clock. Where the plan does not
+        hold, the trigger file is made. A preview makes nothing but that file.
+
+        Parameters
+        ----------
+        is_preview : bool
+            Nothing will be run: a dry run, a picture, a summary.
+        wants_all : bool
+            Masters that are current are meant, too: in pictures, by force, by ``--touch``.
+
+        Returns
+        -------
+        list of str
+            What a person should know.
+
+        Raises
+        ------
+        ConfigError
+            If there are no frames.
+        OutputError
+            If another run is at work on ``output_dir``, or it cannot be written.
+        """
+        self._is_prepared, self._is_preview, self._wants_all = True, is_preview, wants_all
+        if not self._is_main_process:
+            return []
+        messages = []
+        if not is_preview and self._run.was_interrupted:
+            messages += self.begin()
+        digests = ContentDigests(self._settings)
+        listing = list_files(self._settings, digests)
+        if not is_preview:
+            digests.save()
+        stored = self._stored_plan()
+        self._holds = stored is not None and plan_holds(
+            stored, self._settings, listing.digest, self._times
+        )
+        if self._holds and not wants_all:
+            self._plan = stored
+        if not is_preview and (self._plan is None or self._masters_to_rebuild):
+            messages += self.begin()
+            date_back(stored, self._output_dir, self._run.now_ns)
+        if not self._holds and (not is_preview or (self._output_dir / PLAN).exists()):
+            self._trigger = trigger_file(self._output_dir, is_preview=is_preview)
+        return messages
+
+    def begin(self) -> list[str]:
+        """Take ``output_dir`` for this run; once, and in the main process only.
+
+        Returns
+        -------
+        list of str
+            What a person should know.
+
+        Raises
+        ------
+        OutputError
+            If another run is at work there, or it cannot be written.
+        """
+        return self._run.begin() if self._is_main_process else []
+
+    def keep(self, outputs: Iterable[str], *, is_forced: bool) -> None:
+        """Keep the masters that this run will rebuild until the new ones are there.
+
+        Parameters
+        ----------
+        outputs : iterable of str
+            Files that Snakemake is about to make.
+        is_forced : bool
+            By force all masters are made.
+        """
+        suffix = f".{self._settings.master_format}"
+        every = (self._output_dir / MASTERS).rglob(f"*{suffix}")
+        paths = every if is_forced else map(Path, outputs)
+        made = [
+            path.relative_to(self._output_dir).as_posix()
+            for path in paths
+            if path.suffix == suffix and path.is_relative_to(self._output_dir / MASTERS)
+        ]
+        self._run.keep(made)
+
+    def end(self) -> list[str]:
+        """Restore masters that could not be rebuilt.
+
+        Returns
+        -------
+        list of str
+            A message for each.
+        """
+        return [restored_message(master) for master in self._run.end()]
+
+    def release(self) -> None:
+        """Leave ``output_dir`` to other runs."""
+        self._run.release()
+
+    # --- the plan ---------------------------------------------------------------------------------
+
+    @property
+    def plan(self) -> Plan:
+        """The plan: in a preview as it would be decided, in a run as the checkpoint left it."""
+        if self._plan is None:
+            if self._decides:
+                self._plan = Plan.of(self._decision)
+            else:
+                # Loaded once: another run's checkpoint may replace the file at any time.
+                self._plan = Plan.load(self._output_dir / PLAN)
+                self._times = FileTimes(self._output_dir)
+        return self._plan
+
+    @property
+    def _decides(self) -> bool:
+        """Whether this process decides the plan, in memory: a preview, where none holds."""
+        return self._is_preview and not self._holds
+
+    @cached_property
+    def _masters_to_rebuild(self) -> Sequence[str]:
+        plan = self.plan
+        return [*self.reasons] if self._decides else masters_to_rebuild(plan, self._times)
+
+    def _stored_plan(self) -> Plan | None:
+        try:
+            return Plan.load(self._output_dir / PLAN)
+        except (OSError, ValueError):
+            return None
+
+    @cached_property
+    def _decision(self) -> Decision:
+        # Only a preview decides here; a run leaves it to the checkpoint, and saves the import.
+        from calmasters.planning.planner import decide, require_sound
+
+        decision = decide(self._settings)
+        require_sound(decision, self._settings)
+        return decision
+
+    @cached_property
+    def reasons(self) -> Mapping[str, Sequence[str]]:
+        """Why masters are made, by the master's path."""
+        if self._decides:
+            return stale_reasons(self._decision.jobs, self._output_dir)
+        return stale_reasons(map(self._job_of, self._masters_to_rebuild), self._output_dir)
+
+    @property
+    def explanation(self) -> str:
+        """Why masters are made, as text; empty where none is."""
+        return format_reasons(self.reasons)
+
+    def planned(self, kind: str, name: str) -> PlannedMaster:
+        """Give what the plan says of a master.
+
+        Raises
+        ------
+        ConfigError
+            If the plan has no such master.
+        """
+        settings = self._settings
+        master = master_path(FrameType(kind), name, settings.layout, settings.master_format)
+        if master not in self.plan.masters:
+            raise ConfigError(
+                f"the plan has no master {master}: see {self._output_dir / PLAN} for those it has, "
+                f"{self._output_dir / INVENTORY} for the frames left out and why"
+            )
+        return self.plan.masters[master]
+
+    def _job_of(self, master: str) -> MasterJob:
+        return MasterJob.read(self._output_dir / job_path_of(master))
+
+    @cached_property
+    def jobs(self) -> Sequence[MasterJob]:
+        """All jobs of the plan: as decided in a preview, else as the checkpoint wrote them."""
+        if self._decides:
+            return self._decision.jobs
+        return [*map(self._job_of, self.plan.masters)]
+
+    def job(self, name: str) -> MasterJob:
+        """Give the job of a master, by its name.
+
+        Raises
+        ------
+        ConfigError
+            If the plan has no such master.
+        """
+        if name not in self._masters_by_name:
+            raise ConfigError(f"the plan has no master {name}: see {self._output_dir / PLAN}")
+        if self._decides:
+            return self._decided_jobs[name]
+        # Snakemake asks for one job's threads, memory and time together.
+        if self._read_last is None or self._read_last.name != name:
+            self._read_last = self._job_of(self._masters_by_name[name])
+        return self._read_last
+
+    @cached_property
+    def _masters_by_name(self) -> Mapping[str, str]:
+        return {master_name(master): master for master in self.plan.masters}
+
+    @cached_property
+    def _decided_jobs(self) -> Mapping[str, MasterJob]:
+        return {job.name: job for job in self._decision.jobs}
+
+    # --- targets and inputs -----------------------------------------------------------------------
+
+    def path(self, relative: str) -> str:
+        """Write the path of a file of ``output_dir`` as Snakemake has it."""
+        return f"{self._output_dir.as_posix()}/{relative}"
+
+    def targets(self) -> list[str]:
+        """Give the files that ``snakemake masters`` asks for.
+
+        The plan itself is one of them: a preview shows the checkpoint by it, and frames of which no
+        master can be made leave nothing to do.
+        """
+        plan = self.plan
+        masters = [*plan.masters] if self._wants_all else self._masters_to_rebuild
+        return [*map(self.path, (*masters, *map(record_path, masters), PLAN))]
+
+    def trigger(self) -> list[str]:
+        """Give the input that makes the checkpoint run where the plan does not hold."""
+        return [self._trigger[1].as_posix()] if self._trigger else []
+
+    def job_input(self, kind: str, name: str) -> Input:
+        """Give the job file of a master; in a preview, what stands for one not yet written."""
+        self.planned(kind, name)
+        if self._decides:
+            settings = self._settings
+            master = master_path(FrameType(kind), name, settings.layout, settings.master_format)
+            return self.path(PLAN) if master in self.reasons else []
+        return self.path(job_path(FrameType(kind), name))
+
+    def used_input(self, used: UsedMaster | None) -> Input:
+        """Give the file of a bias or dark as an input.
+
+        Kept and library masters are made by no rule: with ``/./`` their path matches no output.
+        A library master that is ahead of the clock is no input, since Snakemake would refuse
+        the flat; its content is part of the job anyway.
+        """
+        if used is None:
+            return []
+        if used.origin == "run":
+            return self.path(used.path)
+        file = used.located(self._output_dir).absolute()
+        if used.origin == "library" and _is_ahead(file):
+            return []
+        return f"{file.parent.as_posix()}/./{file.name}"
+
+    # --- resources --------------------------------------------------------------------------------
+
+    def threads(self, name: str) -> int:
+        """Give the threads that making a master can use."""
+        return job_resources.threads(self.job(name))
+
+    def memory_mb(self, name: str, threads: int) -> int:
+        """Give the memory that making a master takes, in 10^6 bytes."""
+        return job_resources.memory_mb(self.job(name), threads)
+
+    def runtime_min(self, name: str) -> int:
+        """Give the minutes after which making a master must have ended."""
+        return job_resources.runtime_min(self.job(name), self._settings)
+
+    def measuring_mb(self, name: str) -> int:
+        """Give the memory that measuring a master takes, in 10^6 bytes."""
+        job = self.job(name)
+        return job_resources.requested_mb(job_resources.measuring_mb(job.geometry, len(job.frames)))
+
+    def mapping_mb(self, setting: str) -> int:
+        """Give the memory that mapping the bad pixels of a camera setting takes, in 10^6 bytes."""
+        geometry = self.camera_settings[setting][0].geometry
+        return job_resources.requested_mb(job_resources.measuring_mb(geometry, frames=1))
+
+    # --- the report -------------------------------------------------------------------------------
+
+    def all_quality(self) -> list[str]:
+        """Give the numbers of every master."""
+        return [self.path(quality_path(job.name)) for job in self.jobs]
+
+    def all_pictures(self) -> list[str]:
+        """Give the pictures of every master."""
+        return [
+            self.path(picture_path(job.name, ending)) for job in self.jobs for ending in PICTURES
+        ]
+
+    def all_defects(self) -> list[str]:
+        """Give the map of bad pixels of every camera setting."""
+        return [self.path(defect_map_path(setting)) for setting in self.camera_settings]
+
+    def verdict(self) -> list[str]:
+        """Give the file that only good masters make, where the configuration asks for it."""
+        return [self.path(VERDICT)] if self._settings.quality.fail_on == "error" else []
+
+    @cached_property
+    def camera_settings(self) -> Mapping[str, Sequence[MasterJob]]:
+        """The dark and flat masters of each camera setting, by the name of its map."""
+        return settings_with_defects(self.jobs, self._settings.master_match_keywords)
+
+    def setting_jobs(self, setting: str) -> list[str]:
+        """Give the job files of a camera setting."""
+        return self._if_made(job.file for job in self.camera_settings[setting])
+
+    def setting_masters(self, setting: str) -> list[str]:
+        """Give the masters of a camera setting."""
+        return [self.path(job.master) for job in self.camera_settings[setting]]
+
+    def setting_quality(self, setting: str) -> list[str]:
+        """Give the numbers of the masters of a camera setting."""
+        return [self.path(quality_path(job.name)) for job in self.camera_settings[setting]]
+
+    def measured_job(self, name: str) -> Input:
+        """Give the job file of a master that is measured."""
+        return next(iter(self._if_made([self.job(name).file])), [])
+
+    def measured_master(self, name: str) -> str:
+        """Give the file of a master that is measured."""
+        return self.path(self.job(name).master)
+
+    def measured_record(self, name: str) -> str:
+        """Give the record of a master that is measured."""
+        return self.path(record_path(self.job(name).master))
+
+    def _if_made(self, paths: Iterable[str]) -> list[str]:
+        """Give files as inputs; a preview leaves out those that the checkpoint has yet to write."""
+        return [
+            self.path(path)
+            for path in paths
+            if not self._is_preview or (self._output_dir / path).exists()
+        ]
+
+    def measured_bias(self, name: str) -> UsedMaster | None:
+        """Give the bias that belongs to a master which is measured."""
+        return bias_of(self.job(name), self.jobs, self._settings.master_match_keywords)
+
+    def measured_bias_file(self, name: str) -> str:
+        """Give the file of that bias, whatever its time says; empty where there is none."""
+        bias = self.measured_bias(name)
+        return bias.located(self._output_dir).as_posix() if bias else ""
+
+    def bias_quality_input(self, name: str) -> Input:
+        """Give the numbers of a flat's bias; a kept one's are of the run that made it."""
+        job = self.job(name)
+        if job.type is not FrameType.FLAT or job.bias is None or job.bias.origin == "library":
+            return []
+        path = quality_path(master_name(job.bias.path))
+        if job.bias.origin == "run":
+            return self.path(path)
+        kept = (self._output_dir / path).absolute()
+        return f"{kept.parent.as_posix()}/./{kept.name}" if kept.is_file() else []
+
+    def quality_digest(self, name: str) -> str:
+        """Give a digest of what the numbers of a master depend on."""
+        job, bias = self.job(name), self.measured_bias(name)
+        ranges = self._settings.quality.ranges[job.type.value]
+        return fingerprint(job.digest, bias and bias.path, ranges, MEASURE_VERSION)
+
+    def setting_digest(self, setting: str) -> str:
+        """Give a digest of what the bad pixels of a camera setting depend on."""
+        return fingerprint([job.digest for job in self.camera_settings[setting]], MEASURE_VERSION)
+
+    def verdict_digest(self) -> str:
+        """Give a digest of what is expected of masters."""
+        return fingerprint(self._settings.quality)
+
+    def scripts_digest(self) -> str:
+        """Give a digest of what PixInsight's scripts depend on besides the jobs."""
+        return fingerprint(self._settings.pixinsight, self._settings.calibrated, Path.cwd())
+
+
+def _is_ahead(path: Path) -> bool:
+    """Say whether a file is there and dated later than now, by another machine's clock."""
+    try:
+        return path.stat().st_mtime > time.time()
+    except OSError:
+        return False
