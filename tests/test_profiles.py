@@ -12,6 +12,8 @@ import yaml
 
 REPOSITORY = Path(__file__).parents[1]
 PROFILES = sorted(path.parent.name for path in REPOSITORY.glob("profiles/*/config.yaml"))
+#: What every profile must have.
+RELIED_ON = ("rerun-triggers", "ignore-incomplete", "max-checksum-file-size")
 
 
 def profile(name: str) -> dict[str, Any]:
@@ -23,7 +25,7 @@ def profile(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", PROFILES)
 def test_each_profile_repeats_what_every_run_relies_on(name):
     default = profile("default")
-    relied_on = {key: default[key] for key in ("rerun-triggers", "ignore-incomplete")}
+    relied_on = {key: default[key] for key in RELIED_ON}
     assert relied_on.items() <= profile(name).items()
     assert default["resources"].keys() <= profile(name)["resources"].keys()
 
