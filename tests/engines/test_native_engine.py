@@ -18,6 +18,7 @@ from astropy.io import fits
 from xisf import XISF
 
 from calmasters.engines.native import NativeEngine, flats, integration, reference, reference_flats
+from calmasters.engines.output_range import fix_range
 from calmasters.errors import CalmastersError, ConfigError, EngineError
 from calmasters.frame import FrameType, Geometry
 from calmasters.images.raw_frame import read_image
@@ -116,7 +117,7 @@ def test_flats_are_calibrated_levelled_and_combined_as_by_the_reference(site, ba
             for frame, level in zip(calibrated, levels, strict=True)
         ]
     )
-    expected = reference.fix_range(by_reference(scaled, FLAT_SETTINGS), True)
+    expected = fix_range(by_reference(scaled, FLAT_SETTINGS), True)
     np.testing.assert_array_equal(read_image(site.output)[0], expected)
     assert [frame.k for frame in made.frames] == factors
     assert [frame.location for frame in made.frames] == levels

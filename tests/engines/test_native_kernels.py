@@ -28,6 +28,7 @@ from calmasters.engines.native import (
 )
 from calmasters.engines.native.integration import Integrated, Loader, Normalization, integrate
 from calmasters.engines.native.reference import Fate
+from calmasters.engines.output_range import fix_range
 from calmasters.settings import Integration
 
 Vectors = Mapping[str, np.ndarray]
@@ -116,7 +117,7 @@ def test_flats_equal_pixinsights_code(vectors: Vectors) -> None:
     frames = vectors["flat_stack"]
     locations = [levels.location(frame) for frame in frames]
     result = made(frames.reshape(len(frames), -1), FLAT_SETTINGS, locations)
-    image = reference.fix_range(result.pixels, True)
+    image = fix_range(result.pixels, True)
     np.testing.assert_array_equal(image, vectors["flat_out"].reshape(-1))
     np.testing.assert_array_equal(result.low, vectors["flat_low"].sum(axis=(1, 2)))
     np.testing.assert_array_equal(result.high, vectors["flat_high"].sum(axis=(1, 2)))

@@ -21,10 +21,10 @@ from typing import Any
 import pytest
 from jobs_for_pixinsight import Session, assert_equals_native, assert_gone, is_gone, make_job
 
-from calmasters.engines.pixinsight.keeper import Keeper
 from calmasters.engines.pixinsight.script import session_text
 from calmasters.engines.pixinsight.session import Session as Connection
 from calmasters.engines.pixinsight.session import joined
+from calmasters.engines.pixinsight.supervisor import Keeper
 from calmasters.engines.pixinsight.task import Task
 from calmasters.errors import EngineError
 from calmasters.frame import FrameType

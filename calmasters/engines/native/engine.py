@@ -14,13 +14,14 @@ from typing import Final, NoReturn, TextIO
 import numpy as np
 
 from calmasters.atomic_files import write_whole
-from calmasters.engines.bad_frames import left_out_for, require_enough
+from calmasters.engines.image_stats import noise
 from calmasters.engines.native.darks import DarkOptimizer
 from calmasters.engines.native.flats import Calibrator, FrameLevel, RawStack, measure
 from calmasters.engines.native.integration import Integrated, Normalization, check, integrate
 from calmasters.engines.native.levels import image_median
-from calmasters.engines.native.reference import Float32, fix_range
-from calmasters.engines.native.statistics import noise
+from calmasters.engines.native.reference import Float32
+from calmasters.engines.output_range import fix_range
+from calmasters.engines.preflight import left_out_for, require_enough
 from calmasters.engines.result_warnings import weak_dark, weak_factors, weak_flats
 from calmasters.errors import CalmastersError, EngineError, FrameError, explained
 from calmasters.frame import FrameType

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from calmasters.atomic_files import put_in_place, write_whole
-from calmasters.engines.bad_frames import survey
+from calmasters.engines.pixinsight.find_program import find_binary
 from calmasters.engines.pixinsight.result import check_master, describe
-from calmasters.engines.pixinsight.runner import FAREWELL_S, command, find_binary, safe_folder
+from calmasters.engines.pixinsight.runner import FAREWELL_S, command, safe_folder
 from calmasters.engines.pixinsight.script import Places, script_job, script_text
 from calmasters.engines.pixinsight.session import joined
 from calmasters.engines.pixinsight.status import Status, explain
 from calmasters.engines.pixinsight.task import Task
-from calmasters.engines.preflight import require_frames
+from calmasters.engines.preflight import require_frames, survey
 from calmasters.engines.subprocesses import run
 from calmasters.errors import EngineError
 from calmasters.model.job import ALGORITHM_VERSION, LeftOut, MasterJob, Standing

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from calmasters.engines.pixinsight.runner import FAREWELL_S, command, find_binary, safe_folder
+from calmasters.engines.pixinsight.find_program import find_binary
+from calmasters.engines.pixinsight.runner import FAREWELL_S, command, safe_folder
 from calmasters.engines.pixinsight.script import session_text
 from calmasters.engines.pixinsight.task import Task
 from calmasters.engines.subprocesses import end, start, wait

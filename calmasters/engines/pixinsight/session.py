@@ -30,7 +30,7 @@ def begin(log: Path) -> subprocess.Popen[str]:
     """Begin a session for this process and all that it starts.
 
     PixInsight is not started before it is asked for. It is kept by a process of its own
-    (:mod:`.keeper`), which ends when this one does.
+    (:mod:`.supervisor`), which ends when this one does.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def begin(log: Path) -> subprocess.Popen[str]:
         The keeper. Its ``communicate`` ends the session, and returns when nothing is left of it.
     """
     keeper = subprocess.Popen(
-        [sys.executable, "-m", "calmasters.engines.pixinsight.keeper", log.absolute()],
+        [sys.executable, "-m", "calmasters.engines.pixinsight.supervisor", log.absolute()],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

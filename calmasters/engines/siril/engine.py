@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from calmasters.atomic_files import write_whole
-from calmasters.engines.bad_frames import survey
-from calmasters.engines.native.reference import fix_range
-from calmasters.engines.preflight import require_frames
+from calmasters.engines.output_range import fix_range
+from calmasters.engines.preflight import require_frames, survey
 from calmasters.engines.siril.program import VARIABLES, command, find_binary, version_of
 from calmasters.engines.siril.result import describe, last_lines, read_result
 from calmasters.engines.siril.script import CALIBRATION, FRAMES, MASTER, script_text

@@ -1,7 +1,7 @@
 """The process that keeps a PixInsight for the masters of one run.
 
-``python -m calmasters.engines.pixinsight.keeper LOG`` prints where it can be asked, a port and a
-word to be let in with, and makes the masters it is asked for one after the other. It ends, and
+``python -m calmasters.engines.pixinsight.supervisor LOG`` prints where it can be asked, a port and
+a word to be let in with, and makes the masters it is asked for one after the other. It ends, and
 PixInsight with it, when its standard input does: at the death of the process that started it,
 whatever that died of.
 """
