@@ -5,6 +5,7 @@
 
 import atexit
 
+from calmasters.engines import needs_of
 from calmasters.running.run import Run, told
 
 RUN = Run(OUTPUT)
@@ -60,16 +61,12 @@ def leave():
 
 
 def begin_session():
-    """Have one PixInsight make the masters of this run, where that is asked for."""
-    is_shared = (
-        SETTINGS.engine == "pixinsight" and SETTINGS.pixinsight.session == "shared"
-    )
+    """Have one program make the masters of this run, where the engine has that."""
     # Jobs of a cluster have memory of their own, and other hosts.
-    if is_shared and workflow.is_main_process and workflow.local_exec:
-        from calmasters.engines.pixinsight.session import begin
-
-        # Snakemake's own hooks are not called when it is interrupted.
-        atexit.register(begin(OUTPUT / "logs" / "pixinsight.log").communicate)
+    if workflow.is_main_process and workflow.local_exec:
+        if end_session := needs_of(SETTINGS.engine).begin_session(SETTINGS):
+            # Snakemake's own hooks are not called when it is interrupted.
+            atexit.register(end_session)
 
 
 onstart:

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from calmasters.engines import ENGINES
+
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "calmasters"
 
@@ -37,7 +39,10 @@ ORDER = (
     "images.unpack",
     "images.raw_frame",
     "model.job",
+    "model.master_record",
+    "engines",
     "running.job_resources",
+    "running.disk_space",
     "inventory.scan",
     "inventory.content_digests",
     "inventory.header_cache",
@@ -45,11 +50,9 @@ ORDER = (
     "planning.grouping",
     "inventory.duplicates",
     "planning.naming",
-    "model.master_record",
     "planning.near_misses",
     "planning.matching",
     "planning.stale_reasons",
-    "running.disk_space",
     "planning.plan_file",
     "planning.planner",
     "commands.orphans",
@@ -58,7 +61,6 @@ ORDER = (
     "reporting",
     "commands.draw_plan",
     "commands.watch",
-    "engines",
     "commands.explain_pixel",
     "synthetic.session",
 )
@@ -129,6 +131,43 @@ def test_engines_know_their_job_and_not_how_it_was_decided(path: Path) -> None:
     assert {name for name in ours if name.split(".")[1] not in known} == set()
 
 
+DRIVERS = [
+    path for name in ("siril", "pixinsight") for path in (PACKAGE / "engines" / name).glob("*.py")
+]
+SHARED = [path for path in (PACKAGE / "engines").glob("*.py") if path.stem != "__init__"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*SHARED, *DRIVERS],
+    ids=dotted,
+)
+def test_no_engine_needs_the_native_one(path: Path) -> None:
+    native = "calmasters.engines.native"
+    assert {name for name in imported(path) if f"{name}.".startswith(f"{native}.")} == set()
+
+
+def compared_texts(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Compare):
+            constants = (each for each in ast.walk(node) if isinstance(each, ast.Constant))
+            yield from (each.value for each in constants if isinstance(each.value, str))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
+def test_nothing_asks_which_engine_it_is(path: Path) -> None:
+    """What differs between engines is declared by them (``calmasters/engines/needs.py``)."""
+    assert set(compared_texts(path)) & set(ENGINES) == set()
+
+
+@pytest.mark.parametrize(
+    "path", sorted((REPOSITORY / "rules").glob("*.smk")), ids=lambda path: path.name
+)
+def test_no_rule_asks_which_engine_it_is(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert re.findall(rf"""["']({"|".join(ENGINES)})["']""", text) == []
+
+
 HEAVY = (
     *("numpy", "pandas", "astropy", "numba", "xisf", "jsonschema", "yaml"),
     *("matplotlib", "jinja2", "PIL"),
@@ -141,6 +180,8 @@ HEAVY = (
         "calmasters",
         "calmasters.model.job",
         "calmasters.running.job_resources",
+        "calmasters.running.disk_space",
+        *(f"{package}.needs" for package in ENGINES.values()),
         "calmasters.planning.plan_file",
         "calmasters.planning.planner",
         "calmasters.quality.camera",

@@ -1,16 +1,29 @@
-"""What is checked before an engine starts: frames as they were planned, and fit to be combined."""
+"""What is checked before an engine starts: settings it supports, frames as planned and sound."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from calmasters.errors import EngineError, FrameError
+from calmasters.engines.needs import EngineNeeds
+from calmasters.errors import ConfigError, EngineError, FrameError
 from calmasters.images.raw_frame import RawFrame
 from calmasters.model.job import FrameFile, LeftOut, MasterJob
 from calmasters.settings import BadFrames
 
-__all__ = ["left_out_for", "require_enough", "require_frames", "survey"]
+__all__ = ["left_out_for", "require_enough", "require_frames", "require_supported", "survey"]
+
+
+def require_supported(job: MasterJob, needs: EngineNeeds) -> None:
+    """Refuse a job with settings that the engine does not support.
+
+    Raises
+    ------
+    ConfigError
+        Naming each of the settings, and what to choose.
+    """
+    if sentences := [*needs.unsupported(job)]:
+        raise ConfigError("\n  ".join([f"{job.master}: {sentences[0]}", *sentences[1:]]))
 
 
 def require_frames(job: MasterJob, input_dir: Path) -> None:

@@ -22,7 +22,6 @@ from calmasters.running.lock import LOCK
 from calmasters.settings import Calibration, Integration
 
 __all__ = [
-    "ALGORITHM_VERSION",
     "JOB_TIME_NS",
     "STALE_TIME_NS",
     "FrameFile",
@@ -35,9 +34,6 @@ __all__ = [
     "master_folder",
     "stored_digest",
 ]
-
-#: Raise an engine's number when its output pixels change: it re-makes that engine's masters.
-ALGORITHM_VERSION: Final[Mapping[str, int]] = {"native": 1, "pixinsight": 1, "siril": 1}
 
 #: The time of every job file (the year 2000), and that of a master which is to be made again
 #: (1990): Snakemake compares times, and these hold whatever the clocks of machines say.

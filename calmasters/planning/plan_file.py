@@ -13,6 +13,7 @@ from typing import Any
 
 from calmasters import __version__
 from calmasters.atomic_files import Times
+from calmasters.engines import needs_of
 from calmasters.garbage import without_collection
 from calmasters.inventory.content_digests import Contents
 from calmasters.inventory.scan import (
@@ -23,7 +24,6 @@ from calmasters.inventory.scan import (
     scan_masters,
 )
 from calmasters.model.job import (
-    ALGORITHM_VERSION,
     STALE_TIME_NS,
     MasterJob,
     UsedMaster,
@@ -187,7 +187,7 @@ def scan(settings: Settings, contents: Contents | None = None) -> Scan:
     listing = "\n".join(f"{file.path}\t{file.size}\t{file.version}" for file in frames + library)
     # Whether orphans are to be pruned decides nothing here.
     deciding = replace(settings, prune=False)
-    decided_by = (deciding, ALGORITHM_VERSION[settings.engine], __version__)
+    decided_by = (deciding, needs_of(settings.engine).algorithm_version, __version__)
     return Scan(tuple(frames), tuple(library), fingerprint(listing, *decided_by))
 
 

@@ -14,6 +14,7 @@ from time import time_ns
 from typing import Final
 
 from calmasters.atomic_files import replacing, write_whole
+from calmasters.engines import needs_of
 from calmasters.errors import FrameError
 from calmasters.frame import Frame, FrameType, Status, Value, Verdict
 from calmasters.garbage import without_collection
@@ -23,7 +24,6 @@ from calmasters.inventory.header_cache import HeaderCache
 from calmasters.inventory.scan import ScannedFile, scan_masters
 from calmasters.inventory.table import write_inventory
 from calmasters.model.job import (
-    ALGORITHM_VERSION,
     JOB_TIME_NS,
     FrameFile,
     LeftOut,
@@ -39,7 +39,7 @@ from calmasters.planning.matching import Candidate, Match, candidate_of, match_f
 from calmasters.planning.naming import name_groups
 from calmasters.planning.plan_file import Plan, PlannedMaster, mark_stale, scan
 from calmasters.planning.stale_reasons import explain
-from calmasters.running.disk_space import require_room, room_for
+from calmasters.running.disk_space import disk_need, require_disk_space
 from calmasters.running.kept_masters import copies, keep
 from calmasters.settings import Integration, Settings
 
@@ -265,16 +265,16 @@ class _Recipes(dict[tuple[FrameType, Integration], Recipe]):
 
     def __missing__(self, key: tuple[FrameType, Integration]) -> Recipe:
         (kind, integration), settings = key, self._settings
-        further = settings.pixinsight.pixel_parameters if settings.engine == "pixinsight" else {}
+        needs = needs_of(settings.engine)
         self[key] = Recipe(
             engine=settings.engine,
-            algorithm_version=ALGORITHM_VERSION[settings.engine],
+            algorithm_version=needs.algorithm_version,
             integration=integration,
             calibration=settings.calibration.get(kind.value),
             float_range=settings.float_range,
             master_format=settings.master_format,
             layout=settings.layout,
-            parameters=further,
+            parameters=needs.pixel_parameters(settings),
         )
         return self[key]
 
@@ -375,7 +375,7 @@ def write(settings: Settings) -> Decision:
     require_sound(decision, settings)
     why = explain(decision.jobs, output)
     stale = [job for job in decision.jobs if job.master in why]
-    require_room(room_for(stale, settings.calibrated, copies(output, why)), output)
+    require_disk_space(disk_need(stale, settings.calibrated, copies(output, why)), output)
     for job in decision.jobs:
         _write_if_changed(output / job.file, job)
     for master in why:

@@ -15,8 +15,8 @@ from astropy.io import fits
 from standin.core import Behaviour, Core
 from standin.program import run_script
 
-from calmasters.engines.native import NativeEngine
-from calmasters.engines.pixinsight import PixInsightEngine
+from calmasters.engines.native.engine import NativeEngine
+from calmasters.engines.pixinsight.engine import PixInsightEngine
 from calmasters.engines.pixinsight.session import begin
 from calmasters.frame import FrameType, Geometry
 from calmasters.images.raw_frame import read_image

@@ -260,7 +260,7 @@ def test_the_script_stays_while_its_keeper_is_there(session: Session, tmp_path: 
 OWNER = """
 import sys, time
 from pathlib import Path
-from calmasters.engines.pixinsight import PixInsightEngine
+from calmasters.engines.pixinsight.engine import PixInsightEngine
 from calmasters.engines.pixinsight.session import begin
 from calmasters.model.job import MasterJob
 from calmasters.settings import Calibrated, PixInsight

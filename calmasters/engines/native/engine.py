@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final, NoReturn, TextIO
+from typing import Any, Final, NoReturn, TextIO
 
 import numpy as np
 
@@ -17,11 +17,12 @@ from calmasters.atomic_files import write_whole
 from calmasters.engines.image_stats import noise
 from calmasters.engines.native.darks import DarkOptimizer
 from calmasters.engines.native.flats import Calibrator, FrameLevel, RawStack, measure
-from calmasters.engines.native.integration import Integrated, Normalization, check, integrate
+from calmasters.engines.native.integration import Integrated, Normalization, integrate
 from calmasters.engines.native.levels import image_median
+from calmasters.engines.native.needs import NEEDS
 from calmasters.engines.native.reference import Float32
 from calmasters.engines.output_range import fix_range
-from calmasters.engines.preflight import left_out_for, require_enough
+from calmasters.engines.preflight import left_out_for, require_enough, require_supported
 from calmasters.engines.result_warnings import weak_dark, weak_factors, weak_flats
 from calmasters.errors import CalmastersError, EngineError, FrameError, explained
 from calmasters.frame import FrameType
@@ -36,7 +37,7 @@ from calmasters.model.master_record import (
 )
 from calmasters.settings import BadFrames, Calibration, Integration
 
-__all__ = ["NativeEngine"]
+__all__ = ["NativeEngine", "create_engine"]
 
 #: Below this ratio of variances what the search finds is mostly chance.
 _CERTAIN_RATIO: Final = 1e-2
@@ -54,6 +55,11 @@ _NO_LEVEL: Final = "has no level to normalize by: all its calibrated samples are
 
 #: Share of pixels with hidden outliers from which on the user is told.
 _HIDDEN_SHARE: Final = 0.01
+
+
+def create_engine(config: Mapping[str, Any], threads: int) -> NativeEngine:
+    """Create the engine from a configuration that was checked before."""
+    return NativeEngine(threads, BadFrames.from_config(config))
 
 
 class NativeEngine:
@@ -144,7 +150,7 @@ class _Making:
         *,
         exact: bool,
     ) -> None:
-        check(job.recipe.integration)
+        require_supported(job, NEEDS)
         self._exact, self._bad_frames = exact, bad_frames
         self._job, self._threads, self._say = job, threads, say
         self._input_dir, self._output_dir = input_dir, output_dir

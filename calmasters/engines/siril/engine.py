@@ -25,10 +25,16 @@ from calmasters.model.job import MasterJob, Standing
 from calmasters.model.master_record import MasterStatistics, header_cards, statistics_json
 from calmasters.settings import BadFrames, Siril
 
-__all__ = ["SirilEngine"]
+__all__ = ["SirilEngine", "create_engine"]
 
 _SCRIPT: Final = "master.ssf"
 _PREFERENCES: Final = "siril.cfg"
+
+
+def create_engine(config: Mapping[str, Any], threads: int) -> SirilEngine:
+    """Create the engine from a configuration that was checked before."""
+    bad_frames = BadFrames.from_config(config)
+    return SirilEngine(Siril.from_config(config["siril"]), threads, bad_frames)
 
 
 @dataclass(frozen=True)
@@ -48,12 +54,6 @@ class SirilEngine:
     options: Siril
     threads: int
     bad_frames: BadFrames = field(default_factory=BadFrames)
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any], threads: int) -> SirilEngine:
-        """Read how Siril is run from a configuration that was checked before."""
-        bad_frames = BadFrames.from_config(config)
-        return cls(Siril.from_config(config["siril"]), threads, bad_frames)
 
     def make(
         self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path, log: Path
