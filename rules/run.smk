@@ -1,7 +1,7 @@
 # What a run does before the first job and after the last: it has output_dir for itself
 # (calmasters/running/lock.py), and keeps the masters that it makes again until the new ones are there
 # (calmasters/running/kept_masters.py). Previews, and rules that only print, do without. With pixinsight.session:
-# shared it has one PixInsight (docs/decisions/0020-a-keeper-holds-one-pixinsight.md).
+# shared it has one PixInsight (docs/decisions/0020-a-supervisor-holds-one-pixinsight.md).
 
 import atexit
 

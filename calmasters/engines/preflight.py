@@ -11,7 +11,13 @@ from calmasters.images.raw_frame import RawFrame
 from calmasters.model.job import FrameFile, LeftOut, MasterJob
 from calmasters.settings import BadFrames
 
-__all__ = ["left_out_for", "require_enough", "require_frames", "require_supported", "survey"]
+__all__ = [
+    "find_bad_frames",
+    "left_out_for",
+    "require_enough",
+    "require_frames",
+    "require_supported",
+]
 
 
 def require_supported(job: MasterJob, needs: EngineNeeds) -> None:
@@ -40,12 +46,12 @@ def require_frames(job: MasterJob, input_dir: Path) -> None:
         if found != frame.size:
             raise EngineError(
                 f"{job.master}: {path} had {frame.size} bytes when the job was planned, now there "
-                f"is {found}; run again, so that the plan is made anew"
+                f"is {found}; run again, so that it is planned again"
             )
 
 
-def survey(job: MasterJob, input_dir: Path, rules: BadFrames) -> list[LeftOut]:
-    """Find the frames of a job that cannot serve, for an engine that does not read them here.
+def find_bad_frames(job: MasterJob, input_dir: Path, rules: BadFrames) -> list[LeftOut]:
+    """Read the frames of a job and find the bad ones, for a program that does not check them.
 
     Raises
     ------
@@ -65,12 +71,12 @@ def survey(job: MasterJob, input_dir: Path, rules: BadFrames) -> list[LeftOut]:
 
 
 def left_out_for(file: FrameFile, path: Path, error: FrameError) -> LeftOut:
-    """Put the reason into words that need no path."""
+    """Give a bad frame with the reason, which does not repeat its path."""
     return LeftOut(file.path, str(error).removeprefix(f"{path}: "))
 
 
 def require_enough(job: MasterJob, left_out: Sequence[LeftOut], rules: BadFrames) -> None:
-    """Raise where frames are not to be left out, or too few would remain.
+    """Refuse a job whose bad frames must not be left out, or would leave too few.
 
     Raises
     ------
@@ -82,8 +88,8 @@ def require_enough(job: MasterJob, left_out: Sequence[LeftOut], rules: BadFrames
     found = "\n  ".join(f"{frame.path}: {frame.reason}" for frame in left_out)
     if not rules.skip:
         raise EngineError(
-            f"{job.name}: frames are bad, and on_bad_frame is fail; copy them again or leave them "
-            f"out (exclude):\n  {found}"
+            f"{job.name}: {len(left_out)} of {len(job.frames)} frames are damaged, and "
+            f"on_bad_frame is fail; copy them again or leave them out (exclude):\n  {found}"
         )
     left = len(job.frames) - len(left_out)
     if left < rules.minimum_frames:

@@ -110,18 +110,18 @@ class Session:
     folder: Path
     program: Program
     options: dict[str, Any] = field(default_factory=dict)
-    keeper: subprocess.Popen[str] | None = None
+    supervisor: subprocess.Popen[str] | None = None
 
     def share(self) -> None:
         """Make the masters from now on in one PixInsight."""
         self.options["session"] = "shared"
-        self.keeper = begin(self.folder / "pixinsight.log")
+        self.supervisor = begin(self.folder / "pixinsight.log")
 
     def leave(self) -> None:
         """End the PixInsight that is shared, if one is."""
-        if self.keeper:
-            self.keeper.communicate(timeout=30)
-            self.keeper = None
+        if self.supervisor:
+            self.supervisor.communicate(timeout=30)
+            self.supervisor = None
 
     @property
     def input_dir(self) -> Path:

@@ -102,9 +102,13 @@ class NativeEngine:
             say = _Log(lines)
             say(f"{job.name}: {len(job.frames)} {job.type} frames, {job.geometry}")
             try:
-                made = _Making(
+                made = _MasterBuilder(
                     job,
-                    *(input_dir, output_dir, self._threads, self._bad_frames, say),
+                    input_dir,
+                    output_dir,
+                    self._threads,
+                    self._bad_frames,
+                    say,
                     exact=self._exact,
                 ).run()
                 standing.require()
@@ -136,8 +140,8 @@ class _Made:
     left_out: Sequence[LeftOut]
 
 
-class _Making:
-    """The making of one master, from files to pixels."""
+class _MasterBuilder:
+    """Builds one master, from files to pixels."""
 
     def __init__(
         self,
@@ -228,7 +232,7 @@ class _Making:
         if size != file.size:
             self._fail(
                 f"{path} has {size} bytes where the plan found {file.size};"
-                " it changed since: run again to plan anew"
+                " it changed since: run again, so that it is planned again"
             )
         frame = opened.enter_context(RawFrame(path, self._job.recipe.float_range))
         self._require_size(path, frame.width, frame.height)

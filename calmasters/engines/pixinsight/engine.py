@@ -15,12 +15,12 @@ from calmasters.atomic_files import put_in_place, write_whole
 from calmasters.engines.pixinsight.find_program import find_binary
 from calmasters.engines.pixinsight.needs import NEEDS
 from calmasters.engines.pixinsight.result import check_master, describe
-from calmasters.engines.pixinsight.runner import FAREWELL_S, command, safe_folder
+from calmasters.engines.pixinsight.runner import EXIT_GRACE_S, command, safe_folder
 from calmasters.engines.pixinsight.script import Places, script_job, script_text
 from calmasters.engines.pixinsight.session import joined
 from calmasters.engines.pixinsight.status import Status, explain
 from calmasters.engines.pixinsight.task import Task
-from calmasters.engines.preflight import require_frames, require_supported, survey
+from calmasters.engines.preflight import find_bad_frames, require_frames, require_supported
 from calmasters.engines.subprocesses import run
 from calmasters.errors import EngineError
 from calmasters.model.job import LeftOut, MasterJob, Standing
@@ -105,7 +105,7 @@ class PixInsightEngine:
         require_supported(job, NEEDS)
         _require_possible(job)
         require_frames(job, input_dir)
-        left_out = survey(job, input_dir, self.bad_frames)
+        left_out = find_bad_frames(job, input_dir, self.bad_frames)
         places = self._places(job, input_dir, output_dir, output)
         log.parent.mkdir(parents=True, exist_ok=True)
         with _working_files(job, places):
@@ -165,7 +165,7 @@ class PixInsightEngine:
                 log,
                 lambda: task.status().is_final,
                 limit_s=60 * self.options.timeout_minutes,
-                farewell_s=FAREWELL_S if self.options.force_exit else 0.0,
+                exit_grace_s=EXIT_GRACE_S if self.options.force_exit else 0.0,
             )
 
 

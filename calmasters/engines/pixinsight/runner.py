@@ -14,10 +14,10 @@ from calmasters.atomic_files import temporary_folder
 from calmasters.errors import EngineError
 from calmasters.settings import PixInsight
 
-__all__ = ["FAREWELL_S", "command", "safe_folder"]
+__all__ = ["EXIT_GRACE_S", "command", "safe_folder"]
 
-#: How long PixInsight may take to leave when its script has ended, in seconds.
-FAREWELL_S: Final = 15.0
+#: Seconds that PixInsight has to exit when its script has ended.
+EXIT_GRACE_S: Final = 15.0
 
 #: PixInsight splits its arguments at commas and equals signs, and shows a dialog at what it does
 #: not understand; blanks do not survive every launcher.

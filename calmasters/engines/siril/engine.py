@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from calmasters.atomic_files import write_whole
 from calmasters.engines.output_range import fix_range
-from calmasters.engines.preflight import require_frames, survey
+from calmasters.engines.preflight import find_bad_frames, require_frames
 from calmasters.engines.siril.program import VARIABLES, command, find_binary, version_of
 from calmasters.engines.siril.result import describe, last_lines, read_result
 from calmasters.engines.siril.script import CALIBRATION, FRAMES, MASTER, script_text
@@ -63,7 +63,7 @@ class SirilEngine:
         binary = find_binary(self.options)
         version = version_of(binary)
         require_frames(job, input_dir)
-        left_out = survey(job, input_dir, self.bad_frames)
+        left_out = find_bad_frames(job, input_dir, self.bad_frames)
         used = replace(job, frames=job.frames_without(left_out))
         script = script_text(used, version, min(self.threads, _processors()))
         told = [f"left out: {frame.path}: {frame.reason}" for frame in left_out]
