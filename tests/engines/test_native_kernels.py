@@ -346,6 +346,27 @@ def test_compiled_code_needs_nothing_of_numba() -> None:
         compiled._require_self_contained(code)
 
 
+@pytest.mark.parametrize("content", [b"", b"damaged", None], ids=["empty", "damaged", "missing"])
+def test_a_damaged_file_of_compiled_code_is_compiled_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    monkeypatch.setattr(compiled, "_cache_directories", lambda: [tmp_path])
+    if content is not None:
+        (tmp_path / compiled._cache_name()).write_bytes(content)
+    assert compiled._cached_objects() is None
+
+
+def test_numba_loads_what_cannot_be_loaded_without_it_and_that_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(objects: object) -> None:
+        raise AttributeError("_get_compiled_object")
+
+    monkeypatch.setattr(compiled, "_link", fail)
+    assert compiled._load_objects() is None
+    assert "AttributeError('_get_compiled_object')" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(
     (platform.system(), platform.machine()) != compiled._TRIED, reason="numba loads them here"
 )
