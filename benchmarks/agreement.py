@@ -21,8 +21,8 @@ from typing import NamedTuple
 import numpy as np
 from one_master import frame_file
 
-from calmasters.engines.native import NativeEngine
-from calmasters.engines.siril import SirilEngine
+from calmasters.engines.native.engine import NativeEngine
+from calmasters.engines.siril.engine import SirilEngine
 from calmasters.frame import FrameType, Geometry
 from calmasters.headers.fits_cards import Card
 from calmasters.images.master_file import read_image, write_master

@@ -17,6 +17,7 @@ from integrate import HERE, WRITE_FRAMES, run
 from one_master import job_of
 from session import MADE
 
+from calmasters.engines.native.needs import NEEDS
 from calmasters.running import job_resources as resources
 
 #: Width, height and number of frames by megapixels.
@@ -69,18 +70,18 @@ class Case:
         )
 
     def measure(self) -> str:
-        """Make the master in a new process: what it took, and what was foretold."""
+        """Make the master in a new process: what it took, and what was predicted."""
         given = self.arguments
         options = ["--type", self.kind, "--threads", str(self.threads), "--output", given.output]
         masters = ["--bias", given.bias, "--dark", given.dark] if given.bias else []
         taken = run([sys.executable, HERE / "one_master.py", *options, *masters, *given.frames])
         job = job_of(given)
-        foretold = resources.native_mb(job, self.threads)
+        predicted = NEEDS.process_mb(job, self.threads)
         width, height, _ = SIZES[self.size]
         taken_mb = taken.peak_mib * 2**20 / 1e6
         return (
             f"{self.kind:<6}{self.size:>5}{self.frames:>7}{self.threads:>8}{taken_mb:>9.0f}"
-            f"{foretold:>10.0f}{foretold / taken_mb:>7.2f}"
+            f"{predicted:>11.0f}{predicted / taken_mb:>7.2f}"
             f"{resources.memory_mb(job, self.threads):>8}{taken.wall_s:>8.1f}"
             f"{taken.cpu_s / self.frames / width / height * 1e9:>10.1f}"
         )
@@ -120,7 +121,7 @@ def main() -> None:
     parser.add_argument("--many", metavar="FRAMES/MASTERS", help="runs of so many frames too")
     parser.add_argument("--sizes", nargs="*", choices=SIZES, default=[*SIZES], help="megapixels")
     options = parser.parse_args()
-    print("type    Mpx frames threads  peak MB  foretold  ratio   asked  wall s  ns/sample")
+    print("type    Mpx frames threads  peak MB  predicted  ratio   asked  wall s  ns/sample")
     for size, frames, threads in CASES:
         if size in options.sizes:
             prepare(size)

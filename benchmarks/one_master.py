@@ -10,10 +10,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from calmasters.engines.native import NativeEngine
+from calmasters.engines.native.engine import NativeEngine
+from calmasters.engines.native.needs import NEEDS
 from calmasters.frame import FrameType, Geometry
 from calmasters.headers.image_header import read_header
-from calmasters.model.job import ALGORITHM_VERSION, FrameFile, MasterJob, Recipe, UsedMaster
+from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
 from calmasters.settings import Calibration, Integration
 
 
@@ -54,7 +55,7 @@ def job_of(arguments: argparse.Namespace) -> MasterJob:
         header={},
         recipe=Recipe(
             engine="native",
-            algorithm_version=ALGORITHM_VERSION["native"],
+            algorithm_version=NEEDS.algorithm_version,
             integration=integration,
             calibration=Calibration() if flat else None,
             float_range="unit",

@@ -1,8 +1,8 @@
 // One master after another, for as long as somebody keeps this PixInsight.
 //
-// The keeper speaks by files in SESSION.folder: `job.json` is the next master, taken by removing
+// The supervisor speaks by files in SESSION.folder: `job.json` is the next master, taken by removing
 // it; `end` asks to leave; `beat` is put there anew whenever it was taken. When no beat has come
-// for SESSION.patience_ms, there is no keeper any more, and nobody else would end this PixInsight.
+// for SESSION.patience_ms, there is no supervisor any more, and nobody else would end this PixInsight.
 
 function serve(session) {
    var heard = Date.now();

@@ -13,6 +13,8 @@
 # No rule here has params: Snakemake imports pandas to compare them, which takes a sixth of the
 # time of a run with nothing to do (docs/decisions/0001-one-checkpoint-and-job-files.md).
 
+from calmasters.engines import needs_of
+
 
 wildcard_constraints:
     name="(.+/)?master[^/]+",
@@ -29,11 +31,10 @@ rule master_bias:
         "<output>/logs/bias/{name}.log",
     threads: threads_needed
     resources:
+        # How many PixInsight or Siril may run at once is set by the profile.
+        **needs_of(SETTINGS.engine).slots,
         mem_mb=memory_needed,
         runtime=runtime_needed,
-        # How many PixInsight or Siril may run at once is set by the profile.
-        pixinsight=int(SETTINGS.engine == "pixinsight"),
-        siril=int(SETTINGS.engine == "siril"),
     script:
         "../scripts/master.py"
 

@@ -1,8 +1,10 @@
 # What a run does before the first job and after the last: it has output_dir for itself, and keeps
 # the masters that it rebuilds until the new ones are there. Previews, and rules that only print, do
-# without. With pixinsight.session: shared it has one PixInsight for all masters.
+# without. An engine may need something of its own for the whole run, such as one PixInsight.
 
 import atexit
+
+from calmasters.engines import needs_of
 
 #: Rules that change nothing; but `orphans` moves masters where it is told to.
 SHOWING = {"why", "summary", *([] if SETTINGS.prune else ["orphans"])}
@@ -20,17 +22,12 @@ def leave():
 
 
 def begin_session():
-    """Have one PixInsight make the masters of this run, where that is asked for."""
-    is_shared = (
-        SETTINGS.engine == "pixinsight" and SETTINGS.pixinsight.session == "shared"
-    )
+    """Have one program make the masters of this run, where the engine has that."""
     # Jobs of a cluster have memory of their own, and other hosts.
-    if is_shared and workflow.is_main_process and workflow.local_exec:
-        from calmasters.engines.pixinsight.session import begin
-
-        # Snakemake's own hooks are not called when it is interrupted.
-        log = SETTINGS.output_dir / "logs" / "pixinsight.log"
-        atexit.register(begin(log).communicate)
+    if workflow.is_main_process and workflow.local_exec:
+        if end_session := needs_of(SETTINGS.engine).begin_session(SETTINGS):
+            # Snakemake's own hooks are not called when it is interrupted.
+            atexit.register(end_session)
 
 
 atexit.register(leave)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from calmasters.engines.pixinsight import PixInsightEngine
+from calmasters.engines.pixinsight.engine import PixInsightEngine
 from calmasters.errors import reported
 from calmasters.model.layout import job_path_of
 from calmasters.planning.plan_file import Plan

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from calmasters.engines import ENGINES
+
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "calmasters"
 
@@ -30,10 +32,10 @@ ORDER = (
     "headers",
     "images",
     "model",
+    "engines",
     "running",
     "inventory",
     "planning",
-    "engines",
     "quality",
     "reporting",
     "commands",
@@ -51,7 +53,6 @@ KNOWN_TO_ENGINES = {
     "headers",
     "images",
     "model",
-    "running",
     "engines",
 }
 
@@ -105,6 +106,39 @@ def test_engines_know_their_job_and_not_how_it_was_decided(path: Path) -> None:
     assert {room(name) for name in imported(path)} - {""} <= KNOWN_TO_ENGINES
 
 
+DRIVERS = [
+    path for name in ("siril", "pixinsight") for path in (PACKAGE / "engines" / name).glob("*.py")
+]
+SHARED = [path for path in (PACKAGE / "engines").glob("*.py") if path.stem != "__init__"]
+
+
+@pytest.mark.parametrize("path", [*SHARED, *DRIVERS], ids=dotted)
+def test_no_engine_needs_the_native_one(path: Path) -> None:
+    native = "calmasters.engines.native"
+    assert {name for name in imported(path) if f"{name}.".startswith(f"{native}.")} == set()
+
+
+def compared_texts(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Compare):
+            constants = (each for each in ast.walk(node) if isinstance(each, ast.Constant))
+            yield from (each.value for each in constants if isinstance(each.value, str))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
+def test_nothing_asks_which_engine_it_is(path: Path) -> None:
+    """What differs between engines is declared by them (``calmasters/engines/needs.py``)."""
+    assert set(compared_texts(path)) & set(ENGINES) == set()
+
+
+@pytest.mark.parametrize(
+    "path", sorted((REPOSITORY / "rules").glob("*.smk")), ids=lambda path: path.name
+)
+def test_no_rule_asks_which_engine_it_is(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert re.findall(rf"""["']({"|".join(ENGINES)})["']""", text) == []
+
+
 HEAVY = (
     *("numpy", "pandas", "astropy", "numba", "xisf", "jsonschema", "yaml"),
     *("matplotlib", "jinja2", "PIL"),
@@ -119,6 +153,8 @@ HEAVY = (
         "calmasters.running.job_resources",
         "calmasters.planning.plan_file",
         "calmasters.workflow",
+        "calmasters.running.disk_space",
+        *(f"{package}.needs" for package in ENGINES.values()),
         "calmasters.planning.planner",
         "calmasters.quality.camera",
     ],

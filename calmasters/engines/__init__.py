@@ -1,17 +1,30 @@
-"""Engines make a master from a job; a rule does not know which one runs."""
+"""Engines make a master from a job; a rule does not know which one runs.
+
+An engine is a package with two modules: ``needs`` declares what the engine takes of the machine and
+what it refuses (:mod:`calmasters.engines.needs`), ``engine`` makes masters. A line in
+:data:`ENGINES` registers it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
+from calmasters.engines.needs import EngineNeeds
 from calmasters.errors import ConfigError
 from calmasters.model.job import MasterJob
 from calmasters.model.master_record import MasterStatistics
-from calmasters.settings import BadFrames
 
-__all__ = ["Engine", "engine_for"]
+__all__ = ["ENGINES", "Engine", "engine_for", "needs_of"]
+
+#: The package of each engine, by the name that the configuration has for it.
+ENGINES: Final[Mapping[str, str]] = {
+    "native": "calmasters.engines.native",
+    "pixinsight": "calmasters.engines.pixinsight",
+    "siril": "calmasters.engines.siril",
+}
 
 
 class Engine(Protocol):
@@ -34,10 +47,29 @@ class Engine(Protocol):
 
         Raises
         ------
+        ConfigError
+            If the job has settings that the engine does not support.
         EngineError
             If the master cannot be made; nothing is left at ``output``.
         """
         ...
+
+
+def needs_of(engine: str) -> EngineNeeds:
+    """Load what an engine declares, without the engine.
+
+    Parameters
+    ----------
+    engine : str
+        Its name.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such engine.
+    """
+    needs: EngineNeeds = _module(engine, "needs").NEEDS
+    return needs
 
 
 def engine_for(job: MasterJob, config: Mapping[str, Any], threads: int) -> Engine:
@@ -50,23 +82,18 @@ def engine_for(job: MasterJob, config: Mapping[str, Any], threads: int) -> Engin
         All of ``config.yaml``, checked before: how PixInsight and Siril are run, and what
         becomes of bad frames. What decides the pixels is in the job.
     threads : int
-        How many the native engine and Siril may use.
+        How many the engine may use.
 
     Raises
     ------
     ConfigError
         If there is no such engine.
     """
-    if job.recipe.engine == "native":
-        from calmasters.engines.native import NativeEngine
+    engine: Engine = _module(job.recipe.engine, "engine").create_engine(config, threads)
+    return engine
 
-        return NativeEngine(threads, BadFrames.from_config(config))
-    if job.recipe.engine == "pixinsight":
-        from calmasters.engines.pixinsight import PixInsightEngine
 
-        return PixInsightEngine.from_config(config)
-    if job.recipe.engine == "siril":
-        from calmasters.engines.siril import SirilEngine
-
-        return SirilEngine.from_config(config, threads)
-    raise ConfigError(f"engine: there is no engine '{job.recipe.engine}'")
+def _module(engine: str, name: str) -> Any:
+    if engine not in ENGINES:
+        raise ConfigError(f"engine: there is no engine '{engine}'; choose {', '.join(ENGINES)}")
+    return import_module(f"{ENGINES[engine]}.{name}")

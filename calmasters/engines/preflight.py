@@ -1,13 +1,35 @@
-"""What a job needs, looked at before a program is started that takes long to find it missing."""
+"""What is checked before an engine starts: settings it supports, frames as planned and sound."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from calmasters.errors import EngineError
-from calmasters.model.job import MasterJob
+from calmasters.engines.needs import EngineNeeds
+from calmasters.errors import ConfigError, EngineError, FrameError
+from calmasters.images.raw_frame import RawFrame
+from calmasters.model.job import FrameFile, LeftOut, MasterJob
+from calmasters.settings import BadFrames
 
-__all__ = ["require_frames"]
+__all__ = [
+    "find_bad_frames",
+    "left_out_for",
+    "require_enough",
+    "require_frames",
+    "require_supported",
+]
+
+
+def require_supported(job: MasterJob, needs: EngineNeeds) -> None:
+    """Refuse a job with settings that the engine does not support.
+
+    Raises
+    ------
+    ConfigError
+        Naming each of the settings, and what to choose.
+    """
+    if sentences := [*needs.unsupported(job)]:
+        raise ConfigError("\n  ".join([f"{job.master}: {sentences[0]}", *sentences[1:]]))
 
 
 def require_frames(job: MasterJob, input_dir: Path) -> None:
@@ -24,5 +46,54 @@ def require_frames(job: MasterJob, input_dir: Path) -> None:
         if found != frame.size:
             raise EngineError(
                 f"{job.master}: {path} had {frame.size} bytes when the job was planned, now there "
-                f"is {found}; run again, so that the plan is made anew"
+                f"is {found}; run again, so that it is planned again"
             )
+
+
+def find_bad_frames(job: MasterJob, input_dir: Path, rules: BadFrames) -> list[LeftOut]:
+    """Read the frames of a job and find the bad ones, for a program that does not check them.
+
+    Raises
+    ------
+    EngineError
+        As :func:`require_enough`.
+    """
+    left_out = []
+    for file in job.frames:
+        path = input_dir / file.path
+        try:
+            with RawFrame(path, job.recipe.float_range) as frame:
+                frame.require_sound()
+        except FrameError as error:
+            left_out.append(left_out_for(file, path, error))
+    require_enough(job, left_out, rules)
+    return left_out
+
+
+def left_out_for(file: FrameFile, path: Path, error: FrameError) -> LeftOut:
+    """Give a bad frame with the reason, which does not repeat its path."""
+    return LeftOut(file.path, str(error).removeprefix(f"{path}: "))
+
+
+def require_enough(job: MasterJob, left_out: Sequence[LeftOut], rules: BadFrames) -> None:
+    """Refuse a job whose bad frames must not be left out, or would leave too few.
+
+    Raises
+    ------
+    EngineError
+        With every bad frame and its reason.
+    """
+    if not left_out:
+        return
+    found = "\n  ".join(f"{frame.path}: {frame.reason}" for frame in left_out)
+    if not rules.skip:
+        raise EngineError(
+            f"{job.name}: {len(left_out)} of {len(job.frames)} frames are damaged, and "
+            f"on_bad_frame is fail; copy them again or leave them out (exclude):\n  {found}"
+        )
+    left = len(job.frames) - len(left_out)
+    if left < rules.minimum_frames:
+        raise EngineError(
+            f"{job.name}: {left} of {len(job.frames)} frames are left without the bad ones, and "
+            f"minimum_frames is {rules.minimum_frames}; copy them again or take more:\n  {found}"
+        )

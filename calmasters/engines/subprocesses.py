@@ -23,8 +23,8 @@ from calmasters.errors import ConfigError, EngineError
 
 __all__ = ["end", "ended_by_sigterm", "find_program", "run", "start", "wait"]
 
-#: How long a process may take to end when it is asked to.
-_MERCY_S: Final = 5.0
+#: Seconds that a process group has to end after SIGTERM, before SIGKILL.
+_TERMINATE_S: Final = 5.0
 _POLL_S: Final = 0.05
 
 
@@ -75,7 +75,7 @@ def run(
     is_done: Callable[[], bool],
     *,
     limit_s: float,
-    farewell_s: float = 0.0,
+    exit_grace_s: float = 0.0,
     directory: Path | None = None,
     variables: Mapping[str, str] | None = None,
 ) -> str | None:
@@ -91,7 +91,7 @@ def run(
         Whether it has done its work, though it may still run.
     limit_s : float
         Seconds it may take.
-    farewell_s : float
+    exit_grace_s : float
         Seconds it may take to end by itself once it is done.
     directory : Path or None
         Its working directory; None is this process's own.
@@ -111,7 +111,7 @@ def run(
     with ended_by_sigterm():
         process = start(arguments, output, directory, variables)
         try:
-            wait(process, is_done, limit_s, farewell_s)
+            wait(process, is_done, limit_s, exit_grace_s)
             code = process.poll()
         finally:
             end(process)
@@ -150,14 +150,14 @@ def wait(
     process: subprocess.Popen[bytes],
     is_done: Callable[[], bool],
     limit_s: float,
-    farewell_s: float,
+    exit_grace_s: float,
 ) -> None:
     """Wait until a program has ended, is done or out of time; see :func:`run`."""
     deadline, done = time.monotonic() + limit_s, False
     while process.poll() is None and time.monotonic() < deadline:
         time.sleep(_POLL_S)
         if not done and (done := is_done()):
-            deadline = min(deadline, time.monotonic() + farewell_s)
+            deadline = min(deadline, time.monotonic() + exit_grace_s)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -167,9 +167,9 @@ def end(process: subprocess.Popen[bytes]) -> None:
             ["taskkill", "/T", "/F", "/PID", str(process.pid)], capture_output=True, check=False
         )
     else:
-        for sign in (signal.SIGTERM, signal.SIGKILL):
-            _signal_group(process.pid, sign)
-            deadline = time.monotonic() + _MERCY_S
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            _signal_group(process.pid, number)
+            deadline = time.monotonic() + _TERMINATE_S
             while _signal_group(process.pid, 0) and time.monotonic() < deadline:
                 process.poll()  # a dead leader that nobody waited for still counts as alive
                 time.sleep(_POLL_S)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from calmasters import __version__
+from calmasters.engines import needs_of
 from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.scan import ScannedFile, fingerprint, scan_frames, scan_library
-from calmasters.model.job import ALGORITHM_VERSION
 from calmasters.settings import Settings
 
 __all__ = ["Listing", "list_files"]
@@ -53,5 +53,5 @@ def list_files(settings: Settings, digests: ContentDigests | None = None) -> Lis
     lines = "\n".join(f"{file.path}\t{file.size}\t{file.version}" for file in frames + library)
     # Whether orphans are to be moved decides nothing here.
     deciding = replace(settings, prune=False)
-    decided_by = (deciding, ALGORITHM_VERSION[settings.engine], __version__)
+    decided_by = (deciding, needs_of(settings.engine).algorithm_version, __version__)
     return Listing(tuple(frames), tuple(library), fingerprint(lines, *decided_by))

@@ -23,7 +23,6 @@ from calmasters.model.master_warning import MasterWarning
 from calmasters.settings import Calibration, Integration
 
 __all__ = [
-    "ALGORITHM_VERSION",
     "FrameFile",
     "LeftOut",
     "MadeOf",
@@ -32,9 +31,6 @@ __all__ = [
     "UsedMaster",
     "read_made_of",
 ]
-
-#: Raise an engine's number when its output pixels change: it re-makes that engine's masters.
-ALGORITHM_VERSION: Final[Mapping[str, int]] = {"native": 1, "pixinsight": 1, "siril": 1}
 
 #: Digests at the beginning of a job file and of a record. Inside a text, quotes have backslashes.
 _MADE_OF: Final = re.compile(rb'"(digest|bias_job|dark_job)": ?"([0-9a-f]{16})?"')

@@ -104,7 +104,7 @@ class MasterStatistics:
         Of the master's pixels.
     noise : float
         Random noise of the master, from differences of neighbouring pixels
-        (:func:`calmasters.engines.native.statistics.noise`).
+        (:func:`calmasters.engines.image_stats.noise`).
     seconds : float
         Wall time from start to the written master.
     versions : mapping of str to str

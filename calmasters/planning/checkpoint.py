@@ -15,7 +15,7 @@ from calmasters.planning.plan_file import write_plan
 from calmasters.planning.planner import decide, require_sound
 from calmasters.planning.stale_reasons import stale_reasons
 from calmasters.planning.staleness import write_job_files
-from calmasters.running.disk_space import require_room, room_for
+from calmasters.running.disk_space import disk_need, require_disk_space
 from calmasters.running.kept_masters import bytes_to_copy, keep
 from calmasters.settings import Settings
 
@@ -42,8 +42,8 @@ def refresh_plan(settings: Settings) -> Decision:
     require_sound(decision, settings)
     reasons = stale_reasons(decision.jobs, output_dir)
     stale = [job for job in decision.jobs if job.master in reasons]
-    need = room_for(stale, settings.calibrated, bytes_to_copy(output_dir, reasons))
-    require_room(need, output_dir)
+    need = disk_need(stale, settings.calibrated, bytes_to_copy(output_dir, reasons))
+    require_disk_space(need, output_dir)
     write_job_files(decision.jobs, output_dir)
     # Snakemake removes a master before its job starts.
     keep(output_dir, reasons)

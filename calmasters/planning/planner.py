@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+from calmasters.engines import needs_of
 from calmasters.errors import FrameError
 from calmasters.frame import Frame, FrameType, Status, Value, Verdict
 from calmasters.garbage import without_collection
@@ -18,15 +19,7 @@ from calmasters.inventory.header_cache import HeaderCache
 from calmasters.inventory.listing import list_files
 from calmasters.inventory.scan import ScannedFile, scan_masters
 from calmasters.inventory.verdicts import check_frame
-from calmasters.model.job import (
-    ALGORITHM_VERSION,
-    FrameFile,
-    LeftOut,
-    MasterJob,
-    Recipe,
-    UsedMaster,
-    read_made_of,
-)
+from calmasters.model.job import FrameFile, LeftOut, MasterJob, Recipe, UsedMaster, read_made_of
 from calmasters.model.layout import master_path, record_path
 from calmasters.model.master_record import MasterRecord, small_group_warning
 from calmasters.planning.decision import Decision, NotMade
@@ -201,16 +194,16 @@ class _JobBuilder:
         settings, kind = self._settings, group.type
         integration = settings.integration[kind.value].chosen_for(kind, len(group.frames))
         if (kind, integration) not in self._recipes:
-            is_pixinsight = settings.engine == "pixinsight"
+            needs = needs_of(settings.engine)
             self._recipes[kind, integration] = Recipe(
                 engine=settings.engine,
-                algorithm_version=ALGORITHM_VERSION[settings.engine],
+                algorithm_version=needs.algorithm_version,
                 integration=integration,
                 calibration=settings.calibration.get(kind.value),
                 float_range=settings.float_range,
                 master_format=settings.master_format,
                 layout=settings.layout,
-                parameters=settings.pixinsight.pixel_parameters if is_pixinsight else {},
+                parameters=needs.pixel_parameters(settings),
             )
         return self._recipes[kind, integration]
 

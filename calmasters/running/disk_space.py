@@ -1,4 +1,4 @@
-"""How much room on the disk the masters to be made take, asked before the first is begun."""
+"""The disk space that the masters to be made need, checked before the first is begun."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from calmasters.engines import needs_of
+from calmasters.engines.needs import image_bytes
 from calmasters.errors import OutputError
-from calmasters.frame import FrameType
 from calmasters.model.job import MasterJob
 from calmasters.settings import Calibrated
 
-__all__ = ["Room", "require_room", "room_for"]
+__all__ = ["DiskNeed", "disk_need", "require_disk_space"]
 
-#: A sample of a master, or of a calibrated flat: float32.
-_SAMPLE_BYTES: Final = 4
 #: Beside the pixels: a header, the JSON and the log, and what they say of each frame.
 _BYTES_A_MASTER: Final = 32_768
 _BYTES_A_FRAME: Final = 1_024
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class DiskNeed:
     """Bytes that a run takes on the disk of ``output_dir``, at most at a time.
 
     Attributes
@@ -31,9 +30,9 @@ class Room:
     masters : int
         The new ones: the old are kept until these are there.
     calibrated : int
-        Calibrated flats, which PixInsight and Siril write before they combine them.
+        Calibrated flats, which some engines write before they combine them.
     copies : int
-        Of old masters, where the disk knows no second names.
+        Of previous masters, where the file system has no hard links.
     """
 
     masters: int
@@ -49,13 +48,13 @@ class Room:
         parts = {
             "masters": self.masters,
             "calibrated flats": self.calibrated,
-            "copies of the masters before": self.copies,
+            "copies of previous masters": self.copies,
         }
-        return ", ".join(f"{_told(size)} for {what}" for what, size in parts.items() if size)
+        return ", ".join(f"{_size(size)} for {what}" for what, size in parts.items() if size)
 
 
-def room_for(jobs: Sequence[MasterJob], calibrated: Calibrated, copies: int = 0) -> Room:
-    """Work out the room that masters take.
+def disk_need(jobs: Sequence[MasterJob], calibrated: Calibrated, copies: int = 0) -> DiskNeed:
+    """Add up the disk space that masters need.
 
     Parameters
     ----------
@@ -64,50 +63,43 @@ def room_for(jobs: Sequence[MasterJob], calibrated: Calibrated, copies: int = 0)
     calibrated : Calibrated
         Where calibrated flats are not kept, those of one master are there at a time.
     copies : int
-        Bytes of old masters to be copied.
+        Bytes of previous masters to be copied.
     """
     at_a_time = max(map(_calibrated, jobs), default=0)
-    kept = sum(map(_calibrated, filter(_keeps, jobs))) if calibrated.keep else 0
-    return Room(sum(map(_master, jobs)), max(at_a_time, kept), copies)
-
-
-def _image(job: MasterJob) -> int:
-    return job.geometry.width * job.geometry.height * _SAMPLE_BYTES
+    kept = sum(map(_calibrated, filter(_keeps_calibrated, jobs))) if calibrated.keep else 0
+    return DiskNeed(sum(map(_master, jobs)), max(at_a_time, kept), copies)
 
 
 def _master(job: MasterJob) -> int:
-    recipe = job.recipe
-    maps = recipe.engine == "native" and recipe.integration.generateRejectionMaps
-    images = 3 if maps else 1
-    return images * _image(job) + _BYTES_A_MASTER + len(job.frames) * _BYTES_A_FRAME
-
-
-def _keeps(job: MasterJob) -> bool:
-    return job.recipe.engine == "pixinsight"
+    images = image_bytes(job) + needs_of(job.recipe.engine).map_bytes(job)
+    return images + _BYTES_A_MASTER + len(job.frames) * _BYTES_A_FRAME
 
 
 def _calibrated(job: MasterJob) -> int:
-    written = job.recipe.engine != "native" and (job.bias or job.dark)
-    return len(job.frames) * _image(job) if job.type is FrameType.FLAT and written else 0
+    return needs_of(job.recipe.engine).calibrated_bytes(job)
 
 
-def require_room(room: Room, output_dir: Path) -> None:
+def _keeps_calibrated(job: MasterJob) -> bool:
+    return needs_of(job.recipe.engine).keeps_calibrated
+
+
+def require_disk_space(need: DiskNeed, output_dir: Path) -> None:
     """Refuse what the disk cannot hold.
 
     Raises
     ------
     OutputError
-        With the room found, and what it is needed for.
+        With the space that is free, and what is needed for what.
     """
     free = shutil.disk_usage(output_dir).free
-    if room.total > free:
+    if need.total > free:
         raise OutputError(
-            f"output_dir '{output_dir}': {_told(free)} are free there, and what is to be made "
-            f"needs {_told(room.total)} ({room}); make room, or choose another output_dir"
+            f"output_dir '{output_dir}': what is to be made needs {_size(need.total)} ({need}), "
+            f"only {_size(free)} free; free disk space, or choose another output_dir"
         )
 
 
-def _told(size: float) -> str:
+def _size(size: float) -> str:
     """Write a size with three digits."""
     for unit in ("bytes", "kB", "MB"):
         if size < 999.5:

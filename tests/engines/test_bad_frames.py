@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from calmasters.engines.native import NativeEngine
+from calmasters.engines.native.engine import NativeEngine
 from calmasters.errors import EngineError
 from calmasters.frame import FrameType
 from calmasters.headers.image_header import read_cards

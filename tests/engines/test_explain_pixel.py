@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from calmasters.commands.explain_pixel import explain, main
-from calmasters.engines.native import NativeEngine
+from calmasters.engines.native.engine import NativeEngine
 from calmasters.engines.native.reference import Fate
 from calmasters.errors import ConfigError
 from calmasters.frame import FrameType

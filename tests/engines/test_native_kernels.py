@@ -28,6 +28,7 @@ from calmasters.engines.native import (
 )
 from calmasters.engines.native.integration import Integrated, Loader, Normalization, integrate
 from calmasters.engines.native.reference import Fate
+from calmasters.engines.output_range import fix_range
 from calmasters.settings import Integration
 
 Vectors = Mapping[str, np.ndarray]
@@ -116,7 +117,7 @@ def test_flats_equal_pixinsights_code(vectors: Vectors) -> None:
     frames = vectors["flat_stack"]
     locations = [levels.location(frame) for frame in frames]
     result = made(frames.reshape(len(frames), -1), FLAT_SETTINGS, locations)
-    image = reference.fix_range(result.pixels, True)
+    image = fix_range(result.pixels, True)
     np.testing.assert_array_equal(image, vectors["flat_out"].reshape(-1))
     np.testing.assert_array_equal(result.low, vectors["flat_low"].sum(axis=(1, 2)))
     np.testing.assert_array_equal(result.high, vectors["flat_high"].sum(axis=(1, 2)))
@@ -343,6 +344,27 @@ def test_compiled_code_needs_nothing_of_numba() -> None:
     assert objects is not None
     for _, code in objects.values():
         compiled._require_self_contained(code)
+
+
+@pytest.mark.parametrize("content", [b"", b"damaged", None], ids=["empty", "damaged", "missing"])
+def test_a_damaged_file_of_compiled_code_is_compiled_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    monkeypatch.setattr(compiled, "_cache_directories", lambda: [tmp_path])
+    if content is not None:
+        (tmp_path / compiled._cache_name()).write_bytes(content)
+    assert compiled._cached_objects() is None
+
+
+def test_numba_loads_what_cannot_be_loaded_without_it_and_that_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(objects: object) -> None:
+        raise AttributeError("_get_compiled_object")
+
+    monkeypatch.setattr(compiled, "_link", fail)
+    assert compiled._load_objects() is None
+    assert "AttributeError('_get_compiled_object')" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(

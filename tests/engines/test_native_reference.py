@@ -11,6 +11,7 @@ import pytest
 
 from calmasters.engines.native import reference, reference_flats
 from calmasters.engines.native.reference import Fate, integrate_pixel
+from calmasters.engines.output_range import fix_range
 from calmasters.settings import Integration
 
 Vectors = Mapping[str, np.ndarray]
@@ -60,7 +61,7 @@ def test_flats_are_levelled_and_combined_as_by_pixinsights_code(vectors: Vectors
     pixels = [integrate_pixel(x, x, Integration()) for x in scaled.T]
     image = np.array([pixel.value for pixel in pixels])
     fates = np.array([pixel.fates for pixel in pixels]).T.reshape(frames.shape)
-    np.testing.assert_array_equal(reference.fix_range(image, True), vectors["flat_out"].reshape(-1))
+    np.testing.assert_array_equal(fix_range(image, True), vectors["flat_out"].reshape(-1))
     np.testing.assert_array_equal(fates == Fate.LOW, vectors["flat_low"])
     np.testing.assert_array_equal(fates == Fate.HIGH, vectors["flat_high"])
 
@@ -189,7 +190,7 @@ def test_additive_normalization_shifts_all_but_black() -> None:
     ],
 )
 def test_range_is_fixed(image: list[float], truncate: bool, expected: list[float]) -> None:
-    made = reference.fix_range(np.array(image, np.float32), truncate)
+    made = fix_range(np.array(image, np.float32), truncate)
     np.testing.assert_array_equal(made, np.array(expected, np.float32))
 
 

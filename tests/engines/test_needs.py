@@ -1,4 +1,4 @@
-"""Jobs take what ``running/job_resources.py`` says that they take: measured in their processes."""
+"""Jobs take the memory that their engine declares: measured in their processes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from calmasters.engines import needs_of
 from calmasters.frame import FrameType
 from calmasters.images.master_file import write_master
 from calmasters.model.job import FrameFile, MasterJob, UsedMaster
@@ -43,14 +44,14 @@ started = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
 print(json.dumps([(int(peak) + started) * 1024 / 1e6, seconds, cpu]))
 """
 MAKE = """
-from calmasters.engines.native import NativeEngine
+from calmasters.engines.native.engine import NativeEngine
 from calmasters.engines.native.compiled import kernels
 kernels()
 began, cpu = time.perf_counter(), time.process_time()
 NativeEngine(threads).make(job, root, root, root / "M.xisf", root / "M.log")
 """
 MAKE_BY_SIRIL = """
-from calmasters.engines.siril import SirilEngine
+from calmasters.engines.siril.engine import SirilEngine
 from calmasters.settings import Siril
 began, cpu = time.perf_counter(), time.process_time()
 SirilEngine(Siril(), threads).make(job, root, root, root / "M.xisf", root / "M.log")
@@ -118,26 +119,27 @@ def job_of(site, root: Path, kind: str, frames: int) -> MasterJob:
     ("kind", "frames", "threads"),
     [("bias", 5, 1), ("bias", 100, 4), ("flat", 5, 1), ("flat", 30, 4)],
 )
-def test_memory_is_what_is_foretold(site, root, kind, frames, threads):
+def test_memory_is_what_is_predicted(site, root, kind, frames, threads):
     job = job_of(site, root, kind, frames)
-    foretold = resources.native_mb(job, threads)
+    predicted = needs_of("native").process_mb(job, threads)
     taken = run(MAKE, root, job, threads).memory_mb
-    assert 0.5 * foretold < taken < foretold
+    assert 0.5 * predicted < taken < predicted
 
 
 @pytest.mark.skipif(not shutil.which("siril-cli"), reason="there is no siril-cli")
 @pytest.mark.parametrize(("kind", "frames"), [("bias", 5), ("bias", 60), ("flat", 5), ("flat", 30)])
-def test_memory_of_siril_is_what_is_foretold(site, root, kind, frames):
+def test_memory_of_siril_is_what_is_predicted(site, root, kind, frames):
     job = replace(job_of(site, root, kind, frames), optimize_dark=False)
     taken = run(MAKE_BY_SIRIL, root, job).memory_mb
-    assert 0.5 * resources.siril_mb(job) < taken < resources.siril_mb(job)
+    predicted = needs_of("siril").process_mb(job, threads=1)
+    assert 0.5 * predicted < taken < predicted
 
 
-def test_memory_of_measuring_a_master_is_what_is_foretold(site, root):
+def test_memory_of_measuring_a_master_is_what_is_predicted(site, root):
     job = job_of(site, root, "flat", 30)
     run(MAKE, root, job)
-    foretold = resources.measuring_mb(job.geometry, len(job.frames))
-    assert 0.5 * foretold < run(MEASURE, root, job).memory_mb < foretold
+    predicted = resources.measuring_mb(job.geometry, len(job.frames))
+    assert 0.5 * predicted < run(MEASURE, root, job).memory_mb < predicted
 
 
 def test_one_thread_uses_one_core(site, root):

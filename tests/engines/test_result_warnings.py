@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calmasters.engines.native import NativeEngine
+from calmasters.engines.native.engine import NativeEngine
 from calmasters.engines.native.reference import integrate_pixel
 from calmasters.engines.result_warnings import weak_dark, weak_factors, weak_flats
 from calmasters.frame import FrameType

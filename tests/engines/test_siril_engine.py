@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from calmasters.engines.native import NativeEngine
-from calmasters.engines.siril import SirilEngine
+from calmasters.engines.native.engine import NativeEngine
+from calmasters.engines.siril.engine import SirilEngine
 from calmasters.errors import ConfigError, EngineError
 from calmasters.frame import FrameType
 from calmasters.headers.image_header import read_cards

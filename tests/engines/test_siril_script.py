@@ -118,7 +118,8 @@ def test_settings_are_said_in_sirils_words(settings: dict[str, Any], told: str) 
 def test_a_setting_that_siril_does_not_have_is_refused_by_name(
     setting: str, settings: dict[str, Any]
 ) -> None:
-    with pytest.raises(ConfigError, match=rf"integration\.bias\.{setting}.*engine siril cannot"):
+    refusal = rf"integration\.bias\.{setting}.* is not supported by engine siril; choose"
+    with pytest.raises(ConfigError, match=refusal):
         script_text(with_settings(job_of(), **settings), OLD, 2)
 
 
@@ -129,7 +130,7 @@ def test_settings_of_another_rejection_do_not_matter() -> None:
 
 def test_a_scaled_dark_is_refused_with_what_to_set() -> None:
     job = job_of(FrameType.FLAT, bias=BIAS, dark=DARK, optimize_dark=True)
-    with pytest.raises(ConfigError, match=r"calibration\.flat\.optimizeDarks.*set it to false"):
+    with pytest.raises(ConfigError, match=r"calibration\.flat\.optimizeDarks.*choose false"):
         script_text(job, OLD, 2)
 
 

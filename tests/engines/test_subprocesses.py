@@ -26,7 +26,7 @@ def python(code: str) -> list[str]:
 
 
 def test_a_program_that_ends_is_waited_for(output: BinaryIO) -> None:
-    ending = run(python("print('hello')"), output, lambda: False, limit_s=30, farewell_s=0)
+    ending = run(python("print('hello')"), output, lambda: False, limit_s=30, exit_grace_s=0)
     assert ending == "exit code 0"
     assert Path(output.name).read_text().strip() == "hello"
 
@@ -34,7 +34,7 @@ def test_a_program_that_ends_is_waited_for(output: BinaryIO) -> None:
 def test_a_program_out_of_time_is_ended(output: BinaryIO) -> None:
     started = time.monotonic()
     code = "import time; time.sleep(60)"
-    assert run(python(code), output, lambda: False, limit_s=0.5, farewell_s=0) is None
+    assert run(python(code), output, lambda: False, limit_s=0.5, exit_grace_s=0) is None
     assert time.monotonic() - started < 20
 
 
@@ -42,20 +42,20 @@ def test_a_program_out_of_time_is_ended(output: BinaryIO) -> None:
 def test_a_program_that_will_not_be_asked_is_killed(output: BinaryIO) -> None:
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
     started = time.monotonic()
-    assert run(python(code), output, lambda: False, limit_s=1, farewell_s=0) is None
+    assert run(python(code), output, lambda: False, limit_s=1, exit_grace_s=0) is None
     assert time.monotonic() - started < 20
 
 
 def test_a_program_that_is_done_may_say_farewell_and_is_ended_then(output: BinaryIO) -> None:
     code = "import time; time.sleep(60)"
     started = time.monotonic()
-    assert run(python(code), output, lambda: True, limit_s=60, farewell_s=0.5) is None
+    assert run(python(code), output, lambda: True, limit_s=60, exit_grace_s=0.5) is None
     assert time.monotonic() - started < 20
 
 
 def test_a_program_that_cannot_be_started_is_named(tmp_path: Path, output: BinaryIO) -> None:
     with pytest.raises(EngineError, match="cannot be started"):
-        run([str(tmp_path / "no")], output, lambda: False, limit_s=1, farewell_s=0)
+        run([str(tmp_path / "no")], output, lambda: False, limit_s=1, exit_grace_s=0)
 
 
 def test_a_program_runs_where_and_with_what_it_is_told(tmp_path: Path, output: BinaryIO) -> None:

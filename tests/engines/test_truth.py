@@ -16,9 +16,10 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.stats import sigma_clip
 
-from calmasters.engines.native import NativeEngine
+from calmasters.engines.native.engine import NativeEngine
+from calmasters.engines.native.needs import NEEDS
 from calmasters.frame import FrameType, Geometry
-from calmasters.model.job import ALGORITHM_VERSION, FrameFile, MasterJob, Recipe, UsedMaster
+from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
 from calmasters.model.master_record import MasterStatistics
 from calmasters.settings import Calibration, Integration
 from calmasters.synthetic.camera import Camera, write_frame
@@ -85,7 +86,7 @@ class Bench:
             header={"EXPTIME": 1.5},
             recipe=Recipe(
                 engine="native",
-                algorithm_version=ALGORITHM_VERSION["native"],
+                algorithm_version=NEEDS.algorithm_version,
                 integration=integration,
                 calibration=calibration or (Calibration() if kind is FrameType.FLAT else None),
                 float_range="unit",

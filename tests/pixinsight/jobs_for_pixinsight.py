@@ -15,8 +15,8 @@ from astropy.io import fits
 from standin.core import Behaviour, Core
 from standin.program import run_script
 
-from calmasters.engines.native import NativeEngine
-from calmasters.engines.pixinsight import PixInsightEngine
+from calmasters.engines.native.engine import NativeEngine
+from calmasters.engines.pixinsight.engine import PixInsightEngine
 from calmasters.engines.pixinsight.session import begin
 from calmasters.frame import FrameType, Geometry
 from calmasters.images.master_file import read_image
@@ -110,18 +110,18 @@ class Session:
     folder: Path
     program: Program
     options: dict[str, Any] = field(default_factory=dict)
-    keeper: subprocess.Popen[str] | None = None
+    supervisor: subprocess.Popen[str] | None = None
 
     def share(self) -> None:
         """Make the masters from now on in one PixInsight."""
         self.options["session"] = "shared"
-        self.keeper = begin(self.folder / "pixinsight.log")
+        self.supervisor = begin(self.folder / "pixinsight.log")
 
     def leave(self) -> None:
         """End the PixInsight that is shared, if one is."""
-        if self.keeper:
-            self.keeper.communicate(timeout=30)
-            self.keeper = None
+        if self.supervisor:
+            self.supervisor.communicate(timeout=30)
+            self.supervisor = None
 
     @property
     def input_dir(self) -> Path:

@@ -401,7 +401,7 @@ def test_an_older_master_is_not_taken_for_the_new_one(session: Session) -> None:
 INTERRUPTED = """
 import sys
 from pathlib import Path
-from calmasters.engines.pixinsight import PixInsightEngine
+from calmasters.engines.pixinsight.engine import PixInsightEngine
 from calmasters.model.job import MasterJob
 from calmasters.settings import Calibrated, PixInsight
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from calmasters.engines.pixinsight.runner import command, find_binary, safe_folder
+from calmasters.engines.pixinsight.find_program import find_binary
+from calmasters.engines.pixinsight.runner import command, safe_folder
 from calmasters.engines.pixinsight.status import Status, read_status
 from calmasters.errors import ConfigError, EngineError
 from calmasters.settings import PixInsight

@@ -21,10 +21,10 @@ from typing import Any
 import pytest
 from jobs_for_pixinsight import Session, assert_equals_native, assert_gone, is_gone, make_job
 
-from calmasters.engines.pixinsight.keeper import Keeper
 from calmasters.engines.pixinsight.script import session_text
 from calmasters.engines.pixinsight.session import Session as Connection
 from calmasters.engines.pixinsight.session import joined
+from calmasters.engines.pixinsight.supervisor import Supervisor
 from calmasters.engines.pixinsight.task import Task
 from calmasters.errors import EngineError
 from calmasters.frame import FrameType
@@ -91,12 +91,12 @@ def test_nothing_is_started_before_it_is_asked_for(shared: Session) -> None:
     assert not (shared.folder / "pixinsight.log").exists()
 
 
-@pytest.mark.parametrize("variable", ["", "elsewhere {port} {word}", "{host} 1 x", "{host}"])
-def test_without_a_keeper_on_this_machine_there_is_no_session(
+@pytest.mark.parametrize("variable", ["", "elsewhere {port} {token}", "{host} 1 x", "{host}"])
+def test_without_a_supervisor_on_this_machine_there_is_no_session(
     shared: Session, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    host, port, word = os.environ[VARIABLE].split()
-    monkeypatch.setenv(VARIABLE, variable.format(host=host, port=port, word=word))
+    host, port, token = os.environ[VARIABLE].split()
+    monkeypatch.setenv(VARIABLE, variable.format(host=host, port=port, token=token))
     with joined() as joined_session:
         assert joined_session is None
 
@@ -143,12 +143,12 @@ def test_one_that_crashes_or_has_no_memory_left_is_replaced(shared: Session, fau
 def test_one_that_does_not_answer_is_replaced(session: Session, tmp_path: Path) -> None:
     session.program.behave(fault="hang-between")
     tasks = [task_of(session, make_job(session, kind)) for kind in (BIAS, DARK)]
-    keeper = Keeper(tmp_path / "logs" / "log", answer_s=1)
+    supervisor = Supervisor(tmp_path / "logs" / "log", answer_s=1)
     began = time.monotonic()
     for task in tasks:
-        keeper.make(task, session.engine().options, lambda: True)
+        supervisor.make(task, session.engine().options, lambda: True)
     assert time.monotonic() - began < 60 * session.engine().options.timeout_minutes
-    keeper.let_go()
+    supervisor.let_go()
     assert all(task.status().state == "completed" for task in tasks)
     assert len(session.program.pids()) == 2
 
@@ -209,39 +209,39 @@ def test_an_idle_one_is_let_go_and_started_again_when_needed(
 ) -> None:
     task = task_of(session, make_job(session, BIAS))
     options = session.engine().options
-    keeper = Keeper(tmp_path / "logs" / "log", idle_s=0.3)
+    supervisor = Supervisor(tmp_path / "logs" / "log", idle_s=0.3)
     for _ in range(2):
-        keeper.make(task, options, lambda: True)
-        keeper.look_after()
+        supervisor.make(task, options, lambda: True)
+        supervisor.look_after()
         time.sleep(0.4)
-        keeper.look_after()
+        supervisor.look_after()
     assert task.status().state == "completed"
     assert [len(run["executed"]) for run in session.program.journal()] == [1, 1]
 
 
-def test_a_keeper_tells_that_it_is_there(
+def test_a_supervisor_tells_that_it_is_there(
     session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     options = session.engine().options
-    keeper = Keeper(tmp_path / "logs" / "log")
-    keeper.make(task_of(session, make_job(session, BIAS)), options, lambda: True)
+    supervisor = Supervisor(tmp_path / "logs" / "log")
+    supervisor.make(task_of(session, make_job(session, BIAS)), options, lambda: True)
     (folder,) = tmp_path.glob("calmasters-*")
     for _ in range(2):
-        until(lambda: (keeper.look_after(), (folder / "beat").exists())[1])
+        until(lambda: (supervisor.look_after(), (folder / "beat").exists())[1])
         until(lambda: not (folder / "beat").exists())  # the script has taken it
-    keeper.let_go()
+    supervisor.let_go()
     assert not folder.exists()
 
 
-def test_the_script_ends_when_its_keeper_is_gone(session: Session, tmp_path: Path) -> None:
+def test_the_script_ends_when_its_supervisor_is_gone(session: Session, tmp_path: Path) -> None:
     patience = {"folder": tmp_path.as_posix(), "poll_ms": 10, "patience_ms": 300}
     began = time.monotonic()
     session.program.run_script(session_text(patience, session.engine().options))
     assert 0.3 <= time.monotonic() - began < 10
 
 
-def test_the_script_stays_while_its_keeper_is_there(session: Session, tmp_path: Path) -> None:
+def test_the_script_stays_while_its_supervisor_is_there(session: Session, tmp_path: Path) -> None:
     patience = {"folder": tmp_path.as_posix(), "poll_ms": 10, "patience_ms": 1000}
 
     def keep() -> None:
@@ -260,14 +260,14 @@ def test_the_script_stays_while_its_keeper_is_there(session: Session, tmp_path: 
 OWNER = """
 import sys, time
 from pathlib import Path
-from calmasters.engines.pixinsight import PixInsightEngine
+from calmasters.engines.pixinsight.engine import PixInsightEngine
 from calmasters.engines.pixinsight.session import begin
 from calmasters.model.job import MasterJob
 from calmasters.settings import Calibrated, PixInsight
 
 binary, job_file, folder = map(Path, sys.argv[1:])
-keeper = begin(folder / "pixinsight.log")
-print(keeper.pid, flush=True)
+supervisor = begin(folder / "pixinsight.log")
+print(supervisor.pid, flush=True)
 job = MasterJob.from_json(job_file.read_text())
 options = PixInsight(binary=binary, js_engine="sm", session="shared")
 engine = PixInsightEngine(options, Calibrated())
@@ -298,29 +298,29 @@ def test_nothing_outlives_who_began_the_session(session: Session, moment: str) -
         command, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as owner:
         assert owner.stdout
-        keeper = int(owner.stdout.readline())
+        supervisor = int(owner.stdout.readline())
         until((session.program.folder / "pids").exists)
         if not MOMENTS[moment]:
             assert owner.stdout.readline() == "made\n"
         elif "fault" in MOMENTS[moment]:
             until((session.program.folder / "journal.jsonl").exists)
         os.killpg(owner.pid, signal.SIGKILL)  # all that a terminal would end
-    for pid in (keeper, *session.program.pids()):
+    for pid in (supervisor, *session.program.pids()):
         until(lambda pid=pid: is_gone(pid))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
-def test_without_a_keeper_a_master_starts_its_own(
+def test_without_a_supervisor_a_master_starts_its_own(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, "")
-    monkeypatch.setenv("TMPDIR", str(session.folder))  # a killed keeper leaves its folder
+    monkeypatch.setenv("TMPDIR", str(session.folder))  # a killed supervisor leaves its folder
     session.share()
-    assert session.keeper
+    assert session.supervisor
     session.make(make_job(session, BIAS))
-    session.keeper.kill()
-    session.keeper.wait()
+    session.supervisor.kill()
+    session.supervisor.wait()
     session.make(make_job(session, DARK))
     session.leave()
     assert len(session.program.pids()) == 2
-    os.kill(session.program.pids()[0], signal.SIGKILL)  # it would wait a minute for its keeper
+    os.kill(session.program.pids()[0], signal.SIGKILL)  # it would wait a minute for its supervisor

@@ -9,7 +9,7 @@ import pytest
 from calmasters.errors import OutputError
 from calmasters.frame import FrameType, Geometry
 from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
-from calmasters.running.disk_space import Room, require_room, room_for
+from calmasters.running.disk_space import DiskNeed, disk_need, require_disk_space
 from calmasters.settings import Calibrated, Calibration, Integration
 
 #: Of 100 megapixels: what is beside the pixels hardly counts.
@@ -33,45 +33,46 @@ def images(size: int) -> float:
 
 
 def test_a_master_takes_four_bytes_a_pixel_whatever_the_number_of_frames() -> None:
-    room = room_for([BIAS, BIAS, NATIVE_FLAT], Calibrated())
-    assert images(room.masters) == 3
-    assert (room.calibrated, room.copies) == (0, 0)
+    need = disk_need([BIAS, BIAS, NATIVE_FLAT], Calibrated())
+    assert images(need.masters) == 3
+    assert (need.calibrated, need.copies) == (0, 0)
 
 
 def test_rejection_maps_are_images_too() -> None:
     maps = replace(NATIVE_FLAT.recipe, integration=Integration(generateRejectionMaps=True))
-    assert images(room_for([replace(NATIVE_FLAT, recipe=maps)], Calibrated()).masters) == 3
+    assert images(disk_need([replace(NATIVE_FLAT, recipe=maps)], Calibrated()).masters) == 3
 
 
 def test_calibrated_flats_of_one_master_are_there_at_a_time_unless_they_are_kept() -> None:
     jobs = [BIAS, FLAT, SMALL_FLAT]
-    assert images(room_for(jobs, Calibrated()).calibrated) == 20
-    assert images(room_for(jobs, Calibrated(keep=True)).calibrated) == 25
+    assert images(disk_need(jobs, Calibrated()).calibrated) == 20
+    assert images(disk_need(jobs, Calibrated(keep=True)).calibrated) == 25
     by_siril = [replace(job, recipe=replace(job.recipe, engine="siril")) for job in jobs]
-    assert images(room_for(by_siril, Calibrated(keep=True)).calibrated) == 20
+    assert images(disk_need(by_siril, Calibrated(keep=True)).calibrated) == 20
 
 
 @pytest.mark.parametrize("job", [BIAS, NATIVE_FLAT, replace(FLAT, bias=None)])
-def test_what_is_not_calibrated_by_pixinsight_takes_no_room_for_it(job: MasterJob) -> None:
-    assert room_for([job], Calibrated(keep=True)).calibrated == 0
+def test_what_is_not_calibrated_by_pixinsight_takes_no_space_for_it(job: MasterJob) -> None:
+    assert disk_need([job], Calibrated(keep=True)).calibrated == 0
 
 
 def test_nothing_to_make_takes_nothing() -> None:
-    assert room_for([], Calibrated()).total == 0
+    assert disk_need([], Calibrated()).total == 0
 
 
 def test_what_fits_is_made_and_what_cannot_fit_is_refused_with_the_numbers(tmp_path: Path) -> None:
     free = shutil.disk_usage(tmp_path).free
-    require_room(Room(free // 4, free // 4, free // 4), tmp_path)
-    needed = Room(masters=3 * 10**18, calibrated=2 * 10**18, copies=500)
+    require_disk_space(DiskNeed(free // 4, free // 4, free // 4), tmp_path)
+    needed = DiskNeed(masters=3 * 10**18, calibrated=2 * 10**18, copies=500)
     with pytest.raises(OutputError) as refused:
-        require_room(needed, tmp_path)
+        require_disk_space(needed, tmp_path)
     for words in (
         str(tmp_path),
-        "needs 5,000,000,000 GB",
+        "needs 5,000,000,000 GB (",
         "3,000,000,000 GB for masters",
         "2,000,000,000 GB for calibrated flats",
-        "500 bytes for copies of the masters before",
+        "500 bytes for copies of previous masters), only ",
+        " free; free disk space",
     ):
         assert words in str(refused.value)
 
@@ -81,4 +82,4 @@ def test_what_fits_is_made_and_what_cannot_fit_is_refused_with_the_numbers(tmp_p
     [(999, "999 bytes"), (1_234, "1.23 kB"), (999_600, "1 MB"), (234_000_000, "234 MB")],
 )
 def test_sizes_have_three_digits(size: int, told: str) -> None:
-    assert str(Room(size)) == f"{told} for masters"
+    assert str(DiskNeed(size)) == f"{told} for masters"

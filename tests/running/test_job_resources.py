@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from calmasters.engines import needs_of
 from calmasters.frame import FrameType, Geometry
 from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
 from calmasters.running import job_resources as resources
 from calmasters.settings import Calibration, Integration
+
+native, siril = needs_of("native"), needs_of("siril")
 
 #: Eight megapixels of 16 bits.
 SIZE = Geometry(4000, 2000)
@@ -57,13 +60,13 @@ WITH_MAPS = replace(job().recipe, integration=Integration(generateRejectionMaps=
     ids=["levels", "bias", "dark", "maps", "packed"],
 )
 def test_each_image_that_the_native_engine_holds_counts(changes, bytes_a_pixel):
-    plain, more = (resources.native_mb(each, 2) for each in (job(), replace(job(), **changes)))
+    plain, more = (native.process_mb(each, 2) for each in (job(), replace(job(), **changes)))
     assert more - plain == pytest.approx(8 * bytes_a_pixel)
 
 
 def test_samples_of_more_than_16_bits_are_read_as_float():
     wide = replace(job(), frames=tuple(file._replace(size=32_008_000) for file in job().frames))
-    more = resources.native_mb(wide, 1) - resources.native_mb(job(), 1)
+    more = native.process_mb(wide, 1) - native.process_mb(job(), 1)
     assert more == pytest.approx(2 * 2 * 2**20 / 1e6)
 
 
@@ -84,15 +87,15 @@ def test_a_program_is_given_the_time_that_it_is_allowed(settings):
 
 
 def test_siril_holds_every_frame():
-    more = resources.siril_mb(job(100)) - resources.siril_mb(job(50))
+    more = siril.process_mb(job(100), 2) - siril.process_mb(job(50), 2)
     assert more == pytest.approx(50 * 8 * 2)
     asked = resources.memory_mb(job(100, engine="siril"), 2)
-    assert asked == pytest.approx(300 + 1.2 * resources.siril_mb(job(100)), abs=1)
+    assert asked == pytest.approx(300 + 1.2 * siril.process_mb(job(100), 2), abs=1)
 
 
 @pytest.mark.parametrize("changes", [{"bias": MASTER}, {"dark": MASTER}, {"frames": PACKED}])
-def test_siril_holds_frames_that_are_written_anew_as_floats(changes):
-    plain, more = (resources.siril_mb(each) for each in (job(), replace(job(), **changes)))
+def test_siril_holds_frames_that_are_rewritten_as_floats(changes):
+    plain, more = (siril.process_mb(each, 2) for each in (job(), replace(job(), **changes)))
     assert more - plain == pytest.approx(8 * 30 * 2)
 
 
@@ -102,5 +105,5 @@ def test_measuring_a_master_needs_little_more_for_more_frames():
 
 
 def test_more_is_asked_for_than_a_process_takes():
-    asked, taken = resources.memory_mb(job(), 2), resources.native_mb(job(), 2)
+    asked, taken = resources.memory_mb(job(), 2), native.process_mb(job(), 2)
     assert 1.1 * taken + 250 < asked < 2 * taken + 500

@@ -251,11 +251,11 @@ class Clone:
     path: Path
 
     def raise_algorithm_version(self) -> None:
-        jobs = self.path / "calmasters" / "model" / "job.py"
-        text = jobs.read_text(encoding="utf-8")
-        raised = re.sub(r'("native": )(\d+)', lambda found: found[1] + f"{found[2]}1", text)
+        needs = self.path / "calmasters" / "engines" / "native" / "needs.py"
+        text = needs.read_text(encoding="utf-8")
+        raised = re.sub(r"(algorithm_version = )(\d+)", r"\g<1>\g<2>1", text)
         assert raised != text
-        jobs.write_text(raised, encoding="utf-8")
+        needs.write_text(raised, encoding="utf-8")
 
 
 @pytest.fixture

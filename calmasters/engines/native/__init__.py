@@ -2,6 +2,4 @@
 
 from __future__ import annotations
 
-from calmasters.engines.native.engine import NativeEngine
-
-__all__ = ["NativeEngine"]
+__all__: list[str] = []

@@ -2,7 +2,8 @@
 
 numba compiles them once on a machine. Importing numba takes longer than making a small master, so
 the compiled code is kept as a file and loaded by llvmlite alone. Where that is not tried or fails,
-numba itself loads the same functions: slower to start, the same bytes.
+numba itself loads the same functions: slower to start, the same bytes
+(``docs/decisions/0026-kernels-load-without-numba.md``).
 
 ``python -m calmasters.engines.native`` compiles ahead of the first job.
 """
@@ -34,7 +35,8 @@ Function: TypeAlias = Callable[..., None]
 #: Machine code and the name of the function in it, by entry point.
 Objects: TypeAlias = Mapping[str, tuple[str, bytes]]
 
-#: Arguments of each entry point: p an array's address, i int64, d float64, f float32.
+#: Arguments of each entry point, in their order: p an array's address, i int64, d float64,
+#: f float32. One table serves ctypes here and numba in ``entries.py``.
 SIGNATURES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "unpack": "piipii",
@@ -102,10 +104,16 @@ def _by_address(function: Function) -> Function:
 
 def _load_objects() -> Mapping[str, Function] | None:
     """Link the machine code of a cache file into this process; None where that fails."""
-    # Whatever goes wrong here, from a damaged file to another version of a private interface:
-    # numba still does it the plain way.
-    with suppress(Exception):
+    try:
         return _link(_cached_objects() or _build())
+    except Exception as error:
+        # The object code comes by private interfaces of numba, which any version may change and
+        # which may then raise anything. numba's public way takes longer and gives the same bytes.
+        print(
+            f"the native engine cannot be loaded without numba ({error!r}); numba loads it, which "
+            "takes minutes in every job",
+            file=sys.stderr,
+        )
     return None
 
 
@@ -138,9 +146,10 @@ def _c_function(name: str, address: int, engine: object) -> Function:
 
 
 def _cached_objects() -> Objects | None:
+    """Read the machine code that was compiled before; None where there is none, or is damaged."""
     name = _cache_name()
     for directory in _cache_directories():
-        with suppress(OSError):
+        with suppress(OSError, EOFError, ValueError, TypeError):
             return marshal.loads((directory / name).read_bytes())  # type: ignore[no-any-return]
     return None
 

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final, NoReturn, TextIO
+from typing import Any, Final, NoReturn, TextIO
 
 import numpy as np
 
-from calmasters.engines.bad_frames import left_out_for, require_enough
+from calmasters.engines.image_stats import noise
 from calmasters.engines.native.darks import DarkOptimizer
 from calmasters.engines.native.flats import Calibrator, FrameLevel, RawStack, measure
-from calmasters.engines.native.integration import Integrated, Normalization, check, integrate
+from calmasters.engines.native.integration import Integrated, Normalization, integrate
 from calmasters.engines.native.levels import image_median
-from calmasters.engines.native.reference import Float32, fix_range
-from calmasters.engines.native.statistics import noise
+from calmasters.engines.native.needs import NEEDS
+from calmasters.engines.native.reference import Float32
+from calmasters.engines.output_range import fix_range
+from calmasters.engines.preflight import left_out_for, require_enough, require_supported
 from calmasters.engines.result_warnings import weak_dark, weak_factors, weak_flats
+from calmasters.engines.takeover import TakeoverGuard
 from calmasters.errors import CalmastersError, EngineError, FrameError, explained
 from calmasters.frame import FrameType
 from calmasters.headers.fits_cards import Card
@@ -34,10 +37,9 @@ from calmasters.model.master_record import (
     header_cards,
 )
 from calmasters.model.master_warning import MasterWarning, WarningKind
-from calmasters.running.takeover import TakeoverGuard
 from calmasters.settings import BadFrames, Calibration, Integration
 
-__all__ = ["NativeEngine"]
+__all__ = ["NativeEngine", "create_engine"]
 
 #: Below this ratio of variances what the search finds is mostly chance.
 _CERTAIN_RATIO: Final = 1e-2
@@ -55,6 +57,11 @@ _NO_LEVEL: Final = "has no level to normalize by: all its calibrated samples are
 
 #: Share of pixels with hidden outliers from which on the user is told.
 _HIDDEN_SHARE: Final = 0.01
+
+
+def create_engine(config: Mapping[str, Any], threads: int) -> NativeEngine:
+    """Create the engine from a configuration that was checked before."""
+    return NativeEngine(threads, BadFrames.from_config(config))
 
 
 class NativeEngine:
@@ -97,9 +104,13 @@ class NativeEngine:
             say = _Log(lines)
             say(f"{job.name}: {len(job.frames)} {job.type} frames, {job.geometry}")
             try:
-                made = _Making(
+                made = _MasterBuilder(
                     job,
-                    *(input_dir, output_dir, self._threads, self._bad_frames, say),
+                    input_dir,
+                    output_dir,
+                    self._threads,
+                    self._bad_frames,
+                    say,
                     exact=self._exact,
                 ).run()
                 guard.require()
@@ -131,8 +142,8 @@ class _Made:
     left_out: Sequence[LeftOut]
 
 
-class _Making:
-    """The making of one master, from files to pixels."""
+class _MasterBuilder:
+    """Builds one master, from files to pixels."""
 
     def __init__(
         self,
@@ -145,7 +156,7 @@ class _Making:
         *,
         exact: bool,
     ) -> None:
-        check(job.recipe.integration)
+        require_supported(job, NEEDS)
         self._exact, self._bad_frames = exact, bad_frames
         self._job, self._threads, self._say = job, threads, say
         self._input_dir, self._output_dir = input_dir, output_dir
@@ -223,7 +234,7 @@ class _Making:
         if size != file.size:
             self._fail(
                 f"{path} has {size} bytes where the plan found {file.size};"
-                " it changed since: run again to plan anew"
+                " it changed since: run again, so that it is planned again"
             )
         frame = opened.enter_context(RawFrame(path, self._job.recipe.float_range))
         self._require_size(path, frame.width, frame.height)

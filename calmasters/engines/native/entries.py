@@ -10,11 +10,7 @@ from numba import carray, cfunc, types  # type: ignore[attr-defined]
 
 from calmasters.engines.native import loading, moments, tiles
 from calmasters.engines.native.lanes import LANES, STATE, Tile
-from calmasters.engines.native.rejection import (
-    Scratch,
-    integrate_strip,
-    parameters_of,
-)
+from calmasters.engines.native.rejection import Scratch, integrate_strip, parameters_of
 from calmasters.engines.native.stack import kernel
 
 __all__ = ["compiled", "machine_code"]

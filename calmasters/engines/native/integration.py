@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calmasters.engines.native.compiled import kernels
+from calmasters.engines.native.needs import COMBINATIONS, REJECTIONS
 from calmasters.engines.native.reference import Float32, Float64, esd_limit
-from calmasters.errors import ConfigError
 from calmasters.settings import Integration
 
-__all__ = ["Integrated", "Normalization", "Stack", "check", "in_threads", "integrate"]
+__all__ = ["Integrated", "Normalization", "Stack", "in_threads", "integrate"]
 
 Counts: TypeAlias = NDArray[np.int64]
 
@@ -28,16 +28,6 @@ STRIP_SAMPLES: Final = 1 << 18
 #: of less cost more than they bring.
 READ_SAMPLES: Final = 1 << 20
 READ_FRAME_SAMPLES: Final = 1 << 15
-
-#: As ``rejection.py`` has them (which imports numba, and this module must not).
-_REJECTIONS: Final = (
-    *("NoRejection", "MinMax", "PercentileClip", "SigmaClip", "WinsorizedSigmaClip"),
-    *("AveragedSigmaClip", "LinearFit", "Rejection_ESD"),
-)
-_COMBINATIONS: Final = ("Average", "Median", "Minimum", "Maximum")
-_NORMALIZATIONS: Final = ("NoNormalization", "Additive", "Multiplicative")
-_REJECTION_NORMALIZATIONS: Final = ("NoRejectionNormalization", "EqualizeFluxes")
-
 
 #: Fills an array (frames, pixels) with samples that were read, from a pixel of them on.
 Loader: TypeAlias = Callable[[int, Float32], None]
@@ -120,31 +110,6 @@ class Integrated:
     high: Counts
     hidden: int
     maps: Float32 | None
-
-
-def check(settings: Integration) -> None:
-    """Refuse settings that the engine does not have.
-
-    Raises
-    ------
-    ConfigError
-        Naming the setting, and what there is.
-    """
-    for name, known in (
-        ("rejection", _REJECTIONS),
-        ("combination", _COMBINATIONS),
-        ("normalization", _NORMALIZATIONS),
-        ("rejectionNormalization", _REJECTION_NORMALIZATIONS),
-        ("weightMode", ("DontCare",)),
-    ):
-        value = getattr(settings, name)
-        if value not in known:
-            raise ConfigError(
-                f"the native engine has no {name} {value}; it has {', '.join(known)}"
-                " (the pixinsight engine has them all)"
-            )
-    if settings.rejection == "Rejection_ESD" and not (settings.clipLow and settings.clipHigh):
-        raise ConfigError("Rejection_ESD clips both sides; set clipLow and clipHigh to true")
 
 
 def integrate(
@@ -315,7 +280,7 @@ def parameters(settings: Integration) -> Float64:
         settings.rangeLow if settings.rangeClipLow else -math.inf,
         settings.rangeHigh if settings.rangeClipHigh else math.inf,
     )
-    codes = _REJECTIONS.index(settings.rejection), _COMBINATIONS.index(settings.combination)
+    codes = REJECTIONS.index(settings.rejection), COMBINATIONS.index(settings.combination)
     return np.array([*codes, *np.array(values, np.float32)], np.float64)
 
 

@@ -35,7 +35,6 @@ __all__ = [
     "Round",
     "averaged_estimate",
     "esd_limit",
-    "fix_range",
     "integrate_pixel",
     "least_absolute_line",
     "mean",
@@ -484,19 +483,3 @@ def normalized(frame: Float32, reference: float, location: float, method: str) -
         shifted = (frame + np.float64(reference - location)).astype(np.float32)
         return np.where(frame != 0, shifted, np.float32(0))
     return frame
-
-
-def fix_range(image: Float32, truncate: bool) -> Float32:
-    """Bring an image that left [0, 1] back into it, as ImageIntegration does.
-
-    ``truncate`` clips; otherwise an image with negative samples is rescaled from its minimum
-    and maximum, and one that only exceeds 1 is divided by its maximum.
-    """
-    low, high = image.min(), image.max()
-    if low >= 0 and high <= 1:
-        return image
-    if truncate:
-        return np.clip(image, np.float32(0), np.float32(1))
-    if low < 0:
-        return np.asarray((image - low) / (high - low), np.float32)
-    return np.asarray(image / high, np.float32)

@@ -4,6 +4,6 @@ It writes a script (:mod:`.script`), runs PixInsight with it (:mod:`.runner`) an
 but the script's own report (:mod:`.status`) and a master that it can read itself (:mod:`.result`).
 """
 
-from calmasters.engines.pixinsight.engine import PixInsightEngine
+from __future__ import annotations
 
-__all__ = ["PixInsightEngine"]
+__all__: list[str] = []

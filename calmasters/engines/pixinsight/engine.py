@@ -12,26 +12,35 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from calmasters.atomic_files import put_in_place
-from calmasters.engines.bad_frames import survey
+from calmasters.engines.pixinsight.find_program import find_binary
+from calmasters.engines.pixinsight.needs import NEEDS
 from calmasters.engines.pixinsight.result import check_master, describe
-from calmasters.engines.pixinsight.runner import FAREWELL_S, command, find_binary, safe_folder
+from calmasters.engines.pixinsight.runner import EXIT_GRACE_S, command, safe_folder
 from calmasters.engines.pixinsight.script import Places, script_job, script_text
 from calmasters.engines.pixinsight.session import joined
 from calmasters.engines.pixinsight.status import Status, explain
 from calmasters.engines.pixinsight.task import Task
-from calmasters.engines.preflight import require_frames
+from calmasters.engines.preflight import find_bad_frames, require_frames, require_supported
 from calmasters.engines.subprocesses import run
+from calmasters.engines.takeover import TakeoverGuard
 from calmasters.errors import EngineError
-from calmasters.model.job import ALGORITHM_VERSION, LeftOut, MasterJob
+from calmasters.model.job import LeftOut, MasterJob
 from calmasters.model.master_record import MasterRecord, MasterStatistics
-from calmasters.running.takeover import TakeoverGuard
 from calmasters.settings import BadFrames, Calibrated, PixInsight
 
-__all__ = ["PixInsightEngine"]
+__all__ = ["PixInsightEngine", "create_engine"]
 
 #: ImageIntegration refuses fewer frames; linear fit clipping fewer still.
 _FEWEST: Final = 3
 _FEWEST_TO_FIT: Final = 5
+
+
+def create_engine(config: Mapping[str, Any], _threads: int) -> PixInsightEngine:
+    """Create the engine from a configuration that was checked before.
+
+    PixInsight takes the threads that its own preferences give it.
+    """
+    return PixInsightEngine.from_config(config)
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,7 @@ class PixInsightEngine:
         recipe = replace(
             job.recipe,
             engine="pixinsight",
-            algorithm_version=ALGORITHM_VERSION["pixinsight"],
+            algorithm_version=NEEDS.algorithm_version,
             parameters=self.options.pixel_parameters,
         )
         return replace(job, recipe=recipe)
@@ -94,9 +103,10 @@ class PixInsightEngine:
     ) -> MasterStatistics:
         """Make a master, whole or not at all; see :meth:`calmasters.engines.Engine.make`."""
         started, guard = time.perf_counter(), TakeoverGuard(job, output_dir)
+        require_supported(job, NEEDS)
         _require_possible(job)
         require_frames(job, input_dir)
-        left_out = survey(job, input_dir, self.bad_frames)
+        left_out = find_bad_frames(job, input_dir, self.bad_frames)
         places = self._places(job, input_dir, output_dir, output)
         log.parent.mkdir(parents=True, exist_ok=True)
         with _working_files(job, places):
@@ -156,12 +166,12 @@ class PixInsightEngine:
                 log,
                 lambda: task.status().is_final,
                 limit_s=60 * self.options.timeout_minutes,
-                farewell_s=FAREWELL_S if self.options.force_exit else 0.0,
+                exit_grace_s=EXIT_GRACE_S if self.options.force_exit else 0.0,
             )
 
 
 def _require_possible(job: MasterJob) -> None:
-    """Refuse before the half minute that PixInsight takes to start."""
+    """Refuse frames before the half minute that PixInsight takes to start."""
     fewest = _FEWEST_TO_FIT if job.recipe.integration.rejection == "LinearFit" else _FEWEST
     if len(job.frames) < fewest:
         raise EngineError(
@@ -173,12 +183,6 @@ def _require_possible(job: MasterJob) -> None:
         raise EngineError(
             f"{job.master}: the name {nameless[0]!r} holds bytes that are no text (UTF-8), which "
             "PixInsight cannot open; rename the file, or set engine: native"
-        )
-    fits = [used.path for used in (job.bias, job.dark) if used and not used.path.endswith(".xisf")]
-    if fits and job.recipe.float_range == "adu16":
-        raise EngineError(
-            f"{job.master}: with float_range: adu16 PixInsight would read the master {fits[0]} "
-            "as 16-bit ADU too; convert it to XISF, or set engine: native"
         )
 
 

@@ -15,20 +15,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from calmasters.engines.pixinsight.runner import FAREWELL_S, command, find_binary, safe_folder
+from calmasters.engines.pixinsight.find_program import find_binary
+from calmasters.engines.pixinsight.runner import EXIT_GRACE_S, command, safe_folder
 from calmasters.engines.pixinsight.script import session_text
 from calmasters.engines.pixinsight.task import Task
 from calmasters.engines.subprocesses import end, start, wait
 from calmasters.settings import PixInsight
 
-__all__ = ["Instance", "Waits", "running"]
+__all__ = ["Instance", "Timeouts", "running"]
 
-#: How often the script looks for its files, and how long it stays without a sign of its keeper.
+#: How often the script looks for its files, and how long it stays without a sign of its supervisor.
 _SCRIPT_WAITS: Final = {"poll_ms": 50, "patience_ms": 60_000}
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
+class Timeouts:
     """How long PixInsight is waited for.
 
     Attributes
@@ -66,7 +67,7 @@ def running(options: PixInsight, log: BinaryIO) -> Iterator[Instance]:
         _note(log, f"$ {' '.join(arguments)}")
         process = start(arguments, log)
         try:
-            yield Instance(folder, process, log, FAREWELL_S if options.force_exit else 0.0)
+            yield Instance(folder, process, log, EXIT_GRACE_S if options.force_exit else 0.0)
         finally:
             end(process)
 
@@ -86,13 +87,13 @@ class Instance:
     """
 
     def __init__(
-        self, folder: Path, process: subprocess.Popen[bytes], log: BinaryIO, farewell_s: float
+        self, folder: Path, process: subprocess.Popen[bytes], log: BinaryIO, exit_grace_s: float
     ) -> None:
         self.asked = 0
         self._folder = folder
         self._process = process
         self._log = log
-        self._farewell_s = farewell_s
+        self._exit_grace_s = exit_grace_s
 
     @property
     def is_running(self) -> bool:
@@ -104,13 +105,13 @@ class Instance:
         if not (self._folder / "beat").exists():
             self._put("beat", ".")
 
-    def make(self, task: Task, waits: Waits, is_wanted: Callable[[], bool]) -> str | None:
+    def make(self, task: Task, timeouts: Timeouts, is_wanted: Callable[[], bool]) -> str | None:
         """Ask for a master, and wait until the script has reported, or will not any more.
 
         Parameters
         ----------
         task : Task
-        waits : Waits
+        timeouts : Timeouts
         is_wanted : callable
             Whether somebody still waits for the master.
 
@@ -119,7 +120,7 @@ class Instance:
         str or None
             How PixInsight ended by itself (``exit code 0``); None where it did not.
         """
-        answered_by = time.monotonic() + (waits.answer_s if self.asked else waits.limit_s)
+        answered_by = time.monotonic() + (timeouts.answer_s if self.asked else timeouts.limit_s)
         self.asked += 1
         _note(self._log, task.master)
         task.prepare()
@@ -129,7 +130,7 @@ class Instance:
             hangs = time.monotonic() > answered_by and handed_in.exists()
             return task.status().is_final or hangs or not is_wanted()
 
-        wait(self._process, is_over, waits.limit_s, 0.0)
+        wait(self._process, is_over, timeouts.limit_s, 0.0)
         code = self._process.poll()
         return None if code is None else f"exit code {code}"
 
@@ -142,4 +143,4 @@ class Instance:
     def leave(self) -> None:
         """Let it end by itself, which it does more tidily than one that is ended."""
         self._put("end", "")
-        wait(self._process, lambda: False, self._farewell_s, 0.0)
+        wait(self._process, lambda: False, self._exit_grace_s, 0.0)

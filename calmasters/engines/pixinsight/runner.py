@@ -1,4 +1,4 @@
-"""Finding PixInsight, and how it is started; :mod:`calmasters.engines.subprocesses` runs it."""
+"""How PixInsight is started; :mod:`calmasters.engines.subprocesses` runs it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Final
 
 from calmasters.atomic_files import temporary_folder
-from calmasters.engines.subprocesses import find_program
 from calmasters.errors import EngineError
 from calmasters.settings import PixInsight
 
-__all__ = ["FAREWELL_S", "command", "find_binary", "safe_folder"]
+__all__ = ["EXIT_GRACE_S", "command", "safe_folder"]
 
-#: How long PixInsight may take to leave when its script has ended, in seconds.
-FAREWELL_S: Final = 15.0
+#: Seconds that PixInsight has to exit when its script has ended.
+EXIT_GRACE_S: Final = 15.0
 
 #: PixInsight splits its arguments at commas and equals signs, and shows a dialog at what it does
 #: not understand; blanks do not survive every launcher.
@@ -34,34 +33,6 @@ _OPTIONS: Final = (
     "--no-startup-check-updates",
     "--no-startup-gui-messages",
 )
-
-
-def find_binary(options: PixInsight) -> Path:
-    """Find the program: as configured, else on the PATH or in the usual places.
-
-    Raises
-    ------
-    ConfigError
-        If it is not there.
-    """
-    names = ("PixInsight.sh", "PixInsight")
-    return find_program("pixinsight", options.binary, names, _usual_places(), remedy=_SET_BINARY)
-
-
-_SET_BINARY: Final = (
-    "set pixinsight.binary in config.yaml to the program (such as "
-    "/opt/PixInsight/bin/PixInsight.sh), or engine: native"
-)
-
-
-def _usual_places() -> Iterator[Path]:
-    for root in (Path("/opt"), Path("/usr/local"), Path.home()):
-        yield root / "PixInsight/bin/PixInsight.sh"
-    for root in (Path("/Applications/PixInsight"), Path("/Applications")):
-        yield root / "PixInsight.app/Contents/MacOS/PixInsight"
-    for variable in ("ProgramFiles", "ProgramW6432"):
-        if variable in os.environ:
-            yield Path(os.environ[variable]) / "PixInsight/bin/PixInsight.exe"
 
 
 def command(binary: Path, script: Path, options: PixInsight) -> list[str]:

@@ -20,7 +20,7 @@ from calmasters.settings import PixInsight
 
 __all__ = ["Session", "begin", "joined"]
 
-#: The environment variable that tells the jobs of a run: host, port, and the word to be let in.
+#: The environment variable that tells the jobs of a run: host, port, token.
 _VARIABLE: Final = "CALMASTERS_PIXINSIGHT"
 #: Seconds in which PixInsight is ended for certain.
 _LEAVE_S: Final = 20.0
@@ -30,7 +30,7 @@ def begin(log: Path) -> subprocess.Popen[str]:
     """Begin a session for this process and all that it starts.
 
     PixInsight is not started before it is asked for. It is kept by a process of its own
-    (:mod:`.keeper`), which ends when this one does.
+    (:mod:`.supervisor`), which ends when this one does.
 
     Parameters
     ----------
@@ -40,35 +40,35 @@ def begin(log: Path) -> subprocess.Popen[str]:
     Returns
     -------
     Popen
-        The keeper. Its ``communicate`` ends the session, and returns when nothing is left of it.
+        The supervisor. Its ``communicate`` ends the session and returns when all of it has ended.
     """
-    keeper = subprocess.Popen(
-        [sys.executable, "-m", "calmasters.engines.pixinsight.keeper", log.absolute()],
+    supervisor = subprocess.Popen(
+        [sys.executable, "-m", "calmasters.engines.pixinsight.supervisor", log.absolute()],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        # What ends all that a terminal runs must not end the keeper: it would end nobody else.
+        # What ends all that a terminal runs must not end the supervisor: it would end nobody else.
         start_new_session=sys.platform != "win32",
         creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
     )
-    assert keeper.stdout
-    os.environ[_VARIABLE] = f"{socket.gethostname()} {keeper.stdout.readline().strip()}"
-    return keeper
+    assert supervisor.stdout
+    os.environ[_VARIABLE] = f"{socket.gethostname()} {supervisor.stdout.readline().strip()}"
+    return supervisor
 
 
 class Session:
-    """A connection to the keeper of this run's PixInsight.
+    """A connection to the supervisor of this run's PixInsight.
 
     Parameters
     ----------
     connection : socket
-    word : str
-        That lets in.
+    token : str
+        Which the supervisor requires.
     """
 
-    def __init__(self, connection: socket.socket, word: str) -> None:
+    def __init__(self, connection: socket.socket, token: str) -> None:
         self._connection = connection
-        self._word = word
+        self._token = token
 
     def make(self, task: Task, options: PixInsight) -> str | None:
         """Have a master made; see :meth:`.instance.Instance.make`.
@@ -76,11 +76,11 @@ class Session:
         Raises
         ------
         EngineError
-            If PixInsight cannot be started, or its keeper has died.
+            If PixInsight cannot be started, or its supervisor has died.
         """
         binary = str(options.binary) if options.binary else None
         question = {
-            "word": self._word,
+            "token": self._token,
             "job": task.job,
             "options": {**asdict(options), "binary": binary},
         }
@@ -114,7 +114,7 @@ class Session:
 @contextmanager
 def joined() -> Iterator[Session | None]:
     """Join the session of this run: None where there is none, or not on this machine."""
-    host, port, word = (os.environ.get(_VARIABLE, "").split() + [""] * 3)[:3]
+    host, port, token = (os.environ.get(_VARIABLE, "").split() + [""] * 3)[:3]
     connection = None
     if host == socket.gethostname() and port:
         with suppress(OSError):
@@ -122,7 +122,7 @@ def joined() -> Iterator[Session | None]:
     if connection is None:
         yield None
         return
-    session = Session(connection, word)
+    session = Session(connection, token)
     with connection, ended_by_sigterm():
         try:
             yield session

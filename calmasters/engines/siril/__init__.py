@@ -5,6 +5,6 @@ It puts the frames into a folder as one of Siril's sequences (:mod:`.sequence`),
 then (:mod:`.result`).
 """
 
-from calmasters.engines.siril.engine import SirilEngine
+from __future__ import annotations
 
-__all__ = ["SirilEngine"]
+__all__: list[str] = []

@@ -11,27 +11,32 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from calmasters.engines.bad_frames import survey
-from calmasters.engines.native.reference import fix_range
-from calmasters.engines.preflight import require_frames
+from calmasters.engines.output_range import fix_range
+from calmasters.engines.preflight import find_bad_frames, require_frames
 from calmasters.engines.siril.program import VARIABLES, command, find_binary, version_of
 from calmasters.engines.siril.result import describe, last_lines, read_result
 from calmasters.engines.siril.script import CALIBRATION, FRAMES, MASTER, script_text
 from calmasters.engines.siril.sequence import place_frames, write_image
 from calmasters.engines.subprocesses import run
+from calmasters.engines.takeover import TakeoverGuard
 from calmasters.errors import EngineError
 from calmasters.images.master_file import read_image, write_master
 from calmasters.images.raw_frame import Image
 from calmasters.model.job import MasterJob
 from calmasters.model.master_record import MasterRecord, MasterStatistics, header_cards
 from calmasters.model.master_warning import MasterWarning, WarningKind
-from calmasters.running.takeover import TakeoverGuard
 from calmasters.settings import BadFrames, Siril
 
-__all__ = ["SirilEngine"]
+__all__ = ["SirilEngine", "create_engine"]
 
 _SCRIPT: Final = "master.ssf"
 _PREFERENCES: Final = "siril.cfg"
+
+
+def create_engine(config: Mapping[str, Any], threads: int) -> SirilEngine:
+    """Create the engine from a configuration that was checked before."""
+    bad_frames = BadFrames.from_config(config)
+    return SirilEngine(Siril.from_config(config["siril"]), threads, bad_frames)
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,6 @@ class SirilEngine:
     threads: int
     bad_frames: BadFrames = field(default_factory=BadFrames)
 
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any], threads: int) -> SirilEngine:
-        """Read how Siril is run from a configuration that was checked before."""
-        bad_frames = BadFrames.from_config(config)
-        return cls(Siril.from_config(config["siril"]), threads, bad_frames)
-
     def make(
         self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path, log: Path
     ) -> MasterStatistics:
@@ -66,7 +65,7 @@ class SirilEngine:
         binary = find_binary(self.options)
         version = version_of(binary)
         require_frames(job, input_dir)
-        left_out = survey(job, input_dir, self.bad_frames)
+        left_out = find_bad_frames(job, input_dir, self.bad_frames)
         used = replace(job, frames=job.frames_without(left_out))
         script = script_text(used, version, min(self.threads, _processors()))
         told = [f"left out: {frame.path}: {frame.reason}" for frame in left_out]

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from calmasters.engines.native.reference import Fate, fix_range, integrate_pixel, normalized
+from calmasters.engines.native.reference import Fate, integrate_pixel, normalized
 from calmasters.engines.native.reference_flats import calibrate, location, optimal_dark_scale
+from calmasters.engines.output_range import fix_range
 from calmasters.settings import Integration
 from standin.images import Image, Keyword, Pixels, read, write
 from standin.objects import ScriptError

@@ -1,7 +1,7 @@
-"""The process that keeps a PixInsight for the masters of one run.
+"""The process that supervises the PixInsight of one run.
 
-``python -m calmasters.engines.pixinsight.keeper LOG`` prints where it can be asked, a port and a
-word to be let in with, and makes the masters it is asked for one after the other. It ends, and
+``python -m calmasters.engines.pixinsight.supervisor LOG`` prints where it can be asked, a port and
+a token to connect with, and makes the masters it is asked for one after the other. It ends, and
 PixInsight with it, when its standard input does: at the death of the process that started it,
 whatever that died of.
 """
@@ -22,13 +22,13 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Final, Literal
 
-from calmasters.engines.pixinsight.instance import Instance, Waits, running
+from calmasters.engines.pixinsight.instance import Instance, Timeouts, running
 from calmasters.engines.pixinsight.task import Task
 from calmasters.engines.subprocesses import ended_by_sigterm
 from calmasters.errors import CalmastersError
 from calmasters.settings import PixInsight
 
-__all__ = ["Keeper", "main"]
+__all__ = ["Supervisor", "main"]
 
 #: Seconds after which a PixInsight that nobody asks for anything is let go; others want its memory.
 _IDLE_S: Final = 600.0
@@ -40,8 +40,8 @@ _LOOK_S: Final = 0.5
 _QUESTION_S: Final = 10.0
 
 
-class Keeper:
-    """Keeps a PixInsight while it is needed: starts it, replaces it, lets it go.
+class Supervisor:
+    """Keeps a PixInsight running while it is needed: starts, replaces and ends it.
 
     Parameters
     ----------
@@ -83,8 +83,8 @@ class Keeper:
     ) -> str | None:
         if self._instance is None:
             self._instance = self._started(options)
-        waits = Waits(60 * options.timeout_minutes, self._answer_s)
-        ending = self._instance.make(task, waits, is_wanted)
+        timeouts = Timeouts(60 * options.timeout_minutes, self._answer_s)
+        ending = self._instance.make(task, timeouts, is_wanted)
         if not task.status().is_final:
             self.end()
         return ending
@@ -117,44 +117,48 @@ class Keeper:
         self._holding.close()
 
 
-def _serve(server: socket.socket, word: str, keeper: Keeper, is_over: Callable[[], bool]) -> None:
+def _serve(
+    server: socket.socket, token: str, supervisor: Supervisor, is_over: Callable[[], bool]
+) -> None:
     """Answer one after the other until it is over."""
     server.settimeout(_LOOK_S)
     while not is_over():
         try:
             client, _ = server.accept()
         except TimeoutError:
-            keeper.look_after()
+            supervisor.look_after()
             continue
         with client:
             client.settimeout(_QUESTION_S)
-            _answer(client, word, keeper, is_over)
+            _answer(client, token, supervisor, is_over)
 
 
-def _answer(client: socket.socket, word: str, keeper: Keeper, is_over: Callable[[], bool]) -> None:
+def _answer(
+    client: socket.socket, token: str, supervisor: Supervisor, is_over: Callable[[], bool]
+) -> None:
     """Answer one question; strangers are not heard, and who breaks off is not waited for."""
     with suppress(OSError, ValueError, TypeError, KeyError):
         with client.makefile("r", encoding="ascii") as stream:
             question = json.loads(stream.readline())
-        if not hmac.compare_digest(question.pop("word"), word):
+        if not hmac.compare_digest(question.pop("token"), token):
             return
 
         def is_wanted() -> bool:
             return not is_over() and not _has_left(client)
 
-        answer = _made(question, keeper, is_wanted)
+        answer = _made(question, supervisor, is_wanted)
         if is_wanted():
             client.sendall(f"{json.dumps(answer)}\n".encode("ascii"))
 
 
 def _made(
-    question: Mapping[str, Any], keeper: Keeper, is_wanted: Callable[[], bool]
+    question: Mapping[str, Any], supervisor: Supervisor, is_wanted: Callable[[], bool]
 ) -> dict[str, str | None]:
     """Have the master made that is asked for: how PixInsight ended, or why it did not start."""
     task = Task(question["job"])
     options = PixInsight.from_config(question["options"])
     try:
-        return {"ending": keeper.make(task, options, is_wanted)}
+        return {"ending": supervisor.make(task, options, is_wanted)}
     except (CalmastersError, OSError) as error:
         return {"error": str(error)}
 
@@ -173,16 +177,16 @@ def _await_end_of_input(ended: Event) -> None:
 
 def main() -> None:
     """Keep a PixInsight until the standard input ends."""
-    word, ended = secrets.token_hex(), Event()
+    token, ended = secrets.token_hex(), Event()
     Thread(target=_await_end_of_input, args=[ended], daemon=True).start()
-    keeper = Keeper(Path(sys.argv[1]))
+    supervisor = Supervisor(Path(sys.argv[1]))
     with socket.create_server(("127.0.0.1", 0)) as server, ended_by_sigterm():
-        print(server.getsockname()[1], word, flush=True)
+        print(server.getsockname()[1], token, flush=True)
         try:
-            _serve(server, word, keeper, ended.is_set)
-            keeper.let_go()
+            _serve(server, token, supervisor, ended.is_set)
+            supervisor.let_go()
         finally:
-            keeper.end()
+            supervisor.end()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,69 @@
+"""What the PixInsight engine declares.
+
+PixInsight was not at hand to be measured: its memory is estimated from what its parameters say
+that it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from calmasters.engines.needs import EngineNeeds, calibrated_flats_bytes, pixels
+from calmasters.model.job import MasterJob
+from calmasters.settings import Settings
+
+__all__ = ["NEEDS", "PixInsightNeeds"]
+
+#: PixInsight by its own parameters: itself, ``stackSizeMB``, ``bufferSizeMB`` of each frame.
+_PROGRAM_MB, _STACK_MB, _BUFFER_MB = 2000, 1024, 16
+#: Bytes a pixel of the images it holds: frame, bias, dark, calibrated, master and maps, as float32.
+_IMAGES: Final = 32
+
+
+class PixInsightNeeds(EngineNeeds):
+    """See :class:`calmasters.engines.needs.EngineNeeds`."""
+
+    algorithm_version = 1
+    slots: Mapping[str, int] = {"pixinsight": 1}
+    keeps_calibrated = True
+
+    def process_mb(self, job: MasterJob, threads: int) -> float:
+        """Give the memory that PixInsight is estimated to take, in 10^6 bytes."""
+        images = _IMAGES * pixels(job.geometry) / 1e6
+        return _PROGRAM_MB + _STACK_MB + _BUFFER_MB * len(job.frames) + images
+
+    def work_min(self, job: MasterJob, settings: Settings) -> float:
+        """Give the minutes after which PixInsight is ended, for as many starts as are allowed."""
+        options = settings.pixinsight
+        return options.timeout_minutes * (1 + options.retries)
+
+    def calibrated_bytes(self, job: MasterJob) -> int:
+        """Give the disk space of all frames, which ImageCalibration writes as float32."""
+        return calibrated_flats_bytes(job)
+
+    def unsupported(self, job: MasterJob) -> Iterator[str]:
+        """Give a sentence for each setting that PixInsight takes otherwise than is meant."""
+        used = (master.path for master in (job.bias, job.dark) if master)
+        fits = [path for path in used if not path.endswith(".xisf")]
+        if fits and job.recipe.float_range == "adu16":
+            yield (
+                f"float_range: adu16 is not supported by engine pixinsight with the master "
+                f"{fits[0]}, which it would read as 16-bit ADU too; convert it to XISF, or choose "
+                "engine: native"
+            )
+
+    def pixel_parameters(self, settings: Settings) -> Mapping[str, Mapping[str, Any]]:
+        """Give the further parameters of ImageCalibration and ImageIntegration."""
+        return settings.pixinsight.pixel_parameters
+
+    def begin_session(self, settings: Settings) -> Callable[[], object] | None:
+        """Begin one PixInsight for all masters of the run, where ``session`` is ``shared``."""
+        if settings.pixinsight.session != "shared":
+            return None
+        from calmasters.engines.pixinsight.session import begin
+
+        return begin(settings.output_dir / "logs" / "pixinsight.log").communicate
+
+
+NEEDS: Final = PixInsightNeeds()

@@ -1,0 +1,132 @@
+"""What the Siril engine declares, and what Siril can be asked for.
+
+Its memory was measured, and ``tests/engines`` measure it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from calmasters.engines.needs import (
+    PYTHON_MB,
+    EngineNeeds,
+    any_packed,
+    calibrated_flats_bytes,
+    pixels,
+    sample_bytes,
+    unsupported_setting,
+)
+from calmasters.model.job import MasterJob
+from calmasters.settings import Calibration, Integration, Settings
+
+__all__ = ["NEEDS", "NORMALIZATIONS", "REJECTIONS", "SirilNeeds"]
+
+#: The letter of each rejection, and the settings that are its two parameters.
+REJECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "NoRejection": ("n",),
+    "PercentileClip": ("p", "pcClipLow", "pcClipHigh"),
+    "SigmaClip": ("s", "sigmaLow", "sigmaHigh"),
+    "WinsorizedSigmaClip": ("w", "sigmaLow", "sigmaHigh"),
+    "LinearFit": ("l", "linearFitLow", "linearFitHigh"),
+    "Rejection_ESD": ("g", "esdOutliersFraction", "esdAlpha"),
+}
+
+#: Siril normalizes once, for rejection and output: the pairs of settings that say the same.
+NORMALIZATIONS: Final[Mapping[tuple[str, str], str]] = {
+    ("NoNormalization", "NoRejectionNormalization"): "-nonorm",
+    ("Multiplicative", "EqualizeFluxes"): "-norm=mul",
+}
+
+#: Settings whose other values Siril does not have.
+_FIXED: Final[Mapping[str, object]] = {
+    "weightMode": "DontCare",
+    "clipLow": True,
+    "clipHigh": True,
+    "rangeClipLow": False,
+    "rangeClipHigh": False,
+    "generateRejectionMaps": False,
+}
+_FIXED_OF: Final[Mapping[str, Mapping[str, object]]] = {
+    "WinsorizedSigmaClip": {"winsorizationCutoff": Integration().winsorizationCutoff},
+    "Rejection_ESD": {"esdLowRelaxation": Integration().esdLowRelaxation},
+}
+
+#: Siril itself, in 10^6 bytes; bytes a pixel of its result, and of the images of the process that
+#: runs it.
+_PROGRAM_MB: Final = 60
+_IMAGES: Final = 4 + 11
+
+
+class SirilNeeds(EngineNeeds):
+    """See :class:`calmasters.engines.needs.EngineNeeds`."""
+
+    algorithm_version = 1
+    slots: Mapping[str, int] = {"siril": 1}
+
+    def process_mb(self, job: MasterJob, threads: int) -> float:
+        """Give the peak memory of Siril and of the process that runs it, in 10^6 bytes.
+
+        Notes
+        -----
+        Siril holds all frames of a master at once: as 16 bits where they are linked, as floats
+        where they are calibrated or rewritten first.
+        """
+        as_floats = job.bias or job.dark or any_packed(job)
+        of_pixel = len(job.frames) * (4 if as_floats else sample_bytes(job)) + _IMAGES
+        return PYTHON_MB + _PROGRAM_MB + of_pixel * pixels(job.geometry) / 1e6
+
+    def work_min(self, job: MasterJob, settings: Settings) -> float:
+        """Give the minutes after which Siril is ended."""
+        return settings.siril.timeout_minutes
+
+    def calibrated_bytes(self, job: MasterJob) -> int:
+        """Give the disk space of all frames, which Siril writes as float32."""
+        return calibrated_flats_bytes(job)
+
+    def unsupported(self, job: MasterJob) -> Iterator[str]:
+        """Give a sentence for each setting that Siril cannot do as it is asked."""
+        where = f"integration.{job.type.value}"
+        for name, value, choices in _unsupported_integration(job.recipe.integration):
+            yield _sentence(f"{where}.{name}", value, choices)
+        if job.bias or job.dark:
+            calibration = job.recipe.calibration or Calibration()
+            if job.optimize_dark:
+                # Siril 1.0.6 ends in a crash at -opt.
+                yield _sentence("calibration.flat.optimizeDarks", True, "false")
+            if pedestal := calibration.outputPedestal:
+                yield _sentence("calibration.flat.outputPedestal", pedestal, "0")
+
+
+def _sentence(key: str, value: object, choices: str) -> str:
+    return unsupported_setting(key, value, "siril", f"{choices}, or engine: native")
+
+
+def _unsupported_integration(settings: Integration) -> Iterator[tuple[str, object, str]]:
+    """Give name, value, and what to choose, of the settings that Siril does not have."""
+    fixed = {**_FIXED, **_FIXED_OF.get(settings.rejection, {})}
+    for name, only in fixed.items():
+        value = getattr(settings, name)
+        if value != only:
+            yield name, value, str(only).lower() if isinstance(only, bool) else str(only)
+    if settings.combination not in ("Average", "Median"):
+        yield "combination", settings.combination, "Average or Median"
+    if settings.rejection not in REJECTIONS:
+        yield "rejection", settings.rejection, ", ".join(REJECTIONS)
+    elif settings.combination == "Median" and settings.rejection != "NoRejection":
+        yield "rejection", settings.rejection, "NoRejection with combination: Median"
+    pair = (settings.normalization, settings.rejectionNormalization)
+    if pair not in NORMALIZATIONS:
+        choices = " or ".join(" with ".join(known) for known in NORMALIZATIONS)
+        yield "normalization, rejectionNormalization", " with ".join(pair), choices
+    elif (
+        settings.combination == "Average"
+        and settings.rejection == "NoRejection"
+        and settings.normalization != "NoNormalization"
+    ):
+        # Siril 1.0 passes over -norm there, and says so only in its log.
+        choices = "NoNormalization with Average and NoRejection"
+        yield "normalization", settings.normalization, choices
+
+
+NEEDS: Final = SirilNeeds()

@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from calmasters.errors import OutputError
+from calmasters.frame import FrameType, Geometry
+from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
+from calmasters.model.master_record import MasterRecord
+from calmasters.planning.plan_file import Plan, PlannedMaster
+from calmasters.planning.staleness import (
+    FileTimes,
+    date_back,
+    is_current,
+    masters_to_rebuild,
+    plan_holds,
+    trigger_file,
+    write_job_files,
+)
+from calmasters.settings import Integration, Settings
+
+SECOND_NS = 10**9
+BIAS = MasterJob(
+    name="masterBias_GAIN-100",
+    type=FrameType.BIAS,
+    keywords={},
+    geometry=Geometry(4, 3),
+    frames=tuple(FrameFile(f"{number}.fits", 2880, number) for number in range(3)),
+    header={},
+    recipe=Recipe("native", 1, Integration(), None, "unit", "xisf"),
+)
+FLAT = replace(
+    BIAS,
+    name="masterFlat_FILTER-B",
+    type=FrameType.FLAT,
+    bias=UsedMaster(BIAS.master, "run", "same settings", job=BIAS.digest),
+)
+OTHER_BIAS = replace(BIAS, frames=BIAS.frames[:2])
+OTHER_FLAT = replace(FLAT, bias=replace(FLAT.bias, job=OTHER_BIAS.digest))
+
+
+@dataclass
+class Output:
+    """An output_dir with a bias and a flat that were made by their jobs, and the plan of them."""
+
+    settings: Settings
+    write_record: Callable[..., MasterRecord]
+
+    @property
+    def folder(self) -> Path:
+        return self.settings.output_dir
+
+    def make(self, *jobs: MasterJob) -> None:
+        for job in jobs:
+            master = self.folder / job.master
+            self.write_record(job, master)
+            master.write_text("pixels")
+
+    def plan(self, *jobs: MasterJob) -> Plan:
+        masters = {job.master: PlannedMaster(job.digest, job.bias, job.dark) for job in jobs}
+        (self.folder / "inventory.csv").touch()
+        return Plan("digest", masters, ())
+
+    def holds(self, *jobs: MasterJob) -> bool:
+        return plan_holds(self.plan(*jobs), self.settings, "digest", FileTimes(self.folder))
+
+    def stale(self, *jobs: MasterJob) -> list[str]:
+        return masters_to_rebuild(self.plan(*jobs), FileTimes(self.folder))
+
+    def date(self, path: str, time_ns: int) -> None:
+        os.utime(self.folder / path, ns=(time_ns, time_ns))
+
+    def time_of(self, path: str) -> int:
+        return (self.folder / path).stat().st_mtime_ns
+
+
+@pytest.fixture
+def output(settings: Settings, write_record: Callable[..., MasterRecord]) -> Output:
+    made = Output(settings, write_record)
+    made.make(BIAS, FLAT)
+    write_job_files([BIAS, FLAT], made.folder)
+    return made
+
+
+def test_masters_made_by_their_jobs_are_current(output: Output) -> None:
+    assert all(is_current(output.folder, job.master, job.made_of) for job in (BIAS, FLAT))
+    assert output.holds(BIAS, FLAT)
+    assert output.stale(BIAS, FLAT) == []
+
+
+def test_a_job_file_is_as_old_as_the_master_that_it_made(output: Output) -> None:
+    for job in (BIAS, FLAT):
+        made = min(output.time_of(job.master), output.time_of(job.record))
+        assert output.time_of(job.file) == made
+
+
+def test_a_job_file_is_newer_than_a_master_that_another_job_made(output: Output) -> None:
+    write_job_files([OTHER_BIAS, OTHER_FLAT], output.folder)
+    assert output.time_of(OTHER_BIAS.file) > output.time_of(BIAS.master)
+    # A flat is stale with its bias, though its own job has not changed.
+    assert OTHER_FLAT.digest == FLAT.digest
+    assert output.time_of(OTHER_FLAT.file) > output.time_of(FLAT.master)
+    assert output.holds(OTHER_BIAS, OTHER_FLAT)
+    assert output.stale(OTHER_BIAS, OTHER_FLAT) == [BIAS.master, FLAT.master]
+
+
+@pytest.mark.parametrize("touched", [BIAS.master, BIAS.record, FLAT.master, BIAS.file])
+def test_a_plan_does_not_hold_where_times_hide_a_stale_master(output: Output, touched: str) -> None:
+    write_job_files([OTHER_BIAS, OTHER_FLAT], output.folder)
+    future = time.time_ns() + 5 * SECOND_NS
+    if touched == BIAS.file:
+        output.date(touched, 1)
+    else:
+        for path in {touched, touched.replace("xisf", "json"), touched.replace("json", "xisf")}:
+            output.date(path, future)
+    assert not output.holds(OTHER_BIAS, OTHER_FLAT)
+
+
+def test_a_plan_does_not_hold_where_a_current_master_looks_stale_and_the_job_file_is_dated_back(
+    output: Output,
+) -> None:
+    output.date(BIAS.file, time.time_ns())
+    assert not output.holds(BIAS, FLAT)
+    before = (output.folder / BIAS.file).read_bytes()
+    write_job_files([BIAS, FLAT], output.folder)
+    assert output.holds(BIAS, FLAT)
+    assert (output.folder / BIAS.file).read_bytes() == before
+
+
+def test_a_job_file_that_has_to_be_newer_again_has_other_bytes(output: Output) -> None:
+    write_job_files([OTHER_BIAS], output.folder)
+    before = (output.folder / BIAS.file).read_bytes()
+    output.date(BIAS.file, 1)
+    write_job_files([OTHER_BIAS], output.folder)
+    assert (output.folder / BIAS.file).read_bytes() != before
+    assert output.time_of(BIAS.file) > output.time_of(BIAS.master)
+
+
+def test_a_job_file_that_is_right_is_left_alone(output: Output) -> None:
+    write_job_files([OTHER_BIAS], output.folder)
+    before = output.time_of(BIAS.file)
+    write_job_files([OTHER_BIAS], output.folder)
+    assert output.time_of(BIAS.file) == before
+
+
+@pytest.mark.parametrize("missing", [BIAS.master, BIAS.record])
+def test_a_master_that_is_missing_or_without_its_record_is_rebuilt(
+    output: Output, missing: str
+) -> None:
+    (output.folder / missing).unlink()
+    assert output.holds(BIAS, FLAT)
+    assert output.stale(BIAS, FLAT) == [BIAS.master, FLAT.master]
+
+
+def test_a_flat_older_than_its_bias_is_rebuilt(output: Output) -> None:
+    output.date(BIAS.master, time.time_ns() + SECOND_NS)
+    assert output.stale(BIAS, FLAT) == [FLAT.master]
+
+
+def test_masters_of_a_version_that_did_not_record_their_bias_are_current(output: Output) -> None:
+    record = output.folder / FLAT.record
+    old = record.read_text().replace(f'"bias_job": "{BIAS.digest}",', "")
+    assert old != record.read_text()
+    record.write_text(old)
+    assert is_current(output.folder, FLAT.master, FLAT.made_of)
+    assert is_current(output.folder, FLAT.master, OTHER_FLAT.made_of)
+
+
+# --- clocks ---------------------------------------------------------------------------------------
+
+
+def test_files_ahead_of_the_clock_are_dated_back_in_their_order(output: Output) -> None:
+    now = time.time_ns()
+    order = [BIAS.file, BIAS.master, FLAT.file, FLAT.master]
+    for place, path in enumerate(order):
+        output.date(path, now + (3600 + place) * SECOND_NS)
+    output.date(BIAS.record, now - 1)
+    date_back(output.plan(BIAS, FLAT), output.folder, now)
+    times = [output.time_of(path) for path in order]
+    assert times == sorted(set(times))
+    assert max(times) == now
+    assert output.time_of(BIAS.record) == now - 1
+
+
+def test_files_of_one_time_ahead_of_the_clock_stay_of_one_time(output: Output) -> None:
+    now = time.time_ns()
+    for path in (BIAS.file, BIAS.master, BIAS.record):
+        output.date(path, now + SECOND_NS)
+    date_back(output.plan(BIAS), output.folder, now)
+    assert {output.time_of(path) for path in (BIAS.file, BIAS.master, BIAS.record)} == {now}
+
+
+def test_a_master_ahead_of_the_clock_cannot_be_overtaken_and_the_error_says_so(
+    output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("calmasters.planning.staleness._TICK_LIMIT_S", 0.05)
+    for path in (BIAS.master, BIAS.record):
+        output.date(path, time.time_ns() + 3600 * SECOND_NS)
+    with pytest.raises(OutputError, match="the clock of this disk is behind"):
+        write_job_files([OTHER_BIAS], output.folder)
+
+
+@pytest.mark.parametrize("is_preview", [True, False])
+def test_the_trigger_is_just_newer_than_the_plan_and_on_its_disk(
+    output: Output, is_preview: bool
+) -> None:
+    plan = output.folder / "plan.json"
+    plan.touch()
+    folder, file = trigger_file(output.folder, is_preview=is_preview)
+    assert plan.stat().st_mtime_ns < file.stat().st_mtime_ns <= plan.stat().st_mtime_ns + 2000
+    assert file.parent.parent == output.folder / ".cache"
+    assert [*file.parent.iterdir()] == [file]
+    folder.cleanup()
+    assert not file.exists()
+
+
+def test_a_run_makes_a_plan_for_the_trigger_to_be_newer_than(output: Output) -> None:
+    folder, file = trigger_file(output.folder, is_preview=False)
+    assert (output.folder / "plan.json").stat().st_mtime_ns < file.stat().st_mtime_ns
+    folder.cleanup()
+
+
+def test_a_trigger_of_a_plan_ahead_of_the_clock_waits_for_the_clock(output: Output) -> None:
+    plan = output.folder / "plan.json"
+    plan.touch()
+    ahead = time.time_ns() + SECOND_NS // 5
+    os.utime(plan, ns=(ahead, ahead))
+    folder, file = trigger_file(output.folder, is_preview=False)
+    assert time.time_ns() >= file.stat().st_mtime_ns > ahead
+    folder.cleanup()
