@@ -42,6 +42,7 @@ ORDER = (
     "inventory.content_digests",
     "inventory.header_cache",
     "inventory.table",
+    "inventory.unused_frames",
     "planning.grouping",
     "inventory.duplicates",
     "planning.naming",

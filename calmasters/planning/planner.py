@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from statistics import median
 from time import time_ns
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from calmasters.atomic_files import replacing, write_whole
 from calmasters.errors import FrameError
@@ -21,7 +21,6 @@ from calmasters.inventory.content_digests import Contents
 from calmasters.inventory.duplicates import without_copies
 from calmasters.inventory.header_cache import HeaderCache
 from calmasters.inventory.scan import ScannedFile, scan_masters
-from calmasters.inventory.table import write_inventory
 from calmasters.model.job import (
     ALGORITHM_VERSION,
     JOB_TIME_NS,
@@ -42,6 +41,9 @@ from calmasters.planning.stale_reasons import explain
 from calmasters.running.disk_space import require_room, room_for
 from calmasters.running.kept_masters import copies, keep
 from calmasters.settings import Integration, Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Decision", "NotMade", "decide", "require_sound", "write"]
 
@@ -75,6 +77,8 @@ class Decision:
         By the frame's path.
     warnings : tuple of str
         About the libraries.
+    keywords : tuple of str
+        Keywords that only the configuration names; each has a column in the inventory.
     """
 
     digest: str
@@ -84,6 +88,15 @@ class Decision:
     frames: tuple[Frame, ...]
     verdicts: Mapping[str, Verdict]
     warnings: tuple[str, ...]
+    keywords: tuple[str, ...] = ()
+
+    @cached_property
+    def inventory(self) -> pd.DataFrame:
+        """The frames and their verdicts as a table, built when first used."""
+        # Imports pandas, which a run with nothing to do does not need.
+        from calmasters.inventory.table import inventory_table
+
+        return inventory_table(self.frames, self.verdicts, self.keywords)
 
     @cached_property
     def plan(self) -> Plan:
@@ -137,6 +150,7 @@ def decide(
         frames=tuple(frames),
         verdicts=verdicts,
         warnings=tuple(_library_warnings(library)),
+        keywords=settings.headers.extra,
     )
 
 
@@ -367,6 +381,8 @@ def write(settings: Settings) -> Decision:
     OutputError
         If what is to be made cannot fit on the disk.
     """
+    from calmasters.inventory.table import write_inventory
+
     cache, contents = HeaderCache(settings), Contents(settings)
     decision = decide(settings, cache, contents)
     output = settings.output_dir
@@ -384,7 +400,7 @@ def write(settings: Settings) -> Decision:
     keep(output, why)
     _remove_old_jobs(output, {job.file for job in decision.jobs})
     with replacing(output / "inventory.csv") as file:
-        write_inventory(file, decision.frames, decision.verdicts, settings.headers.extra)
+        write_inventory(file, decision.inventory)
     write_whole(output / "plan.json", _plan_json(decision, why))
     return decision
 
