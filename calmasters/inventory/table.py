@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import fields
-from datetime import date, datetime
+from datetime import date
 from operator import attrgetter
 from typing import Any, BinaryIO, Final, TypeVar
 
@@ -97,8 +97,8 @@ def inventory_table(
             "CCD-TEMP", *_distinct(_text("CCD-TEMP", frame.ccd_temp_c) for frame in frames)
         ),
         "DATE-OBS": _column("DATE-OBS", *_distinct(frame.date_obs or "" for frame in frames)),
-        "size": _column("size", *_distinct(str(frame.size) for frame in frames)),
-        "mtime_ns": _column("mtime_ns", *_distinct(str(frame.mtime_ns) for frame in frames)),
+        "size": _whole_column("size", [frame.size for frame in frames]),
+        "mtime_ns": _whole_column("mtime_ns", [frame.mtime_ns for frame in frames]),
     }
     at = COLUMNS.index("size")
     order = (*COLUMNS[1:at], *extra, *COLUMNS[at:])
@@ -160,23 +160,32 @@ def _column(name: str, texts: list[str], rows: NDArray[np.intp]) -> Any:
     return pd.Categorical.from_codes(of_texts.take(rows), pd.Index(categories, dtype=object))
 
 
+def _whole_column(name: str, values: list[int]) -> Any:
+    """Build a column of numbers that are hardly ever shared."""
+    try:
+        return _whole(values)
+    except OverflowError:
+        return _column(name, *_distinct(map(str, values)))
+
+
 def _typed(name: str, texts: list[str]) -> Any | None:
     """Give the values of texts as an array; None if they would not be written the same again."""
     try:
         if name in ("DATE", "DATE-OBS"):
-            values, dtype = _dates(name, texts), "datetime64[us]"
+            array = np.array(texts, "datetime64[us]")
+            values = _dates(name, array)
         else:
             values, dtype = _numbers(name, texts)
-        if [_text(name, value) for value in values] != texts:
-            return None
-        return _whole(values) if dtype == "Int64" else np.array(values, dtype)
+            array = _whole(values) if dtype == "Int64" else np.array(values, dtype)
     except (ValueError, OverflowError):
         return None
+    return array if [_text(name, value) for value in values] == texts else None
 
 
-def _dates(name: str, texts: list[str]) -> list[Any]:
-    read = date.fromisoformat if name == "DATE" else datetime.fromisoformat
-    return [read(text) if text else None for text in texts]
+def _dates(name: str, array: Any) -> Any:
+    """List moments as datetimes, nights as dates; absent ones are None."""
+    unit = "D" if name == "DATE" else "us"
+    return array.astype(f"datetime64[{unit}]").tolist()
 
 
 def _numbers(name: str, texts: list[str]) -> tuple[list[Any], str]:
@@ -229,10 +238,10 @@ def _texts(column: pd.Series) -> tuple[list[str], NDArray[np.intp]]:
     """Give the distinct texts of a column, and the position of each row's text."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return [*column.cat.categories], column.cat.codes.to_numpy(np.intp)
+    name = str(column.name)
     rows, distinct = pd.factorize(column)
-    if column.dtype.kind == "M":
-        distinct = distinct.to_numpy(f"datetime64[{'D' if column.name == 'DATE' else 'us'}]")
-    texts = [_text(str(column.name), value) for value in distinct.tolist()]
+    values = _dates(name, distinct.to_numpy()) if column.dtype.kind == "M" else distinct.tolist()
+    texts = [_text(name, value) for value in values]
     return [*texts, ""], rows  # rows of absent values have -1: the last
 
 
