@@ -1,19 +1,26 @@
 """Raw astronomical frames in, calibration masters out."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from calmasters.headers.read_keywords import get_fits_headers, get_metadata_for_directory
+    from calmasters.inventory.table import read_inventory
 
-__all__ = ["__version__", "get_fits_headers", "get_metadata_for_directory"]
+__all__ = ["__version__", "get_fits_headers", "get_metadata_for_directory", "read_inventory"]
 
 __version__ = "0.1.0"
 
+#: Where the public functions are defined.
+_MODULES = {
+    "get_fits_headers": "calmasters.headers.read_keywords",
+    "get_metadata_for_directory": "calmasters.headers.read_keywords",
+    "read_inventory": "calmasters.inventory.table",
+}
+
 
 def __getattr__(name: str) -> object:
-    """Import what reads headers when it is asked for: most processes of a run read none."""
-    if name not in __all__:
+    """Import a public function when it is first used: most processes of a run need none."""
+    if name not in _MODULES:
         raise AttributeError(f"module 'calmasters' has no attribute '{name}'")
-    from calmasters.headers import read_keywords
-
-    return getattr(read_keywords, name)
+    return getattr(import_module(_MODULES[name]), name)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import chain, pairwise
 from pathlib import PurePath
 
-from calmasters.frame import Frame, FrameType, Status, Verdict, format_value
+import pandas as pd
+
+from calmasters.frame import FrameType, format_value
 from calmasters.headers.fits_cards import number_of
+from calmasters.inventory.table import column_text
+from calmasters.inventory.unused_frames import ignored_by_reason, refused_by_remedy
 from calmasters.model.job import MasterJob
 from calmasters.planning.decision import Decision
 from calmasters.planning.near_misses import Difference
@@ -38,42 +42,30 @@ def summarize(decision: Decision) -> str:
 
 
 def _counts(decision: Decision) -> Iterator[str]:
-    verdicts = decision.verdicts
-    alike = Counter((frame.traits, verdicts[frame.path].status) for frame in decision.frames)
-    counts: dict[str, Counter[Status]] = defaultdict(Counter)
-    for (traits, status), count in alike.items():
-        counts[str(traits.keywords.get("TYPE", "unknown"))][status] += count
-    for kind, by_status in sorted(counts.items()):
-        told = ", ".join(f"{count} {status}" for status, count in sorted(by_status.items()))
-        yield f"{kind:8} {sum(by_status.values()):6}  ({told})"
+    table = decision.inventory
+    kinds = column_text(table["TYPE"]).replace("", "unknown")
+    for kind, counts in pd.crosstab(kinds, column_text(table["status"])).iterrows():
+        told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+        yield f"{kind:8} {counts.sum():6}  ({told})"
 
 
 def _refusals(decision: Decision) -> Iterator[str]:
     """Group refused frames by what would mend them."""
-    by_remedy: dict[str, list[Frame]] = defaultdict(list)
-    for frame in decision.frames:
-        verdict = decision.verdicts[frame.path]
-        if verdict.status is Status.REFUSED:
-            by_remedy[verdict.remedy].append(frame)
-    for remedy, frames in sorted(by_remedy.items(), key=lambda item: -len(item[1])):
+    for remedy, frames in refused_by_remedy(decision.inventory, decision.verdicts):
         yield f"{_frames(len(frames))}: {remedy}"
-        yield from _examples(frames, decision.verdicts)
+        yield from _examples(frames)
 
 
-def _examples(frames: list[Frame], verdicts: Mapping[str, Verdict]) -> Iterator[str]:
-    for frame in frames[:_SHOWN]:
-        yield f"    {frame.path}: {verdicts[frame.path].reason}"
+def _examples(frames: pd.DataFrame) -> Iterator[str]:
+    for path, reason in frames["reason"].head(_SHOWN).items():
+        yield f"    {path}: {reason}"
     if len(frames) > _SHOWN:
         yield f"    and {len(frames) - _SHOWN} more, see inventory.csv"
 
 
 def _ignored(decision: Decision) -> Iterator[str]:
-    reasons = Counter(
-        verdict.remedy or verdict.reason
-        for verdict in decision.verdicts.values()
-        if verdict.status is Status.IGNORED
-    )
-    for reason, count in reasons.most_common():
+    counts = ignored_by_reason(decision.inventory, decision.verdicts)
+    for reason, count in counts.items():
         yield f"{_frames(count)}: {reason}"
 
 

@@ -1,23 +1,28 @@
-"""The inventory: one row a frame, what it is and what became of it, as CSV and as a table."""
+"""The inventory: a pandas DataFrame with one row per frame, and the CSV file it is stored in.
+
+Importing this module imports pandas; a run with nothing to do must not.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import fields
+from datetime import date
 from operator import attrgetter
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import Any, BinaryIO, Final, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from calmasters.frame import Frame, Geometry, Traits, Verdict, format_value
 from calmasters.headers.fits_cards import number_of
 
-if TYPE_CHECKING:
-    import pandas as pd
+__all__ = ["COLUMNS", "column_text", "inventory_table", "read_inventory", "write_inventory"]
 
-__all__ = ["COLUMNS", "read_inventory", "write_inventory"]
+_T = TypeVar("_T", bound=Hashable)
 
 _KEYWORDS: Final = (
     *("TYPE", "INSTRUME", "SET-TEMP", "GAIN", "OFFSET", "READOUTM", "DATE", "FILTER", "EXPOSURE"),
@@ -30,119 +35,300 @@ COLUMNS: Final = (
     *(*_GEOMETRY, "size", "mtime_ns", "sources", "warnings"),
 )
 
+#: Columns of text, also where all of it looks like numbers.
 _TEXT: Final = (
-    *("path", "status", "reason", "group", "TYPE", "INSTRUME", "READOUTM", "FILTER"),
+    *("status", "reason", "group", "TYPE", "INSTRUME", "READOUTM", "FILTER"),
     *("bayerpat", "sources", "warnings"),
 )
 
-#: Paths that need no quotes, and are no formula.
-_PLAIN: Final = re.compile(r"\w[\w ./+-]*")
+#: Columns of numbers with decimals, also where all are whole.
+_DECIMAL: Final = ("SET-TEMP", "EXPOSURE", "CCD-TEMP")
 
-#: What a spreadsheet takes for the beginning of a formula.
+#: What a spreadsheet reads as the beginning of a formula.
 _FORMULA: Final = ("=", "+", "-", "@")
 
+#: Characters that need quotes around a cell of a CSV file.
+_SPECIAL: Final = re.compile('[,"\r\n]')
 
-def write_inventory(
-    file: BinaryIO,
-    frames: Iterable[Frame],
-    verdicts: Mapping[str, Verdict],
-    keywords: Iterable[str] = (),
-) -> None:
-    """Write the inventory as CSV: one row a frame, sorted by path; what is absent is empty.
+
+def inventory_table(
+    frames: Iterable[Frame], verdicts: Mapping[str, Verdict], keywords: Iterable[str] = ()
+) -> pd.DataFrame:
+    """Build the inventory.
 
     Parameters
     ----------
-    file : binary file
     frames : iterable of Frame
     verdicts : mapping of str to Verdict
         By path, one for every frame.
     keywords : iterable of str
-        Further keywords to give a column, those that only the configuration names.
-    """
-    extra = [keyword for keyword in keywords if keyword not in COLUMNS]
-    at = COLUMNS.index("size")
-    lines = _lines(sorted(frames, key=attrgetter("path")), verdicts, extra)
-    text = "\n".join((_line((*COLUMNS[:at], *extra, *COLUMNS[at:])), *lines, ""))
-    # Names of files that are no text come back as the bytes they are.
-    file.write(text.encode("utf-8", "surrogateescape"))
-
-
-def _lines(
-    frames: Iterable[Frame], verdicts: Mapping[str, Verdict], extra: Sequence[str]
-) -> Iterator[str]:
-    """Write a line a frame, of parts that are written once for all frames that share them."""
-    by_traits: dict[Traits, tuple[str, str, str]] = {}
-    by_verdict: dict[Verdict, str] = {}
-    for path, size, mtime_ns, traits, temperature, date_obs, *_ in frames:
-        verdict = verdicts[path]
-        if traits not in by_traits:
-            by_traits[traits] = _parts(traits, extra)
-        if verdict not in by_verdict:
-            by_verdict[verdict] = _line((verdict.status.value, verdict.reason, verdict.group))
-        keywords, image, remarks = by_traits[traits]
-        place = path if _PLAIN.fullmatch(path) else _line([_place(path)])
-        told_c = "" if temperature is None else format_value("CCD-TEMP", temperature)
-        yield (
-            f"{place},{by_verdict[verdict]},{keywords},{told_c},{date_obs or ''},"
-            f"{image},{size},{mtime_ns},{remarks}"
-        )
-
-
-def _parts(traits: Traits, extra: Sequence[str]) -> tuple[str, str, str]:
-    """Write what traits have for the columns of keywords, of the image, and for the last."""
-    keywords = {key: _cell(format_value(key, value)) for key, value in traits.keywords.items()}
-    geometry = (str(getattr(traits.geometry, name, None) or "") for name in _GEOMETRY)
-    sources = "; ".join(f"{key}: {source}" for key, source in traits.sources.items())
-    return (
-        _line(keywords.get(key, "") for key in _KEYWORDS),
-        _line((*geometry, *(keywords.get(key, "") for key in extra))),
-        _line((sources, "; ".join(traits.warnings))),
-    )
-
-
-def _line(cells: Iterable[str]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue()[:-1]
-
-
-def _place(path: str) -> str:
-    """Write a path so that a spreadsheet takes none for a formula, and it is still a path."""
-    return f"./{path}" if path.startswith(_FORMULA) else path
-
-
-def _cell(text: str) -> str:
-    """Keep a spreadsheet from taking the text of a header for a formula."""
-    formula = text.startswith(_FORMULA) and number_of(text) is None
-    return f"'{text}" if formula else text
-
-
-def read_inventory(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read ``inventory.csv`` as a table, indexed by path.
+        Further keywords to give a column: those that only the configuration names.
 
     Returns
     -------
     DataFrame
-        Of a row a frame. Text is text, absent or not (``''``); DATE and DATE-OBS are datetimes
-        (UTC), absent ones NaT; other columns are numbers where all that is in them are, absent
-        ones NaN.
+        One row per frame, sorted by ``path``, which is the index (object). The dtypes are:
+
+        - category for text, of the values that occur, sorted; absent text is ``''``. (FILTER may
+          be 'NA', and ``groupby`` keeps frames without a filter.)
+        - float64 for SET-TEMP, EXPOSURE and CCD-TEMP, as they are written in names; absent is NaN.
+        - datetime64[us] for DATE (the night) and DATE-OBS (UTC); absent is NaT.
+        - Int64 for GAIN, OFFSET, the geometry, ``size`` and ``mtime_ns``; absent is NA. GAIN,
+          OFFSET and further keywords are float64 if a value has decimals.
+
+        A column with a value that does not fit its dtype (GAIN 'high', the date 2026-02-30) is a
+        category of text as a whole.
+    """
+    frames = sorted(frames, key=attrgetter("path"))
+    extra = [keyword for keyword in keywords if keyword not in COLUMNS]
+    paths = [frame.path for frame in frames]
+    # Frames share traits and verdicts: their columns are worked out once for each of those.
+    traits, traits_rows = _distinct(frame.traits for frame in frames)
+    judged, verdict_rows = _distinct(verdicts[path] for path in paths)
+    columns = {
+        name: _column(name, texts, verdict_rows) for name, texts in _verdict_texts(judged).items()
+    }
+    columns |= {
+        name: _column(name, texts, traits_rows)
+        for name, texts in _traits_texts(traits, (*_KEYWORDS, *extra)).items()
+    }
+    columns |= {
+        "CCD-TEMP": _column(
+            "CCD-TEMP", *_distinct(_text("CCD-TEMP", frame.ccd_temp_c) for frame in frames)
+        ),
+        "DATE-OBS": _column("DATE-OBS", *_distinct(frame.date_obs or "" for frame in frames)),
+        "size": _whole_column("size", [frame.size for frame in frames]),
+        "mtime_ns": _whole_column("mtime_ns", [frame.mtime_ns for frame in frames]),
+    }
+    at = COLUMNS.index("size")
+    order = (*COLUMNS[1:at], *extra, *COLUMNS[at:])
+    return _table(paths, {name: columns[name] for name in order})
+
+
+def _verdict_texts(verdicts: Iterable[Verdict]) -> dict[str, list[str]]:
+    """Give the texts of the columns that a verdict decides, one for each verdict."""
+    return {
+        "status": [verdict.status.value for verdict in verdicts],
+        "reason": [verdict.reason for verdict in verdicts],
+        "group": [verdict.group for verdict in verdicts],
+    }
+
+
+def _traits_texts(traits: Iterable[Traits], keywords: Iterable[str]) -> dict[str, list[str]]:
+    """Give the texts of the columns that traits decide, one for each of them."""
+    found = {
+        keyword: [
+            format_value(keyword, each.keywords[keyword]) if keyword in each.keywords else ""
+            for each in traits
+        ]
+        for keyword in keywords
+    }
+    found |= {
+        name: [str(getattr(each.geometry, name, None) or "") for each in traits]
+        for name in _GEOMETRY
+    }
+    found["sources"] = [
+        "; ".join(f"{keyword}: {source}" for keyword, source in each.sources.items())
+        for each in traits
+    ]
+    found["warnings"] = ["; ".join(each.warnings) for each in traits]
+    return found
+
+
+def _table(paths: Iterable[str], columns: Mapping[str, Any]) -> pd.DataFrame:
+    # Objects, since paths may have bytes that are no text, which not every string dtype can hold.
+    return pd.DataFrame(columns, index=pd.Index([*paths], dtype=object, name="path"))
+
+
+# --- columns --------------------------------------------------------------------------------------
+
+
+def _distinct(values: Iterable[_T]) -> tuple[list[_T], NDArray[np.intp]]:
+    """Give the distinct values in order of appearance, and the position of each row's value."""
+    rows, distinct = pd.factorize(np.array([*values], object))
+    return [*distinct], rows
+
+
+def _column(name: str, texts: list[str], rows: NDArray[np.intp]) -> Any:
+    """Build a typed column whose row ``i`` has the text ``texts[rows[i]]``."""
+    typed = None if name in _TEXT else _typed(name, texts)
+    if typed is not None:
+        return typed.take(rows)
+    categories = sorted(set(texts))
+    codes = {text: code for code, text in enumerate(categories)}
+    of_texts = np.array([codes[text] for text in texts], np.intp)
+    return pd.Categorical.from_codes(of_texts.take(rows), pd.Index(categories, dtype=object))
+
+
+def _whole_column(name: str, values: list[int]) -> Any:
+    """Build a column of numbers that are hardly ever shared."""
+    try:
+        return _whole(values)
+    except OverflowError:
+        return _column(name, *_distinct(map(str, values)))
+
+
+def _typed(name: str, texts: list[str]) -> Any | None:
+    """Give the values of texts as an array; None if they would not be written the same again."""
+    try:
+        if name in ("DATE", "DATE-OBS"):
+            array = np.array(texts, "datetime64[us]")
+            values = _dates(name, array)
+        else:
+            values, dtype = _numbers(name, texts)
+            array = _whole(values) if dtype == "Int64" else np.array(values, dtype)
+    except (ValueError, OverflowError):
+        return None
+    return array if [_text(name, value) for value in values] == texts else None
+
+
+def _dates(name: str, array: Any) -> Any:
+    """List moments as datetimes, nights as dates; absent ones are None."""
+    unit = "D" if name == "DATE" else "us"
+    return array.astype(f"datetime64[{unit}]").tolist()
+
+
+def _numbers(name: str, texts: list[str]) -> tuple[list[Any], str]:
+    """Read numbers, and find the dtype for all of them."""
+    whole = name not in _DECIMAL and not any("." in text or "e" in text for text in texts)
+    read, dtype = (int, "Int64") if whole else (_decimal, "float64")
+    return [read(text) if text else None for text in texts], dtype
+
+
+def _decimal(text: str) -> float:
+    if (number := number_of(text)) is None:
+        raise ValueError(f"{text} is no finite number")
+    return number
+
+
+def _whole(values: Iterable[int | None]) -> Any:
+    """Make an Int64 array; a number beyond 64 bits raises OverflowError."""
+    absent = np.array([value is None for value in values], bool)
+    return pd.arrays.IntegerArray(np.array([value or 0 for value in values], np.int64), absent)
+
+
+def _text(name: str, value: date | float | None) -> str:
+    """Write a value as in names; an absent one is empty."""
+    if value is None:
+        return ""
+    if isinstance(value, date):
+        return value.isoformat()
+    return str(value) if isinstance(value, int) else format_value(name, value)
+
+
+def column_text(column: pd.Series) -> pd.Series:
+    """Give the values of a column as text.
+
+    Parameters
+    ----------
+    column : Series
+        Of the inventory, or of some of its rows.
+
+    Returns
+    -------
+    Series
+        Of str (object), written as in names; absent values are ``''``.
+    """
+    texts, rows = _texts(column)
+    values = np.array(texts, object).take(rows)
+    return pd.Series(values, index=column.index, name=column.name, dtype=object)
+
+
+def _texts(column: pd.Series) -> tuple[list[str], NDArray[np.intp]]:
+    """Give the distinct texts of a column, and the position of each row's text."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return [*column.cat.categories], column.cat.codes.to_numpy(np.intp)
+    name = str(column.name)
+    rows, distinct = pd.factorize(column)
+    values = _dates(name, distinct.to_numpy()) if column.dtype.kind == "M" else distinct.tolist()
+    texts = [_text(name, value) for value in values]
+    return [*texts, ""], rows  # rows of absent values have -1: the last
+
+
+# --- the file -------------------------------------------------------------------------------------
+
+
+def write_inventory(file: BinaryIO, table: pd.DataFrame) -> None:
+    """Write the inventory as CSV: values as in names, absent ones empty.
+
+    Parameters
+    ----------
+    file : binary file
+    table : DataFrame
+        As :func:`inventory_table` builds it.
+    """
+    columns = [[_quoted(_path_cell(path)) for path in table.index]]
+    for name in table:
+        texts, rows = _texts(table[name])
+        if _is_keyword(name):
+            texts = [_keyword_cell(text) for text in texts]
+        # Quoted once for all rows that share it; DataFrame.to_csv looks at each cell.
+        columns.append(np.array([*map(_quoted, texts)], object).take(rows).tolist())
+    header = ",".join(map(_quoted, (table.index.name, *table)))
+    text = "\n".join((header, *map(",".join, zip(*columns, strict=True)), ""))
+    # Names of files that are no text come back as the bytes they are.
+    file.write(text.encode("utf-8", "surrogateescape"))
+
+
+def read_inventory(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read ``inventory.csv``.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    DataFrame
+        The same that :func:`inventory_table` built: columns, dtypes, categories and values.
 
     Examples
     --------
     >>> table = read_inventory("output/inventory.csv")  # doctest: +SKIP
-    >>> table[table["status"] == "used"].groupby(["TYPE", "EXPOSURE"]).size()  # doctest: +SKIP
+    >>> used = table[table["status"] == "used"]  # doctest: +SKIP
+    >>> used.groupby(["TYPE", "EXPOSURE"], observed=True).size()  # doctest: +SKIP
     """
-    import pandas as pd
+    cells = pd.read_csv(path, dtype=object, na_filter=False, encoding_errors="surrogateescape")
+    columns = {}
+    for name in cells.columns.drop("path"):
+        texts, rows = _distinct(cells[name])
+        if _is_keyword(name):
+            texts = [_keyword_of_cell(text) for text in texts]
+        columns[name] = _column(name, texts, rows)
+    return _table(map(_path_of_cell, cells["path"]), columns)
 
-    names = pd.read_csv(path, nrows=0, encoding_errors="surrogateescape").columns
-    return pd.read_csv(
-        path,
-        index_col="path",
-        dtype=dict.fromkeys(_TEXT, "object"),
-        # FILTER may well be NA.
-        keep_default_na=False,
-        na_values={name: [""] for name in names if name not in _TEXT},
-        parse_dates=["DATE", "DATE-OBS"],
-        date_format="ISO8601",
-        encoding_errors="surrogateescape",
-    )
+
+def _quoted(text: str) -> str:
+    if _SPECIAL.search(text):
+        doubled = text.replace('"', '""')
+        return f'"{doubled}"'
+    return text
+
+
+def _path_cell(path: str) -> str:
+    """Write a path so that no spreadsheet reads a formula, and it is still a path."""
+    return f"./{path}" if path.startswith(_FORMULA) else path
+
+
+def _path_of_cell(text: str) -> str:
+    path = text.removeprefix("./")
+    return path if path.startswith(_FORMULA) else text
+
+
+def _is_keyword(column: str) -> bool:
+    """Tell the columns whose text comes from headers."""
+    return column in _KEYWORDS or column not in COLUMNS
+
+
+def _keyword_cell(text: str) -> str:
+    """Write a header's text so that no spreadsheet reads a formula.
+
+    One that already has the ``'`` gets another, so that both can be read back.
+    """
+    formula = text.lstrip("'").startswith(_FORMULA) and number_of(text) is None
+    return f"'{text}" if formula else text
+
+
+def _keyword_of_cell(text: str) -> str:
+    quoted = text.startswith("'") and text.lstrip("'").startswith(_FORMULA)
+    return text[1:] if quoted else text

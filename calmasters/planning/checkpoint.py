@@ -49,7 +49,7 @@ def refresh_plan(settings: Settings) -> Decision:
     keep(output_dir, reasons)
     _remove_old_job_files(output_dir, {job.file for job in decision.jobs})
     with replacing(output_dir / INVENTORY) as file:
-        write_inventory(file, decision.frames, decision.verdicts, settings.headers.extra)
+        write_inventory(file, decision.inventory)
     write_plan(output_dir / PLAN, decision, reasons)
     return decision
 

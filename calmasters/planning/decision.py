@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from calmasters.frame import Frame, Value, Verdict
 from calmasters.model.job import MasterJob
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Decision", "NotMade"]
 
@@ -48,6 +53,8 @@ class Decision:
         By the frame's path.
     warnings : tuple of str
         About the libraries.
+    keywords : tuple of str
+        Keywords that only the configuration names; each has a column in the inventory.
     """
 
     digest: str
@@ -57,3 +64,12 @@ class Decision:
     frames: tuple[Frame, ...]
     verdicts: Mapping[str, Verdict]
     warnings: tuple[str, ...]
+    keywords: tuple[str, ...] = ()
+
+    @cached_property
+    def inventory(self) -> pd.DataFrame:
+        """The frames and their verdicts as a table, built when first used."""
+        # Imports pandas, which a run with nothing to do does not need.
+        from calmasters.inventory.table import inventory_table
+
+        return inventory_table(self.frames, self.verdicts, self.keywords)

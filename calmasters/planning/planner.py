@@ -95,6 +95,7 @@ def decide(
         frames=tuple(frames),
         verdicts=verdicts,
         warnings=tuple(_library_warnings(library)),
+        keywords=settings.headers.extra,
     )
 
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from calmasters import __version__
 from calmasters.atomic_files import replacing
-from calmasters.frame import Frame, FrameType, Status, format_value
+from calmasters.frame import FrameType, Status, format_value
+from calmasters.inventory.table import column_text
+from calmasters.inventory.unused_frames import ignored_by_reason, refused_by_remedy
 from calmasters.model.job import MasterJob
 from calmasters.planning.decision import Decision
 from calmasters.reporting.collect import Collected
@@ -36,8 +39,8 @@ class _Night:
 
     camera: str
     night: str
-    counts: Counter[str] = field(default_factory=Counter)
-    groups: set[str] = field(default_factory=set)
+    counts: Counter[str]
+    groups: set[str]
 
 
 def write_report(path: Path, collected: Collected, picture_bytes: int = _BUDGET) -> None:
@@ -92,23 +95,19 @@ def _about_masters(collected: Collected, picture_bytes: int) -> dict[str, Any]:
         "by_group": {master.job.name: master for master in masters},
         "verdicts": Counter(master.verdict for master in masters),
         "not_made": collected.decision.not_made,
-        "left_out": _left_out(masters, collected.decision),
+        "left_out": _left_out(masters, collected.decision.inventory),
         "pictures": _embedded(masters, picture_bytes),
         "plan": Markup(draw_plan([master.job for master in masters])),
     }
 
 
 def _about_frames(collected: Collected) -> dict[str, Any]:
-    verdicts = collected.decision.verdicts.values()
+    decision = collected.decision
     return {
-        "nights": _nights(collected.decision),
-        "refused": _refused(collected.decision),
-        "ignored": Counter(
-            verdict.remedy or verdict.reason
-            for verdict in verdicts
-            if verdict.status is Status.IGNORED
-        ),
-        "warnings": collected.decision.warnings,
+        "nights": _nights(decision.inventory),
+        "refused": _refused(decision),
+        "ignored": ignored_by_reason(decision.inventory, decision.verdicts).to_dict(),
+        "warnings": decision.warnings,
     }
 
 
@@ -136,57 +135,41 @@ def _data_uri(path: Path) -> str:
 # --- frames ---------------------------------------------------------------------------------------
 
 
-def _nights(decision: Decision) -> list[_Night]:
+def _nights(table: pd.DataFrame) -> list[_Night]:
     """Count frames by camera, night and type."""
-    found: dict[tuple[str, str], _Night] = {}
-    for frame in decision.frames:
-        camera = str(frame.keywords.get("INSTRUME", "unknown camera"))
-        night = str(frame.keywords.get("DATE", "unknown night"))
-        entry = found.setdefault((camera, night), _Night(camera, night))
-        verdict = decision.verdicts[frame.path]
-        entry.counts[_kind(frame)] += 1
-        entry.counts[verdict.status.value] += 1
-        if verdict.status is Status.USED:
-            entry.groups.add(verdict.group)
-    return [found[key] for key in sorted(found)]
-
-
-def _kind(frame: Frame) -> str:
-    kind = str(frame.keywords.get("TYPE", ""))
-    return kind if kind in set(FrameType) else "other"
+    cameras = column_text(table["INSTRUME"]).replace("", "unknown camera")
+    nights = column_text(table["DATE"]).replace("", "unknown night")
+    kinds, status = column_text(table["TYPE"]), column_text(table["status"])
+    kinds = kinds.where(kinds.isin([*FrameType]), "other")
+    by_kind, by_status = (pd.crosstab([cameras, nights], each) for each in (kinds, status))
+    used = status == Status.USED
+    groups = table["group"].astype(object)[used].groupby([cameras, nights]).unique()
+    return [
+        _Night(camera, night, Counter(counts.to_dict()), {*groups.get((camera, night), ())})
+        for (camera, night), counts in by_kind.join(by_status).iterrows()
+    ]
 
 
 def _refused(decision: Decision) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Group the refused frames by what would mend them, the largest group first."""
-    found: dict[str, list[tuple[str, str]]] = {}
-    for frame in decision.frames:
-        verdict = decision.verdicts[frame.path]
-        if verdict.status is Status.REFUSED:
-            found.setdefault(verdict.remedy, []).append((frame.path, verdict.reason))
-    return sorted(found.items(), key=lambda item: -len(item[1]))
+    """Give path and reason of the refused frames, grouped by remedy."""
+    groups = refused_by_remedy(decision.inventory, decision.verdicts)
+    return [(remedy, [*frames["reason"].items()]) for remedy, frames in groups]
 
 
-def _left_out(masters: Iterable[Master], decision: Decision) -> dict[str, list[tuple[str, str]]]:
+def _left_out(masters: Iterable[Master], table: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
     """Give the refused frames that would belong to each master, as far as their headers tell."""
-    refused = [
-        frame for frame in decision.frames if decision.verdicts[frame.path].status is Status.REFUSED
-    ]
+    rows = table[table["status"] == Status.REFUSED]
+    refused = pd.DataFrame({name: column_text(rows[name]) for name in rows})
     return {
-        master.job.name: [
-            (frame.path, decision.verdicts[frame.path].reason)
-            for frame in refused
-            if _would_belong(frame, master.job)
-        ]
+        master.job.name: [*refused["reason"][_would_belong(refused, master.job)].items()]
         for master in masters
     }
 
 
-def _would_belong(frame: Frame, job: MasterJob) -> bool:
-    if frame.keywords.get("TYPE") != job.type.value:
-        return False
-    wanted = {key: format_value(key, value) for key, value in job.keywords.items()}
-    return all(
-        format_value(key, frame.keywords[key]) == value
-        for key, value in wanted.items()
-        if key in frame.keywords and key != "TYPE"
-    )
+def _would_belong(refused: pd.DataFrame, job: MasterJob) -> pd.Series:
+    """Tell the rows whose keywords are those of a job or absent."""
+    belongs = refused["TYPE"] == job.type.value
+    for key, value in job.keywords.items():
+        if key != "TYPE":
+            belongs &= refused[key].isin(["", format_value(key, value)])
+    return belongs

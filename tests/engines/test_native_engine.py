@@ -317,7 +317,7 @@ def test_too_few_frames_are_refused(site, rejection: str, n: int) -> None:
 
 
 def warnings_of(made: MasterStatistics) -> str:
-    return "\n".join(made.warnings)
+    return "\n".join(map(str, made.warnings))
 
 
 def test_hidden_outliers_are_reported(site) -> None:

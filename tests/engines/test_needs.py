@@ -58,13 +58,13 @@ SirilEngine(Siril(), threads).make(job, root, root, root / "M.xisf", root / "M.l
 """
 MEASURE = """
 import yaml
-from calmasters.quality.measure import Companions, measure
+from calmasters.quality.measure import BiasReference, measure
 from calmasters.settings import Settings
 config = yaml.safe_load(Path("config/config.yaml").read_text()) | {"input_dir": str(root)}
 settings = Settings.from_config(config, Path("config/config.schema.yaml"))
-files = {"master": root / "M.xisf", "statistics": root / "M.json"}
+files = {"master": root / "M.xisf", "record": root / "M.json"}
 began, cpu = time.perf_counter(), time.process_time()
-measure(job, **files, companions=Companions(root / "B.xisf"), settings=settings)
+measure(job, **files, reference=BiasReference(root / "B.xisf"), settings=settings)
 """
 
 

@@ -7,10 +7,17 @@ from typing import Any, TypeAlias
 import pandas as pd
 import pytest
 
-from calmasters.frame import Frame, Geometry, Status, Traits, Value, Verdict
+import calmasters
+from calmasters.frame import Frame, Geometry, Status, Traits, Value, Verdict, format_value
 from calmasters.inventory.header_cache import HeaderCache
 from calmasters.inventory.scan import scan_frames
-from calmasters.inventory.table import COLUMNS, read_inventory, write_inventory
+from calmasters.inventory.table import (
+    COLUMNS,
+    column_text,
+    inventory_table,
+    read_inventory,
+    write_inventory,
+)
 from calmasters.inventory.verdicts import check_frame
 from calmasters.settings import Settings
 
@@ -32,7 +39,7 @@ def written(tmp_path: Path) -> Written:
     ) -> pd.DataFrame:
         path = tmp_path / "inventory.csv"
         with path.open("wb") as file:
-            write_inventory(file, frames, verdicts, keywords)
+            write_inventory(file, inventory_table(frames, verdicts, keywords))
         return pd.read_csv(
             path, dtype="object", keep_default_na=False, encoding_errors="surrogateescape"
         )
@@ -99,7 +106,9 @@ def test_values_are_written_as_in_names_and_what_is_absent_is_empty(written: Wri
     }
 
 
-@pytest.mark.parametrize("value", ["a,b", 'say "x"', "two\nlines", "NA", "é", " x ", "1.50", "'"])
+@pytest.mark.parametrize(
+    "value", ["a\rb", "a,b", 'say "x"', "two\nlines", "NA", "é", " x ", "1.50", "'"]
+)
 def test_text_comes_back_as_it_was(written: Written, value: str) -> None:
     name = f"{value}.fits"
     table = written(
@@ -156,17 +165,26 @@ def test_a_spreadsheet_can_sort_and_filter_every_column(
     assert len((tmp_path / "inventory.csv").read_text().splitlines()) == 1 + len(table)
 
 
-def test_it_is_read_as_a_table_of_typed_columns(
-    settings: Settings, add_frame: Callable[..., Path], written: Written, tmp_path: Path
-) -> None:
+# --- dtypes ---------------------------------------------------------------------------------------
+
+
+def test_columns_are_typed(settings: Settings, add_frame: Callable[..., Path]) -> None:
     add_frame("a.fits", "bias", {"INSTRUME": "585", "READOUTM": "1"})
     add_frame("b.fits", "flat", {"FILTER": "NA", "FOCALLEN": 384, "GAIN": None, "DATE-LOC": None})
-    (tmp_path / "frames" / "\udcff.fits").touch()
+    (settings.input_dir / "\udcff.fits").touch()
     frames = HeaderCache(settings).read(scan_frames(settings), settings.input_dir)
     verdicts = {frame.path: check_frame(frame, settings) or USED for frame in frames}
-    written(frames, verdicts, ["FOCALLEN"])
-    table = read_inventory(tmp_path / "inventory.csv")
-    assert list(table.index) == ["a.fits", "b.fits", "\udcff.fits"]
+    table = inventory_table(frames, verdicts, ["FOCALLEN"])
+    assert {name: str(dtype) for name, dtype in table.dtypes.items()} == {
+        **dict.fromkeys(("status", "reason", "group", "TYPE", "INSTRUME"), "category"),
+        **dict.fromkeys(("READOUTM", "FILTER", "bayerpat", "sources", "warnings"), "category"),
+        **dict.fromkeys(("SET-TEMP", "EXPOSURE", "CCD-TEMP"), "float64"),
+        **dict.fromkeys(("DATE", "DATE-OBS"), "datetime64[us]"),
+        **dict.fromkeys(("GAIN", "OFFSET", "width", "height", "xbinning"), "Int64"),
+        **dict.fromkeys(("ybinning", "FOCALLEN", "size", "mtime_ns"), "Int64"),
+    }
+    assert (table.index.name, list(table.index)) == ("path", ["a.fits", "b.fits", "\udcff.fits"])
+    assert list(table["FILTER"].cat.categories) == ["", "NA"]
     first, second, unread = (row for _, row in table.iterrows())
     assert (first["INSTRUME"], first["READOUTM"], first["FILTER"]) == ("585", "1", "")
     assert (second["FILTER"], second["EXPOSURE"], second["FOCALLEN"]) == ("NA", 1.5, 384)
@@ -174,3 +192,139 @@ def test_it_is_read_as_a_table_of_typed_columns(
     assert first["DATE-OBS"] == pd.Timestamp("2026-01-15T20:00:00")
     assert first["DATE"] == pd.Timestamp("2026-01-15")
     assert unread["DATE-OBS"] is pd.NaT
+
+
+def test_a_group_of_frames_without_a_filter_is_a_group_too() -> None:
+    frames = [frame("a.fits", keywords={"TYPE": "bias"})]
+    frames += [frame(f"{n}.fits", keywords={"TYPE": "flat", "FILTER": "Ha"}) for n in range(2)]
+    table = inventory_table(frames, {frame.path: USED for frame in frames})
+    counts = table.groupby(["TYPE", "FILTER"], observed=True).size()
+    assert counts.to_dict() == {("bias", ""): 1, ("flat", "Ha"): 2}
+
+
+@pytest.mark.parametrize(
+    ("keyword", "values", "dtype"),
+    [
+        ("GAIN", [100, 100.0, None], "Int64"),
+        ("GAIN", [100, 1.5, None], "float64"),
+        ("GAIN", [100, "high"], "category"),
+        ("GAIN", [2**63 - 1, None], "Int64"),
+        ("GAIN", [2**63, None], "category"),
+        ("GAIN", [1e300, None], "category"),
+        ("SET-TEMP", [-10, None], "float64"),
+        ("SET-TEMP", [None], "float64"),
+        ("DATE", ["2026-01-15", None], "datetime64[us]"),
+        # A night that is no date would be lost as NaT.
+        ("DATE", ["2026-01-15", "2026-02-30"], "category"),
+        ("DATE", ["0000-01-01"], "category"),
+        # Text that would not be written the same again stays text.
+        ("USBLIMIT", ["50", "60"], "Int64"),
+        ("USBLIMIT", ["050"], "category"),
+        ("USBLIMIT", ["1.5", "nan"], "category"),
+        ("USBLIMIT", ["1_000"], "category"),
+    ],
+)
+def test_a_column_is_typed_by_all_of_its_values(
+    keyword: str, values: list[Value | None], dtype: str, written: Written
+) -> None:
+    frames = [
+        frame(f"{n}.fits", keywords={} if value is None else {keyword: value})
+        for n, value in enumerate(values)
+    ]
+    verdicts = {frame.path: USED for frame in frames}
+    table = inventory_table(frames, verdicts, ["USBLIMIT"])
+    assert str(table[keyword].dtype) == dtype
+    texts = ["" if value is None else format_value(keyword, value) for value in values]
+    assert list(column_text(table[keyword])) == texts
+    assert list(written(frames, verdicts, ["USBLIMIT"])[keyword]) == texts
+
+
+def test_a_time_beyond_64_bits_is_kept(written: Written) -> None:
+    # A file that claims to be of the year 2500.
+    time_ns = 16_725_225_600_000_000_000
+    assert list(written([frame("a.fits", 1, time_ns)], {"a.fits": USED})["mtime_ns"]) == [
+        str(time_ns)
+    ]
+
+
+# --- read again -----------------------------------------------------------------------------------
+
+
+def read_again(tmp_path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    path = tmp_path / "inventory.csv"
+    with path.open("wb") as file:
+        write_inventory(file, table)
+    return read_inventory(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "a,b",
+            'say "x"',
+            "two\nlines",
+            "return\r",
+            "NA",
+            "nan",
+            "",
+            "é",
+            " x ",
+            "1.50",
+            "\udcff",
+        ),
+        *("'", "=1+1", "'=1+1", "''=1", "-Ha", "'-5", "-5", "+5", "@x", "./", "./=x"),
+    ],
+)
+def test_text_is_read_as_it_was(tmp_path: Path, text: str) -> None:
+    keywords: dict[str, Value] = {"FILTER": text, "READOUTM": text, "USBLIMIT": text or "-"}
+    frames = [
+        frame(f"{text}a.fits".removeprefix("./"), keywords=keywords, warnings=(text,)),
+        frame("b.fits"),
+    ]
+    verdicts = {each.path: Verdict(Status.IGNORED, text, group=text) for each in frames}
+    table = inventory_table(frames, verdicts, ["USBLIMIT"])
+    pd.testing.assert_frame_equal(read_again(tmp_path, table), table)
+
+
+def test_what_is_read_equals_what_was_written(
+    tmp_path: Path, make_frame: Callable[..., Frame]
+) -> None:
+    frames = [
+        *(make_frame("flat", number, ccd_temp_c=-10 + number / 30) for number in range(20)),
+        make_frame("bias", date_obs="0002-01-15T21:00:00", ccd_temp_c=1.115),
+        make_frame("dark", date_obs="2026-01-15T21:00:00.123456", keywords={"EXPOSURE": 0.0015}),
+        frame("unread.fits", 0, 0, problems=("is empty",)),
+    ]
+    verdicts = {frame.path: USED for frame in frames}
+    verdicts["unread.fits"] = Verdict(Status.REFUSED, "is empty; copy it again", "copy it again")
+    table = inventory_table(frames, verdicts, ["FOCALLEN"])
+    pd.testing.assert_frame_equal(read_again(tmp_path, table), table)
+
+
+def test_an_inventory_without_frames_is_read_too(tmp_path: Path) -> None:
+    table = inventory_table([], {})
+    pd.testing.assert_frame_equal(read_again(tmp_path, table), table)
+
+
+def test_values_are_worked_out_once_for_frames_that_share_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shared = Traits({"TYPE": "flat", "FILTER": "Ha"}, geometry=Geometry(4, 3))
+    frames = [Frame(f"{n:06d}.fits", 5760, 17, shared) for n in range(100_000)]
+    verdicts = dict.fromkeys((frame.path for frame in frames), USED)
+    formatted: list[Value] = []
+
+    def count(keyword: str, value: Value) -> str:
+        formatted.append(value)
+        return format_value(keyword, value)
+
+    monkeypatch.setattr("calmasters.inventory.table.format_value", count)
+    table = inventory_table(frames, verdicts)
+    assert len(table) == 100_000
+    assert table["FILTER"].value_counts().to_dict() == {"Ha": 100_000}
+    assert len(formatted) < 10
+
+
+def test_the_package_gives_the_function_that_reads_it() -> None:
+    assert calmasters.read_inventory is read_inventory
