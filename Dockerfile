@@ -1,4 +1,4 @@
-# Masters in a container, by the native engine (PixInsight is not in it):
+# Masters in a container, with the native engine (the container has no PixInsight):
 #
 #     docker build --tag calmasters .
 #     docker run --rm --user "$(id -u)" --volume "$PWD:/data" calmasters masters
@@ -17,8 +17,8 @@ COPY rules rules
 COPY scripts scripts
 RUN pip install --no-cache-dir --editable .
 
-# Compiled code and Snakemake's own files lie with the data: they outlive the container, and any user
-# may write them.
+# Compiled code and Snakemake's own files are stored with the data: they remain after the container
+# ends, and any user may write them.
 ENV HOME=/data/.calmasters XDG_CACHE_HOME=/data/.calmasters/cache
 WORKDIR /data
 ENTRYPOINT ["snakemake", "--snakefile", "/opt/calmasters/Snakefile"]

@@ -1,11 +1,12 @@
-# make masters   the example session (or your frames/) to calibration masters
-# make dag       pictures of the plan in output/pictures
-# make watch     masters again whenever frames have arrived and nothing more comes
-# make test      the tests
-# make test-browser   the report in a real browser (Chromium); skips where there is none
-# make test-slurm     masters by a Slurm cluster of one node; skips where Slurm is not installed
-# make fuzz      the readers on changed and damaged files, for five minutes
-# make check     format, lint, types
+# make masters        make masters of frames/ (or of an example session)
+# make dag            draw the plan to output/pictures
+# make watch          make masters each time frames have arrived and the folder is quiet
+# make test           run the tests
+# make test-browser   test the report in a real browser (Chromium), if there is one
+# make test-slurm     test masters on a Slurm cluster of one node, if Slurm is installed
+# make fuzz           test the readers with changed and damaged files, for five minutes
+# make check          check format, lint, types
+# make format         format the code, fix lint errors
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -28,7 +29,7 @@ test: $(VENV)/ready
 test-browser: $(VENV)/ready
 	$(BIN)/pytest --quiet tests/browser
 
-# The plugin stays in $(VENV), where each start of Snakemake imports it.
+# The plugin stays installed in $(VENV): each later start of Snakemake imports it.
 test-slurm: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --editable .[slurm]
 	$(BIN)/pytest --quiet tests/slurm

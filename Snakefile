@@ -1,7 +1,7 @@
 # Raw astronomical frames in one directory to calibration masters: bias, dark, flat.
 #
 #     snakemake masters        make what is missing or stale
-#     snakemake -n masters     tell what would be made
+#     snakemake -n masters     show what would be made
 #     snakemake scripts        only write what PixInsight would run
 #     snakemake report         previews, numbers, what is wrong and why: output/report.html
 #     snakemake summary        frames by type, what was refused and why, what to shoot next

@@ -53,7 +53,7 @@ CASES: tuple[tuple[FrameType, Integration], ...] = (
 
 
 class Row(NamedTuple):
-    """How two masters agree: in units of the noise; equal are samples within a hundredth of it."""
+    """Difference of two masters, in units of the noise; ``equal``: share within 0.01 noise."""
 
     rms: float
     largest: float
@@ -63,7 +63,7 @@ class Row(NamedTuple):
 
 
 def main() -> int:
-    """Read the command line, compare all cases, print a table."""
+    """Run ``python benchmarks/agreement.py``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--counts", type=int, nargs="+", default=[10, 30])
     parser.add_argument("--size", default="600x400")
@@ -78,7 +78,7 @@ def main() -> int:
 
 
 def table(count: int, shape: tuple[int, int]) -> Iterator[str]:
-    """Give the lines of all cases of so many frames."""
+    """Return the rows of the table for this number of frames."""
     with tempfile.TemporaryDirectory() as folder:
         sets = {type_: write_frames(Path(folder), type_, count, shape) for type_ in TYPES}
         bias = Path(folder) / "bias.xisf"
@@ -109,7 +109,7 @@ def write_frames(folder: Path, type_: FrameType, count: int, shape: tuple[int, i
 def job_of(
     type_: FrameType, settings: Integration, frames: list[Path], shape: tuple[int, int], bias: Path
 ) -> MasterJob:
-    """Make a job of frames; flats are calibrated with the bias."""
+    """Return a job for these frames; flats are calibrated with the bias."""
     flat = type_ is FrameType.FLAT
     return MasterJob(
         name="M",
@@ -119,15 +119,15 @@ def job_of(
         frames=tuple(frame_file(path) for path in frames),
         header={},
         recipe=Recipe("native", 1, settings, Calibration() if flat else None, "unit", "xisf"),
-        bias=UsedMaster(str(bias), "library", "made here") if flat else None,
+        bias=UsedMaster(str(bias), "library", "for this comparison") if flat else None,
     )
 
 
 def compare(job: MasterJob, folder: Path) -> Row:
-    """Make the master of a job by both engines."""
-    output, images, made = folder / "out" / "M.xisf", [], []
+    """Make the master of a job with both engines, and compare them."""
+    output, images, statistics = folder / "out" / "M.xisf", [], []
     for engine in (NativeEngine(2), SirilEngine(Siril(), 2)):
-        made.append(engine.make(job, Path(), folder, output, folder / "M.log"))
+        statistics.append(engine.make(job, Path(), folder, output, folder / "M.log"))
         images.append(read_image(output)[0].astype(np.float64) * ADU)
     level = LIGHT if job.type is FrameType.FLAT else 0.0
     noise = np.sqrt((level + READ_NOISE**2) / len(job.frames))
@@ -136,15 +136,15 @@ def compare(job: MasterJob, folder: Path) -> Row:
         rms=float(difference.std()) / noise,
         largest=float(np.abs(difference).max()) / noise,
         equal=float(np.mean(np.abs(difference) < 0.01 * noise)),
-        rejected_native=rejected(made[0]),
-        rejected_siril=rejected(made[1]),
+        rejected_native=rejected(statistics[0]),
+        rejected_siril=rejected(statistics[1]),
     )
 
 
-def rejected(made: MasterStatistics) -> int:
-    """Add up the samples rejected: of each frame, or of all where the engine tells no more."""
-    by_frame = sum((frame.low or 0) + (frame.high or 0) for frame in made.frames)
-    return by_frame + (made.rejected_low or 0) + (made.rejected_high or 0)
+def rejected(statistics: MasterStatistics) -> int:
+    """Return the number of rejected samples, counted by frame or in total."""
+    by_frame = sum((frame.low or 0) + (frame.high or 0) for frame in statistics.frames)
+    return by_frame + (statistics.rejected_low or 0) + (statistics.rejected_high or 0)
 
 
 if __name__ == "__main__":

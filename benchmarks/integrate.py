@@ -3,11 +3,12 @@
     python benchmarks/integrate.py --counts 3 10 30 --rounds 3
     python benchmarks/integrate.py --counts 3 5 10 30 100 200 300 --plot integrate.png
 
-Every figure is a ratio to the engine's own time in the same round, since machines are noisy. The
-frames are synthetic and read once before, so that they come from memory. Peers that are not
-installed are left out. Siril and ccdproc have other rejection rules: the same job, not the same
-arithmetic. `floor` is two threads reading and summing all bytes, `rule` the same master made by
-Snakemake. At the end two masters are made at once, by a thread each.
+Each result is a ratio to the time of the native engine in the same round, since the speed of a
+machine varies. The frames are synthetic, and are read once before, so that they are in the file
+cache. Programs that are not installed are left out. Siril and ccdproc have other rejection rules:
+the same job, not the same arithmetic. `floor` reads and sums all bytes with two threads, `rule`
+makes the same master with Snakemake. At the end two masters are made at the same time, with one
+thread each.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ master = ccdproc.combine(sys.argv[2:], sys.argv[1], method="average", unit="adu"
 
 @dataclass(frozen=True)
 class Run:
-    """What a process took."""
+    """Time and memory of a process."""
 
     wall_s: float
     cpu_s: float
@@ -79,7 +80,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Case:
-    """One master to make: its type and frames, and for flats the masters to calibrate with."""
+    """One master to make: its type and frames, and for flats the calibration masters."""
 
     kind: str
     frames: Sequence[Path]
@@ -107,7 +108,7 @@ def run(command: Sequence[str | Path]) -> Run:
 
 
 def native_command(case: Case, output: Path, threads: int) -> list[str | Path]:
-    """Give the command line of the native engine."""
+    """Return the command line of the native engine."""
     masters = [
         part for kind, path in case.masters.items() for part in (f"--{kind}", f"{path}.xisf")
     ]
@@ -121,7 +122,7 @@ def run_native(case: Case) -> Run:
 
 
 def run_rule(case: Case) -> Run:
-    """Make the master with `snakemake masters`; headers were read and the plan made before."""
+    """Make the master with `snakemake masters`; the plan exists before."""
     site = case.directory / f"{case.kind} {len(case.frames)}"
     command = [sys.executable, "-m", "snakemake", "--snakefile", SNAKEFILE, "--directory", site]
     command += ["--quiet", "all", "--cores", "2"]
@@ -130,14 +131,14 @@ def run_rule(case: Case) -> Run:
         run([*command, "inventory"])
     for path in site.glob("output/masters/*/*"):
         path.unlink()
-    made = run([*command, "masters"])
+    taken = run([*command, "masters"])
     if len([*site.glob("output/masters/*/*.xisf")]) != 1:
-        raise SystemExit(f"{site}: one master was expected")
-    return made
+        raise SystemExit(f"{site}: expected one master in output/masters")
+    return taken
 
 
 def write_site(case: Case, site: Path) -> None:
-    """Lay out the frames for Snakemake, which tells their type by the folder here."""
+    """Write a directory for Snakemake; the folder of each frame is its type."""
     frames = site / "frames" / case.kind
     frames.mkdir(parents=True)
     for frame in case.frames:
@@ -146,7 +147,7 @@ def write_site(case: Case, site: Path) -> None:
     for kind, (folder,) in library.items():
         folder.mkdir(exist_ok=True)
         shutil.copy(case.directory / f"master_{kind}.xisf", folder)
-    # The frames have no headers but what Siril needs.
+    # The frames have only the header cards that Siril needs.
     keywords = "INSTRUME, SET-TEMP, GAIN, OFFSET, READOUTM, EXPOSURE, FILTER, DATE"
     lines = ["folder_types: true", f"optional_keywords: [{keywords}]", "library:"]
     lines += [f"  {kind}: ['{folder}']" for kind, (folder,) in library.items()] or ["  bias: []"]
@@ -160,7 +161,7 @@ def run_floor(case: Case) -> Run:
 
 
 def run_ccdproc(case: Case) -> Run:
-    """Combine with ccdproc, sigma clipping (no calibration)."""
+    """Combine with ccdproc, with sigma clipping and without calibration."""
     output = case.directory / "ccdproc.fits"
     return run([sys.executable, "-c", CCDPROC, output, *case.frames])
 
@@ -178,10 +179,10 @@ def run_siril(case: Case) -> Run:
 
 
 def siril_commands(case: Case) -> Iterator[str]:
-    """Write the commands of a Siril script."""
+    """Return the commands of a Siril script."""
     yield from ("requires 1.0.0", "setext fit", "setcpu 2")
     if case.kind == "flat":
-        # Without -opt, which would scale the dark as we do: Siril 1.0.6 may crash there.
+        # Without -opt, which scales the dark as the native engine does: Siril 1.0.6 may crash.
         bias, dark = (f"../{path.name}" for path in case.masters.values())
         yield f"preprocess flat_ -bias={bias} -dark={dark}"
         yield "stack pp_flat_ rej w 4 3 -norm=mul -out=master"
@@ -190,13 +191,13 @@ def siril_commands(case: Case) -> Iterator[str]:
 
 
 def write_frames(directory: Path, kind: str, count: int, width: int, height: int) -> list[Path]:
-    """Write synthetic raw frames (in another process: this one stays small)."""
+    """Write synthetic raw frames, in another process to keep the memory of this one small."""
     run([sys.executable, "-c", WRITE_FRAMES, directory, kind, *map(str, (count, width, height))])
     return sorted(directory.glob(f"{kind}_*.fit"))
 
 
 def prepare_masters(directory: Path, width: int, height: int) -> None:
-    """Make the bias and dark that flats are calibrated with, for both programs."""
+    """Make the bias and dark masters for the flats, with both programs."""
     for kind in ("bias", "dark"):
         case = Case(kind, write_frames(directory, kind, 10, width, height), directory)
         run_native(case)
@@ -206,26 +207,26 @@ def prepare_masters(directory: Path, width: int, height: int) -> None:
             shutil.copy(directory / f"siril_{kind}.fit", directory / f"master_{kind}.fit")
 
 
-def peers() -> dict[str, Callable[[Case], Run]]:
-    """Find what there is to compare with."""
-    found: dict[str, Callable[[Case], Run]] = {
+def installed_programs() -> dict[str, Callable[[Case], Run]]:
+    """Return the programs that are installed."""
+    programs: dict[str, Callable[[Case], Run]] = {
         "native": run_native,
         "rule": run_rule,
         "floor": run_floor,
     }
     if shutil.which("siril-cli"):
-        found["siril"] = run_siril
+        programs["siril"] = run_siril
     try:
         import ccdproc  # noqa: F401
     except ImportError:
-        return found
-    return {**found, "ccdproc": run_ccdproc}
+        return programs
+    return {**programs, "ccdproc": run_ccdproc}
 
 
 def measure(
     case: Case, programs: dict[str, Callable[[Case], Run]], rounds: int
 ) -> dict[str, list[Run]]:
-    """Run every program in turn, several times."""
+    """Run all programs in turn, several times."""
     runs: dict[str, list[Run]] = {name: [] for name in programs}
     for _ in range(rounds):
         for name, program in programs.items():
@@ -234,21 +235,21 @@ def measure(
 
 
 def rows(runs: dict[str, list[Run]]) -> Iterator[tuple[str, float, float, float, float]]:
-    """Summarise: program, native / program by wall and CPU time (medians), seconds, peak MiB."""
+    """Return program, native / program in wall and CPU time (medians), seconds, peak MiB."""
     native = runs["native"]
     for name, own in runs.items():
         pairs = list(zip(native, own, strict=True))
         yield (
             name,
-            statistics.median(ours.wall_s / theirs.wall_s for ours, theirs in pairs),
-            statistics.median(ours.cpu_s / theirs.cpu_s for ours, theirs in pairs),
+            statistics.median(base.wall_s / other.wall_s for base, other in pairs),
+            statistics.median(base.cpu_s / other.cpu_s for base, other in pairs),
             statistics.median(each.wall_s for each in own),
             max(each.peak_mib for each in own),
         )
 
 
 def at_once(case: Case, rounds: int) -> float:
-    """Time two processes of a thread each, as a multiple of one such alone."""
+    """Return the time of two processes with one thread each, relative to one process."""
 
     def timed(processes: int) -> float:
         commands = [
@@ -276,7 +277,7 @@ def plot(path: Path, ratios: dict[str, dict[int, float]]) -> None:
 
 
 def main() -> int:
-    """Print the table, and draw the plot if asked to."""
+    """Run ``python benchmarks/integrate.py``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--kinds", nargs="+", default=["bias", "flat"], choices=["bias", "dark", "flat"]
@@ -284,10 +285,12 @@ def main() -> int:
     parser.add_argument("--counts", type=int, nargs="+", default=[10, 30])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--size", type=int, nargs=2, default=[3840, 2160], metavar=("W", "H"))
-    parser.add_argument("--without", nargs="*", default=[], help="peers to leave out")
+    parser.add_argument("--without", nargs="*", default=[], help="programs to leave out")
     parser.add_argument("--plot", type=Path)
-    chosen = parser.parse_args()
-    programs = {name: each for name, each in peers().items() if name not in chosen.without}
+    options = parser.parse_args()
+    programs = {
+        name: each for name, each in installed_programs().items() if name not in options.without
+    }
     ratios: dict[str, dict[int, float]] = {}
     print(
         f"{'job':12} {'program':8} {'native/it, wall':>16} {'native/it, CPU':>15}"
@@ -295,14 +298,14 @@ def main() -> int:
     )
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        prepare_masters(directory, *chosen.size)
-        for kind in chosen.kinds:
-            frames = write_frames(directory, kind, max(chosen.counts), *chosen.size)
-            for count in chosen.counts:
+        prepare_masters(directory, *options.size)
+        for kind in options.kinds:
+            frames = write_frames(directory, kind, max(options.counts), *options.size)
+            for count in options.counts:
                 case = Case(kind, frames[:count], directory)
                 run_floor(case)
                 for program, wall, cpu, seconds, mib in rows(
-                    measure(case, programs, chosen.rounds)
+                    measure(case, programs, options.rounds)
                 ):
                     print(
                         f"{kind + ' ' + str(count):12} {program:8} {wall:16.3f} {cpu:15.3f}"
@@ -310,10 +313,10 @@ def main() -> int:
                         flush=True,
                     )
                     ratios.setdefault(f"{kind} / {program}", {})[count] = wall
-            alone = at_once(Case(kind, frames[: min(chosen.counts)], directory), chosen.rounds)
-            print(f"{kind}: two at once take {alone:.2f} x the time of one alone", flush=True)
-    if chosen.plot:
-        plot(chosen.plot, ratios)
+            slowdown = at_once(Case(kind, frames[: min(options.counts)], directory), options.rounds)
+            print(f"{kind}: two at the same time take {slowdown:.2f} x the time of one", flush=True)
+    if options.plot:
+        plot(options.plot, ratios)
     return 0
 
 

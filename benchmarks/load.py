@@ -1,7 +1,7 @@
-"""Measure what large runs take of a machine, against what is asked for; see README.md beside this.
+"""Measure time and memory of large masters, and compare with the prediction; see README.md.
 
 python benchmarks/load.py                       0.3 to 100 Mpx, up to 1,000 frames (8 GB of disk)
-python benchmarks/load.py --many 100000/2000    runs of so many frames/masters too
+python benchmarks/load.py --many 100000/2000    also runs with 100,000 frames and 2,000 masters
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SIZES = {
 }
 DARKS = 5
 
-#: Megapixels, frames, threads; of bias and of flats.
+#: Megapixels, frames, threads; each for bias and for flats.
 CASES = (
     *(
         (size, frames, threads)
@@ -52,12 +52,12 @@ class Case:
 
     @property
     def folder(self) -> Path:
-        """Where the frames of this size lie."""
+        """The folder of the frames of this size."""
         return MADE / "load" / self.size
 
     @property
     def arguments(self) -> SimpleNamespace:
-        """What ``one_master.py`` reads off its command line."""
+        """The command line of ``one_master.py``, parsed."""
         numbers = range(1, self.frames + 1)
         calibrated = self.kind == "flat"
         return SimpleNamespace(
@@ -70,12 +70,19 @@ class Case:
         )
 
     def measure(self) -> str:
-        """Make the master in a new process: what it took, and what was predicted."""
-        given = self.arguments
-        options = ["--type", self.kind, "--threads", str(self.threads), "--output", given.output]
-        masters = ["--bias", given.bias, "--dark", given.dark] if given.bias else []
-        taken = run([sys.executable, HERE / "one_master.py", *options, *masters, *given.frames])
-        job = job_of(given)
+        """Make the master in a new process; return the measured and the predicted needs."""
+        arguments = self.arguments
+        options = [
+            "--type",
+            self.kind,
+            "--threads",
+            str(self.threads),
+            "--output",
+            arguments.output,
+        ]
+        masters = ["--bias", arguments.bias, "--dark", arguments.dark] if arguments.bias else []
+        taken = run([sys.executable, HERE / "one_master.py", *options, *masters, *arguments.frames])
+        job = job_of(arguments)
         predicted = NEEDS.process_mb(job, self.threads)
         width, height, _ = SIZES[self.size]
         taken_mb = taken.peak_mib * 2**20 / 1e6
@@ -88,21 +95,21 @@ class Case:
 
 
 def prepare(size: str) -> None:
-    """Write the frames of a size and the masters that calibrate its flats, once."""
+    """Write the frames of a size and the masters for its flats, unless they exist."""
     folder = MADE / "load" / size
     if (folder / "master_dark.xisf").exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
     width, height, frames = SIZES[size]
     for kind, count in {"bias": frames, "dark": DARKS, "flat": frames}.items():
-        what = map(str, (folder, kind, count, width, height))
-        run([sys.executable, "-c", WRITE_FRAMES, *what])
+        arguments = map(str, (folder, kind, count, width, height))
+        run([sys.executable, "-c", WRITE_FRAMES, *arguments])
     for kind in ("bias", "dark"):
         Case(kind, size, DARKS, 2).measure()
 
 
 def many(frames: int, masters: int) -> Iterator[str]:
-    """Measure runs that make little, of many frames."""
+    """Measure runs with many frames that make few masters or none."""
     from scale import Row, Site, interleaved, ratio
 
     site = Site(frames, masters)
@@ -110,7 +117,7 @@ def many(frames: int, masters: int) -> Iterator[str]:
     measures = {"empty Snakefile": site.empty, "nothing to do": site.nothing}
     empty, nothing = interleaved(3, measures)
     yield from map(str, (empty, nothing))
-    yield str(Row("one flat more, dry run", [site.foretold_flat()]))
+    yield str(Row("one more flat, dry run", [site.dry_run_one_flat()]))
     yield str(Row("an inventory of known headers", [site.inventory()]))
     yield f"nothing to do: {ratio(nothing, empty):.1f} x an empty Snakefile"
 
@@ -118,10 +125,10 @@ def many(frames: int, masters: int) -> Iterator[str]:
 def main() -> None:
     """Run ``python benchmarks/load.py``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--many", metavar="FRAMES/MASTERS", help="runs of so many frames too")
+    parser.add_argument("--many", metavar="FRAMES/MASTERS", help="also measure runs of this size")
     parser.add_argument("--sizes", nargs="*", choices=SIZES, default=[*SIZES], help="megapixels")
     options = parser.parse_args()
-    print("type    Mpx frames threads  peak MB  predicted  ratio   asked  wall s  ns/sample")
+    print("type    Mpx frames threads  peak MB  predicted  ratio request  wall s  ns/sample")
     for size, frames, threads in CASES:
         if size in options.sizes:
             prepare(size)

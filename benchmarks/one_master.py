@@ -1,4 +1,4 @@
-"""Make one master through the native engine in one cold process, so that anyone can time it.
+"""Make one master with the native engine in one new process, to measure it.
 
 python benchmarks/one_master.py --type bias --output M.xisf FRAME...
 python benchmarks/one_master.py --type flat --bias B.xisf --dark D.xisf --output M.xisf FRAME...
@@ -19,7 +19,7 @@ from calmasters.settings import Calibration, Integration
 
 
 def main() -> int:
-    """Read the command line and make the master."""
+    """Run ``python benchmarks/one_master.py``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--type", choices=["bias", "dark", "flat"], required=True)
     parser.add_argument("--output", type=Path, required=True, help="the master, .xisf or .fits")
@@ -38,7 +38,7 @@ def main() -> int:
 
 
 def job_of(arguments: argparse.Namespace) -> MasterJob:
-    """Make the job that the workflow would plan, with the default settings of the type."""
+    """Return the job as the workflow plans it, with the default settings of the type."""
     type_ = FrameType(arguments.type)
     flat = type_ is FrameType.FLAT
     integration = Integration(
@@ -61,14 +61,14 @@ def job_of(arguments: argparse.Namespace) -> MasterJob:
             float_range="unit",
             master_format=arguments.output.suffix[1:],
         ),
-        bias=used(arguments.bias),
-        dark=used(arguments.dark),
+        bias=library_master(arguments.bias),
+        dark=library_master(arguments.dark),
         optimize_dark=bool(arguments.bias and arguments.dark),
     )
 
 
 def geometry_of(path: Path) -> Geometry:
-    """Read size and mosaic off the first frame."""
+    """Read size and Bayer pattern from the header of a frame."""
     cards = read_header(path).cards
     pattern = cards.get("BAYERPAT")
     return Geometry(
@@ -77,13 +77,13 @@ def geometry_of(path: Path) -> Geometry:
 
 
 def frame_file(path: Path) -> FrameFile:
-    """Describe a frame as the plan would."""
+    """Return a frame as the plan lists it."""
     stat = path.stat()
     return FrameFile(str(path), stat.st_size, stat.st_mtime_ns)
 
 
-def used(path: Path | None) -> UsedMaster | None:
-    """Describe a bias or dark as one of a library."""
+def library_master(path: Path | None) -> UsedMaster | None:
+    """Return a bias or dark as a master of a library."""
     return UsedMaster(str(path), "library", "given on the command line") if path else None
 
 

@@ -1,10 +1,10 @@
-"""Measure what one PixInsight for all masters of a run saves, with a stand-in that starts slowly.
+"""Measure the time saved by one PixInsight for all masters, with a stand-in that starts slowly.
 
     PYTHONPATH=tests/pixinsight python benchmarks/pixinsight.py
 
-The real workflow makes 20 small masters on one core, in turns with a PixInsight for each and with
-one for all. The stand-in (tests/pixinsight/standin) runs the real scripts; how long it takes to
-start, as PixInsight does, is given.
+The workflow makes 20 small masters on one core, alternately with one PixInsight for each master and
+with one for all. The stand-in (tests/pixinsight/standin) runs the real scripts; the option --start
+sets the time that it takes to start.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FRAMES = (
 
 
 def seconds(directory: Path, program: Program, session: str) -> float:
-    """Make all masters anew; the seconds of wall time it took."""
+    """Make all masters again, and return the wall time, s."""
     for folder in ("output", ".snakemake"):
         shutil.rmtree(directory / folder, ignore_errors=True)
     options = {"binary": str(program.binary), "js_engine": "sm", "session": session}
@@ -47,27 +47,27 @@ def seconds(directory: Path, program: Program, session: str) -> float:
     taken = time.perf_counter() - start
     made = len(list((directory / "output" / "masters").rglob("*.xisf")))
     if made != MASTERS:
-        raise SystemExit(f"{made} masters were made, not {MASTERS}")
+        raise SystemExit(f"{made} masters were made, expected {MASTERS}")
     return taken
 
 
 def main() -> None:
-    """Measure, and print a table."""
+    """Run ``python benchmarks/pixinsight.py``."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--start", type=float, default=5.0, help="of the stand-in [s]")
+    parser.add_argument("--start", type=float, default=5.0, help="start time of the stand-in [s]")
     parser.add_argument("--rounds", type=int, default=1)
-    given = parser.parse_args()
+    options = parser.parse_args()
     taken: dict[str, list[float]] = {"per_master": [], "shared": []}
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         program = Program(directory / "PixInsight")
         program.install()
-        program.behave(start_s=given.start)
+        program.behave(start_s=options.start)
         write_session([str(directory / "frames"), *FRAMES])
-        for _ in range(given.rounds):
+        for _ in range(options.rounds):
             for session, times in taken.items():
                 times.append(seconds(directory, program, session))
-    print(f"{MASTERS} masters, a start of {given.start:g} s; medians of {given.rounds}")
+    print(f"{MASTERS} masters, start time {options.start:g} s; medians of {options.rounds}")
     print(f"{'session':12} {'s':>8} {'to per_master':>14}")
     for session, times in taken.items():
         ratios = [own / other for own, other in zip(times, taken["per_master"], strict=True)]

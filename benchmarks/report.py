@@ -1,9 +1,9 @@
-"""Measure how long the numbers, the pictures and the page of a report take.
+"""Measure the time for the numbers, the pictures and the page of a report.
 
     python benchmarks/report.py            # 30 masters of 3840x2160, 12 frames each
-    python benchmarks/report.py --small    # as many of 960x540: does it run?
+    python benchmarks/report.py --small    # the same number of 960x540, as a quick test
 
-The same frames serve all masters, under other names: what is measured reads each of them anew.
+All masters use the same frames under other names; each measurement reads its frames again.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from calmasters.model.master_record import FrameStatistics, MasterRecord, Master
 from calmasters.planning.planner import decide
 from calmasters.quality.measure import BiasReference, measure
 from calmasters.quality.sample import ADU
-from calmasters.reporting.collect import Collected
+from calmasters.reporting.collect import ReportContent
 from calmasters.reporting.masters import Master
 from calmasters.reporting.pages import write_report
 from calmasters.reporting.pictures import Pictures, write_pictures
 from calmasters.settings import Settings
 from calmasters.synthetic.camera import Camera
-from calmasters.synthetic.session import Session, write_session
+from calmasters.synthetic.session import ObservingSession, write_session
 
 CONFIG = Path(__file__).parents[1] / "config"
 MASTERS, FRAMES, PROCESSES = 30, 12, 2
@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 
 def timed(title: str, work: Callable[[], T]) -> T:
-    """Do something and print how long it took."""
+    """Call a function and print the time it takes."""
     start = time.perf_counter()
     result = work()
     print(f"{title:48} {time.perf_counter() - start:8.2f} s")
@@ -50,18 +50,17 @@ def timed(title: str, work: Callable[[], T]) -> T:
 
 
 def settings_for(directory: Path) -> Settings:
-    """Give the default settings for a directory of its own."""
+    """Return the default settings for a directory."""
     config = yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8"))
     config |= {"input_dir": str(directory / "frames"), "output_dir": str(directory / "output")}
     return Settings.from_config(config, CONFIG / "config.schema.yaml")
 
 
 def prepare(directory: Path, size: tuple[int, int]) -> list[MasterJob]:
-    """Write frames, a bias master and a flat master, under many names."""
+    """Write frames, and bias and flat masters under many names; return their jobs."""
     camera = Camera(width=size[0], height=size[1])
-    flats = FRAMES
-    session = Session(
-        camera, bias=FRAMES, darks=0, flats=flats, filters=("B",), nights=1, lights=0, broken=0
+    session = ObservingSession(
+        camera, bias=FRAMES, darks=0, flats=FRAMES, filters=("B",), nights=1, lights=0, broken=0
     )
     write_session(directory / "frames", session)
     settings = settings_for(directory)
@@ -83,43 +82,43 @@ def prepare(directory: Path, size: tuple[int, int]) -> list[MasterJob]:
     return jobs
 
 
-def numbers_of(directory: Path, job: MasterJob) -> None:
-    """Measure one master."""
+def write_numbers(directory: Path, job: MasterJob) -> None:
+    """Measure one master, and write its record."""
     settings = settings_for(directory)
     master = settings.output_dir / job.master
-    found = measure(job, master, master.with_suffix(".json"), BiasReference(), settings)
+    quality = measure(job, master, master.with_suffix(".json"), BiasReference(), settings)
     path = settings.output_dir / "quality" / f"{job.name}.json"
-    path.write_text(found.to_json(), encoding="utf-8")
+    path.write_text(quality.to_json(), encoding="utf-8")
 
 
-def pictures_of(directory: Path, job: MasterJob) -> None:
-    """Make the pictures of one master."""
+def write_previews(directory: Path, job: MasterJob) -> None:
+    """Write the pictures of one master."""
     output = directory / "output"
     write_pictures(read_image(output / job.master)[0], Pictures.of(output, job.name))
 
 
-def page_of(directory: Path, jobs: list[MasterJob]) -> Path:
-    """Write the page."""
+def write_page(directory: Path, jobs: list[MasterJob]) -> Path:
+    """Write the page, and return its path."""
     output = directory / "output"
     masters = [Master.load(job, output) for job in jobs]
     path = output / "report.html"
-    write_report(path, Collected(decide(settings_for(directory)), masters, [], []))
+    write_report(path, ReportContent(decide(settings_for(directory)), masters, [], []))
     return path
 
 
 def main() -> None:
-    """Run it all and print a table."""
+    """Run ``python benchmarks/report.py``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--small", action="store_true", help="frames of 960x540")
     size = (960, 540) if parser.parse_args().small else (3840, 2160)
     with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(PROCESSES) as pool:
         directory = Path(name)
         jobs = prepare(directory, size)
-        where = [directory] * len(jobs)
+        directories = [directory] * len(jobs)
         print(f"{len(jobs)} masters of {size[0]}x{size[1]}, {FRAMES} frames each, 2 processes")
-        timed("numbers of all masters", lambda: list(pool.map(numbers_of, where, jobs)))
-        timed("pictures of all masters", lambda: list(pool.map(pictures_of, where, jobs)))
-        page = timed("the page", lambda: page_of(directory, jobs))
+        timed("numbers of all masters", lambda: list(pool.map(write_numbers, directories, jobs)))
+        timed("pictures of all masters", lambda: list(pool.map(write_previews, directories, jobs)))
+        page = timed("the page", lambda: write_page(directory, jobs))
         print(f"{'size of the page':48} {page.stat().st_size / 1e6:8.2f} MB")
 
 

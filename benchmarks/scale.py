@@ -1,4 +1,4 @@
-"""Measure how runs that make little grow with the number of frames; see README.md beside this file.
+"""Measure how the time of runs with little to do grows with the number of frames; see README.md.
 
 python benchmarks/scale.py                      1,000 to 100,000 frames (1.3 GB of disk)
 python benchmarks/scale.py --sizes 1000/100     one size: frames/masters
@@ -34,15 +34,15 @@ from calmasters.synthetic.session import Shot, nina_header
 
 SIZES = ("1000/100", "10000/1000", "50000/1000", "100000/1000")
 
-#: In 50 groups: one of bias, four of darks, the rest flats, of five filters.
+#: Groups of a gain: one of bias, four of darks, the others of flats with five filters.
 GROUPS, DARKS = 50, 4
 EXPOSURES_S = {FrameType.BIAS: 0.0, FrameType.FLAT: 1.5}
 
 
 class Site:
-    """A directory of frames whose masters count as made, and what is measured there.
+    """A directory of frames with masters that count as current, and the measurements there.
 
-    Frames are headers with one pixel, and masters are empty: nothing here reads a pixel.
+    Frames have one pixel, and masters are empty files: nothing here reads pixels.
     """
 
     def __init__(self, frames: int, masters: int) -> None:
@@ -58,9 +58,9 @@ class Site:
         self._empty = snakemake("--snakefile", "empty/Snakefile", "--directory", "empty", "-c2")
         if not (self.directory / "ready").exists():
             self._prepare()
-        # Another version of the code may have other digests, and remember headers otherwise.
+        # Another version of the code may have other digests and another header cache.
         self.inventory()
-        self._pretend()
+        self._write_empty_masters()
 
     def _prepare(self) -> None:
         """Write frames, plan and masters, and have Snakemake record the masters as made."""
@@ -70,22 +70,22 @@ class Site:
         for group, number in product(range(masters), range(frames // masters)):
             write_header(self.directory / "frames", group, number)
         run(self._inventory, self.directory)
-        self._pretend()
+        self._write_empty_masters()
         run(self._touch, self.directory)
         (self.directory / "ready").touch()
 
-    def _pretend(self) -> None:
-        """Have all masters count as made: empty files, with the digest of the job beside."""
+    def _write_empty_masters(self) -> None:
+        """Write all masters as empty files with the digests of their jobs: they are current."""
         plan = json.loads((self.output / "plan.json").read_text(encoding="utf-8"))
-        for path in plan["masters"]:  # bias and darks before flats, which are to be younger
+        for path in plan["masters"]:  # bias and darks before flats, which must be younger
             master = self.output / path
             job = json.loads((self.output / job_path_of(path)).read_text(encoding="utf-8"))
-            told = {"digest": job["digest"], "frames": job["frames"], "recipe": job["recipe"]}
+            record = {"digest": job["digest"], "frames": job["frames"], "recipe": job["recipe"]}
             master.parent.mkdir(parents=True, exist_ok=True)
-            master.with_suffix(".json").write_text(json.dumps(job | told))
+            master.with_suffix(".json").write_text(json.dumps(job | record))
             master.touch()
 
-    # --- what is measured ---
+    # --- measurements ---
 
     def empty(self) -> Run:
         """Run Snakemake on an empty Snakefile."""
@@ -95,7 +95,7 @@ class Site:
         """Run with nothing to do."""
         return self._idle(self._masters)
 
-    def foretold_nothing(self) -> Run:
+    def dry_run_nothing(self) -> Run:
         """Dry run with nothing to do."""
         return self._idle([*self._masters, "--dry-run"])
 
@@ -103,11 +103,11 @@ class Site:
         measured = run(command, self.directory)
         log = self.directory / "benchmark.log"
         if "Nothing to be done" not in log.read_text(errors="replace"):
-            sys.exit(f"something was made where nothing had changed: see {log}")
+            sys.exit(f"nothing has changed, but the run made something: see {log}")
         return measured
 
-    def foretold_flat(self) -> Run:
-        """Dry run with one flat more."""
+    def dry_run_one_flat(self) -> Run:
+        """Dry run with one more flat."""
         added = self._add_flat()
         try:
             return run([*self._masters, "--dry-run"], self.directory)
@@ -115,7 +115,7 @@ class Site:
             added.unlink()
 
     def one_flat(self) -> Run:
-        """Run with one flat more, up to the start of its job; then all is put back."""
+        """Run with one more flat, up to the start of its job; then restore the directory."""
         added = self._add_flat()
         started = time.perf_counter()
         process = subprocess.Popen(
@@ -135,7 +135,7 @@ class Site:
         process.communicate()
         added.unlink()
         run(self._inventory, self.directory)
-        self._pretend()
+        self._write_empty_masters()
         return Run(seconds)
 
     def _add_flat(self) -> Path:
@@ -143,18 +143,18 @@ class Site:
         return write_header(self.directory / "frames", DARKS + 1, frames // masters)
 
     def inventory(self) -> Run:
-        """Decide anew with all headers known, as after a changed setting."""
+        """Plan again with all headers in the cache, as after a changed setting."""
         (self.output / "plan.json").unlink(missing_ok=True)
         return run(self._inventory, self.directory)
 
     def first_inventory(self) -> Run:
-        """Decide with no header known."""
+        """Plan without a header cache."""
         (self.output / ".cache" / "headers.json").unlink()
         return self.inventory()
 
 
 def write_header(directory: Path, group: int, number: int) -> Path:
-    """Write a frame of one pixel; those of a group differ in their time alone."""
+    """Write a frame of one pixel; the frames of a group differ only in their time."""
     setting = group % GROUPS
     kind = (
         FrameType.BIAS if setting == 0 else FrameType.DARK if setting <= DARKS else FrameType.FLAT
@@ -173,12 +173,11 @@ def write_header(directory: Path, group: int, number: int) -> Path:
 
 
 def headers(site: Site, repeat: int) -> Iterator[str]:
-    """Compare the first reading of headers, and what follows it, with astropy's getheader.
+    """Compare the first and later inventories of headers with astropy's getheader.
 
-    Where nothing has changed a run only scans; where a frame was added it also asks the cache of
-    headers for all the others.
-
-    In the site's directory: the cache knows frames by the path that a run there has for them.
+    If nothing has changed, a run only scans; if a frame was added, it also reads the headers of
+    all other frames from the cache. The working directory is that of the site, since the keys of
+    the cache are paths relative to it.
     """
     with chdir(site.directory):
         yield from _headers(site, repeat)
@@ -192,14 +191,14 @@ def _headers(site: Site, repeat: int) -> Iterator[str]:
     settings = Settings.from_config(config, REPOSITORY / "config" / "config.schema.yaml")
     every = sorted((site.directory / "frames").rglob("*.fits"))
     for path in every:
-        path.read_bytes()  # so that all of them are in the system's file cache
+        path.read_bytes()  # so that all of them are in the file cache of the system
     some = every[::10]
     cache = site.output / ".cache" / "headers.json"
-    kept = cache.read_bytes()
+    content = cache.read_bytes()
 
-    def ours(known: bool) -> Callable[[], Run]:
+    def inventory(*, cached: bool) -> Callable[[], Run]:
         def measure() -> Run:
-            cache.write_bytes(kept) if known else cache.unlink()
+            cache.write_bytes(content) if cached else cache.unlink()
             start = time.perf_counter()
             HeaderCache(settings).read(scan_frames(settings), settings.input_dir)
             return Run(time.perf_counter() - start)
@@ -212,19 +211,19 @@ def _headers(site: Site, repeat: int) -> Iterator[str]:
             fits.getheader(path)
         return Run(10 * (time.perf_counter() - start))
 
-    def scanned() -> Run:
+    def scan() -> Run:
         start = time.perf_counter()
         list_files(settings)
         return Run(time.perf_counter() - start)
 
     measures = {
         "astropy getheader (of a tenth, times ten)": astropy,
-        "first inventory of headers": ours(known=False),
-        "unchanged: the scan": scanned,
-        "unchanged: scan, and all headers from the cache": ours(known=True),
+        "first inventory of headers": inventory(cached=False),
+        "unchanged: the scan": scan,
+        "unchanged: scan, and all headers from the cache": inventory(cached=True),
     }
     rows = [*interleaved(repeat, measures)]
-    cache.write_bytes(kept)
+    cache.write_bytes(content)
     yield from (f"{row}  {ratio(rows[0], row):.1f} x as fast as astropy" for row in rows)
 
 
@@ -232,9 +231,9 @@ def _headers(site: Site, repeat: int) -> Iterator[str]:
 
 
 def system_calls(site: Site) -> Iterator[str]:
-    """Count what is asked of the file system about each frame."""
+    """Count the system calls for each frame."""
     if not shutil.which("strace"):
-        yield "no counts of system calls: strace is not installed"
+        yield "system calls are not counted: strace is not installed"
         return
     trace = site.directory / "trace"
     strace = ["strace", "-f", "-qq", "-s", "400", "-e", "trace=%file", "-o", str(trace)]
@@ -250,38 +249,38 @@ def system_calls(site: Site) -> Iterator[str]:
     trace.unlink()
 
 
-# --- all of it ------------------------------------------------------------------------------------
+# --- all sizes ------------------------------------------------------------------------------------
 
 
 def measured(site: Site, repeat: int) -> dict[str, Row]:
-    """Measure a site in turns with an empty Snakefile."""
+    """Measure a site, in turns with an empty Snakefile."""
     measures: dict[str, Callable[[], Run]] = {
         "empty Snakefile": site.empty,
         "nothing to do": site.nothing,
-        "nothing to do, dry run": site.foretold_nothing,
-        "one flat more, dry run": site.foretold_flat,
+        "nothing to do, dry run": site.dry_run_nothing,
+        "one more flat, dry run": site.dry_run_one_flat,
     }
     rows = {row.name: row for row in interleaved(repeat, measures)}
-    few = {"empty Snakefile": site.empty, "one flat more, to its job's start": site.one_flat}
+    few = {"empty Snakefile": site.empty, "one more flat, to its job's start": site.one_flat}
     again = {row.name: row for row in interleaved(min(repeat, 2), few)}
     empty = again.pop("empty Snakefile")
     (flat,) = again.values()
-    rows["one flat more, to its job's start"] = flat
-    rows["empty, beside it"] = empty
+    rows["one more flat, to its job's start"] = flat
+    rows["empty Snakefile, in these rounds"] = empty
     return rows
 
 
 def ratios(rows: dict[str, Row]) -> dict[str, float]:
-    """Give what was measured as multiples of the empty Snakefile."""
-    beside = {"one flat more, to its job's start": rows["empty, beside it"]}
+    """Return the times as multiples of that of an empty Snakefile."""
+    references = {"one more flat, to its job's start": rows["empty Snakefile, in these rounds"]}
     return {
-        name: ratio(row, beside.get(name, rows["empty Snakefile"]))
+        name: ratio(row, references.get(name, rows["empty Snakefile"]))
         for name, row in rows.items()
         if not name.startswith("empty")
     }
 
 
-def draw(found: dict[int, dict[str, float]], picture: Path) -> None:
+def draw(by_frames: dict[int, dict[str, float]], picture: Path) -> None:
     """Plot the ratios against the number of frames."""
     import matplotlib as mpl
 
@@ -289,9 +288,9 @@ def draw(found: dict[int, dict[str, float]], picture: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
-    for name in next(iter(found.values())):
-        axes.plot([*found], [each[name] for each in found.values()], "o-", label=name)
-    axes.set(xscale="log", ylim=(0, None), xlabel="frames", ylabel="time, as multiples of")
+    for name in next(iter(by_frames.values())):
+        axes.plot([*by_frames], [each[name] for each in by_frames.values()], "o-", label=name)
+    axes.set(xscale="log", ylim=(0, None), xlabel="frames")
     axes.set_ylabel("time / that of an empty Snakefile")
     axes.grid(visible=True, alpha=0.3)
     axes.legend()
@@ -304,27 +303,27 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", default=SIZES, help="frames/masters")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each measure (default 3)")
     options = parser.parse_args()
-    found: dict[int, dict[str, float]] = {}
+    by_frames: dict[int, dict[str, float]] = {}
     for size in options.sizes:
         frames, masters = map(int, size.split("/"))
         site = Site(frames, masters)
         rows = measured(site, options.repeat)
-        found[frames] = ratios(rows)
+        by_frames[frames] = multiples = ratios(rows)
         print(
             f"\n{frames} frames, {masters} masters{'median s':>26}{'least':>9}{'most':>9}  peak MiB"
         )
         for name, row in rows.items():
-            told = f"  {found[frames][name]:.2f} x" if name in found[frames] else ""
-            print(f"{row}{told}", flush=True)
+            multiple = f"  {multiples[name]:.2f} x" if name in multiples else ""
+            print(f"{row}{multiple}", flush=True)
         if frames == 10_000:
             print(*headers(site, options.repeat), sep="\n", flush=True)
         if frames <= 10_000:
             print(*system_calls(site), sep="\n", flush=True)
         if frames == 100_000:
-            print(Row("deciding anew, headers known", [site.inventory()]), flush=True)
+            print(Row("planning again, headers in the cache", [site.inventory()]), flush=True)
             print(Row("first inventory", [site.first_inventory()]), flush=True)
     picture = MADE / "scale" / "scale.svg"
-    draw(found, picture)
+    draw(by_frames, picture)
     print(f"\nas multiples of an empty Snakefile: {picture}")
 
 

@@ -1,7 +1,7 @@
-"""Measure the workflow on a session of realistic frames; see README.md beside this file.
+"""Measure the workflow on a session of realistic frames; see README.md.
 
 python benchmarks/session.py            30 bias, 30 darks, 60 flats of 3840x2160 (2.5 GB of disk)
-python benchmarks/session.py --small    the same number of 960x540, to try it out
+python benchmarks/session.py --small    the same number of 960x540, as a quick test
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 MADE = Path(__file__).resolve().parent / "made"
 
-#: What the last command printed, in the working directory.
+#: File in the working directory with the output of the last command.
 LOG = "benchmark.log"
 
 KINDS = ("bias", "dark", "flat")
 
-#: Options of `python -m calmasters.synthetic`: flats of two filters, a dark near their exposure.
+#: Options of `python -m calmasters.synthetic`: flats of two filters, darks near their exposure.
 SESSION = (
     *("--bias", "30", "--darks", "30", "--dark-exposures", "1.5", "--flats", "30"),
     *("--nights", "1", "--lights", "0", "--broken", "0"),
 )
 
-#: A new process that makes one master of its job file, as a rule's script does.
+#: Program that makes one master from its job file, as the script of a rule does.
 MAKE_ONE = """
 import sys
 from pathlib import Path
@@ -51,7 +51,7 @@ engine_for(job, {}, int(sys.argv[2])).make(
 
 @dataclass(frozen=True)
 class Run:
-    """One command's wall time, and the memory of the largest process in it where that is known."""
+    """Wall time of a command, and the memory of its largest process where known."""
 
     seconds: float
     peak_mib: float | None = None
@@ -59,7 +59,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured, and every run of it."""
+    """The runs of one measurement."""
 
     name: str
     runs: list[Run]
@@ -77,7 +77,7 @@ class Row:
 
 
 def run(command: list[str], directory: Path) -> Run:
-    """Run a command to its end; a failure shows what it printed."""
+    """Run a command to its end; on failure, exit with its output."""
     log = directory / LOG
     with log.open("wb") as out:
         start = time.perf_counter()
@@ -90,9 +90,9 @@ def run(command: list[str], directory: Path) -> Run:
 
 
 def wait(process: subprocess.Popen[bytes]) -> tuple[int, float | None]:
-    """Wait for a process: its exit code, and the peak memory of the largest of its family, MiB.
+    """Wait for a process; return its exit code and the peak memory of its largest process, MiB.
 
-    Windows does not tell the memory of a process's children: there it is None.
+    The memory is None on Windows, which does not count the children of a process.
     """
     if sys.platform == "win32":
         return process.wait(), None
@@ -103,12 +103,12 @@ def wait(process: subprocess.Popen[bytes]) -> tuple[int, float | None]:
 
 
 def snakemake(*arguments: str) -> list[str]:
-    """Command line of the Snakemake that runs with this Python."""
+    """Return the command line of the Snakemake of this Python."""
     return [sys.executable, "-m", "snakemake", *arguments]
 
 
 class Bench:
-    """A working directory with a session's frames, and what is measured there."""
+    """A working directory with the frames of a session, and the measurements there."""
 
     def __init__(self, width: int, height: int, cores: int) -> None:
         self.directory = MADE / f"{width}x{height}"
@@ -120,10 +120,10 @@ class Bench:
         self._empty = self._empty_workflow()
 
     def _write_frames(self, *options: str) -> None:
-        """Write the frames, once: a directory that has its final name was written whole.
+        """Write the frames, unless they exist; the directory is renamed when it is complete.
 
-        Another process does it, since on Linux a command is charged with the memory that its
-        parent had when it started.
+        Another process writes them, since on Linux the peak memory of a command includes that of
+        its parent at the start.
         """
         if not self.frames.exists():
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -140,37 +140,37 @@ class Bench:
         return snakemake("--snakefile", "empty/Snakefile", "--directory", "empty", "--cores", "1")
 
     def compiling(self) -> Run:
-        """Compile the kernels, in a copy of the package that has nothing compiled beside it."""
+        """Compile the kernels, in a copy of the package without compiled files."""
         copy = self.directory / "copy"
         shutil.rmtree(copy, ignore_errors=True)
         without = shutil.ignore_patterns("__pycache__")
         shutil.copytree(REPOSITORY / "calmasters", copy / "calmasters", ignore=without)
         return run([sys.executable, "-m", "calmasters.engines.native"], copy)
 
-    def whole(self) -> Run:
-        """Everything from the frames, nothing made before."""
+    def full_run(self) -> Run:
+        """Make all masters from the frames, with nothing made before."""
         for made in ("output", ".snakemake"):
             shutil.rmtree(self.directory / made, ignore_errors=True)
         return run(self._masters, self.directory)
 
     def one(self, kind: str) -> Run:
-        """One master of a kind in a process of its own."""
+        """Make one master of a type in a new process."""
         job = next(self.directory.glob(f"output/jobs/{kind}/*.json"))
         return run([sys.executable, "-c", MAKE_ONE, str(job), str(self.cores)], self.directory)
 
     def nothing_to_do(self) -> Run:
-        """Everything is made already, and Snakemake says so."""
-        nothing = run(self._masters, self.directory)
+        """Run when all masters are current."""
+        idle = run(self._masters, self.directory)
         if "Nothing to be done" not in (self.directory / LOG).read_text(errors="replace"):
-            sys.exit(f"a run after a whole run made something: see {self.directory / LOG}")
-        return nothing
+            sys.exit(f"a second run made something: see {self.directory / LOG}")
+        return idle
 
     def empty(self) -> Run:
-        """Run a workflow without rules: what Snakemake takes for itself."""
+        """Run a workflow without rules: the time of Snakemake itself."""
         return run(self._empty, self.directory)
 
     def read(self) -> Run:
-        """Read every frame's bytes once, in this process: the floor of any program."""
+        """Read all frames once, in this process: the lower limit of any program."""
         start = time.perf_counter()
         for path in self.frames.rglob("*.fits"):
             path.read_bytes()
@@ -178,7 +178,7 @@ class Bench:
 
 
 def interleaved(repeat: int, measures: Mapping[str, Callable[[], Run]]) -> Iterator[Row]:
-    """Measure in turns, so that a slow minute of the machine falls on all alike."""
+    """Measure in turns, so that a slow phase of the machine affects all measurements."""
     runs: dict[str, list[Run]] = {name: [] for name in measures}
     for _ in range(repeat):
         for name, measure in measures.items():
@@ -187,11 +187,11 @@ def interleaved(repeat: int, measures: Mapping[str, Callable[[], Run]]) -> Itera
 
 
 def table(bench: Bench, repeat: int) -> Iterator[str]:
-    """Measure all, and tell it line by line."""
+    """Measure everything, and return the lines of the table."""
     yield f"{'':<44}{'median s':>9}{'least':>9}{'most':>9}{'peak MiB':>9}"
-    yield str(Row("compiling the kernels, once on a machine", [bench.compiling()]))
-    read, whole = interleaved(repeat, {"reading the frames": bench.read, "whole run": bench.whole})
-    yield from map(str, (read, whole))
+    yield str(Row("compiling the kernels, once per machine", [bench.compiling()]))
+    read, full = interleaved(repeat, {"reading the frames": bench.read, "full run": bench.full_run})
+    yield from map(str, (read, full))
     kinds = {f"one master {kind}, new process": partial(bench.one, kind) for kind in KINDS}
     yield from map(str, interleaved(repeat, kinds))
     nothing, empty = interleaved(
@@ -200,12 +200,12 @@ def table(bench: Bench, repeat: int) -> Iterator[str]:
     yield from map(str, (nothing, empty))
     yield ""
     frames = len(list(bench.frames.rglob("*.fits")))
-    yield f"whole run: {frames / whole.seconds:.1f} frames/s, {ratio(whole, read):.1f} x reading"
+    yield f"full run: {frames / full.seconds:.1f} frames/s, {ratio(full, read):.1f} x reading"
     yield f"nothing to do: {ratio(nothing, empty):.2f} x an empty Snakefile"
 
 
 def ratio(row: Row, other: Row) -> float:
-    """Median of the ratios of runs made one after the other."""
+    """Return the median of the ratios of the runs of each round."""
     pairs = zip(row.runs, other.runs, strict=True)
     return statistics.median(one.seconds / two.seconds for one, two in pairs)
 

@@ -1,13 +1,14 @@
-"""Files written whole or not at all, and on the disk before they take their place.
+"""Atomic writes: a file is written whole or not at all.
 
-What is written goes to a file beside its place, from there to the disk, and only then under its
-own name: after a killed process, and after a power failure, there is the old file, the new one, or
-none.
+The data go to a temporary file in the same folder, are flushed to the disk, and only then get
+their final name. After a killed process or a power failure there is the old file, the new file, or
+no file, but never a part of one.
 """
 
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 from collections.abc import Iterator
@@ -25,28 +26,29 @@ __all__ = [
     "write_whole",
 ]
 
-#: What a killed process leaves: files of :func:`replacing`, and what other programs work on beside
-#: a master (PixInsight's files, named for the job's digest; Siril's folder).
+#: Names of what a killed process leaves: files of :func:`replacing`, and the working files of other
+#: programs next to a master (PixInsight's, named by the digest of the job; Siril's folder).
 _LEFT_BEHIND: Final = re.compile(
     r"\..+\.(\d+\.partial|siril)|\.[0-9a-f]{16}\.(xisf|fits|status\.json(\.tmp)?)", re.DOTALL
 )
 
-#: Of the names of temporary folders, before the process that they belong to.
-_PREFIX: Final = "calmasters-"
+#: Prefix of the names of temporary folders; the process id follows. With the machine's name, since
+#: several machines may use one folder, and processes of another machine cannot be seen.
+_PREFIX: Final = f"calmasters-{platform.node()}-"
 
 
 @contextmanager
 def replacing(path: Path, mtime_ns: int | None = None) -> Iterator[BinaryIO]:
-    """Open a file that takes the place of ``path`` when the block ends well.
+    """Open a temporary file that replaces ``path`` when the block ends without an error.
 
-    Until then it lies beside it, as ``.NAME.PROCESS.partial``. Its data are on the disk before it
-    is renamed; when the block fails it is removed.
+    The temporary file is ``.NAME.PROCESS.partial`` in the same folder. Its data are flushed to the
+    disk before it is renamed. If the block fails, it is removed.
 
     Parameters
     ----------
     path : Path
     mtime_ns : int, optional
-        Its time of change, where that is not to be now.
+        Modification time to set; the current time if omitted.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -56,28 +58,28 @@ def replacing(path: Path, mtime_ns: int | None = None) -> Iterator[BinaryIO]:
             os.utime(partial, ns=(mtime_ns, mtime_ns))
         put_in_place(partial, path)
     finally:
-        # Where the disk has failed, that is to be told, not that nothing can be removed from it.
+        # If the disk failed, report that error, not that the file cannot be removed.
         with suppress(OSError):
             partial.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, text: str, mtime_ns: int | None = None) -> None:
-    """Write text as UTF-8, whole or not at all; its folder is made where there is none."""
+    """Write text as UTF-8, whole or not at all; create the folder if it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, mtime_ns) as file:
         file.write(text.encode("utf-8"))
 
 
 def put_in_place(partial: Path, path: Path) -> None:
-    """Rename a file that is written when its data are on the disk, and the name after them."""
+    """Flush a complete file to the disk, rename it to ``path``, then flush the new name."""
     with partial.open("rb+") as file:
         os.fsync(file.fileno())
     partial.replace(path)
-    # Windows opens no folders; the name is as safe there as its file system makes it.
+    # Windows cannot open folders: there the file system decides when the name is on the disk.
     if hasattr(os, "O_DIRECTORY"):
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            # Network folders of some kinds cannot.
+            # Some network file systems do not support this.
             with suppress(OSError):
                 os.fsync(folder)
         finally:
@@ -85,12 +87,12 @@ def put_in_place(partial: Path, path: Path) -> None:
 
 
 def temporary_folder(place: str | None = None) -> TemporaryDirectory[str]:
-    """Make a temporary folder; those of processes that were killed are removed on the way.
+    """Create a temporary folder, and remove those that killed processes left.
 
     Parameters
     ----------
     place : str, optional
-        The folder to make it in; the system's for temporary files where left out.
+        Parent folder; the system's folder for temporary files if omitted.
     """
     place = place or gettempdir()
     sweep_temporary(place)
@@ -98,31 +100,34 @@ def temporary_folder(place: str | None = None) -> TemporaryDirectory[str]:
 
 
 def sweep_temporary(place: str | None = None) -> None:
-    """Remove the temporary folders of processes that were killed; see :func:`temporary_folder`."""
+    """Remove the folders of :func:`temporary_folder` whose processes do not run any more."""
     for folder in Path(place or gettempdir()).glob(f"{_PREFIX}*"):
         process = folder.name.removeprefix(_PREFIX).partition("-")[0]
-        if process.isdigit() and not _lives(int(process)):
+        if process.isdigit() and not _is_running(int(process)):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _lives(process: int) -> bool:
-    # Not imported by runs that have nothing to do.
+def _is_running(process: int) -> bool:
+    # Imported late: runs with nothing to do do not need it.
     import psutil
 
     return bool(psutil.pid_exists(process))
 
 
 def sweep(folder: Path) -> list[Path]:
-    """Remove what killed processes left anywhere below a folder that nobody writes into now."""
-    found = [
+    """Remove the leftovers of killed processes below a folder, and return their paths.
+
+    No other process may write into the folder at the same time.
+    """
+    leftovers = [
         Path(directory, name)
         for directory, folders, files in os.walk(folder)
         for name in (*folders, *files)
         if _LEFT_BEHIND.fullmatch(name)
     ]
-    for path in found:
+    for path in leftovers:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
-    return found
+    return leftovers

@@ -1,4 +1,4 @@
-"""Check a configuration: every mistake in it, with its key and what to do."""
+"""Check a configuration, and report every mistake with its key and what to do."""
 
 from __future__ import annotations
 
@@ -20,47 +20,47 @@ __all__ = ["check_config", "parse_zone"]
 
 
 def check_config(config: Mapping[str, Any], schema: Path) -> None:
-    """Check a whole configuration.
+    """Check a complete configuration.
 
     Parameters
     ----------
     config : mapping
-        All of ``config.yaml``: defaults, the user's file and ``--config`` merged.
+        All keys of ``config.yaml``: defaults, the user's file and ``--config`` merged.
     schema : Path
         ``config.schema.yaml``.
 
     Raises
     ------
     ConfigError
-        With every mistake found, the key each is in, and the nearest valid key.
+        Lists every mistake with its key and, for an unknown key, the most similar valid one.
     """
     if mistakes := [*_mistakes(config, schema)]:
-        raise ConfigError("\n  ".join(["the configuration has mistakes:", *mistakes]))
+        raise ConfigError("\n  ".join(["the configuration is not valid:", *mistakes]))
 
 
 def _mistakes(config: Mapping[str, Any], schema: Path) -> Iterator[str]:
-    """Find what the schema forbids and what only makes sense together."""
+    """List violations of the schema; if there are none, settings that contradict each other."""
     import yaml
     from jsonschema import Draft202012Validator
 
-    # The parser in C, which nearly every build has, is ten times as fast: each run waits for it.
+    # The parser in C, which nearly every build has, is ten times faster, and every run needs it.
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     loaded = yaml.load(schema.read_text(encoding="utf-8"), loader)
     errors = sorted(Draft202012Validator(loaded).iter_errors(config), key=lambda e: e.json_path)
     for error in errors:
-        yield from _explained(error)
+        yield from _schema_mistakes(error)
     if errors:
         return
     if "EXPOSURE" not in config["required_keywords"]["dark"]:
         yield (
-            "required_keywords.dark: EXPOSURE is missing; darks of different exposure "
-            "must not be averaged: add EXPOSURE to the list"
+            "required_keywords.dark: EXPOSURE is missing; darks of different exposures must "
+            "not be averaged: add EXPOSURE to the list"
         )
     for keyword in ("DATE", "FILTER"):
         if keyword in config["master_match_keywords"]:
             yield (
-                f"master_match_keywords: {keyword} must not be in it; a bias or dark serves flats "
-                f"of any date and filter: take {keyword} out"
+                f"master_match_keywords: {keyword} is not allowed, because one bias or dark master "
+                f"is used for flats of any date and filter: remove {keyword} from the list"
             )
     if config["night"]["timezone"] != "auto":
         try:
@@ -69,7 +69,7 @@ def _mistakes(config: Mapping[str, Any], schema: Path) -> Iterator[str]:
             yield str(error)
 
 
-def _explained(error: ValidationError) -> Iterator[str]:
+def _schema_mistakes(error: ValidationError) -> Iterator[str]:
     where = error.json_path.removeprefix("$").removeprefix(".")
     if error.validator != "additionalProperties":
         yield f"{where or 'top level'}: {error.message}"
@@ -79,7 +79,7 @@ def _explained(error: ValidationError) -> Iterator[str]:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
-            yield f"{where}{'.' if where else ''}{key}: there is no such key; {hint}"
+            yield f"{where}{'.' if where else ''}{key}: unknown key; {hint}"
 
 
 @cache
@@ -89,7 +89,7 @@ def parse_zone(text: str) -> tzinfo:
     Raises
     ------
     ConfigError
-        If it is neither.
+        If the text is neither.
     """
     try:
         if offset := re.fullmatch(r"([-+])(\d{1,2}):?(\d{2})?", text):
@@ -98,6 +98,6 @@ def parse_zone(text: str) -> tzinfo:
         return ZoneInfo(text)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ConfigError(
-            f"night.timezone: '{text}' is no time zone; "
+            f"night.timezone: '{text}' is not a time zone; "
             "expected auto, an IANA name such as Europe/Berlin, or an offset such as +02:00"
         ) from error

@@ -1,4 +1,4 @@
-"""The vocabulary: what a frame is, and how its values are written."""
+"""The data model: frames, their traits and verdicts, and how values are written."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 #: A keyword's value: GAIN 100, SET-TEMP -10.0, FILTER 'Ha'.
 Value: TypeAlias = str | int | float
 
-#: How names of image files end, in any letter case: FITS, tile-compressed or zipped, and XISF.
+#: Extensions of image files, in any letter case: FITS, tile-compressed or gzipped FITS, XISF.
 IMAGE_EXTENSIONS: Final = (
     ".fits", ".fit", ".fts",
     ".fits.fz", ".fit.fz", ".fts.fz",
@@ -31,12 +31,12 @@ IMAGE_EXTENSIONS: Final = (
     ".xisf",
 )  # fmt: skip
 
-#: Keywords written with two decimals (more where an exposure needs them).
+#: Keywords written with two decimals (EXPOSURE with more if needed).
 _DECIMAL_KEYWORDS: Final = frozenset({"SET-TEMP", "EXPOSURE", "CCD-TEMP"})
 
 
 class FrameType(StrEnum):
-    """What a frame was taken for; the value is the canonical TYPE."""
+    """The type of a frame; the value is the canonical TYPE."""
 
     BIAS = "bias"
     DARK = "dark"
@@ -51,7 +51,7 @@ class FrameType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Size, binning and mosaic of a frame: frames combine only when all of it is equal."""
+    """Size, binning and Bayer pattern; frames are combined only if all of these are equal."""
 
     width: int
     height: int
@@ -66,26 +66,26 @@ class Geometry:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Traits:
-    """What headers say of frames, apart from the moment: the frames of a group share one object.
+    """What a header says of a frame, except time and temperature; equal frames share one object.
 
-    Hence it is compared by identity: a hundred thousand frames have a few thousand of these, and
-    what depends on them alone is decided once for each.
+    Traits are compared by identity. 100,000 frames have a few thousand Traits objects, and what
+    depends only on traits is computed once per object.
 
     Attributes
     ----------
     keywords : mapping of str to Value
-        Canonical keywords (TYPE, INSTRUME, SET-TEMP…); absent keywords are absent. TYPE is a
-        :class:`FrameType` value or, for anything else, the header's own word in lower case.
+        Canonical keywords (TYPE, INSTRUME, SET-TEMP…); a missing keyword has no entry. TYPE is a
+        :class:`FrameType` value or, for any other type, the header's text in lower case.
     master : bool
         The file is a stack of frames, not one frame.
     geometry : Geometry or None
-        None where the file could not be read, or holds no two-dimensional image.
+        None if the file could not be read, or has no two-dimensional image.
     sources : mapping of str to str
-        Where a value came from, for those that are not the plain keyword.
+        Origin of a value, for values that are not from the keyword's standard card.
     warnings : tuple of str
-        What is odd about the frame but does not keep it from use.
+        Unusual properties that do not prevent its use.
     problems : tuple of str
-        Why the frame cannot be used; each a sentence a person can act on.
+        Reasons why the frame cannot be used, each with what to do.
     """
 
     keywords: Mapping[str, Value] = field(default_factory=dict)
@@ -104,19 +104,19 @@ class Frame(NamedTuple):
     path : str
         Relative to the scanned directory, with ``/``.
     size, mtime_ns : int
-        Of the file, in bytes and nanoseconds.
+        Size of the file in bytes, and its modification time in nanoseconds.
     traits : Traits
-        What its header says; each of them is an attribute of the frame, too.
+        What its header says; most traits are also properties of the frame.
     ccd_temp_c : float or None
-        Actual sensor temperature, degrees Celsius.
+        Measured sensor temperature, degrees Celsius.
     date_obs : str or None
         Start of the exposure, ISO 8601, UTC.
     content : str
-        Digest of the file (``fingerprint: content``), else empty.
+        Digest of the file with ``fingerprint: content``, else empty.
     excluded : str or None
-        Why the frame is left alone (``exclude`` pattern); its header was not read.
+        The ``exclude`` pattern that matches the frame; its header was not read.
     copy_of : str or None
-        Path of the frame that has the same bytes.
+        Path of the original, if this file has the same bytes.
     """
 
     path: str
@@ -131,32 +131,32 @@ class Frame(NamedTuple):
 
     @property
     def keywords(self) -> Mapping[str, Value]:
-        """Of the traits."""
+        """Canonical keywords; see :class:`Traits`."""
         return self.traits.keywords
 
     @property
     def master(self) -> bool:
-        """Of the traits."""
+        """Whether the file is a stack of frames."""
         return self.traits.master
 
     @property
     def geometry(self) -> Geometry | None:
-        """Of the traits."""
+        """Size, binning and Bayer pattern; None without a two-dimensional image."""
         return self.traits.geometry
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Of the traits."""
+        """Unusual properties that do not prevent its use."""
         return self.traits.warnings
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Of the traits."""
+        """Reasons why the frame cannot be used."""
         return self.traits.problems
 
 
 class Status(StrEnum):
-    """What became of a frame."""
+    """Whether a frame is used."""
 
     USED = "used"
     IGNORED = "ignored"
@@ -165,7 +165,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The status of a frame, with the reason where it is not used and its group where it has one.
+    """The status of a frame, the reason if it is not used, and its group if it has one.
 
     Attributes
     ----------
@@ -173,10 +173,10 @@ class Verdict:
     reason : str
         A sentence; empty for a used frame.
     remedy : str
-        What to do about it, the same words for all frames with the same trouble; of an ignored
-        frame what it is one of.
+        For a refused frame what to do, the same text for all frames with the same problem; for an
+        ignored frame its category.
     group : str
-        The master's name; empty where the frame belongs to none.
+        Name of the master; empty if the frame belongs to no group.
     """
 
     status: Status
@@ -185,12 +185,12 @@ class Verdict:
     group: str = ""
 
 
-@lru_cache(1 << 16)  # a hundred thousand frames have few values between them
+@lru_cache(1 << 16)  # 100,000 frames have few different values
 def format_value(keyword: str, value: Value) -> str:
-    """Write a value as it stands in names, tables and group keys.
+    """Return a value as text for names, tables and group keys.
 
-    SET-TEMP and EXPOSURE have two decimals, and an exposure that needs more has up to six;
-    a whole number has none, so that GAIN 100 and 100.0 are one value.
+    Temperatures and EXPOSURE have two decimals, EXPOSURE up to six if needed. Other integral
+    numbers have no decimals, so that GAIN 100 and 100.0 are the same value.
 
     >>> format_value("SET-TEMP", -10), format_value("EXPOSURE", 0.0015), format_value("GAIN", 100.0)
     ('-10.00', '0.0015', '100')

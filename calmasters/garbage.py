@@ -1,4 +1,4 @@
-"""Python's collector of cyclic garbage, switched off where there is no such garbage."""
+"""Switch off Python's garbage collector for cyclic references where none are created."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["without_collection"]
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Switch the collector off in a block, and exempt for good the objects that exist at its end.
+    """Disable the collector in a block; at its end, exempt all existing objects permanently.
 
-    The collector would visit every frame several times and find nothing: with 50,000 frames a
-    plan takes a third more CPU time with it. When a process ends, it would visit all objects
+    The collector would visit every frame several times and free nothing: with 50,000 frames a
+    plan takes a third more CPU time with it. At the end of a process it would visit all objects
     once more: 0.3 s in Snakemake's process, a fifth of a run with nothing to do.
     """
     enabled = gc.isenabled()

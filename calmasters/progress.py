@@ -1,4 +1,4 @@
-"""How far a long loop has come, shown on a terminal and nowhere else."""
+"""A progress bar for long loops, shown only on a terminal."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ __all__ = ["progress"]
 Item = TypeVar("Item")
 
 
-def progress(items: Iterable[Item], words: str) -> Iterable[Item]:
-    """Go through items; what takes longer than a second gets a bar on the terminal.
+def progress(items: Iterable[Item], description: str) -> Iterable[Item]:
+    """Iterate over items, with a progress bar on the terminal after one second.
 
     Parameters
     ----------
     items : iterable
-        Where it has no length, only the count is shown.
-    words : str
-        What is being done.
+        Without a length, only the count is shown.
+    description : str
+        Shown before the bar.
     """
     if not sys.stderr.isatty():
         return items
-    # Not imported by the runs that cannot show it.
+    # Imported late: most runs have no terminal to show it on.
     from tqdm import tqdm
 
-    bar: Iterable[Item] = tqdm(items, words, delay=1.0, leave=False, unit=" files")
+    bar: Iterable[Item] = tqdm(items, description, delay=1.0, leave=False, unit=" files")
     return bar

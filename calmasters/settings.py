@@ -1,4 +1,4 @@
-"""``config.yaml`` as frozen dataclasses: one attribute a key."""
+"""``config.yaml`` as frozen dataclasses: one attribute per key."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
     "Siril",
 ]
 
-#: Parameters of PixInsight's processes that change no pixel.
+#: Parameters of PixInsight's processes that affect speed and memory, but no pixel.
 _SPEED: Final = frozenset(
     {
         "autoMemoryLimit",
@@ -45,10 +45,11 @@ _SPEED: Final = frozenset(
 
 @dataclass(frozen=True)
 class Integration:
-    """How frames are combined: PixInsight's ImageIntegration, with its own names and values.
+    """How frames are combined: the parameters of PixInsight's ImageIntegration.
 
-    The defaults are PixInsight's, but for the four that would spoil a calibration master
-    (``rangeClipLow``, ``truncateOnOutOfRange``, ``weightMode``, ``generateRejectionMaps``).
+    Names, values and defaults are PixInsight's, except four defaults that would damage a
+    calibration master: ``rangeClipLow``, ``truncateOnOutOfRange``, ``weightMode`` and
+    ``generateRejectionMaps``.
     """
 
     combination: str = "Average"
@@ -78,7 +79,7 @@ class Integration:
     generateRejectionMaps: bool = False
 
     def chosen_for(self, kind: FrameType, frames: int) -> Integration:
-        """Replace the rejection ``auto`` by what PixInsight's WBPP takes for so many frames."""
+        """Replace the rejection ``auto`` by the one that WBPP uses for this number of frames."""
         if self.rejection != "auto":
             return self
         if frames < 6:
@@ -101,14 +102,14 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What becomes of the calibrated flats that PixInsight writes before it combines them.
+    """Where PixInsight writes calibrated flats, and whether they are kept.
 
     Attributes
     ----------
     directory : Path
-        Where they go, a folder for each master; relative to ``output_dir``.
+        Their folder, with a subfolder per master; relative to ``output_dir``.
     keep : bool
-        Leave them there when the master is made.
+        Keep them after the master is made.
     """
 
     directory: Path = Path("calibrated")
@@ -116,22 +117,22 @@ class Calibrated:
 
     @classmethod
     def from_config(cls, value: Mapping[str, Any]) -> Calibrated:
-        """Read the ``calibrated`` of a configuration that was checked before."""
+        """Read ``calibrated`` from a checked configuration."""
         return cls(_path(value["directory"]), value["keep"])
 
 
 @dataclass(frozen=True)
 class BadFrames:
-    """What becomes of a frame that turns out to be bad when its pixels are read.
+    """What to do with a frame whose pixels turn out to be bad when they are read.
 
-    It decides whether a master is made, not which pixels it has: no job has it.
+    This decides whether a master is made, but not its pixels, so it is not part of a job.
 
     Attributes
     ----------
     skip : bool
         Leave the frame out; otherwise the master is not made.
     minimum_frames : int
-        How many must be left.
+        Number of frames that must remain.
     """
 
     skip: bool = True
@@ -139,34 +140,34 @@ class BadFrames:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> BadFrames:
-        """Read it from a whole configuration that was checked before."""
+        """Read ``on_bad_frame`` and ``minimum_frames`` from a checked configuration."""
         return cls(config["on_bad_frame"] == "skip", config["minimum_frames"])
 
 
 @dataclass(frozen=True)
 class PixInsight:
-    """How PixInsight is found and run (``engine: pixinsight``).
+    """How to find and run PixInsight (``engine: pixinsight``).
 
     Attributes
     ----------
     binary : Path or None
-        The program; None looks in the usual places.
+        The program; None searches the usual places.
     js_engine : str
         JavaScript engine of the scripts: ``sm`` (the old one), ``v8`` (PixInsight 1.9.4 and
-        later) or ``auto`` (``v8`` where there is no other: on Apple silicon).
+        later) or ``auto`` (``v8`` on Apple silicon, which has no other).
     timeout_minutes : float
-        A master that takes longer is given up and PixInsight ended.
+        If a master takes longer, it fails and PixInsight is ended.
     retries : int
-        How often PixInsight is started again when it crashes.
+        Number of restarts of PixInsight after a crash.
     force_exit : bool
         Let PixInsight end itself after the script; otherwise it is ended from outside.
     session : str
-        ``per_master`` (each starts a PixInsight of its own) or ``shared`` (one makes the masters
-        of a run).
+        ``per_master`` (each master starts its own PixInsight) or ``shared`` (one PixInsight makes
+        all masters of a run).
     jobs_per_session : int
-        How many masters a shared PixInsight makes before a new one takes its place.
+        Number of masters that a shared PixInsight makes before it is restarted.
     parameters : mapping of str to mapping
-        Further parameters of ``ImageIntegration`` and ``ImageCalibration``, by their own names.
+        Other parameters of ``ImageIntegration`` and ``ImageCalibration``, by PixInsight's names.
     """
 
     binary: Path | None = None
@@ -180,13 +181,13 @@ class PixInsight:
 
     @classmethod
     def from_config(cls, value: Mapping[str, Any]) -> PixInsight:
-        """Read the ``pixinsight`` of a configuration that was checked before."""
+        """Read ``pixinsight`` from a checked configuration."""
         binary = _path(value["binary"]) if value["binary"] else None
         return cls(**{**value, "binary": binary})
 
     @property
     def pixel_parameters(self) -> dict[str, dict[str, Any]]:
-        """The ``parameters`` without those that only decide how fast it goes: for a recipe."""
+        """The ``parameters`` without those that only affect speed and memory."""
         return {
             process: {name: value for name, value in given.items() if name not in _SPEED}
             for process, given in self.parameters.items()
@@ -194,21 +195,21 @@ class PixInsight:
 
     @property
     def wants_v8(self) -> bool:
-        """Whether scripts ask for the V8 engine."""
+        """Whether scripts use the V8 engine."""
         apple_silicon = (platform.system(), platform.machine()) == ("Darwin", "arm64")
         return self.js_engine == "v8" or (self.js_engine == "auto" and apple_silicon)
 
 
 @dataclass(frozen=True)
 class Siril:
-    """How Siril is found and run (``engine: siril``).
+    """How to find and run Siril (``engine: siril``).
 
     Attributes
     ----------
     binary : Path or None
-        The program ``siril-cli``; None looks in the usual places.
+        The program ``siril-cli``; None searches the usual places.
     timeout_minutes : float
-        A master that takes longer is given up and Siril ended.
+        If a master takes longer, it fails and Siril is ended.
     """
 
     binary: Path | None = None
@@ -216,35 +217,36 @@ class Siril:
 
     @classmethod
     def from_config(cls, value: Mapping[str, Any]) -> Siril:
-        """Read the ``siril`` of a configuration that was checked before."""
+        """Read ``siril`` from a checked configuration."""
         return cls(_path(value["binary"]) if value["binary"] else None, value["timeout_minutes"])
 
 
 @dataclass(frozen=True)
 class HeaderRules:
-    """What the configuration says about reading headers.
+    """The settings for reading headers.
 
     Attributes
     ----------
     aliases : mapping of str to tuple of str
-        Canonical keyword to cards that are tried before :data:`ALIASES`.
+        For a canonical keyword, the cards to try before those of
+        :data:`calmasters.headers.dialects.ALIASES`.
     extra : tuple of str
-        Further keywords to read, by their own name.
+        Other keywords to read, by their own name.
     path_keywords : str
-        ``fallback`` (a token in the path serves where the header has none), ``override`` or
+        ``fallback`` (a token in the path is used if the header has no value), ``override`` or
         ``off``.
     timezone : str
-        Of the observatory: IANA name, offset (``+02:00``), or ``auto`` (unknown).
+        Time zone of the observatory: IANA name, offset (``+02:00``), or ``auto`` (unknown).
     round : mapping of str to float
-        Step to which SET-TEMP or EXPOSURE is rounded.
+        Rounding step of SET-TEMP or EXPOSURE.
     temperature_tolerance_c : float
-        How far set-point and actual temperature may be apart.
+        Largest allowed difference between set-point and measured temperature.
     temperature_action : str
-        What becomes of a frame where they are farther: ``warn`` or ``refuse``.
+        What to do with a frame beyond the tolerance: ``warn`` or ``refuse``.
     folder_types : bool
-        A folder named as a type (``Darks``) serves where nothing else tells the type.
+        A folder named as a type (``Darks``) gives the type if nothing else does.
     reader : str
-        What reads the keywords of raw frames: ``native`` or ``ap-common``.
+        Reader of the keywords of raw frames: ``native`` or ``ap-common``.
     """
 
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -260,7 +262,7 @@ class HeaderRules:
 
 @dataclass(frozen=True)
 class Library:
-    """Directories of masters made before, by whatever program."""
+    """Directories of existing masters, made by any program."""
 
     bias: tuple[Path, ...] = ()
     dark: tuple[Path, ...] = ()
@@ -268,14 +270,15 @@ class Library:
 
 @dataclass(frozen=True)
 class QualityRules:
-    """What is expected of the numbers about a master.
+    """The expected ranges of the quality numbers of a master.
 
     Attributes
     ----------
     fail_on : str
-        ``error``: the report fails where a number is outside its range; ``none``: it only says so.
+        ``error``: the report fails if a number is outside its range; ``none``: it only warns.
     ranges : mapping of str to mapping
-        For bias, dark and flat: number to its lowest and highest value, None for no limit.
+        For bias, dark and flat: name of a number to its lowest and highest value, None for no
+        limit.
     """
 
     fail_on: str = "none"
@@ -286,7 +289,7 @@ class QualityRules:
 
 @dataclass(frozen=True)
 class Settings:
-    """The configuration; ``config/README.md`` says what each key means."""
+    """The configuration; see ``config/README.md`` for the meaning of each key."""
 
     engine: str
     input_dir: Path
@@ -321,20 +324,20 @@ class Settings:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], schema: Path | None = None) -> Settings:
-        """Check a configuration and freeze it.
+        """Check a configuration, and convert it to frozen settings.
 
         Parameters
         ----------
         config : mapping
-            All of ``config.yaml``: defaults, the user's file and ``--config`` merged.
+            All keys of ``config.yaml``: defaults, the user's file and ``--config`` merged.
         schema : Path
-            ``config.schema.yaml``; left out where the configuration was checked before, as it is
-            for the jobs of a run: the check takes longer than all else that they start with.
+            ``config.schema.yaml``. Omit it if the configuration was checked before, as in the jobs
+            of a run: the check takes longer than the rest of their start.
 
         Raises
         ------
         ConfigError
-            With every mistake found, the key each is in, and the nearest valid key.
+            Lists every mistake with its key; see :func:`~calmasters.config_check.check_config`.
         """
         if schema:
             check_config(config, schema)
@@ -356,7 +359,7 @@ class Settings:
 
     @property
     def headers(self) -> HeaderRules:
-        """How to read headers: the part of the configuration that ``headers`` needs."""
+        """The settings for reading headers."""
         named = (*self.required_keywords.values(), self.optional_keywords)
         return HeaderRules(
             aliases=self.keyword_aliases,
@@ -380,7 +383,7 @@ def _paths(names: Iterable[str]) -> tuple[Path, ...]:
 
 
 def _frozen(value: Any) -> Any:
-    """Turn lists into tuples, also inside mappings."""
+    """Convert lists to tuples, also inside mappings."""
     if isinstance(value, Mapping):
         return {key: _frozen(inner) for key, inner in value.items()}
     return tuple(value) if isinstance(value, list) else value

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from calmasters.errors import ConfigError
+from calmasters.errors import ConfigError, OutputError, RecordError, os_error_message
 from calmasters.frame import FrameType
 from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.listing import list_files
@@ -35,7 +35,6 @@ from calmasters.model.layout import (
     quality_path,
     record_path,
 )
-from calmasters.planning.decision import Decision
 from calmasters.planning.plan_file import Plan, PlannedMaster
 from calmasters.planning.stale_reasons import format_reasons, stale_reasons
 from calmasters.planning.staleness import (
@@ -50,6 +49,9 @@ from calmasters.quality.camera import bias_of, settings_with_defects
 from calmasters.running import job_resources
 from calmasters.running.run import Run, restored_message
 from calmasters.settings import Settings
+
+if TYPE_CHECKING:
+    from calmasters.planning.planner import Decision
 
 __all__ = ["Input", "Workflow"]
 
@@ -95,7 +97,7 @@ class Workflow:
     # --- what changes files -----------------------------------------------------------------------
 
     def prepare(self, *, is_preview: bool, wants_all: bool) -> list[str]:
-        """See whether the stored plan still holds, and make files ready for Snakemake's graph.
+        """Find out whether the stored plan holds, and prepare files for Snakemake's graph.
 
         A run that has something to plan or to rebuild takes the lock, restores what a killed run
         was rebuilding, and dates back files that are ahead of the clock. Where the plan does not
@@ -136,11 +138,15 @@ class Workflow:
         )
         if self._holds and not wants_all:
             self._plan = stored
-        if not is_preview and (self._plan is None or self._masters_to_rebuild):
-            messages += self.begin()
-            date_back(stored, self._output_dir, self._run.now_ns)
-        if not self._holds and (not is_preview or (self._output_dir / PLAN).exists()):
-            self._trigger = trigger_file(self._output_dir, is_preview=is_preview)
+        try:
+            if not is_preview and (self._plan is None or self._masters_to_rebuild):
+                messages += self.begin()
+                date_back(stored, self._output_dir, self._run.now_ns)
+            if not self._holds and (not is_preview or (self._output_dir / PLAN).exists()):
+                self._trigger = trigger_file(self._output_dir, is_preview=is_preview)
+        except OSError as error:
+            message = f"output_dir '{self._output_dir}': {os_error_message(error)}"
+            raise OutputError(message) from error
         return messages
 
     def begin(self) -> list[str]:
@@ -189,7 +195,9 @@ class Workflow:
         return [restored_message(master) for master in self._run.end()]
 
     def release(self) -> None:
-        """Leave ``output_dir`` to other runs."""
+        """Leave ``output_dir`` to other runs, and remove the trigger file."""
+        if self._trigger:
+            self._trigger[0].cleanup()
         self._run.release()
 
     # --- the plan ---------------------------------------------------------------------------------
@@ -219,7 +227,7 @@ class Workflow:
     def _stored_plan(self) -> Plan | None:
         try:
             return Plan.load(self._output_dir / PLAN)
-        except (OSError, ValueError):
+        except (OSError, RecordError):
             return None
 
     @cached_property

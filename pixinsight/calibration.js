@@ -1,9 +1,9 @@
-// Flats: minus the bias, minus k times the dark, by ImageCalibration.
+// Calibration of flats by ImageCalibration: minus the bias, minus k times the dark.
 
-// What is not in the configuration. A master's *Enabled is true by default: what is absent must
-// be switched off. With existing files kept, equal names from different folders get a suffix, so
-// the frames' paths are read from the process and never predicted. A PEDESTAL card is no reason
-// to subtract: the masters are made with the pedestal in, so it cancels.
+// Parameters that are not in the configuration. The *Enabled of a master is true by default, so it
+// must be set to false if there is no such master. Existing files are kept, and equal names from
+// different folders get a suffix: so the paths of calibrated frames are read from the process. The
+// PEDESTAL card is ignored: the masters contain the same pedestal, so it cancels.
 var CALIBRATION = {
    masterFlatEnabled: false,
    calibrateBias: false,
@@ -24,7 +24,7 @@ var CALIBRATION = {
 };
 
 // Calibrate the frames of a job.
-// Returns [{path: of the calibrated frame, k: of its dark, null where it was not scaled}].
+// Returns [{path: of the calibrated frame, k: factor of the dark, null if it was not scaled}].
 function calibrate(job) {
    var process = new ImageCalibration;
    setParameters(process, ImageCalibration, CALIBRATION);
@@ -38,8 +38,8 @@ function calibrate(job) {
    return calibratedFrames(process.outputData, job);
 }
 
-// The master dark still contains its bias: with a master bias it is calibrated first, else the
-// bias would be subtracted twice.
+// The master dark contains the bias: with a master bias it is calibrated first, otherwise the bias
+// would be subtracted twice.
 function setCalibrationMasters(process, calibration) {
    process.masterBiasEnabled = calibration.bias !== null;
    process.masterBiasPath = calibration.bias || "";
@@ -49,12 +49,12 @@ function setCalibrationMasters(process, calibration) {
    process.optimizeDarks = calibration.optimizeDarks;
 }
 
-// ImageCalibration is satisfied when one frame succeeded: every row is looked at.
+// ImageCalibration succeeds if one frame succeeds, so every row is checked.
 function calibratedFrames(rows, job) {
    return job.frames.map(function (frame, i) {
       var path = i < rows.length ? rows[i][0] : "";
       if (!path || !File.exists(path))
-         throw new Error("ImageCalibration wrote no calibrated frame of " + frame);
+         throw new Error("ImageCalibration could not calibrate " + frame);
       return { path: path, k: job.calibration.optimizeDarks ? rows[i][1] : null };
    });
 }

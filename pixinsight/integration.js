@@ -1,7 +1,7 @@
-// Frames into one image, by ImageIntegration.
+// Integration of frames by ImageIntegration.
 
-// What is not in the configuration. The cache would be shared with the person's own work;
-// signal and noise evaluation look for stars, of which calibration frames have none.
+// Parameters that are not in the configuration. The cache would be shared with the user's own
+// work. The evaluation of signal and noise needs stars, and calibration frames have none.
 var INTEGRATION = {
    evaluateSNR: false,
    useCache: false,
@@ -18,7 +18,7 @@ var INTEGRATION = {
    showImages: false
 };
 
-// Combine images. Returns {images: ids of the windows made, the master first,
+// Combine images. Returns {images: ids of the new windows, the master first,
 // rejected: [[low, high] of each image]}.
 function integrate(job, paths) {
    var process = new ImageIntegration;
@@ -31,18 +31,18 @@ function integrate(job, paths) {
       generateSlopeMaps: false
    });
    execute(process, "ImageIntegration");
-   return { images: madeImages(process), rejected: rejectedSamples(process.imageData) };
+   return { images: newImages(process), rejected: rejectedSamples(process.imageData) };
 }
 
-function madeImages(process) {
+function newImages(process) {
    var ids = [process.integrationImageId];
    if (process.generateRejectionMaps)
       ids.push(process.lowRejectionMapImageId, process.highRejectionMapImageId);
    return ids.filter(function (id) { return id !== ""; });
 }
 
-// A row of imageData is three weights, then rejected low and rejected high samples of (up to)
-// three channels; raw frames have one.
+// A row of imageData has three weights, then the rejected low and rejected high samples of up to
+// three channels; raw frames have one channel.
 function rejectedSamples(rows) {
    return rows.map(function (row) { return [row[3], row[6]]; });
 }

@@ -1,6 +1,6 @@
-// One master, from its job: calibrate (flats with a bias or dark), integrate, write, report.
+// Make one master from its job: calibrate (flats with a bias or dark), integrate, write, report.
 
-// Make the master at job.part. Returns what the runner wants to know of it.
+// Make the master at job.part. Returns the numbers of rejected samples and the factors of the dark.
 function makeMaster(job, progress) {
    var calibrated = [], images = [], windowsBefore = openWindowIds();
    try {
@@ -25,9 +25,9 @@ function pathsOf(frames) {
    return frames.map(function (frame) { return frame.path; });
 }
 
-// For somebody who waits, whatever happens is reported. The master stays at job.part: who waits
-// looks at it and puts it into place.
-function runAwaited(job) {
+// Make a master for a runner that waits: success and failure are reported. The master stays at
+// job.part, where the runner checks it.
+function runForRunner(job) {
    var result = {}, state = "failed";
    console.beginLog();
    try {

@@ -1,14 +1,14 @@
-// One master, and the end: with a runner waiting, or by hand.
+// Make one master, for a runner or for a user who runs the script.
 
-// By hand, the script itself puts the master into place.
-function runByHand(job) {
+// Without a runner, the script itself moves the master to its final path.
+function runForUser(job) {
    console.show();
    makeMaster(job, function (step) { console.noteln("* " + step); });
    replaceFile(job.master, job.part);
    console.noteln("* wrote " + job.master);
 }
 
-if (isAwaited(JOB))
-   runAwaited(JOB);
+if (hasRunner(JOB))
+   runForRunner(JOB);
 else
-   runByHand(JOB);
+   runForUser(JOB);

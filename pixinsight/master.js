@@ -1,7 +1,7 @@
-// The master's file: its header, and writing it with every step checked.
+// Write the file of the master and its header; every step is checked.
 
-// FITS gives each keyword its value as text: strings in quotes, already so in the job. The one
-// value that a job cannot know is the time of creation.
+// The values of FITS keywords are text, with strings in quotes, as in the job. Only the time of
+// creation is not in the job.
 function masterKeywords(job) {
    return job.keywords.map(function (card) {
       var value = card[1] === null ? "'" + new Date().toISOString().slice(0, 19) + "'" : card[1];
@@ -9,7 +9,7 @@ function masterKeywords(job) {
    });
 }
 
-// Write the images of these windows, the master first, into one file.
+// Write the images of these windows, the master first, to one file.
 function writeMaster(job, ids, path) {
    findWindow(ids[0]).keywords = masterKeywords(job);
    var format = new FileFormat(job.extension, false, true);

@@ -1,10 +1,10 @@
-// Process instances: setting parameters by name, running, and never believing silence.
+// Process instances: set parameters by name, execute, and check the result.
 //
 // ECMAScript 5 only: PixInsight 1.8.9 to 1.9.3 run these files in SpiderMonkey 24, 1.9.4 and
-// later in V8 where the script asks for it.
+// later in V8 if the script has the directive for it.
 
-// The number of an enumeration's item. Constants are on the prototype in the old engine and on
-// the constructor in V8; assigning undefined would fail far from here, so it is never returned.
+// The number of an item of an enumeration. Constants are on the prototype in the old engine and on
+// the constructor in V8. An undefined value would cause errors later, so it is an error here.
 function constant(Process, name) {
    var value = Process[name];
    if (value === undefined)
@@ -14,7 +14,7 @@ function constant(Process, name) {
    return value;
 }
 
-// Set one parameter; where it is a number and a name is given, the name is an enumeration's item.
+// Set one parameter; a string for a numeric parameter is the name of an item of its enumeration.
 function setParameter(process, Process, name, value) {
    if (!(name in process))
       throw new Error("this version of PixInsight has no parameter '" + name + "'");
@@ -27,15 +27,15 @@ function setParameters(process, Process, parameters) {
       setParameter(process, Process, name, parameters[name]);
 }
 
-// Set the parameters among `parameters` that this version has; for those that came with 1.9.
+// Set those parameters that this version has; for parameters that were added in 1.9.
 function setKnownParameters(process, Process, parameters) {
    for (var name in parameters)
       if (name in process)
          setParameter(process, Process, name, parameters[name]);
 }
 
-// A process says that it failed by returning false or by throwing: both end here as an error.
+// A process fails by returning false or by throwing an error; both are errors here.
 function execute(process, name) {
    if (process.executeGlobal() !== true)
-      throw new Error(name + " failed; its reason is in the console's log");
+      throw new Error(name + " failed; the reason is in the console output");
 }

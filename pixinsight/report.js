@@ -1,11 +1,11 @@
-// What happened, told to whoever waits.
+// The report to a runner.
 //
-// A runner that waits has put a file at job.status that says "requested"; it is replaced by
-// "running" and at last "completed" or "failed". PixInsight's exit code tells nothing and its
-// console goes nowhere, so this file is all a runner knows. By hand there is no such file: the
-// console is enough.
+// A runner that waits has written a file job.status with the state "requested"; the script replaces
+// it by "running" and finally by "completed" or "failed". PixInsight's exit code has no meaning and
+// its console is not written to the standard output, so this file is the only information for the
+// runner. A user who runs the script has no such file, and reads the console.
 
-function isAwaited(job) {
+function hasRunner(job) {
    return File.exists(job.status);
 }
 
@@ -15,7 +15,7 @@ function asciiJson(value) {
    });
 }
 
-// Replace a file by another in one step, as far as PixInsight can: it does not move onto a file.
+// Replace a file by another. This takes two steps: File.move does not overwrite files.
 function replaceFile(path, by) {
    if (File.exists(path))
       File.remove(path);
@@ -34,7 +34,7 @@ function coreVersion() {
            CoreApplication.versionRelease].join(".");
 }
 
-// Older versions end a log as text, newer ones as bytes.
+// Older versions return the log as text, newer ones as bytes.
 function endLog() {
    console.flush();
    var log = console.endLog();

@@ -1,23 +1,24 @@
-// One master after another, for as long as somebody keeps this PixInsight.
+// Make masters in sequence until the supervisor ends this PixInsight.
 //
-// The supervisor speaks by files in SESSION.folder: `job.json` is the next master, taken by removing
-// it; `end` asks to leave; `beat` is put there anew whenever it was taken. When no beat has come
-// for SESSION.patience_ms, there is no supervisor any more, and nobody else would end this PixInsight.
+// The supervisor writes files to SESSION.folder: `job.json` is the next master, `end` ends this
+// script, `beat` is a heartbeat. The script removes `job.json` and `beat`, and the supervisor then
+// writes `beat` again. Without a heartbeat for SESSION.patience_ms the supervisor no longer runs:
+// the script ends, since nothing else would end this PixInsight.
 
 function serve(session) {
-   var heard = Date.now();
-   while (!File.exists(session.folder + "/end") && Date.now() - heard < session.patience_ms) {
+   var lastBeat = Date.now();
+   while (!File.exists(session.folder + "/end") && Date.now() - lastBeat < session.patience_ms) {
       var job = take(session.folder + "/job.json");
       if (job !== null)
-         runAwaited(JSON.parse(job));
+         runForRunner(JSON.parse(job));
       if (job !== null || take(session.folder + "/beat") !== null)
-         heard = Date.now();
+         lastBeat = Date.now();
       else
-         rest(session.poll_ms);
+         sleep(session.poll_ms);
    }
 }
 
-// The text of a file, which is removed; null where there is none.
+// Read and remove a file; null if it does not exist.
 function take(path) {
    if (!File.exists(path))
       return null;
@@ -26,9 +27,9 @@ function take(path) {
    return text;
 }
 
-// Sleep, and let PixInsight attend to its windows. Both are global functions in the old engine
-// and belong to objects in V8.
-function rest(milliseconds) {
+// Sleep, and let PixInsight process window events. Both are global functions in the old engine and
+// methods of objects in V8.
+function sleep(milliseconds) {
    if (typeof msleep === "function") {
       msleep(milliseconds);
       processEvents();

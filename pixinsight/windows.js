@@ -1,10 +1,10 @@
-// Image windows: found by id, and closed on every path.
+// Image windows: find them by id, and close them also after errors.
 
 function findWindow(id) {
-   var found = ImageWindow.windowById(id);
-   if (found.isNull)
+   var imageWindow = ImageWindow.windowById(id);
+   if (imageWindow.isNull)
       throw new Error("there is no image window '" + id + "'");
-   return found;
+   return imageWindow;
 }
 
 function openWindowIds() {

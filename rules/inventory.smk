@@ -25,7 +25,7 @@ checkpoint inventory:
 
 
 rule why:
-    """Say in words why each stale master is made again."""
+    """Say why each stale master is rebuilt."""
     script:
         "../scripts/why.py"
 

@@ -5,13 +5,13 @@
 #   bias, dark                                      of flats: the masters that calibrate them
 # OUTPUTS:
 #   master     = <output>/masters/<type's folder>/<name>.<format>
-#   statistics = <output>/masters/<type's folder>/<name>.json
+#   record     = <output>/masters/<type's folder>/<name>.json
 #
 # A master is stale when its job file is newer: the checkpoint writes a new one when the job has
 # changed (frames added, removed or changed, settings that change pixels, another bias or dark).
 #
-# No rule here has params: Snakemake imports pandas to compare them, which takes a sixth of the
-# time of a run with nothing to do (docs/decisions/0001-one-checkpoint-and-job-files.md).
+# No rule here has params: Snakemake imports pandas to compare them, also in a run with nothing to
+# do (docs/decisions/0001-one-checkpoint-and-job-files.md).
 
 from calmasters.engines import needs_of
 
@@ -26,7 +26,7 @@ rule master_bias:
         job=job_of("bias"),
     output:
         master="<output>/masters/<biases>/{name}.<format>",
-        statistics="<output>/masters/<biases>/{name}.json",
+        record="<output>/masters/<biases>/{name}.json",
     log:
         "<output>/logs/bias/{name}.log",
     threads: threads_needed
@@ -44,7 +44,7 @@ use rule master_bias as master_dark with:
         job=job_of("dark"),
     output:
         master="<output>/masters/<darks>/{name}.<format>",
-        statistics="<output>/masters/<darks>/{name}.json",
+        record="<output>/masters/<darks>/{name}.json",
     log:
         "<output>/logs/dark/{name}.log",
 
@@ -56,6 +56,6 @@ use rule master_bias as master_flat with:
         dark=flat_dark,
     output:
         master="<output>/masters/<flats>/{name}.<format>",
-        statistics="<output>/masters/<flats>/{name}.json",
+        record="<output>/masters/<flats>/{name}.json",
     log:
         "<output>/logs/flat/{name}.log",

@@ -1,15 +1,14 @@
 # Masters to numbers, pictures and one page.
 #
 # INPUTS:
-#   job, master, statistics   of each master; bias (and its numbers) where it has one
-#   frames                    read again: noise and gain are measured between frames
+#   job, master, record       of each master; its bias (and the numbers of that) where it has one
 # OUTPUTS:
-#   quality  = <output>/quality/<name>.json     numbers, judged; <name>_*.webp and .jpg beside it
+#   quality  = <output>/quality/<name>.json     numbers, judged; <name>_*.webp and .jpg next to it
 #   defects  = <output>/defects/<setting>.fits  bad pixels of a camera setting; .txt for PixInsight
-#   page     = <output>/report.html             all of it, to be opened from disk
+#   page     = <output>/report.html             everything on one page that opens from disk
 #
+# The frames are read again, since noise and gain are measured between frames; they are no inputs.
 # Nothing here is an input of a master.
-
 
 from calmasters.quality import MEASURE_VERSION
 
@@ -127,6 +126,6 @@ rule report:
     """Make the report."""
     input:
         "<output>/report.html",
-        # Where the plan does not hold any more, all is looked at again.
+        # Where the plan does not hold any more, everything is checked again.
         plan_file,
         WORKFLOW.verdict(),

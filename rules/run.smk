@@ -6,7 +6,7 @@ import atexit
 
 from calmasters.engines import needs_of
 
-#: Rules that change nothing; but `orphans` moves masters where it is told to.
+#: Rules that change nothing; but `orphans` moves masters where the configuration says so.
 SHOWING = {"why", "summary", *([] if SETTINGS.prune else ["orphans"])}
 
 

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from calmasters.atomic_files import write_whole
-from calmasters.errors import reported
+from calmasters.errors import exit_on_error
 from calmasters.model.job import MasterJob
 from calmasters.quality.defects import bad_pixels, defect_list, write_map
 
-with reported(Path(snakemake.log[0])):
+with exit_on_error(Path(snakemake.log[0])):
     jobs = [MasterJob.read(Path(file)) for file in snakemake.input.jobs]
     files = (snakemake.input.masters, snakemake.input.quality)
-    found = bad_pixels(zip(jobs, *(map(Path, each) for each in files), strict=True))
-    write_map(Path(snakemake.output.map), found, [job.name for job in jobs])
-    write_whole(Path(snakemake.output.list), defect_list(found))
+    bad_map = bad_pixels(zip(jobs, *(map(Path, each) for each in files), strict=True))
+    write_map(Path(snakemake.output.map), bad_map, [job.name for job in jobs])
+    write_whole(Path(snakemake.output.list), defect_list(bad_map))

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from calmasters.commands.summary import summarize
-from calmasters.errors import reported
+from calmasters.errors import exit_on_error
 from calmasters.planning.checkpoint import refresh_plan
 from calmasters.settings import Settings
 
 log = Path(snakemake.log[0])
-with reported(log):
-    decided = refresh_plan(Settings.from_config(snakemake.config))
-    log.write_text(summarize(decided), encoding="utf-8", errors="backslashreplace")
+with exit_on_error(log):
+    decision = refresh_plan(Settings.from_config(snakemake.config))
+    log.write_text(summarize(decision), encoding="utf-8", errors="backslashreplace")

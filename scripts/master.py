@@ -1,14 +1,14 @@
-"""Make one master (bias, dark or flat) of its job."""
+"""Make one master (bias, dark or flat) from its job file."""
 
 from pathlib import Path
 
 from calmasters.engines import engine_for
-from calmasters.errors import reported
+from calmasters.errors import exit_on_error
 from calmasters.model.job import MasterJob
 
 log = Path(snakemake.log[0])
 
-with reported(log):
+with exit_on_error(log):
     job = MasterJob.read(Path(snakemake.input.job))
     engine_for(job, snakemake.config, snakemake.threads).make(
         job,

@@ -1,13 +1,13 @@
-"""List the masters that the plan does not make; with prune=true, move the unused ones aside."""
+"""List the masters that the plan does not make; with prune=true, move the unused ones away."""
 
 import sys
 
 from calmasters.commands.orphans import find_orphans, list_orphans, set_aside
-from calmasters.errors import reported
+from calmasters.errors import exit_on_error
 from calmasters.planning.planner import decide
 from calmasters.settings import Settings
 
-with reported():
+with exit_on_error():
     settings = Settings.from_config(snakemake.config)
     orphans = find_orphans(decide(settings), settings)
     print(list_orphans(orphans), file=sys.stderr)

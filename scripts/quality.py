@@ -3,17 +3,17 @@
 from pathlib import Path
 
 from calmasters.atomic_files import write_whole
-from calmasters.errors import reported
+from calmasters.errors import exit_on_error
 from calmasters.images.master_file import read_image
 from calmasters.model.job import MasterJob
 from calmasters.quality.measure import BiasReference, measure
 from calmasters.reporting.pictures import Pictures, write_pictures
 from calmasters.settings import Settings
 
-# By its path, not as an input: a library's bias that is ahead of the clock is none.
+# The path, not the input: a library's bias with a date in the future is not an input.
 bias, bias_quality = snakemake.params.bias, snakemake.input.get("bias_quality")
 
-with reported(Path(snakemake.log[0])):
+with exit_on_error(Path(snakemake.log[0])):
     quality = measure(
         MasterJob.read(Path(snakemake.input.job)),
         master=Path(snakemake.input.master),

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from calmasters.errors import reported
-from calmasters.reporting.collect import collect
+from calmasters.errors import exit_on_error
+from calmasters.reporting.collect import read_content
 from calmasters.reporting.pages import write_report
 from calmasters.settings import Settings
 
-with reported(Path(snakemake.log[0])):
+with exit_on_error(Path(snakemake.log[0])):
     settings = Settings.from_config(snakemake.config)
-    write_report(Path(snakemake.output.page), collect(settings, Path(snakemake.input.plan)))
+    content = read_content(settings, Path(snakemake.input.plan))
+    write_report(Path(snakemake.output.page), content)

@@ -1,11 +1,11 @@
-"""Print what a person wants to know of a directory of frames; write nothing."""
+"""Print a summary of the frames and the masters planned from them; write nothing."""
 
 import sys
 
 from calmasters.commands.summary import summarize
-from calmasters.errors import reported
+from calmasters.errors import exit_on_error
 from calmasters.planning.planner import decide
 from calmasters.settings import Settings
 
-with reported():
+with exit_on_error():
     print(summarize(decide(Settings.from_config(snakemake.config))), file=sys.stderr)

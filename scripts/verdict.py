@@ -1,10 +1,10 @@
-"""Fail where a master's numbers are outside their ranges."""
+"""Fail if a number of a master is outside its range."""
 
 from pathlib import Path
 
-from calmasters.errors import reported
+from calmasters.errors import exit_on_error
 from calmasters.quality.judgement import require_good
 
-with reported(Path(snakemake.log[0])):
+with exit_on_error(Path(snakemake.log[0])):
     require_good(map(Path, snakemake.input.quality), report=Path(snakemake.input.page))
     Path(snakemake.output.verdict).write_text("all numbers are in their ranges\n", encoding="ascii")

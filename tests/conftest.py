@@ -1,4 +1,4 @@
-"""What the tests share: the configuration, settings for a directory of their own, and frames."""
+"""Shared fixtures: the configuration, settings for a temporary directory, frames and masters."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from calmasters.synthetic.session import Shot, nina_header
 CONFIG = Path(__file__).parents[1] / "config"
 SCHEMA = CONFIG / "config.schema.yaml"
 
-# Every run tries the same examples, however slow the machine.
+# Every run uses the same examples and no deadline, also on slow machines.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("same")
 
-# What a shell runs in the background ignores interrupts, and so would all that the tests start.
+# A background process of a shell ignores SIGINT, and its children would too: restore the default.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MakeSettings: TypeAlias = Callable[..., Settings]
@@ -41,7 +41,7 @@ MakeFrame: TypeAlias = Callable[..., Frame]
 AddFile: TypeAlias = Callable[..., Path]
 WriteRecord: TypeAlias = Callable[..., MasterRecord]
 
-#: What describes a frame of each type, as its header says it.
+#: Header keywords of a frame of any type.
 _KEYWORDS: Mapping[str, Value] = {
     "INSTRUME": "ATR585M",
     "SET-TEMP": -10.0,
@@ -68,7 +68,7 @@ def _defaults() -> dict[str, Any]:
 
 @pytest.fixture
 def config() -> dict[str, Any]:
-    """The repository's configuration, one's own to change."""
+    """A copy of the repository's configuration that a test may change."""
     return deepcopy(_defaults())
 
 
@@ -111,11 +111,11 @@ def make_frame() -> MakeFrame:
         keywords: Mapping[str, Value | None] | None = None,
         **fields: Any,
     ) -> Frame:
-        own = {"FILTER": "B"} if kind == "flat" else {}
+        filters = {"FILTER": "B"} if kind == "flat" else {}
         given: dict[str, Value | None] = {
             "TYPE": kind,
             **_KEYWORDS,
-            **own,
+            **filters,
             "EXPOSURE": _EXPOSURES.get(kind, 0.0),
         }
         given |= dict(keywords or {})
@@ -150,7 +150,7 @@ def add_frame(tmp_path: Path) -> AddFile:
         )
         file = tmp_path / "frames" / path
         header = nina_header(Camera(), shot) | dict(cards or {})
-        # No two files are copies of each other.
+        # The level depends on the path, so that files are not copies of each other.
         level = 600 + crc32(path.encode("utf-8", "surrogateescape")) % 10_000
         write_frame(file, np.full((3, 4), level, np.uint16), header)
         return file
@@ -182,7 +182,7 @@ def add_master(tmp_path: Path) -> AddFile:
 
 @pytest.fixture
 def write_record() -> WriteRecord:
-    """Write the record beside a master as an engine does; keyword arguments change statistics."""
+    """Write the record next to a master as an engine does; keyword arguments change statistics."""
 
     def write(job: MasterJob, master: Path, **changes: Any) -> MasterRecord:
         statistics = MasterStatistics(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["m.xisf"]
 
 
-def test_the_file_is_not_there_before_it_is_whole(tmp_path: Path) -> None:
+def test_the_file_does_not_exist_before_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "m.xisf"
     with replacing(path) as file:
         file.write(b"new")
@@ -29,7 +30,7 @@ def test_the_file_is_not_there_before_it_is_whole(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["m.xisf"]
 
 
-def test_the_data_are_on_the_disk_before_the_name_is(
+def test_the_data_are_flushed_before_the_file_is_renamed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "plan.json"
@@ -40,17 +41,17 @@ def test_the_data_are_on_the_disk_before_the_name_is(
         flushed.append((b"" if in_place else os.pread(file, 100, 0), in_place))
 
     monkeypatch.setattr(os, "fsync", fsync)
-    write_whole(path, "words")
-    # The file, whole, before it has its name; then the folder that has the name.
-    assert flushed == [(b"words", False), (b"", True)]
+    write_whole(path, "content")
+    # First the complete temporary file, then the folder with the new name.
+    assert flushed == [(b"content", False), (b"", True)]
 
 
-def test_a_file_may_be_dated(tmp_path: Path) -> None:
+def test_the_modification_time_can_be_set(tmp_path: Path) -> None:
     write_whole(tmp_path / "new" / "job.json", "{}", mtime_ns=0)
     assert (tmp_path / "new" / "job.json").stat().st_mtime_ns == 0
 
 
-def test_what_killed_processes_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+def test_leftovers_of_killed_processes_are_removed_and_nothing_else(tmp_path: Path) -> None:
     left = {
         "jobs/bias/.masterBias_GAIN-100.json.4242.partial",
         ".plan.json.1.partial",
@@ -71,20 +72,20 @@ def test_what_killed_processes_left_is_swept_and_nothing_else(tmp_path: Path) ->
     write_whole(folder / "frames" / "a.fits", "")
     left.add(folder.relative_to(tmp_path).as_posix())
     assert {path.relative_to(tmp_path).as_posix() for path in sweep(tmp_path)} == left
-    found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")}
-    assert stays <= found
-    assert not left & found
+    remaining = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")}
+    assert stays <= remaining
+    assert not left & remaining
 
 
-def test_temporary_folders_of_processes_that_are_gone_are_removed(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
-        gone.wait()
-    left, anothers = tmp_path / f"calmasters-{gone.pid}-abc", tmp_path / "calmasters-manual"
-    living = tmp_path / f"calmasters-{os.getppid()}-abc"
-    for folder in (left, anothers, living):
+def test_temporary_folders_of_ended_processes_are_removed(tmp_path: Path) -> None:
+    own = f"calmasters-{platform.node()}"
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    left, other = tmp_path / f"{own}-{ended.pid}-abc", tmp_path / "calmasters-manual"
+    running, elsewhere = tmp_path / f"{own}-{os.getppid()}-abc", tmp_path / "calmasters-other-1-abc"
+    for folder in (left, other, running, elsewhere):
         write_whole(folder / "master.js", "")
     with temporary_folder(str(tmp_path)) as folder:
-        assert {path.name for path in tmp_path.iterdir()} == {
-            *(anothers.name, living.name, Path(folder).name)
-        }
+        names = {path.name for path in tmp_path.iterdir()}
+        assert names == {other.name, running.name, elsewhere.name, Path(folder).name}
     assert not Path(folder).exists()

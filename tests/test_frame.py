@@ -24,14 +24,14 @@ from calmasters.frame import FrameType, Geometry, Value, format_value
         ("FILTER", "1.50", "1.50"),
     ],
 )
-def test_values_are_written_in_one_way(keyword: str, value: Value, text: str) -> None:
+def test_equal_values_are_written_the_same(keyword: str, value: Value, text: str) -> None:
     assert format_value(keyword, value) == text
 
 
-def test_a_geometry_is_told_in_words() -> None:
+def test_a_geometry_as_text() -> None:
     assert str(Geometry(3840, 2160, 2, 1, "RGGB")) == "3840x2160 binned 2x1 RGGB"
     assert str(Geometry(4, 3)) == "4x3 binned 1x1"
 
 
-def test_masters_are_called_as_other_programs_call_them() -> None:
+def test_masters_have_the_imagetyp_of_other_programs() -> None:
     assert FrameType.FLAT.master_name == "Master Flat"

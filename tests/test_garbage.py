@@ -8,7 +8,7 @@ from calmasters.garbage import without_collection
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_garbage_is_collected_again_afterwards(fails: bool) -> None:
+def test_the_collector_is_enabled_again_afterwards(fails: bool) -> None:
     assert gc.isenabled()
     try:
         with without_collection(), without_collection():
@@ -20,7 +20,7 @@ def test_garbage_is_collected_again_afterwards(fails: bool) -> None:
     assert gc.isenabled()
 
 
-def test_what_was_off_stays_off() -> None:
+def test_a_disabled_collector_stays_disabled() -> None:
     gc.disable()
     try:
         with without_collection():

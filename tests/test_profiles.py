@@ -1,4 +1,4 @@
-"""Profiles: each stands alone, since naming one leaves out the default."""
+"""Each profile must be complete, since naming one replaces the default."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import yaml
 
 REPOSITORY = Path(__file__).parents[1]
 PROFILES = sorted(path.parent.name for path in REPOSITORY.glob("profiles/*/config.yaml"))
-#: What every profile must have.
-RELIED_ON = ("rerun-triggers", "ignore-incomplete", "max-checksum-file-size")
+#: Keys that every profile must have.
+REQUIRED_KEYS = ("rerun-triggers", "ignore-incomplete", "max-checksum-file-size")
 
 
 def profile(name: str) -> dict[str, Any]:
@@ -23,14 +23,14 @@ def profile(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", PROFILES)
-def test_each_profile_repeats_what_every_run_relies_on(name):
+def test_each_profile_repeats_the_required_keys(name):
     default = profile("default")
-    relied_on = {key: default[key] for key in RELIED_ON}
-    assert relied_on.items() <= profile(name).items()
+    required = {key: default[key] for key in REQUIRED_KEYS}
+    assert required.items() <= profile(name).items()
     assert default["resources"].keys() <= profile(name)["resources"].keys()
 
 
-def test_the_plugin_of_a_profile_is_the_extra_that_was_tested():
+def test_the_slurm_plugin_has_the_pinned_version_of_the_extra():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     (pinned,) = project["optional-dependencies"]["slurm"]
     assert re.fullmatch(r"snakemake-executor-plugin-slurm==[\d.]+", pinned)

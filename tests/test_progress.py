@@ -20,13 +20,13 @@ def test_all_items_come_in_order() -> None:
     assert list(progress(iter([3, 1, 2]), "reading")) == [3, 1, 2]
 
 
-def test_nothing_is_shown_where_nobody_looks() -> None:
+def test_nothing_is_shown_without_a_terminal() -> None:
     done = subprocess.run([sys.executable, "-c", SLOW], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("done\n", "")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals of POSIX")
-def test_a_terminal_shows_how_far_a_long_loop_has_come() -> None:
+def test_a_terminal_shows_the_progress_of_a_long_loop() -> None:
     import os
     import pty
     import termios

@@ -1,4 +1,4 @@
-"""The project holds together: dependencies, imports, public names."""
+"""Rules of the project: import order, public names, dependencies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from calmasters.engines import ENGINES
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "calmasters"
 
-#: Modules and packages in reading order: each imports only from itself and from those before it.
+#: Top-level modules and packages: each imports only from itself and from those before it.
 ORDER = (
     "errors",
     "progress",
@@ -44,8 +44,8 @@ ORDER = (
 )
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-#: What an engine may know besides its own package: its job and the frames, not how it was decided.
-KNOWN_TO_ENGINES = {
+#: What engines may import: jobs and frames, but not planning.
+ALLOWED_IN_ENGINES = {
     "errors",
     "atomic_files",
     "frame",
@@ -63,7 +63,7 @@ def dotted(path: Path) -> str:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Modules of ours that a module imports, anywhere in it."""
+    """Modules of the package that a module imports, anywhere in it."""
     names = {dotted(module) for module in MODULES}
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -74,7 +74,7 @@ def imported(path: Path) -> Iterator[str]:
             yield from inner or ({str(node.module)} & names)
 
 
-def room(module: str) -> str:
+def top_level(module: str) -> str:
     """The top-level module or package of a module; empty for calmasters itself."""
     return module.partition(".")[2].partition(".")[0]
 
@@ -82,28 +82,57 @@ def room(module: str) -> str:
 # --- imports --------------------------------------------------------------------------------------
 
 
-def test_every_module_has_its_place() -> None:
-    assert {room(dotted(path)) for path in MODULES} - {""} == set(ORDER)
+def test_every_module_is_in_the_import_order() -> None:
+    assert {top_level(dotted(path)) for path in MODULES} - {""} == set(ORDER)
     assert len(ORDER) <= 24
 
 
 @pytest.mark.parametrize("path", MODULES, ids=dotted)
-def test_imports_run_in_one_direction(path: Path) -> None:
-    own = room(dotted(path))
-    if own:  # the package itself offers names of any module, when they are asked for
+def test_imports_follow_the_import_order(path: Path) -> None:
+    own = top_level(dotted(path))
+    if own:  # the package itself imports public names lazily from any module
         before = {"", *ORDER[: ORDER.index(own) + 1]}
-        assert {name for name in imported(path) if room(name) not in before} == set()
+        assert {name for name in imported(path) if top_level(name) not in before} == set()
 
 
-def test_no_module_needs_itself() -> None:
+def test_no_import_is_circular() -> None:
     needs = {dotted(path): set(imported(path)) for path in MODULES if path.parent != PACKAGE}
     needs |= {f"calmasters.{path.stem}": set(imported(path)) for path in PACKAGE.glob("[!_]*.py")}
     assert [*TopologicalSorter(needs).static_order()]
 
 
+def package_imports(packages: set[str]) -> dict[str, set[str]]:
+    """For each of the given packages, the others that it imports."""
+    imports: dict[str, set[str]] = {name: set() for name in packages}
+    for path in MODULES:
+        own = top_level(dotted(path))
+        if own in packages:
+            imports[own] |= {top_level(name) for name in imported(path)} & packages - {own}
+    return imports
+
+
+def all_imports(needs: dict[str, set[str]], start: str) -> set[str]:
+    """The packages that a package imports directly or indirectly."""
+    return {name for next_ in needs[start] for name in {next_, *all_imports(needs, next_)}}
+
+
+def test_the_architecture_diagram_matches_the_imports() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    drawn = {(end, start) for start, end in re.findall(r"^ +(\w+) --> (\w+)$", page, re.MULTILINE)}
+    needs = package_imports({name for arrow in drawn for name in arrow})
+    direct = {
+        (start, end)
+        for start, ends in needs.items()
+        for end in ends
+        if not any(end in all_imports(needs, other) for other in ends)
+    }
+    assert drawn == direct
+    assert all(f"`{name}`" in page for name in ORDER)
+
+
 @pytest.mark.parametrize("path", sorted((PACKAGE / "engines").rglob("*.py")), ids=dotted)
-def test_engines_know_their_job_and_not_how_it_was_decided(path: Path) -> None:
-    assert {room(name) for name in imported(path)} - {""} <= KNOWN_TO_ENGINES
+def test_engines_do_not_import_planning(path: Path) -> None:
+    assert {top_level(name) for name in imported(path)} - {""} <= ALLOWED_IN_ENGINES
 
 
 DRIVERS = [
@@ -113,7 +142,7 @@ SHARED = [path for path in (PACKAGE / "engines").glob("*.py") if path.stem != "_
 
 
 @pytest.mark.parametrize("path", [*SHARED, *DRIVERS], ids=dotted)
-def test_no_engine_needs_the_native_one(path: Path) -> None:
+def test_no_other_engine_imports_the_native_one(path: Path) -> None:
     native = "calmasters.engines.native"
     assert {name for name in imported(path) if f"{name}.".startswith(f"{native}.")} == set()
 
@@ -126,23 +155,23 @@ def compared_texts(path: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=dotted)
-def test_nothing_asks_which_engine_it_is(path: Path) -> None:
-    """What differs between engines is declared by them (``calmasters/engines/needs.py``)."""
+def test_no_module_compares_names_of_engines(path: Path) -> None:
+    """Engines declare how they differ (``calmasters/engines/needs.py``)."""
     assert set(compared_texts(path)) & set(ENGINES) == set()
 
 
 @pytest.mark.parametrize(
     "path", sorted((REPOSITORY / "rules").glob("*.smk")), ids=lambda path: path.name
 )
-def test_no_rule_asks_which_engine_it_is(path: Path) -> None:
+def test_no_rule_compares_names_of_engines(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert re.findall(rf"""["']({"|".join(ENGINES)})["']""", text) == []
 
 
 HEAVY = (
-    *("numpy", "pandas", "astropy", "numba", "xisf", "jsonschema", "yaml"),
-    *("matplotlib", "jinja2", "PIL"),
-)
+    "numpy", "pandas", "astropy", "numba", "xisf", "jsonschema", "yaml",
+    "matplotlib", "jinja2", "PIL",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -159,7 +188,7 @@ HEAVY = (
         "calmasters.quality.camera",
     ],
 )
-def test_what_every_run_imports_is_light(module: str) -> None:
+def test_modules_of_every_run_import_no_heavy_package(module: str) -> None:
     program = f"import sys, {module}; print(*sorted(set(sys.modules) & set({HEAVY!r})))"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
@@ -180,7 +209,7 @@ def exported(tree: ast.Module) -> list[str] | None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=dotted)
-def test_public_names_exist_and_are_in_order(path: Path) -> None:
+def test_public_names_exist_and_are_unique(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     assert ast.get_docstring(tree)
     names = exported(tree)
@@ -196,10 +225,41 @@ def test_public_names_exist_and_are_in_order(path: Path) -> None:
 
 @pytest.mark.parametrize("handler", ["onstart", "onsuccess", "onerror"])
 def test_snakemake_has_one_handler_of_each_kind(handler: str) -> None:
-    # A second one would silently take the place of the first.
+    # Snakemake silently replaces the first handler by a second one.
     files = [REPOSITORY / "Snakefile", *(REPOSITORY / "rules").glob("*.smk")]
     text = "".join(path.read_text(encoding="utf-8") for path in files)
     assert len(re.findall(rf"^{handler}:", text, re.MULTILINE)) <= 1
+
+
+# --- language -------------------------------------------------------------------------------------
+
+#: Quaint for readers whose first language is not English; plain words say the same.
+QUAINT = re.compile(
+    r"\b(anew|foretold|foretells?|tells? of|hangs? on|mend(s|ed)?|told"
+    r"|what (it|they) holds?|so many)\b",
+    re.IGNORECASE,
+)
+WRITTEN = [
+    path
+    for pattern in ("*.md", "Snakefile", "Makefile", "config/*", "docs/**/*.md", "rules/*")
+    for path in REPOSITORY.glob(pattern)
+] + [
+    path
+    for folder in ("calmasters", "scripts", "tests", "benchmarks", "pixinsight", "profiles")
+    for ending in ("py", "js", "j2", "md", "yaml")
+    for path in (REPOSITORY / folder).rglob(f"*.{ending}")
+    if path != Path(__file__) and "made" not in path.parts
+]
+
+
+def test_pages_and_code_are_written_in_plain_words() -> None:
+    quaint = [
+        f"{path.relative_to(REPOSITORY)}: {line.strip()}"
+        for path in WRITTEN
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if QUAINT.search(line.replace("_", " "))
+    ]
+    assert quaint == []
 
 
 # --- dependencies ---------------------------------------------------------------------------------
@@ -215,7 +275,7 @@ def bounds_of(requirement: str) -> str:
     return re.sub(r"^[A-Za-z0-9_.-]+", "", requirement).replace(" ", "")
 
 
-def test_the_conda_environment_names_the_dependencies_of_the_package() -> None:
+def test_the_conda_environment_has_the_dependencies_of_the_package() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     conda = yaml.safe_load((REPOSITORY / "environment.yml").read_text(encoding="utf-8"))
     (by_pip,) = (entry["pip"] for entry in conda["dependencies"] if isinstance(entry, dict))

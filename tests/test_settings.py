@@ -25,26 +25,20 @@ MakeSettings = Callable[..., Settings]
 README = Path(__file__).parents[1] / "config" / "README.md"
 
 AGREED_ORDER = (
-    *("engine", "input_dir", "output_dir", "library", "pixinsight", "siril"),
-    *("required_keywords", "optional_keywords", "master_match_keywords", "ignored_types"),
-    *("keyword_aliases", "exclude", "fingerprint", "path_keywords", "folder_types"),
-    *("header_reader", "night", "round", "temperature"),
-    *(
-        "minimum_frames",
-        "on_bad_frame",
-        "flat_dark_tolerance_s",
-        "integration",
-        "calibration",
-        "calibrated",
-    ),
-    *("master_format", "layout", "float_range", "quality", "prune"),
-)
+    "engine", "input_dir", "output_dir", "library", "pixinsight", "siril",
+    "required_keywords", "optional_keywords", "master_match_keywords", "ignored_types",
+    "keyword_aliases", "exclude", "fingerprint", "path_keywords", "folder_types",
+    "header_reader", "night", "round", "temperature",
+    "minimum_frames", "on_bad_frame", "flat_dark_tolerance_s",
+    "integration", "calibration", "calibrated",
+    "master_format", "layout", "float_range", "quality", "prune",
+)  # fmt: skip
 
 
-# --- a sound configuration ------------------------------------------------------------------------
+# --- a valid configuration ------------------------------------------------------------------------
 
 
-def test_the_defaults_are_sound_and_become_typed_settings(
+def test_the_defaults_are_valid_and_become_typed_settings(
     config: dict[str, Any], schema: Path
 ) -> None:
     settings = Settings.from_config(config, schema)
@@ -63,7 +57,7 @@ def test_the_defaults_are_sound_and_become_typed_settings(
     )
 
 
-def test_a_mistake_is_found_where_the_schema_is_given(config: dict[str, Any], schema: Path) -> None:
+def test_a_mistake_is_found_if_the_schema_is_given(config: dict[str, Any], schema: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean 'exclude'"):
         Settings.from_config({**config, "exlude": []}, schema)
 
@@ -73,12 +67,12 @@ def test_settings_cannot_be_changed(settings: Settings) -> None:
         settings.engine = "pixinsight"  # type: ignore[misc]
 
 
-def test_what_is_left_out_of_a_process_has_its_default(make_settings: MakeSettings) -> None:
+def test_omitted_parameters_of_a_process_have_their_defaults(make_settings: MakeSettings) -> None:
     settings = make_settings(integration={"bias": {"rejection": "MinMax"}})
     assert settings.integration["bias"] == Integration(rejection="MinMax")
 
 
-def test_home_directories_are_found(make_settings: MakeSettings) -> None:
+def test_home_directories_are_expanded(make_settings: MakeSettings) -> None:
     settings = make_settings(
         input_dir="~/frames",
         output_dir="~/output",
@@ -117,7 +111,7 @@ def test_the_rules_for_headers_name_every_keyword_of_the_lists(
     assert rules.reader == "ap-common"
 
 
-def test_only_what_changes_pixels_counts_of_further_parameters(
+def test_pixel_parameters_omit_those_that_change_no_pixel(
     make_settings: MakeSettings,
 ) -> None:
     parameters = {
@@ -144,7 +138,7 @@ def names(part: Mapping[str, Any]) -> list[str]:
     return list(part["properties"])
 
 
-def test_the_keys_are_in_the_order_agreed(config: dict[str, Any]) -> None:
+def test_the_keys_are_in_the_agreed_order(config: dict[str, Any]) -> None:
     assert list(config) == [key for key in AGREED_ORDER if key in config]
 
 
@@ -193,11 +187,11 @@ def test_no_key_may_be_unknown_at_any_depth(properties: dict[str, Any]) -> None:
 
     for part in objects(properties):
         assert part.get("additionalProperties") is not None
-        described = part.get("properties", {}).items()
-        assert all("description" in inner for _, inner in described)
+        properties_of_part = part.get("properties", {}).values()
+        assert all("description" in inner for inner in properties_of_part)
 
 
-def test_every_key_is_explained(config: dict[str, Any], properties: dict[str, Any]) -> None:
+def test_every_key_is_documented(config: dict[str, Any], properties: dict[str, Any]) -> None:
     sections = ("library", "pixinsight", "required_keywords", "night", "temperature", "calibrated")
     known = [
         *config,
@@ -205,8 +199,8 @@ def test_every_key_is_explained(config: dict[str, Any], properties: dict[str, An
         *names(properties["$defs"]["integration"]),
         *names(properties["$defs"]["calibration"]),
     ]
-    told = set(re.findall(r"`(\w+)`", README.read_text(encoding="utf-8")))
-    assert set(known) - told == set()
+    documented = set(re.findall(r"`(\w+)`", README.read_text(encoding="utf-8")))
+    assert set(known) - documented == set()
 
 
 @pytest.mark.parametrize(
@@ -220,12 +214,12 @@ def test_every_key_is_explained(config: dict[str, Any], properties: dict[str, An
         (FrameType.DARK, 50, "WinsorizedSigmaClip"),
     ],
 )
-def test_auto_is_the_rejection_that_wbpp_takes(kind, frames, rejection, make_settings):
+def test_auto_is_the_rejection_that_wbpp_uses(kind, frames, rejection, make_settings):
     settings = make_settings(integration={kind.value: {"rejection": "auto"}})
     assert settings.integration[kind.value].chosen_for(kind, frames).rejection == rejection
 
 
-def test_a_rejection_that_was_named_is_kept():
+def test_a_named_rejection_is_kept():
     assert (
         Integration(rejection="SigmaClip").chosen_for(FrameType.FLAT, 30).rejection == "SigmaClip"
     )

@@ -131,9 +131,9 @@ def _counted(place: Key, names: Sequence[str]) -> tuple[str, ...]:
     rule, *values = place
     if not names[0]:
         return (rule,)
-    found = [_keywords(name) for name in names]
-    spans = [*_span("nights", (each.get("DATE") for each in found))]
-    spans += _span("exposures", (each.get("EXPOSURE") for each in found))
+    keywords = [_keywords(name) for name in names]
+    spans = [*_span("nights", (each.get("DATE") for each in keywords))]
+    spans += _span("exposures", (each.get("EXPOSURE") for each in keywords))
     return (f"{len(names)} x {rule}", ", ".join(values), *spans)
 
 
@@ -199,7 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _graph(command: Sequence[str], kind: str) -> Graph:
-    """Have Snakemake tell a graph, and make it readable."""
+    """Ask Snakemake for a graph, and make it readable."""
     done = subprocess.run(
         [*command, f"--{kind}", "dot"], capture_output=True, text=True, check=False
     )

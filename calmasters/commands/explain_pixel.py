@@ -1,7 +1,7 @@
-"""Explain a pixel: its samples, what was rejected when and why, and the result.
+"""Explain a pixel of a master: its samples, which of them were rejected, and the result.
 
-``python -m calmasters.commands.explain_pixel MASTER X Y --input-dir RAW`` prints it for a master of
-the workflow. It works by the plain reference, so it is a second opinion on the kernels too.
+Usage: ``python -m calmasters.commands.explain_pixel MASTER X Y --input-dir RAW``. The pixel is
+computed by the reference implementation, which also checks the kernels independently.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from calmasters.model.layout import job_path_of, output_dir_of, record_path
 from calmasters.model.master_record import MasterRecord
 from calmasters.settings import Calibration, Integration
 
-__all__ = ["Explanation", "Sample", "explain", "lines"]
+__all__ = ["Explanation", "FrameSample", "explain", "lines"]
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """A frame's sample of the pixel, from the file to its fate; levels in [0, 1]."""
+class FrameSample:
+    """The sample of the pixel in one frame, through all steps; levels in [0, 1]."""
 
     path: str
     raw: float
@@ -53,11 +53,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """How a pixel came about.
+    """How a pixel was computed.
 
     Attributes
     ----------
-    samples : tuple of Sample
+    samples : tuple of FrameSample
         In the order of the frames.
     rounds : tuple of Round
         Centre and sigma by round, for the methods that clip by sigma.
@@ -66,7 +66,7 @@ class Explanation:
     settings : Integration
     """
 
-    samples: tuple[Sample, ...]
+    samples: tuple[FrameSample, ...]
     rounds: tuple[Round, ...]
     result: float
     settings: Integration
@@ -75,13 +75,13 @@ class Explanation:
 def explain(
     job: MasterJob, record: MasterRecord, x: int, y: int, input_dir: Path, output_dir: Path
 ) -> Explanation:
-    """Work out one pixel of a master again.
+    """Compute one pixel of a master again, with all intermediate results.
 
     Parameters
     ----------
     job : MasterJob
     record : MasterRecord
-        Has the levels of the frames and the factors of the dark.
+        Its record, with the levels of the frames and the factors of the dark.
     x, y : int
         Column and row, from 0, as in the file.
 
@@ -90,10 +90,12 @@ def explain(
     ConfigError
         If the pixel is outside of the image.
     EngineError
-        If a frame or master that was used is gone.
+        If a frame or master that was used is missing.
     """
     if not (0 <= x < job.geometry.width and 0 <= y < job.geometry.height):
-        raise ConfigError(f"pixel {x}, {y} is outside of {job.geometry}")
+        raise ConfigError(
+            f"pixel {x}, {y} is outside of the image ({job.geometry}); columns and rows start at 0"
+        )
     job = record.with_used_frames(job)
     settings = job.recipe.integration
     raws = np.array([_sample(job, input_dir / file.path, x, y) for file in job.frames])
@@ -156,10 +158,10 @@ def _samples(
     values: Float32,
     outputs: Float32,
     pixel: Pixel,
-) -> Iterator[Sample]:
+) -> Iterator[FrameSample]:
     for i, (file, fate) in enumerate(zip(job.frames, pixel.fates, strict=True)):
         levels = float(raws[i]), float(calibrated[i]), float(values[i]), float(outputs[i])
-        yield Sample(file.path, *levels, Fate(fate))
+        yield FrameSample(file.path, *levels, Fate(fate))
 
 
 def _rounds(values: Float32, outputs: Float32, settings: Integration) -> Iterator[Round]:
@@ -182,18 +184,18 @@ def _estimate(ordered: Float32, settings: Integration) -> Estimate | None:
 
 
 def lines(explanation: Explanation) -> Iterator[str]:
-    """Write an explanation for people; levels in 16-bit ADU."""
+    """Yield the lines of an explanation for the user; levels in 16-bit ADU."""
     yield f"{'raw':>10} {'calibrated':>10} {'compared':>10} {'combined':>10}         frame"
     for sample in explanation.samples:
         levels = (sample.raw, sample.calibrated, sample.value, sample.output)
         adu = " ".join(f"{level * 65535:10.3f}" for level in levels)
         yield f"{adu}  {sample.fate.name.lower():5}  {sample.path}"
     before = len(explanation.samples)
-    for number, done in enumerate(explanation.rounds, 1):
-        left = done.last - done.first
+    for number, clipped in enumerate(explanation.rounds, 1):
+        left = clipped.last - clipped.first
         yield (
-            f"round {number}: centre {done.centre * 65535:.3f}, sigma {done.sigma * 65535:.4f} ADU,"
-            f" {left} samples left of {before}"
+            f"round {number}: centre {clipped.centre * 65535:.3f},"
+            f" sigma {clipped.sigma * 65535:.4f} ADU, {left} samples left of {before}"
         )
         before = left
     yield (
@@ -203,20 +205,20 @@ def lines(explanation: Explanation) -> Iterator[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Explain a pixel on the command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Explain a pixel of a master.")
     parser.add_argument("master", type=Path, help="OUTPUT_DIR/masters/TYPE/NAME.xisf")
     parser.add_argument("x", type=int, help="column, from 0")
     parser.add_argument("y", type=int, help="row, from 0")
-    parser.add_argument("--input-dir", type=Path, required=True, help="where the raw frames lie")
-    chosen = parser.parse_args(arguments)
+    parser.add_argument("--input-dir", type=Path, required=True, help="folder of the raw frames")
+    options = parser.parse_args(arguments)
     try:
-        output_dir, master = output_dir_of(chosen.master)
+        output_dir, master = output_dir_of(options.master)
         job = _read_job(output_dir, master)
         record = MasterRecord.read(output_dir / record_path(master))
-        for line in lines(explain(job, record, chosen.x, chosen.y, chosen.input_dir, output_dir)):
-            print(line)
-    except (CalmastersError, OSError, ValueError) as error:
+        pixel = explain(job, record, options.x, options.y, options.input_dir, output_dir)
+        print(*lines(pixel), sep="\n")
+    except (CalmastersError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
@@ -226,7 +228,9 @@ def _read_job(output_dir: Path, master: str) -> MasterJob:
     try:
         return MasterJob.read(output_dir / job_path_of(master))
     except OSError as error:
-        raise EngineError(f"{master}: the job it was made by is not there: {error}") from error
+        raise EngineError(
+            f"{master}: its job file cannot be read ({error}); run the workflow again to plan it"
+        ) from error
 
 
 if __name__ == "__main__":

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from calmasters.errors import RecordError
 from calmasters.frame import FrameType, Status
 from calmasters.inventory.scan import scan_masters
 from calmasters.model.layout import ORPHANS
 from calmasters.model.master_record import MasterRecord
-from calmasters.planning.decision import Decision
+from calmasters.planning.planner import Decision
 from calmasters.settings import Settings
 
 __all__ = ["Orphan", "find_orphans", "list_orphans", "set_aside"]
@@ -75,7 +76,7 @@ def _frames(master: Path) -> tuple[str, ...]:
     """Read in a master's record what it was made of."""
     try:
         return tuple(frame.path for frame in MasterRecord.read(master.with_suffix(".json")).frames)
-    except (OSError, ValueError):
+    except (OSError, RecordError):
         return ()
 
 
@@ -83,12 +84,12 @@ def _fate(frames: tuple[str, ...], decision: Decision) -> str:
     """Say what became of the frames that a master was made of."""
     there = [path for path in frames if path in decision.verdicts]
     if not there:
-        return "its frames are gone"
+        return "its frames are missing"
     verdicts = [decision.verdicts[path] for path in there]
     groups = sorted({each.group for each in verdicts if each.status is Status.USED})
     refused = [each.reason for each in verdicts if each.status is not Status.USED]
-    gone = f"{len(frames) - len(there)} of its {len(frames)} frames are gone"
-    parts = [gone] if len(there) < len(frames) else []
+    missing = f"{len(frames) - len(there)} of its {len(frames)} frames are missing"
+    parts = [missing] if len(there) < len(frames) else []
     parts += [f"its frames make {', '.join(groups)} now"] if groups else []
     parts += [f"{len(refused)} of its frames are left out: {refused[0]}"] if refused else []
     return "; ".join(parts)
@@ -108,12 +109,12 @@ def _lines(orphan: Orphan) -> Iterator[str]:
 
 
 def set_aside(orphans: list[Orphan], output_dir: Path) -> Mapping[Path, Path]:
-    """Move the orphans that no flat uses to ``output_dir/orphans``, what lies beside them too.
+    """Move the orphans that no flat uses to ``output_dir/orphans``, with their records.
 
     Returns
     -------
     mapping of Path to Path
-        From where each file went to where it is. Nothing that lies there is overwritten.
+        From where each file went to where it is. No file there is overwritten.
     """
     moved: dict[Path, Path] = {}
     for orphan in orphans:
@@ -130,7 +131,7 @@ def set_aside(orphans: list[Orphan], output_dir: Path) -> Mapping[Path, Path]:
 
 
 def _shared(master: Path) -> bool:
-    """Tell whether another master lies beside one, with the same name before the extension."""
+    """Return whether another master has the same name before the extension."""
     return any(
         other.suffix != ".json" and other.stem == master.stem for other in master.parent.iterdir()
     )

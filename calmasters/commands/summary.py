@@ -14,8 +14,8 @@ from calmasters.headers.fits_cards import number_of
 from calmasters.inventory.table import column_text
 from calmasters.inventory.unused_frames import ignored_by_reason, refused_by_remedy
 from calmasters.model.job import MasterJob
-from calmasters.planning.decision import Decision
 from calmasters.planning.near_misses import Difference
+from calmasters.planning.planner import Decision
 
 __all__ = ["summarize"]
 
@@ -45,12 +45,12 @@ def _counts(decision: Decision) -> Iterator[str]:
     table = decision.inventory
     kinds = column_text(table["TYPE"]).replace("", "unknown")
     for kind, counts in pd.crosstab(kinds, column_text(table["status"])).iterrows():
-        told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-        yield f"{kind:8} {counts.sum():6}  ({told})"
+        by_status = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+        yield f"{kind:8} {counts.sum():6}  ({by_status})"
 
 
 def _refusals(decision: Decision) -> Iterator[str]:
-    """Group refused frames by what would mend them."""
+    """Group refused frames by their remedy."""
     for remedy, frames in refused_by_remedy(decision.inventory, decision.verdicts):
         yield f"{_frames(len(frames))}: {remedy}"
         yield from _examples(frames)
@@ -116,11 +116,11 @@ def _differing_in_one(decision: Decision) -> Iterator[tuple[str, list[tuple[str,
         *((job.name, job.keywords) for job in decision.jobs),
         *((group.name, group.keywords) for group in decision.not_made),
     ]
-    keywords = dict.fromkeys(chain(*(found for _, found in groups)))
+    keywords = dict.fromkeys(chain(*(values for _, values in groups)))
     for keyword in keywords:
         alike: dict[tuple[object, ...], list[tuple[str, str]]] = defaultdict(list)
-        for name, found in groups:
-            written = {key: format_value(key, value) for key, value in found.items()}
+        for name, values in groups:
+            written = {key: format_value(key, value) for key, value in values.items()}
             own = written.pop(keyword, "")
             alike[PurePath(name).name.partition("_")[0], *written.items()].append((own, name))
         yield from ((keyword, members) for members in alike.values())

@@ -1,8 +1,8 @@
 """Runs a command when frames have arrived and the directory has been quiet for a while.
 
 ``python -m calmasters.commands.watch frames snakemake masters`` is for a night at the
-telescope. A frame that is being written keeps the directory from being quiet; one that is cut short
-all the same is refused by the inventory and read again when it is whole.
+telescope. A frame that is being written keeps the directory from being quiet; one that is
+incomplete all the same is refused by the inventory, and read again when it is complete.
 """
 
 from __future__ import annotations

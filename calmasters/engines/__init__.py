@@ -1,8 +1,8 @@
-"""Engines make a master from a job; a rule does not know which one runs.
+"""Engines make a master from a job; rules do not depend on which one runs.
 
-An engine is a package with two modules: ``needs`` declares what the engine takes of the machine and
-what it refuses (:mod:`calmasters.engines.needs`), ``engine`` makes masters. A line in
-:data:`ENGINES` registers it.
+An engine is a package with two modules: ``needs`` declares the resources that the engine needs and
+the settings that it does not support (:mod:`calmasters.engines.needs`), ``engine`` makes masters. A
+line in :data:`ENGINES` registers it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from calmasters.model.master_record import MasterStatistics
 
 __all__ = ["ENGINES", "Engine", "engine_for", "needs_of"]
 
-#: The package of each engine, by the name that the configuration has for it.
+#: The package of each engine, by its name in the configuration.
 ENGINES: Final[Mapping[str, str]] = {
     "native": "calmasters.engines.native",
     "pixinsight": "calmasters.engines.pixinsight",
@@ -28,22 +28,22 @@ ENGINES: Final[Mapping[str, str]] = {
 
 
 class Engine(Protocol):
-    """What an engine is: one method."""
+    """An engine."""
 
     def make(
         self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path, log: Path
     ) -> MasterStatistics:
-        """Make a master, whole or not at all, and the JSON beside it.
+        """Make a master, whole or not at all, and the JSON next to it.
 
         Parameters
         ----------
         job : MasterJob
         input_dir, output_dir : Path
-            What the job's paths are relative to.
+            The folders to which the paths of the job are relative.
         output : Path
             The master's file.
         log : Path
-            Receives what a person may want to read afterwards.
+            Log file for the user.
 
         Raises
         ------
@@ -56,7 +56,7 @@ class Engine(Protocol):
 
 
 def needs_of(engine: str) -> EngineNeeds:
-    """Load what an engine declares, without the engine.
+    """Load the needs of an engine, without the engine itself.
 
     Parameters
     ----------
@@ -73,16 +73,16 @@ def needs_of(engine: str) -> EngineNeeds:
 
 
 def engine_for(job: MasterJob, config: Mapping[str, Any], threads: int) -> Engine:
-    """Load the engine that a job asks for, and nothing of the others.
+    """Load the engine of a job, and no other.
 
     Parameters
     ----------
     job : MasterJob
     config : mapping
-        All of ``config.yaml``, checked before: how PixInsight and Siril are run, and what
-        becomes of bad frames. What decides the pixels is in the job.
+        The complete, checked ``config.yaml``: how to run PixInsight and Siril, and what to do
+        with bad frames. Settings that decide the pixels are in the job.
     threads : int
-        How many the engine may use.
+        Maximum number of threads.
 
     Raises
     ------

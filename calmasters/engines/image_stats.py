@@ -1,4 +1,4 @@
-"""Numbers about the pixels of a master."""
+"""Statistics of the pixels of a master."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 from calmasters.frame import Geometry
 from calmasters.images.raw_frame import Image
 
-__all__ = ["Numbers", "noise", "numbers_of"]
+__all__ = ["PixelStatistics", "noise", "pixel_statistics"]
 
-#: Differences that are enough for a noise within a few parts in a thousand.
-_ENOUGH: Final = 1 << 18
+#: Number of differences that gives the noise to a few parts in a thousand.
+_ENOUGH_DIFFERENCES: Final = 1 << 18
 
 
-class Numbers(TypedDict):
-    """What ``MasterStatistics`` tells of the pixels, in [0, 1]."""
+class PixelStatistics(TypedDict):
+    """The pixel statistics of ``MasterStatistics``, in [0, 1]."""
 
     mean: float
     median: float
@@ -26,15 +26,15 @@ class Numbers(TypedDict):
     noise: float
 
 
-def numbers_of(image: Image, geometry: Geometry) -> Numbers:
-    """Measure a master.
+def pixel_statistics(image: Image, geometry: Geometry) -> PixelStatistics:
+    """Measure the pixels of a master.
 
     Parameters
     ----------
     image : (height, width) array of float32
         In [0, 1].
     geometry : Geometry
-        Whether it is a mosaic.
+        Its ``bayerpat`` marks a Bayer mosaic.
     """
     return {
         "mean": float(image.mean(dtype=np.float64)),
@@ -52,7 +52,7 @@ def noise(image: Image, *, mosaic: bool) -> float:
     ----------
     image : (height, width) array of float32
     mosaic : bool
-        Compare pixels two apart, which are of one colour in a Bayer mosaic.
+        Compare pixels two apart, which have the same colour in a Bayer mosaic.
 
     Returns
     -------
@@ -61,12 +61,12 @@ def noise(image: Image, *, mosaic: bool) -> float:
 
     Notes
     -----
-    ``1.4826 MAD(x[i + step] - x[i]) / sqrt(2)``, over evenly spaced rows of large images. What is
-    fixed in the image but differs between neighbours counts as noise.
+    ``1.4826 MAD(x[i + step] - x[i]) / sqrt(2)``, over evenly spaced rows of large images. Fixed
+    patterns that differ between neighbours count as noise.
     """
     step = 2 if mosaic else 1
-    every = math.ceil(image.size / _ENOUGH)
-    rows = image[::every].astype(np.float64)
+    row_step = math.ceil(image.size / _ENOUGH_DIFFERENCES)
+    rows = image[::row_step].astype(np.float64)
     differences = rows[:, step:] - rows[:, :-step]
     if differences.size == 0:
         return 0.0

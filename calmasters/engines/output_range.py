@@ -1,4 +1,4 @@
-"""The range of a master: what becomes of samples outside [0, 1], whichever engine made them."""
+"""The range of a master: how all engines treat samples outside [0, 1]."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["fix_range"]
 
 
 def fix_range(image: Image, truncate: bool) -> Image:
-    """Bring an image that left [0, 1] back into it, as ImageIntegration does.
+    """Bring an image with samples outside [0, 1] back into this range, as ImageIntegration does.
 
     ``truncate`` clips; otherwise an image with negative samples is rescaled from its minimum
     and maximum, and one that only exceeds 1 is divided by its maximum.

@@ -1,4 +1,4 @@
-"""What is checked before an engine starts: settings it supports, frames as planned and sound."""
+"""Checks before an engine starts: supported settings, unchanged and usable frames."""
 
 from __future__ import annotations
 
@@ -26,32 +26,33 @@ def require_supported(job: MasterJob, needs: EngineNeeds) -> None:
     Raises
     ------
     ConfigError
-        Naming each of the settings, and what to choose.
+        Names each of the settings, and the supported values.
     """
     if sentences := [*needs.unsupported(job)]:
         raise ConfigError("\n  ".join([f"{job.master}: {sentences[0]}", *sentences[1:]]))
 
 
 def require_frames(job: MasterJob, input_dir: Path) -> None:
-    """Refuse a job whose frames are not as they were when it was planned.
+    """Refuse a job whose frames were changed after it was planned.
 
     Raises
     ------
     EngineError
-        Naming the first frame that is gone or has another size.
+        Names the first frame that is missing or has another size.
     """
     for frame in job.frames:
         path = input_dir / frame.path
-        found = path.stat().st_size if path.is_file() else "no file"
-        if found != frame.size:
+        size = path.stat().st_size if path.is_file() else None
+        if size != frame.size:
+            now = "is missing" if size is None else f"has {size}"
             raise EngineError(
-                f"{job.master}: {path} had {frame.size} bytes when the job was planned, now there "
-                f"is {found}; run again, so that it is planned again"
+                f"{job.master}: {path} had {frame.size} bytes when the job was planned, and now "
+                f"{now}: run again to plan it again"
             )
 
 
 def find_bad_frames(job: MasterJob, input_dir: Path, rules: BadFrames) -> list[LeftOut]:
-    """Read the frames of a job and find the bad ones, for a program that does not check them.
+    """Read the frames of a job and find the bad ones, for engines that do not check them.
 
     Raises
     ------
@@ -63,7 +64,7 @@ def find_bad_frames(job: MasterJob, input_dir: Path, rules: BadFrames) -> list[L
         path = input_dir / file.path
         try:
             with RawFrame(path, job.recipe.float_range) as frame:
-                frame.require_sound()
+                frame.require_valid_samples()
         except FrameError as error:
             left_out.append(left_out_for(file, path, error))
     require_enough(job, left_out, rules)
@@ -71,29 +72,29 @@ def find_bad_frames(job: MasterJob, input_dir: Path, rules: BadFrames) -> list[L
 
 
 def left_out_for(file: FrameFile, path: Path, error: FrameError) -> LeftOut:
-    """Give a bad frame with the reason, which does not repeat its path."""
+    """Return a bad frame with the reason, which does not repeat its path."""
     return LeftOut(file.path, str(error).removeprefix(f"{path}: "))
 
 
 def require_enough(job: MasterJob, left_out: Sequence[LeftOut], rules: BadFrames) -> None:
-    """Refuse a job whose bad frames must not be left out, or would leave too few.
+    """Refuse a job whose bad frames must not be left out, or that has too few good ones.
 
     Raises
     ------
     EngineError
-        With every bad frame and its reason.
+        Names every bad frame with its reason.
     """
     if not left_out:
         return
-    found = "\n  ".join(f"{frame.path}: {frame.reason}" for frame in left_out)
+    bad = "\n  ".join(f"{frame.path}: {frame.reason}" for frame in left_out)
     if not rules.skip:
         raise EngineError(
             f"{job.name}: {len(left_out)} of {len(job.frames)} frames are damaged, and "
-            f"on_bad_frame is fail; copy them again or leave them out (exclude):\n  {found}"
+            f"on_bad_frame is fail; copy them again or exclude them:\n  {bad}"
         )
     left = len(job.frames) - len(left_out)
     if left < rules.minimum_frames:
         raise EngineError(
-            f"{job.name}: {left} of {len(job.frames)} frames are left without the bad ones, and "
-            f"minimum_frames is {rules.minimum_frames}; copy them again or take more:\n  {found}"
+            f"{job.name}: {left} of {len(job.frames)} frames are good, and minimum_frames is "
+            f"{rules.minimum_frames}; copy the damaged ones again or take more:\n  {bad}"
         )

@@ -1,8 +1,8 @@
-"""Finding a program, running it, and ending it: the whole process tree, whatever happens.
+"""Find a program, run it, and end it with all its processes, also after errors.
 
-A program may be started through a launcher, show dialogs that nobody clicks, and outlive its
-script. So it runs in a process group of its own, under a time limit, and when the caller is done
-with it, interrupted or out of patience, the group is ended.
+A program can be started by a launcher, show dialogs that nobody answers, and continue after its
+script has ended. So it runs in its own process group with a time limit. The group is ended when the
+work is done, when the caller is interrupted, and after the time limit.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from calmasters.errors import ConfigError, EngineError
 
 __all__ = ["end", "ended_by_sigterm", "find_program", "run", "start", "wait"]
 
-#: Seconds that a process group has to end after SIGTERM, before SIGKILL.
+#: Seconds between SIGTERM and SIGKILL to a process group.
 _TERMINATE_S: Final = 5.0
 _POLL_S: Final = 0.05
 
@@ -41,20 +41,20 @@ def find_program(
     Parameters
     ----------
     engine : str
-        Also the name of its settings, which have a ``binary``.
+        Name of the engine, and of its section of the configuration.
     configured : Path or None
-        That ``binary``.
+        The ``binary`` of that section.
     names : sequence of str
-        What the program is called on the PATH, the best name first and the plain one last.
+        Names of the program on the PATH, in order of preference; messages use the last one.
     places : iterable of Path
-        Where else it may be.
+        Other paths where it can be.
     remedy : str
-        What to set where it is not there.
+        What to set if it is not found.
 
     Raises
     ------
     ConfigError
-        If it is not there.
+        If it is not found.
     """
     if configured:
         if configured.is_file():
@@ -79,29 +79,29 @@ def run(
     directory: Path | None = None,
     variables: Mapping[str, str] | None = None,
 ) -> str | None:
-    """Run a program until it ends, is done or out of time; then end what is left of it.
+    """Run a program until it ends, is done or exceeds its time; then end its process group.
 
     Parameters
     ----------
     arguments : list of str
         The command line.
     output : file
-        Takes what it prints.
+        Receives its output.
     is_done : callable
-        Whether it has done its work, though it may still run.
+        Returns whether it has done its work, even if it still runs.
     limit_s : float
-        Seconds it may take.
+        Time limit in seconds.
     exit_grace_s : float
-        Seconds it may take to end by itself once it is done.
+        Seconds in which it can end by itself after it is done.
     directory : Path or None
-        Its working directory; None is this process's own.
+        Its working directory; None for that of this process.
     variables : mapping of str to str or None
-        What its environment has besides this process's.
+        Environment variables in addition to those of this process.
 
     Returns
     -------
     str or None
-        How it ended by itself (``exit code 0``); None where it had to be ended.
+        How it ended by itself (``exit code 0``); None if it had to be ended.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def start(
     directory: Path | None = None,
     variables: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a program in a process group of its own; see :func:`run`.
+    """Start a program in its own process group; see :func:`run`.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def wait(
     limit_s: float,
     exit_grace_s: float,
 ) -> None:
-    """Wait until a program has ended, is done or out of time; see :func:`run`."""
+    """Wait until a program has ended, is done or exceeds its time; see :func:`run`."""
     deadline, done = time.monotonic() + limit_s, False
     while process.poll() is None and time.monotonic() < deadline:
         time.sleep(_POLL_S)
@@ -161,7 +161,7 @@ def wait(
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and all that it started: asked first, then killed."""
+    """End a process and all processes that it started: by SIGTERM, then by SIGKILL."""
     if sys.platform == "win32":
         subprocess.run(
             ["taskkill", "/T", "/F", "/PID", str(process.pid)], capture_output=True, check=False
@@ -171,30 +171,30 @@ def end(process: subprocess.Popen[bytes]) -> None:
             _signal_group(process.pid, number)
             deadline = time.monotonic() + _TERMINATE_S
             while _signal_group(process.pid, 0) and time.monotonic() < deadline:
-                process.poll()  # a dead leader that nobody waited for still counts as alive
+                process.poll()  # a dead leader counts as alive until it is waited for
                 time.sleep(_POLL_S)
     process.wait()
 
 
 def _signal_group(group: int, sign: int) -> bool:
-    """Signal a process group (0 only looks); whether any of it was alive."""
+    """Signal a process group (0 only checks); return whether any process was alive."""
     try:
         os.killpg(group, sign)
-    except (ProcessLookupError, PermissionError):  # macOS: EPERM where all are dead
+    except (ProcessLookupError, PermissionError):  # macOS: EPERM if all are dead
         return False
     return True
 
 
 @contextmanager
 def ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM, as a cluster sends it, end this process through its ``finally`` clauses."""
+    """Let SIGTERM, as clusters send it, run the ``finally`` clauses of this process."""
 
     def leave(number: int, _frame: StackFrame | None) -> None:
         raise SystemExit(128 + number)
 
     try:
         before = signal.signal(signal.SIGTERM, leave)
-    except ValueError:  # not in the main thread: the main thread's business
+    except ValueError:  # not in the main thread, which handles signals
         yield
         return
     try:

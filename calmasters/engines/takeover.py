@@ -1,4 +1,4 @@
-"""A job that outlives its run must not write over what another run makes."""
+"""A job that continues after its run was killed must not overwrite masters of another run."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["TakeoverGuard"]
 
 
 class TakeoverGuard:
-    """What must stay the same while a master is made: its job file, and the lock of its run.
+    """Checks that the job file and the lock of the run do not change while a master is made.
 
-    When a run is killed, its jobs can go on; another run may then take the lock and begin the same
-    master.
+    When a run is killed, its jobs can continue; another run can then take the lock and start the
+    same master.
 
     Parameters
     ----------
@@ -29,17 +29,11 @@ class TakeoverGuard:
         self._before = [*map(_content, self._files)]
 
     def require(self) -> None:
-        """Refuse to go on where the job file was written again, or another run has the lock.
-
-        Raises
-        ------
-        EngineError
-            With what to do.
-        """
+        """Raise EngineError if the job file was written again, or another run has the lock."""
         if [*map(_content, self._files)] != self._before:
             raise EngineError(
-                f"{self._job.master}: another run has taken over while it was made, so it is not "
-                "put in place; run again"
+                f"{self._job.master}: another run has taken over while it was made, so it was "
+                "discarded; run again"
             )
 
 

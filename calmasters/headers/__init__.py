@@ -1,4 +1,4 @@
-"""Header cards of FITS and XISF files, and what they mean."""
+"""Read the headers of FITS and XISF files, and translate them to canonical keywords."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Keywords of raw frames as the installed package ``ap_common`` reads them.
+"""Read the keywords of raw frames with the installed package ``ap_common``.
 
-For ``header_reader: ap-common``: frames are then grouped as the ap-* tools would group them, by
-their rules: tokens of the path win over the header (unless ``path_keywords: off``), the night is
-that of this machine's time zone, exposures have two decimals.
+With ``header_reader: ap-common`` frames are grouped as the ap-* tools group them: tokens of the
+path override the header (unless ``path_keywords: off``), the night is that of the computer's time
+zone, and exposures have two decimals.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Final
 
 from calmasters.errors import ConfigError, FrameError
 from calmasters.frame import Value
+from calmasters.headers.dialects import ALIASES, typed_value
 from calmasters.headers.frame_types import canonical_type
-from calmasters.headers.keywords import ALIASES, typed_value
 from calmasters.settings import HeaderRules
 
 __all__ = ["ap_keywords"]
 
-#: Canonical keyword to the key ap_common has for it; others are the keyword in lower case.
+#: Canonical keyword to the key of ap_common; all other keys are the keyword in lower case.
 _KEYS: Final[Mapping[str, str]] = {
     "INSTRUME": "camera",
     "SET-TEMP": "settemp",
@@ -39,26 +39,26 @@ def ap_keywords(path: Path, rules: HeaderRules) -> dict[str, Value]:
     path : Path
         A FITS or XISF file.
     rules : HeaderRules
-        ``extra`` and ``path_keywords`` count; aliases do not.
+        ``extra`` and ``path_keywords`` apply; aliases do not.
 
     Raises
     ------
     ConfigError
         If the package is not installed.
     FrameError
-        If it cannot read the file.
+        If the package cannot read the file.
     """
     package = _ap_common()
-    read = package.get_xisf_headers if path.suffix == ".xisf" else package.get_fits_headers
+    read = package.get_xisf_headers if path.suffix.lower() == ".xisf" else package.get_fits_headers
     try:
-        found: Mapping[str, object] = read(
+        ap_headers: Mapping[str, object] = read(
             str(path), profileFromPath=False, file_naming_override=rules.path_keywords != "off"
         )
-    except Exception as error:  # the package has no errors of its own
+    except Exception as error:  # the package has no exceptions of its own
         raise FrameError(f"cannot be read by ap_common: {error}") from error
     keywords = {}
     for keyword in dict.fromkeys(("TYPE", "DATE", *ALIASES, *rules.extra)):
-        text = str(found.get(_KEYS.get(keyword, keyword.lower()), "")).strip()
+        text = str(ap_headers.get(_KEYS.get(keyword, keyword.lower()), "")).strip()
         value = canonical_type(text) if keyword == "TYPE" and text else typed_value(keyword, text)
         if value not in (None, ""):
             keywords[keyword] = value

@@ -1,7 +1,7 @@
-"""Header cards (keyword, value, comment), and the headers of FITS files.
+"""Header cards (keyword, value, comment), and a fast reader of FITS headers.
 
-Headers are read here, fast and with the standard library alone, since an inventory reads tens of
-thousands of them; only those with long strings (``CONTINUE``) go to astropy.
+An inventory reads tens of thousands of headers. This reader needs only the standard library;
+headers with long strings (``CONTINUE``) are parsed by astropy.
 """
 
 from __future__ import annotations
@@ -34,34 +34,34 @@ __all__ = [
     "read_fits_header",
 ]
 
-#: What a card can hold: a keyword's value, or a logical.
+#: Value of a card: a keyword's value, or a logical.
 CardValue: TypeAlias = Value | bool
 
-#: The cards of a header, by keyword; the first of those that repeat.
+#: The cards of a header by keyword; of repeated keywords the first.
 Cards: TypeAlias = Mapping[str, CardValue]
 
 _CARD: Final = 80
 _CARDS: Final = Struct(f"{_CARD}s")
 _BLOCK: Final = 2880
-#: Bytes read at once.
+#: Bytes per read.
 _BLOCKS: Final = 4 * _BLOCK
-#: Cards remembered.
+#: Number of cached cards.
 _MOST_PARSED: Final = 8192
-#: Headers are a few blocks long; one of 3 MB is damage or malice.
+#: A normal header has a few blocks; one of 3 MB is damaged or malicious.
 _MOST_BLOCKS: Final = 1000
 _MOST_EXTENSIONS: Final = 100
-#: Of a table (FITS standard 4.0, section 7.3.1).
+#: Maximum number of columns of a table (FITS standard 4.0, section 7.3.1).
 _MOST_COLUMNS: Final = 999
 _MOST_BYTES: Final = 1 << 50
-#: Keywords whose cards have text but no value.
+#: Keywords of cards with text but without a value.
 COMMENTARY: Final = ("COMMENT", "HISTORY", "")
-_NO_SIZE: Final = "is damaged: its header does not give the image's size ({})"
+_NO_SIZE: Final = "is damaged: its header does not give the image's size ({}); copy it again"
 _STRING: Final = re.compile(r"\s*'([^']*(?:''[^']*)*)'")
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One header card; ``HISTORY`` may repeat."""
+    """One header card; several cards may have the keyword ``HISTORY``."""
 
     keyword: str
     value: CardValue
@@ -74,17 +74,17 @@ class ImageHeader(NamedTuple):
     Attributes
     ----------
     cards : Cards
-        In a FITS file whose image is an extension, the primary header's cards stand under the
-        extension's; a compressed image has the cards of the image, not of the table it lies in.
+        If the image is an extension, the cards of the primary header and of the extension, which
+        take precedence. For a compressed image, the cards of the image, not of its table.
     data_offset : int
-        Where the image's data begin, in bytes from the start of the (unzipped) file.
+        Start of the image's data, in bytes from the start of the (unzipped) file.
     end_of_data : int
-        Bytes the file must have at least; 0 where the header cannot tell (``.gz``).
+        Minimum size of the file in bytes; 0 if unknown (``.gz``).
     packing : str
-        How samples are stored: as they are (empty), ``gzip``, ``tiles`` (FITS tile compression)
+        How samples are stored: uncompressed (empty), ``gzip``, ``tiles`` (FITS tile compression)
         or ``xisf``.
     attributes : mapping of str to str
-        Of an XISF file's ``Image`` element, as they stand there.
+        XML attributes of the ``Image`` element of an XISF file.
     """
 
     cards: Cards
@@ -95,7 +95,7 @@ class ImageHeader(NamedTuple):
 
 
 def first_of(cards: Cards, names: Iterable[str]) -> tuple[str, CardValue | None]:
-    """Find the first of some cards that is present and not empty."""
+    """Return name and value of the first card that is present and not empty, else ("", None)."""
     for name in names:
         value = cards.get(name)
         if value is not None and (not isinstance(value, str) or value.strip()):
@@ -104,7 +104,7 @@ def first_of(cards: Cards, names: Iterable[str]) -> tuple[str, CardValue | None]
 
 
 def number_of(raw: CardValue | None) -> float | None:
-    """Read a finite number, also from text; None for anything else."""
+    """Return a value or text as a finite number; None for anything else."""
     if raw is None or isinstance(raw, bool):
         return None
     try:
@@ -115,7 +115,7 @@ def number_of(raw: CardValue | None) -> float | None:
 
 
 def read_fits_header(file: IO[bytes]) -> ImageHeader:
-    """Read the header of the one image in a FITS file that was opened and is not zipped."""
+    """Read the header of the only image in an open FITS file that is not zipped."""
     primary = _header_at(file, 0, b"SIMPLE")
     if primary is None:
         what = "is not a FITS file" if file.tell() else "is not a FITS file: it is empty"
@@ -124,7 +124,7 @@ def read_fits_header(file: IO[bytes]) -> ImageHeader:
 
 
 def _header_at(file: IO[bytes], start: int, first: bytes) -> ImageHeader | None:
-    """Read the header of an HDU, whose blocks begin with a card; None where none begins there."""
+    """Read the header of the HDU at ``start``; None if its first card is not ``first``."""
     if start:
         file.seek(start)
     text = _read_blocks(file, first)
@@ -136,21 +136,23 @@ def _header_at(file: IO[bytes], start: int, first: bytes) -> ImageHeader | None:
 
 
 def _only_image(file: IO[bytes], primary: ImageHeader) -> ImageHeader:
-    """Find the one image among the extensions, plain or compressed."""
+    """Return the only image among the extensions, plain or compressed."""
     images: list[ImageHeader] = []
     others: list[str] = []
     for extension in _extensions(file, padded(primary.end_of_data)):
         if extension.cards.get("ZIMAGE") is True:
-            cards = _of_image({**primary.cards, **extension.cards})
+            cards = _image_cards({**primary.cards, **extension.cards})
             images.append(extension._replace(cards=cards, packing="tiles"))
         elif extension.cards.get("XTENSION") == "IMAGE" and extension.cards.get("NAXIS"):
             images.append(extension._replace(cards={**primary.cards, **extension.cards}))
         else:
             others.append(f"a {extension.cards.get('XTENSION', 'nameless')} extension")
     if len(images) > 1:
-        raise FrameError("holds several images (extensions); split them into files of one image")
+        raise FrameError(
+            "contains several images (extensions); split it into files with one image each"
+        )
     if not images:
-        raise FrameError(f"holds no image but {', '.join(others) or 'a header'}")
+        raise FrameError(f"contains no image, only {', '.join(others) or 'a header'}; exclude it")
     return images[0]
 
 
@@ -160,19 +162,19 @@ def _extensions(file: IO[bytes], start: int) -> Iterator[ImageHeader]:
         if header is None:
             return
         columns = header.cards.get("TFIELDS", 0)
-        # astropy takes each of them in turn, and would do so for years.
+        # astropy loops over the columns, and with a huge number would not return.
         if not 0 <= (number_of(columns) or 0) <= _MOST_COLUMNS:
             raise FrameError(f"is damaged: its header declares {columns} columns; copy it again")
         yield header
         start = padded(header.end_of_data)
-    raise FrameError(f"has more than {_MOST_EXTENSIONS} extensions; give a file of one image")
+    raise FrameError(f"has more than {_MOST_EXTENSIONS} extensions; use a file with one image")
 
 
-def _of_image(table: Cards) -> Cards:
-    """Give a compressed image its own size and format (FITS standard 4.0, section 10.1)."""
-    own = {key: value for key, value in table.items() if not re.fullmatch(r"NAXIS\d*", key)}
-    found = {key[1:]: table[key] for key in table if re.fullmatch(r"Z(BITPIX|NAXIS\d*)", key)}
-    return {**own, **found, "XTENSION": "IMAGE"}
+def _image_cards(table: Cards) -> Cards:
+    """Replace the table's size and format by the image's (FITS standard 4.0, section 10.1)."""
+    other = {key: value for key, value in table.items() if not re.fullmatch(r"NAXIS\d*", key)}
+    image = {key[1:]: table[key] for key in table if re.fullmatch(r"Z(BITPIX|NAXIS\d*)", key)}
+    return {**other, **image, "XTENSION": "IMAGE"}
 
 
 def _data_bytes(cards: Cards) -> int:
@@ -189,7 +191,7 @@ def _data_bytes(cards: Cards) -> int:
 
 
 def axes_of(cards: Cards) -> list[int]:
-    """Give the lengths of the image's axes (NAXIS1, NAXIS2…); FrameError where a card is wrong."""
+    """Return the lengths of the image's axes (NAXIS1, NAXIS2…); FrameError if a card is wrong."""
     try:
         return [int(cards[f"NAXIS{axis + 1}"]) for axis in range(int(cards.get("NAXIS", 0)))]
     except (KeyError, ValueError, OverflowError) as error:
@@ -197,28 +199,28 @@ def axes_of(cards: Cards) -> list[int]:
 
 
 def padded(size: int) -> int:
-    """Round a number of bytes up to whole blocks of a FITS file."""
+    """Round a number of bytes up to a multiple of the FITS block size."""
     return -(-size // _BLOCK) * _BLOCK
 
 
 def _read_blocks(file: IO[bytes], first: bytes) -> bytes | None:
-    """Read the cards before END from where the file stands; None where no header begins there."""
+    """Read the cards before END from the current position; None if the first is not ``first``."""
     text = file.read(_BLOCKS)
     if not text.startswith(first):
         return None
-    looked = 0
-    while (end := _find_end(text, looked)) < 0:
-        looked = len(text) // _CARD * _CARD
+    searched = 0
+    while (end := _find_end(text, searched)) < 0:
+        searched = len(text) // _CARD * _CARD
         more = file.read(_BLOCKS)
         if not more or len(text) > _MOST_BLOCKS * _BLOCK:
-            raise FrameError("is truncated: its header has no END")
+            raise FrameError("is truncated: its header has no END; copy it again")
         text += more
-    # Some programs pad with null bytes where FITS has blanks.
+    # Some programs pad cards with null bytes instead of blanks.
     return text[:end].replace(b"\0", b" ")
 
 
 def _find_end(text: bytes, start: int) -> int:
-    """Find where the END card begins, from a card on; -1 where there is none."""
+    """Return the position of the END card at or after ``start``; -1 if there is none."""
     at = text.find(b"END", start)
     while at >= 0 and (at % _CARD or text[at + 3 : at + 8].replace(b"\0", b" ") != b"     "):
         at = text.find(b"END", at + 1)
@@ -226,18 +228,18 @@ def _find_end(text: bytes, start: int) -> int:
 
 
 def _cards_of(text: bytes) -> dict[str, CardValue]:
-    images = [*_CARDS.iter_unpack(text)]
-    if b"CONTINUE" in text and any(card.startswith(b"CONTINUE") for (card,) in images):
+    raw_cards = [*_CARDS.iter_unpack(text)]
+    if b"CONTINUE" in text and any(card.startswith(b"CONTINUE") for (card,) in raw_cards):
         return _cards_by_astropy(text)
-    # Backwards, so that the first of those that repeat is the last to be set.
-    cards = dict(starmap(_parse, reversed(images)))
+    # In reverse order, so that of repeated keywords the first card is set last.
+    cards = dict(starmap(_parse, reversed(raw_cards)))
     cards.pop("", None)
     return cards
 
 
 @lru_cache(_MOST_PARSED)  # frames of one night share most of their cards
 def _parse(card: bytes) -> tuple[str, CardValue]:
-    """Parse one plain card; without a keyword for comments, blanks and cards without a value."""
+    """Parse one card; the keyword is empty for comments, blanks and cards without a value."""
     name, equals, rest = card[:8], card[8:10], card[10:]
     if name == b"HIERARCH":
         name, equals, rest = card[9:].partition(b"=")
@@ -246,13 +248,13 @@ def _parse(card: bytes) -> tuple[str, CardValue]:
         return "", ""
     text = rest.decode("latin-1")
     if not _STRING.match(text):
-        text = text.partition("/")[0]  # without the comment
+        text = text.partition("/")[0]  # remove the comment
     value = parse_value(text)
     return ("", "") if value is None else (keyword, value)
 
 
 def parse_value(text: str) -> CardValue | None:
-    """Parse a quoted string, a logical or a number of FITS or XISF; None for an undefined value."""
+    """Parse a string, logical or number of FITS or XISF; None for an undefined value."""
     if quoted := _STRING.match(text):
         return quoted[1].replace("''", "'").rstrip()
     text = text.strip()
@@ -267,7 +269,7 @@ def parse_value(text: str) -> CardValue | None:
 
 
 def _float(text: str) -> float:
-    # Adding 0.0 turns a negative zero into zero: one value is not to have two spellings.
+    # Adding 0.0 turns negative zero into zero, so that equal values are written the same.
     return float(text.upper().replace("D", "E")) + 0.0
 
 

@@ -1,4 +1,4 @@
-"""The words that capture programs have for a frame's type."""
+"""Names that capture programs use for the types of frames."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Final
 
 from calmasters.frame import FrameType
 
-__all__ = ["canonical_type", "frame_type", "says_master"]
+__all__ = ["canonical_type", "frame_type", "is_master_type"]
 
-#: Spellings after :func:`_squeezed`; a dark-flat is a dark.
+#: Names normalized by :func:`_normalized`; a dark-flat is a dark.
 _TYPES: Final[Mapping[str, FrameType]] = {
     **dict.fromkeys(("bias", "offset", "zero", "superbias"), FrameType.BIAS),
     **dict.fromkeys(("dark", "darkflat", "flatdark"), FrameType.DARK),
@@ -22,26 +22,26 @@ _MASTER: Final = ("master", "superbias")
 
 
 def frame_type(text: str) -> FrameType | None:
-    """Recognise a frame type in any program's spelling; None for anything else.
+    """Return the frame type for any program's spelling; None for an unknown type.
 
     >>> frame_type("Flat Field"), frame_type("Master Dark"), frame_type("Tricolor Image")
     (<FrameType.FLAT: 'flat'>, <FrameType.DARK: 'dark'>, None)
     """
-    return _TYPES.get(_squeezed(text).removeprefix("master"))
+    return _TYPES.get(_normalized(text).removeprefix("master"))
 
 
 def canonical_type(text: str) -> str:
-    """Write a type as TYPE has it: a known one by its name, any other squeezed to one word."""
-    return (frame_type(text) or _squeezed(text)).lower()
+    """Return the canonical TYPE: the name of a known type, else the normalized text."""
+    return (frame_type(text) or _normalized(text)).lower()
 
 
-def says_master(text: str) -> bool:
-    """Tell whether a type or a file's name is that of a master."""
-    return _squeezed(text).startswith(_MASTER)
+def is_master_type(text: str) -> bool:
+    """Return whether a type is that of a master."""
+    return _normalized(text).startswith(_MASTER)
 
 
 @cache
-def _squeezed(text: str) -> str:
-    """'Bias Frame', 'BIAS_FRAME' and 'bias' are one word; at least one word is left."""
-    word = re.sub(r"[\s_-]+", "", text.casefold())
-    return re.sub(r"(?<=.)(frames?|field|image)$", "", word)
+def _normalized(text: str) -> str:
+    """Remove case, separators and the suffix: 'Bias Frame' and 'BIAS_FRAME' become 'bias'."""
+    name = re.sub(r"[\s_-]+", "", text.casefold())
+    return re.sub(r"(?<=.)(frames?|field|image)$", "", name)

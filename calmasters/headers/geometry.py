@@ -1,4 +1,4 @@
-"""Header cards to the geometry of the image, and to what makes it no raw frame."""
+"""Read the geometry of an image from header cards, and check that it can be a raw frame."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SAMPLE_BITS: Final = (8, 16, 32, -32, -64)
 
 
 def geometry_of(cards: Cards) -> Geometry | None:
-    """Find size, binning and mosaic; None where there is no image of two dimensions."""
+    """Read size, binning and Bayer pattern; None without a two-dimensional image."""
     axes = [cards.get(name) for name in ("NAXIS1", "NAXIS2")]
     if not all(type(axis) is int and axis > 0 for axis in axes):
         return None
@@ -33,16 +33,16 @@ def geometry_of(cards: Cards) -> Geometry | None:
         width=int(str(axes[0])),
         height=int(str(axes[1])),
         xbinning=_binning(cards, _X_BINNING, 0),
-        # Some write XBINNING alone.
+        # Some programs write only XBINNING.
         ybinning=_binning(cards, (*_Y_BINNING, *_X_BINNING), 1),
         bayerpat=_bayer(cards),
     )
 
 
 def _binning(cards: Cards, names: Iterable[str], axis: int) -> int:
-    """Read 2, 2.0, '2', '2x2', '2*2' or '2 2'; 1 where the header is silent."""
-    found = re.findall(r"(\d+)(?:\.\d*)?", str(first_of(cards, names)[1] or ""))
-    return max(1, int(found[min(axis, len(found) - 1)])) if found else 1
+    """Read 2, 2.0, '2', '2x2', '2*2' or '2 2'; 1 without a card."""
+    numbers = re.findall(r"(\d+)(?:\.\d*)?", str(first_of(cards, names)[1] or ""))
+    return max(1, int(numbers[min(axis, len(numbers) - 1)])) if numbers else 1
 
 
 def _bayer(cards: Cards) -> str | None:
@@ -51,17 +51,17 @@ def _bayer(cards: Cards) -> str | None:
 
 
 def image_problems(cards: Cards, geometry: Geometry | None) -> Iterator[str]:
-    """Find why an image cannot be used as a raw frame, each with what to do."""
+    """List the reasons why an image cannot be used as a raw frame, each with what to do."""
     planes = cards.get("NAXIS3", 1)
     if geometry is None or cards.get("NAXIS") not in (2, 3):
-        yield f"holds no image of two dimensions (NAXIS {cards.get('NAXIS')})"
+        yield f"contains no two-dimensional image (NAXIS {cards.get('NAXIS')}); exclude it"
     elif cards.get("NAXIS") == 3 and planes != 1:
-        yield f"is a colour image of {planes} planes; give the raw frame, not debayered"
+        yield f"is a colour image of {planes} planes; use the raw frame, not debayered"
     bits = cards.get("BITPIX", 16)
     if bits not in _SAMPLE_BITS:
-        yield f"has samples of an unknown kind (BITPIX {bits}); give one of {_SAMPLE_BITS}"
+        yield f"has an unknown sample format (BITPIX {bits}); BITPIX must be one of {_SAMPLE_BITS}"
     for name in ("BSCALE", "BZERO"):
         if number_of(cards.get(name, 0)) is None:
-            yield f"is damaged: {name} is {cards[name]}, and no number"
+            yield f"is damaged: {name} is {cards[name]}, which is not a number; copy it again"
     if str(cards.get("CALSTAT", "")).strip():
-        yield f"is calibrated already (CALSTAT '{cards['CALSTAT']}'); give the raw frame"
+        yield f"is already calibrated (CALSTAT '{cards['CALSTAT']}'); use the raw frame"

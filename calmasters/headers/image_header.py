@@ -1,4 +1,4 @@
-"""Header of an image file, whatever its kind: FITS, zipped FITS or XISF."""
+"""Read the header of an image file: FITS, zipped FITS or XISF."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from calmasters.headers.xisf_header import read_xisf_header
 
 __all__ = ["read_cards", "read_header"]
 
-#: No sensor has so many; a frame of them would be 8 GiB of float32.
+#: More than any sensor has: 8 GiB as float32.
 _MOST_SAMPLES: Final = 1 << 31
-#: What deflate makes of zeros is 1032 times as small, and no frame is all zeros.
+#: Deflate compresses zeros at most 1032 times, and real frames much less.
 _MOST_PACKED: Final = 1100
 
 
@@ -29,21 +29,21 @@ def read_cards(path: str | os.PathLike[str]) -> Cards:
 def read_header(path: str | os.PathLike[str]) -> ImageHeader:
     """Read the header of the image in a FITS file (plain, zipped, compressed) or XISF file.
 
-    The ending of the name says which; of an XISF file it is the first image.
+    The extension decides the format. For an XISF file, read the first image.
 
     Raises
     ------
     FrameError
-        If the file cannot be read, is not what its name says, has no end of header, declares
-        an image that cannot be in it, or is a FITS file with no image, or with several extensions
-        that are images.
+        If the file cannot be read or is not of its format, its header has no end, its image
+        cannot be in a file of this size, or a FITS file has no image or several image
+        extensions.
     """
     name = os.fspath(path)
     ending = name[-5:].lower()
     try:
         if ending.endswith(".gz"):
             return _zipped_header(name)
-        # Most headers are read at once: a buffer would cost more than it saves.
+        # Most headers are read with one call: a buffer would cost more than it saves.
         with cast("IO[bytes]", FileIO(name)) as file:
             header = read_xisf_header(file) if ending == ".xisf" else read_fits_header(file)
             _require_possible(header, file)
@@ -53,30 +53,30 @@ def read_header(path: str | os.PathLike[str]) -> ImageHeader:
 
 
 def _zipped_header(path: str) -> ImageHeader:
-    """Read the header of a zipped FITS file, and see that its data are whole."""
+    """Read the header of a zipped FITS file, and check that its data are complete."""
     with cast("IO[bytes]", gzip.open(path)) as file:
         header = read_fits_header(file)
         _require_possible(header, file)
         expected = padded(header.end_of_data)
-        # A sound file has its length in its last bytes; any other is unzipped to be sure.
-        if _stored_length(path) != expected and (found := file.seek(expected)) < header.end_of_data:
+        # The last bytes give the unzipped length. If it differs, unzip the file to be sure.
+        if _stored_length(path) != expected and (size := file.seek(expected)) < header.end_of_data:
             raise FrameError(
-                f"is truncated: {found} bytes where {expected} were expected, unzipped; "
+                f"is truncated: {size} bytes where {expected} were expected, unzipped; "
                 "copy it again"
             )
     return header._replace(end_of_data=0, packing=header.packing or "gzip")
 
 
 def _stored_length(path: str) -> int:
-    """Read how long a zipped file is, modulo 2^32 (RFC 1952, ISIZE)."""
+    """Read the unzipped length of a zipped file, modulo 2^32 (RFC 1952, ISIZE)."""
     with FileIO(path) as file:
         file.seek(-4, os.SEEK_END)
         return int.from_bytes(file.read(), "little")
 
 
 def _require_possible(header: ImageHeader, file: IO[bytes]) -> None:
-    """Refuse an image that would take more memory than any frame, before it is asked for."""
-    # Samples have a byte at least, where the image has any bytes.
+    """Refuse an image too large for any frame or for its file, before memory is allocated."""
+    # A sample has at least one byte, so a small image needs no further check.
     if not header.packing and 0 < header.end_of_data - header.data_offset <= _MOST_SAMPLES:
         return
     axes = axes_of(header.cards)

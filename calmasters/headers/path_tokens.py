@@ -1,4 +1,4 @@
-"""What folder and file names say of a frame: ``KEY_value`` tokens, and words for its type."""
+"""Read keywords from the names of folders and files: ``KEY_value`` tokens and frame types."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Final
 from calmasters.frame import FrameType
 from calmasters.headers.frame_types import frame_type
 
-__all__ = ["folder_type", "key_pattern", "name_type", "path_tokens"]
+__all__ = ["key_pattern", "path_tokens", "type_from_folder", "type_from_name"]
 
-#: Keys that may stand in a name beside the canonical ones.
+#: Keys that are recognized in names, besides the canonical keywords.
 _KEYS: Final[Mapping[str, str]] = {
     "SETTEMP": "SET-TEMP",
     "EXP": "EXPOSURE",
@@ -32,32 +32,32 @@ _MASTER_NAME: Final = re.compile(
 
 
 def path_tokens(path: PurePath, keywords: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Read the ``KEY_value`` and ``KEY-value`` tokens of folders and name, the innermost last.
+    """Read the ``KEY_value`` and ``KEY-value`` tokens of folders and file name, in this order.
 
     Parameters
     ----------
     path : PurePath
-        Its last part loses its extension.
+        The extension of its last part is ignored.
     keywords : iterable of str
-        Canonical keywords to look for, beside their other names (``EXP``, ``SETTEMP``…).
+        Canonical keywords to search for, besides the other keys (``EXP``, ``SETTEMP``…).
 
     Yields
     ------
     keyword, text : str
-        The canonical keyword (or ``BINNING``) and what stands behind it.
+        The canonical keyword (or ``BINNING``), and the text of its value.
     """
-    keys, begins = _keys(tuple(keywords))
+    keys, match_key = _keys(tuple(keywords))
     for part in (*path.parent.parts, _stem(path)):
-        words = part.split("_")
-        for word, following in zip(words, (*words[1:], ""), strict=True):
-            if word in keys:
-                yield keys[word], following.strip()
-            elif found := begins(word):
-                yield keys[found[1]], word[found.end() :].strip()
+        tokens = part.split("_")
+        for token, following in zip(tokens, (*tokens[1:], ""), strict=True):
+            if token in keys:
+                yield keys[token], following.strip()
+            elif key := match_key(token):
+                yield keys[key[1]], token[key.end() :].strip()
 
 
 def key_pattern(keywords: Iterable[str]) -> re.Pattern[str]:
-    """Make a pattern that finds something in every file name of which anything here reads more.
+    """Return a pattern that matches every file name with a token or the name of a master.
 
     Parameters
     ----------
@@ -72,9 +72,9 @@ def key_pattern(keywords: Iterable[str]) -> re.Pattern[str]:
 def _keys(
     keywords: tuple[str, ...],
 ) -> tuple[dict[str, str], Callable[[str], re.Match[str] | None]]:
-    """Give keys with their keywords, and what finds one at the beginning of ``KEY-value``.
+    """Return the keyword of each key, and a function that matches the key of ``KEY-value``.
 
-    The longest first: DATE-OBS-2026-01-15 is DATE-OBS, not DATE.
+    The function prefers the longest key: DATE-OBS-2026-01-15 is DATE-OBS, not DATE.
     """
     keys = {**{keyword: keyword for keyword in keywords}, **_KEYS}
     longest_first = sorted(keys, key=len, reverse=True)
@@ -86,20 +86,20 @@ def _stem(path: PurePath) -> str:
     return PurePath(path.stem).stem if packed else path.stem
 
 
-def name_type(path: PurePath) -> FrameType | None:
-    """Tell the type of a master by its name: ``masterDark_…``, ``superbias``."""
-    found = _MASTER_NAME.match(path.name)
-    return frame_type(found[1]) if found else None
+def type_from_name(path: PurePath) -> FrameType | None:
+    """Return the type in the file name of a master: ``masterDark_…``, ``superbias``."""
+    match = _MASTER_NAME.match(path.name)
+    return frame_type(match[1]) if match else None
 
 
-def folder_type(path: PurePath) -> FrameType | None:
-    """Tell the type by the innermost folder whose whole name is a word for one.
+def type_from_folder(path: PurePath) -> FrameType | None:
+    """Return the type of the innermost folder whose complete name is a frame type.
 
-    Plurals count, dates and numbers beside the word do not: ``Darks``, ``bias frames``,
-    ``FLAT_2026-01-15``, ``dark 300s``; but ``Dark Shark Nebula`` is no dark.
+    Plurals are accepted, dates and numbers are ignored: ``Darks``, ``bias frames``,
+    ``FLAT_2026-01-15``, ``dark 300s``. ``Dark Shark Nebula`` is not a type.
     """
     for folder in reversed(path.parent.parts):
-        words = [word for word in re.split(r"[\s_-]+", folder) if not word[:1].isdigit()]
-        if known := frame_type("".join(words)) or frame_type("".join(words).removesuffix("s")):
+        parts = [part for part in re.split(r"[\s_-]+", folder) if not part[:1].isdigit()]
+        if known := frame_type("".join(parts)) or frame_type("".join(parts).removesuffix("s")):
             return known
     return None

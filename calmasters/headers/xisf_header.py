@@ -1,4 +1,4 @@
-"""Headers of XISF files: the XML of the first image, as the cards that a FITS file would have."""
+"""Read the XML header of an XISF file, and return the cards that a FITS file would have."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["read_xisf_header"]
 
-#: PixInsight keeps all that is large out of the XML; of nothing but elements this is 1.4 million.
+#: PixInsight stores large data outside the XML; 4 MiB is far above any real header.
 _MOST_XML: Final = 1 << 22
-#: Sample formats of XISF, as the BITPIX and BZERO that FITS has for them.
+#: Sample formats of XISF, as BITPIX and BZERO of FITS.
 _XISF_FORMATS: Final[Mapping[str, tuple[int, int]]] = {
     "UInt8": (8, 0),
     "UInt16": (16, 1 << 15),
@@ -35,13 +35,13 @@ def read_xisf_header(file: IO[bytes]) -> ImageHeader:
             raise ValueError(f"its data are not in the file itself but at '{place[:40]}'")
         start, size = map(int, numbers)
         if start < 0 or size < 0:
-            raise ValueError(f"its data lie at {start}, {size} bytes long")
+            raise ValueError(f"its data start at {start} and are {size} bytes long")
     except (SyntaxError, LookupError, ValueError) as error:
-        raise FrameError(f"cannot be read as XISF: {error}") from error
+        raise FrameError(f"cannot be read as XISF: {error}; copy it again or exclude it") from error
     cards = dict(_keywords(image.iterfind("{*}FITSKeyword")))
     for mosaic in image.iterfind("{*}ColorFilterArray"):
         cards.setdefault("BAYERPAT", mosaic.get("pattern", ""))
-    # The image itself, not its keywords, says what it is.
+    # The attributes of the image decide its format, not its keywords.
     for keyword in ("BITPIX", "BSCALE", "BZERO"):
         cards.pop(keyword, None)
     axes = {"NAXIS1": width, "NAXIS2": height, "NAXIS3": channels}
@@ -52,18 +52,18 @@ def read_xisf_header(file: IO[bytes]) -> ImageHeader:
 
 
 def _first_image(file: IO[bytes]) -> Element:
-    """Read the element of the first image; its parser raises SyntaxError."""
+    """Read the element of the first image; the XML parser raises SyntaxError."""
     from xml.etree import ElementTree
 
     signature = file.read(16)
     length = int.from_bytes(signature[8:12], "little")
     if not signature.startswith(b"XISF0100"):
-        raise ValueError("it does not begin as XISF files do")
+        raise ValueError("its first bytes are not XISF0100")
     if length > _MOST_XML:
-        raise ValueError(f"its header is said to be {length} bytes long")
+        raise ValueError(f"it declares a header of {length} bytes (limit {_MOST_XML})")
     xml = file.read(length).rstrip(b"\0")
     if b"<!DOCTYPE" in xml:
-        raise ValueError("it declares entities, which no XISF file does")
+        raise ValueError("it declares XML entities, which XISF files do not have")
     image = ElementTree.fromstring(xml).find("{*}Image")
     if image is None:
         raise ValueError("it has no image")

@@ -1,4 +1,4 @@
-"""Pixels in and out."""
+"""Read the pixels of frames, and read and write masters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masters as files: whole images read, XISF and FITS written, completely or not at all."""
+"""Read complete images, and write masters as XISF or FITS, whole or not at all."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ _XISF_ALIGNMENT: Final = 4096
 
 
 def read_image(path: Path, float_range: str = "unit") -> tuple[Image, int]:
-    """Read a whole image, such as a master of whatever program.
+    """Read a complete image, such as a master of any program.
 
     Parameters
     ----------
     path : Path
         A FITS or XISF file.
     float_range : {'unit', 'adu16'}
-        What the float samples of a FITS file mean; those of XISF are in [0, 1].
+        Range of the float samples of a FITS file; those of XISF are in [0, 1].
 
     Returns
     -------
     image : (height, width) array of float32
         In [0, 1].
     not_finite : int
-        Samples that were NaN or infinite and became 0.
+        Number of samples that were NaN or infinite and became 0.
 
     Raises
     ------
     FrameError
-        If the file cannot be read as one grey image.
+        If the file cannot be read as a single-channel image.
     """
     if path.suffix.lower() == ".xisf":
         return _read_xisf(path)
@@ -56,18 +56,18 @@ def _read_xisf(path: Path) -> tuple[Image, int]:
     size_of(path, header.cards)
     try:
         pixels = xisf_samples(path, header)[0]
-    except Exception as error:  # the packages raise whatever the damage causes
+    except Exception as error:  # damaged files cause many kinds of exceptions
         raise FrameError(f"{path}: cannot be read as XISF ({error})") from error
     unity = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
     strip = to_unit(pixels, SampleFormat(pixels.dtype, 1.0, 0.0, unity), path, "unit")
     return strip.samples, strip.not_finite
 
 
-# Masters out -----------------------------------------------------------------------------
+# --- write masters --------------------------------------------------------------------------------
 
 
 def write_master(path: Path, image: Image, cards: Sequence[Card]) -> None:
-    """Write a master, in the format of its extension, whole or not at all.
+    """Write a master in the format of its extension, whole or not at all.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def write_master(path: Path, image: Image, cards: Sequence[Card]) -> None:
     image : (height, width) array of float32
         In [0, 1].
     cards : sequence of Card
-        The header, in order; HISTORY may repeat.
+        The header, in this order; several cards may have the keyword HISTORY.
     """
     write = _write_xisf if path.suffix.lower() == ".xisf" else _write_fits
     with replacing(path) as file:
@@ -84,7 +84,7 @@ def write_master(path: Path, image: Image, cards: Sequence[Card]) -> None:
 
 
 def _write_xisf(file: BinaryIO, image: Image, cards: Sequence[Card]) -> None:
-    # Written here, not by the xisf package: importing it costs a job more than the writing does.
+    # Not written by the xisf package: importing it takes longer than writing the file.
     height, width = image.shape
     position = _XISF_ALIGNMENT
     header = _xisf_header(width, height, position, cards)
@@ -96,7 +96,7 @@ def _write_xisf(file: BinaryIO, image: Image, cards: Sequence[Card]) -> None:
 
 
 def _xisf_header(width: int, height: int, position: int, cards: Sequence[Card]) -> bytes:
-    """Make everything before the pixels: signature, length and XML (XISF 1.0, section 9)."""
+    """Return all bytes before the pixels: signature, length and XML (XISF 1.0, section 9)."""
     keywords = "".join(_xisf_keyword(card) for card in cards)
     created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     xml = (
@@ -108,11 +108,11 @@ def _xisf_header(width: int, height: int, position: int, cards: Sequence[Card]) 
         f'<Property id="XISF:CreationTime" type="TimePoint" value="{created}"/>'
         '<Property id="XISF:CreatorApplication" type="String">calmasters</Property>'
         "</Metadata></xisf>"
-    ).encode("utf-8", "replace")  # names of files may hold bytes that are no text
+    ).encode("utf-8", "replace")  # names of files may contain bytes that are not text
     return b"XISF0100" + len(xml).to_bytes(4, "little") + bytes(4) + xml
 
 
-#: XML has no control characters but three, which an attribute keeps only as numbers.
+#: XML allows only three control characters, and an attribute keeps them only as numeric escapes.
 _XML_ESCAPES: Final = MappingProxyType(
     dict.fromkeys((*range(32), 0xFFFE, 0xFFFF), " ")
     | {ord(character): f"&#{ord(character)};" for character in "\t\n\r"}
@@ -129,12 +129,12 @@ def _xisf_keyword(card: Card) -> str:
 
 
 def _xml(text: str) -> str:
-    """Escape text for an attribute in double quotes; what XML cannot hold becomes a blank."""
+    """Escape text for an attribute in double quotes; characters invalid in XML become blanks."""
     return text.translate(_XML_ESCAPES)
 
 
 def fits_literal(value: CardValue) -> str:
-    """Write a value as it stands in a FITS card: strings quoted, logicals T and F."""
+    """Return a value as written in a FITS card: strings quoted, logicals T and F."""
     if isinstance(value, bool):
         return "T" if value else "F"
     if isinstance(value, str):
@@ -153,5 +153,5 @@ def _write_fits(file: BinaryIO, image: Image, cards: Sequence[Card]) -> None:
 
 
 def _ascii(text: str) -> str:
-    """Write text with the characters that FITS has."""
+    """Replace characters that FITS does not allow by '?'."""
     return "".join(letter if " " <= letter <= "~" else "?" for letter in text)

@@ -1,7 +1,7 @@
-"""Frames read by strips: FITS or XISF, plain or packed.
+"""Read frames by strips: FITS or XISF, plain or packed.
 
-Samples become float32 in [0, 1] as PixInsight reads them: integers are divided by the largest
-code of their width, signed ones after adding half the range.
+Samples are converted to float32 in [0, 1] as by PixInsight: integers are divided by the largest
+code of their width, signed integers after adding half the range.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from calmasters.errors import FrameError
 from calmasters.headers.fits_cards import CardValue, ImageHeader
 from calmasters.headers.image_header import read_header
-from calmasters.images.unpack import unpacked
+from calmasters.images.unpack import unpack_frame
 
 __all__ = [
     "Image",
@@ -40,20 +40,20 @@ _TYPES: Final[Mapping[int, str]] = MappingProxyType(
 )
 _ADU16: Final = 65535.0
 
-#: Samples that are read to see that there is an image, and those read at a time where all are.
-_FEW: Final = 1 << 12
+#: Number of samples read for a quick check that there is an image, and per strip of a full check.
+_QUICK_CHECK: Final = 1 << 12
 _STRIP: Final = 1 << 20
 
-#: From here on a sample is saturated: 12-bit cameras write no more than 65520 of 65535.
-_WHITE: Final = 0.999
+#: Samples from here on are saturated: 12-bit cameras write at most 65520 of 65535.
+_SATURATED: Final = 0.999
 
-#: Samples that are converted at a time.
+#: Number of samples converted in one step.
 _PIECE: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class SampleFormat:
-    """How the samples of a FITS image are stored, and how they map to [0, 1].
+    """How samples are stored, and how they map to [0, 1].
 
     A sample is ``(stored * scale + zero) / unity``.
 
@@ -71,26 +71,26 @@ class SampleFormat:
 
     @property
     def is_uint16(self) -> bool:
-        """Plain unsigned 16-bit codes: nearly every camera's format."""
+        """Whether samples are plain unsigned 16-bit codes, the format of nearly every camera."""
         return (self.dtype.str, self.scale, self.zero, self.unity) == (">i2", 1.0, 32768.0, _ADU16)
 
     @property
     def is_float(self) -> bool:
-        """Floating point samples."""
+        """Whether samples are floating point numbers."""
         return self.dtype.kind == "f"
 
     @classmethod
-    def of(cls, cards: Mapping[str, CardValue], float_range: str) -> SampleFormat:
-        """Read the format off a header.
+    def from_cards(cls, cards: Mapping[str, CardValue], float_range: str) -> SampleFormat:
+        """Read the format from a header.
 
         Raises
         ------
         FrameError
-            If there is no such format.
+            If the format is not supported.
         """
         bits = cards.get("BITPIX")
         if not isinstance(bits, int) or bits not in _TYPES:
-            raise FrameError(f"BITPIX is {bits}; known are {', '.join(map(str, _TYPES))}")
+            raise FrameError(f"BITPIX is {bits}; expected one of {', '.join(map(str, _TYPES))}")
         dtype = np.dtype(_TYPES[bits])
         scale, zero = _number(cards, "BSCALE", 1.0), _number(cards, "BZERO", 0.0)
         if dtype.kind == "f":
@@ -105,15 +105,15 @@ class SampleFormat:
 def _number(cards: Mapping[str, CardValue], keyword: str, absent: float) -> float:
     value = cards.get(keyword, absent)
     if isinstance(value, str):
-        raise FrameError(f"{keyword} is {value!r}; a number was expected")
+        raise FrameError(f"{keyword} is {value!r}; expected a number")
     return float(value)
 
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """A run of a frame's samples in [0, 1], in the order of the file.
+    """Consecutive samples of a frame in [0, 1], in the order of the file.
 
-    ``not_finite`` counts the samples that were NaN or infinite and became 0.
+    ``not_finite`` is the number of samples that were NaN or infinite and became 0.
     """
 
     samples: Image
@@ -121,17 +121,17 @@ class Strip:
 
 
 class RawFrame:
-    """A raw frame opened for reading; use it as a context manager.
+    """A raw frame that is open for reading; use it as a context manager.
 
-    A packed frame (``.gz``, ``.fz``, ``.xisf``) is unpacked into a temporary file first.
+    A packed frame (``.gz``, ``.fz``, ``.xisf``) is first unpacked into a temporary file.
 
     Parameters
     ----------
     path : Path
         A FITS or XISF file whose image has two dimensions (or three, the third of size 1).
     float_range : {'unit', 'adu16'}
-        What float samples of FITS files mean: values in [0, 1], or 16-bit ADU. Those of XISF
-        files are in [0, 1].
+        Range of the float samples of FITS files: [0, 1], or 16-bit ADU. Those of XISF files are
+        in [0, 1].
 
     Attributes
     ----------
@@ -141,7 +141,7 @@ class RawFrame:
     Raises
     ------
     FrameError
-        If the file cannot serve; the message says why.
+        If the file cannot be used; the message gives the reason.
     """
 
     def __init__(self, path: Path, float_range: str = "unit") -> None:
@@ -152,7 +152,7 @@ class RawFrame:
         self.format = _format(path, header, self._float_range)
         if header.packing:
             self._offset = header.data_offset if header.packing == "gzip" else 0
-            self._file = unpacked(path, header, self.size * self.format.dtype.itemsize)
+            self._file = unpack_frame(path, header, self.size * self.format.dtype.itemsize)
         else:
             self._offset = header.data_offset
             _require_bytes(path, self._offset + self.size * self.format.dtype.itemsize)
@@ -176,15 +176,15 @@ class RawFrame:
         self._file.close()
 
     def read_codes(self, start: int, codes: Codes) -> None:
-        """Fill ``codes`` with stored big-endian samples from number ``start`` on.
+        """Fill ``codes`` with stored big-endian samples, starting at sample ``start``.
 
-        For frames whose format ``is_uint16``; the stored value is the code minus 32768. Safe to
-        call from several threads.
+        Only for frames whose format ``is_uint16``; the stored value is the code minus 32768. This
+        method is thread-safe.
         """
         self._fill(start, codes.data.cast("B"))
 
     def read(self, start: int, count: int) -> Strip:
-        """Read ``count`` samples from number ``start`` on; safe to call from several threads.
+        """Read ``count`` samples, starting at sample ``start``; this method is thread-safe.
 
         Raises
         ------
@@ -195,43 +195,43 @@ class RawFrame:
         self._fill(start, stored.view(np.uint8).data)
         return to_unit(stored, self.format, self.path, self._float_range)
 
-    def require_sound(self) -> None:
-        """Refuse a frame with samples outside [0, 1], or all of them 0, or all saturated.
+    def require_valid_samples(self) -> None:
+        """Refuse a frame with samples outside [0, 1], or with all samples 0 or saturated.
 
-        All samples of a frame are read but for plain 16-bit ones, of which a few from the middle
-        are enough to see that there is an image.
+        For plain 16-bit frames a few samples from the middle are usually sufficient. Otherwise all
+        samples are read.
 
         Raises
         ------
         FrameError
-            If it cannot serve; the message says why.
+            If the frame cannot be used; the message gives the reason.
         """
         if self.format.is_uint16:
-            start = max(0, self.size // 2 - _FEW)
-            few = self.read(start, min(_FEW, self.size - start)).samples
-            if few.max() > 0 and few.min() < _WHITE:
+            start = max(0, self.size // 2 - _QUICK_CHECK)
+            middle = self.read(start, min(_QUICK_CHECK, self.size - start)).samples
+            if middle.max() > 0 and middle.min() < _SATURATED:
                 return
-        ends = [
+        strips = [
             (strip.samples.min(), strip.samples.max(), strip.not_finite)
             for start in range(0, self.size, _STRIP)
             for strip in [self.read(start, min(_STRIP, self.size - start))]
         ]
-        low, high, not_finite = (list(values) for values in zip(*ends, strict=True))
+        low, high, not_finite = (list(values) for values in zip(*strips, strict=True))
         if sum(not_finite) == self.size:
-            raise FrameError(f"{self.path}: has no sample that is a finite number")
+            raise FrameError(f"{self.path}: every pixel is NaN or infinite: exclude this frame")
         if max(high) <= 0:
             raise FrameError(f"{self.path}: every pixel is 0: retake or exclude this frame")
-        if min(low) >= _WHITE:
+        if min(low) >= _SATURATED:
             raise FrameError(f"{self.path}: every pixel is saturated: retake or exclude this frame")
 
     def _fill(self, start: int, buffer: memoryview) -> None:
         position = self._offset + start * self.format.dtype.itemsize
         done = 0
         while done < len(buffer):
-            got = self._read_at(position + done, buffer[done:])
-            if got == 0:
-                raise FrameError(f"{self.path}: ends while it is read; was it replaced?")
-            done += got
+            count = self._read_at(position + done, buffer[done:])
+            if count == 0:
+                raise FrameError(f"{self.path}: became shorter while it was read: copy it again")
+            done += count
 
     def _read_at(self, position: int, buffer: memoryview) -> int:
         try:
@@ -245,7 +245,7 @@ class RawFrame:
 
 
 def header_of(path: Path) -> ImageHeader:
-    """Read the header of a frame; a FrameError names the file."""
+    """Read the header of a frame; the message of a FrameError starts with the path."""
     try:
         return read_header(path)
     except FrameError as error:
@@ -253,48 +253,48 @@ def header_of(path: Path) -> ImageHeader:
 
 
 def size_of(path: Path, cards: Mapping[str, CardValue]) -> tuple[int, int]:
-    """Give width and height of a frame; FrameError where it is no plain image."""
+    """Return width and height of a frame; FrameError if it is not a single-channel image."""
     axes = [cards.get(f"NAXIS{axis + 1}") for axis in range(int(_number(cards, "NAXIS", 0)))]
     if len(axes) == 2 or (len(axes) == 3 and axes[2] == 1):
         width, height = axes[:2]
         if type(width) is int and type(height) is int and width > 0 and height > 0:
             return width, height
-    found = " x ".join(map(str, axes)) or "no axes"
-    raise FrameError(f"{path}: the image has {found}; a plain width x height was expected")
+    shape = " x ".join(map(str, axes)) or "no axes"
+    raise FrameError(f"{path}: the image has {shape}; expected width x height")
 
 
 def _format(path: Path, header: ImageHeader, float_range: str) -> SampleFormat:
     try:
-        return SampleFormat.of(header.cards, float_range)
+        return SampleFormat.from_cards(header.cards, float_range)
     except FrameError as error:
         raise FrameError(f"{path}: {error}") from None
 
 
 def _require_bytes(path: Path, expected: int) -> None:
-    found = path.stat().st_size
-    if found < expected:
+    size = path.stat().st_size
+    if size < expected:
         raise FrameError(
-            f"{path}: truncated, {found} bytes found where {expected} were expected; copy it again"
+            f"{path}: truncated, {size} bytes found where {expected} were expected; copy it again"
         )
 
 
 def to_unit(stored: NDArray[Any], format_: SampleFormat, path: Path, float_range: str) -> Strip:
-    """Convert stored samples to float32 in [0, 1]; FrameError where one is outside.
+    """Convert stored samples to float32 in [0, 1]; FrameError if one is outside.
 
     Parameters
     ----------
     stored : array
-        Of any shape, which stays.
+        Of any shape; the result has the same shape.
     format_ : SampleFormat
     path : Path
-        The file, for the message.
+        The file, for error messages.
     float_range : {'unit', 'adu16'}
-        What float samples were taken for.
+        Configured range of float samples, for error messages.
     """
     samples = np.empty(stored.shape, np.float32)
-    # By pieces, since whole images of float64 would take more memory than all else.
+    # In pieces, since a complete image of float64 would need more memory than all the rest.
     flat, filled = stored.reshape(-1), samples.reshape(-1)
-    with np.errstate(over="ignore", invalid="ignore"):  # their range is looked at below
+    with np.errstate(over="ignore", invalid="ignore"):  # the range is checked below
         for piece in range(0, stored.size, _PIECE):
             values = flat[piece : piece + _PIECE].astype(np.float64)
             filled[piece : piece + _PIECE] = (values * format_.scale + format_.zero) / format_.unity
@@ -315,5 +315,7 @@ def _require_unit_range(samples: Image, path: Path, float_range: str | None) -> 
     if float_range == "unit":
         raise FrameError(f"{message}; if they are 16-bit ADU, set float_range: adu16")
     if float_range == "adu16":
-        raise FrameError(f"{message} after division by 65535 (float_range: adu16); try unit")
-    raise FrameError(f"{message}; BZERO and BSCALE do not fit 16-bit ADU")
+        raise FrameError(
+            f"{message} after division by 65535 (float_range: adu16); set float_range: unit"
+        )
+    raise FrameError(f"{message}; BZERO and BSCALE do not fit 16-bit ADU, exclude it")

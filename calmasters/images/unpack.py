@@ -1,9 +1,8 @@
-"""Packed frames (``.gz``, FITS tile compression, XISF) as the plain samples of a FITS file.
+"""Unpack frames (``.gz``, FITS tile compression, XISF) to the plain samples of a FITS file.
 
-The native engine reads all frames of a group at once, strip by strip. A packed frame can only be
-unpacked whole: it goes to a temporary file, so that memory holds one such frame at a time, however
-many there are. The file lies in the system's folder for temporary files (``TMPDIR``) and is gone
-when it is closed.
+The native engine reads all frames of a group in parallel, strip by strip. A packed frame can only
+be unpacked completely. It goes to a temporary file, so that only one such frame is in memory. The
+file is in the system's folder for temporary files (``TMPDIR``), and is deleted when it is closed.
 """
 
 from __future__ import annotations
@@ -26,47 +25,47 @@ from numpy.typing import NDArray
 from calmasters.errors import FrameError
 from calmasters.headers.fits_cards import ImageHeader
 
-__all__ = ["unpacked", "xisf_samples"]
+__all__ = ["unpack_frame", "xisf_samples"]
 
 _XISF_TYPES: Final[Mapping[str, str]] = MappingProxyType(
     {"UInt8": "u1", "UInt16": "u2", "UInt32": "u4", "Float32": "f4", "Float64": "f8"}
 )
 
-#: Where an HCOMPRESS tile has its code, height and width.
+#: Byte ranges of code, height and width in an HCOMPRESS tile.
 _HCOMPRESS: Final = ((0, 2), (2, 6), (6, 10))
 
 #: A FITS file is padded to a multiple of this.
 _BLOCK: Final = 2880
 
 
-def unpacked(path: Path, header: ImageHeader, size: int) -> FileIO:
-    """Unpack a frame into a temporary file, and no more than its header tells of.
+def unpack_frame(path: Path, header: ImageHeader, size: int) -> FileIO:
+    """Unpack a frame into a temporary file, at most as many bytes as its header declares.
 
     Parameters
     ----------
     path : Path
     header : ImageHeader
-        Of a packed frame.
+        Header of a packed frame.
     size : int
-        Bytes that the image's samples take.
+        Size of the image's samples, bytes.
 
     Returns
     -------
     FileIO
-        The image's samples, big-endian, as its header describes them; of a ``gzip`` file with
-        all that comes before them.
+        The image's samples, big-endian, in the format of its header; for ``gzip`` files preceded
+        by all bytes before the samples.
 
     Raises
     ------
     FrameError
-        If the file is damaged, or packed in a way not known here.
+        If the file is damaged, or its compression is not supported.
     OSError
-        If there is no room for temporary files, which is no fault of the frame.
+        If the disk for temporary files is full.
     """
-    file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (the caller's)
+    file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (the caller closes it)
     try:
         _UNPACK[header.packing](path, header, size, file)
-    except Exception as error:  # the packages raise whatever the damage causes
+    except Exception as error:  # damaged files cause many kinds of exceptions
         file.close()
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OSError(error.errno, error.strerror, tempfile.gettempdir()) from error
@@ -80,7 +79,7 @@ def _unzip(path: Path, header: ImageHeader, size: int, file: FileIO) -> None:
         while left and (piece := zipped.read(min(left, 1 << 20))):
             file.write(piece)
             left -= len(piece)
-        # The checksum is looked at where the file ends, behind the padding.
+        # gzip checks the checksum at the end of the file, after the padding.
         zipped.read(_BLOCK)
 
 
@@ -95,18 +94,18 @@ def _untile(path: Path, _: ImageHeader, size: int, file: FileIO) -> None:
 
 
 def _require_bounded_tiles(table: Any) -> None:
-    """Look at tiles that astropy would unpack to whatever they say of themselves.
+    """Refuse tiles that would unpack to more bytes than the header declares.
 
-    What gzip tiles become has no limit, and HCOMPRESS tiles are written where there is no room for
-    more than the header tells of.
+    astropy does not limit the unpacked size of gzip tiles, and writes HCOMPRESS tiles to a buffer
+    of the declared size without a check.
     """
-    told = table.header
-    compression = str(told.get("ZCMPTYPE", "")).strip()
-    image = [int(told[f"ZNAXIS{axis + 1}"]) for axis in range(int(told["ZNAXIS"]))]
+    header = table.header
+    compression = str(header.get("ZCMPTYPE", "")).strip()
+    image = [int(header[f"ZNAXIS{axis + 1}"]) for axis in range(int(header["ZNAXIS"]))]
     default = [image[0], *(1 for _ in image[1:])]
-    tile = [int(told.get(f"ZTILE{axis + 1}", side)) for axis, side in enumerate(default)]
+    tile = [int(header.get(f"ZTILE{axis + 1}", side)) for axis, side in enumerate(default)]
     if any(side < 1 for side in (*image, *tile)):
-        raise ValueError(f"an image of {image} in tiles of {tile} pixels")
+        raise ValueError(f"its header declares an image of {image} in tiles of {tile} pixels")
     zipped = {"GZIP_COMPRESSED_DATA"} | ({"COMPRESSED_DATA"} if "GZIP" in compression else set())
     for name in zipped & set(table.columns.names):
         for packed in table.data[name]:
@@ -118,32 +117,32 @@ def _require_bounded_tiles(table: Any) -> None:
 
 def _require_small(packed: bytes, most: int) -> None:
     if len(zlib.decompressobj(31).decompress(packed, most + 1)) > most:
-        raise ValueError(f"a tile becomes more than {most} bytes")
+        raise ValueError(f"a tile unpacks to more than {most} bytes")
 
 
 def _tile_sides(number: int, tile: Sequence[int], image: Sequence[int]) -> list[int]:
-    """Give width and height of a tile; those at the far edges are smaller."""
+    """Return the size of a tile along each axis; the last tiles of an axis may be smaller."""
     sides = []
-    for length, whole in zip(tile, image, strict=True):
-        number, place = divmod(number, -(-whole // length))
-        sides.append(min(length, whole - place * length))
+    for length, total in zip(tile, image, strict=True):
+        number, place = divmod(number, -(-total // length))
+        sides.append(min(length, total - place * length))
     return sides
 
 
 def _require_hcompressed(packed: bytes, sides: Sequence[int]) -> None:
-    """See that a tile begins as HCOMPRESS writes it: code, height, width (cfitsio's order)."""
+    """Check the start of an HCOMPRESS tile: code, height and width (order of cfitsio)."""
     if not packed:
         return
-    code, *found = (int.from_bytes(packed[at:end], "big") for at, end in _HCOMPRESS)
+    code, *stored = (int.from_bytes(packed[at:end], "big") for at, end in _HCOMPRESS)
     expected = [side for side in reversed(sides) if side > 1 or len(sides) <= 2][-2:]
-    if code != 0xDD99 or found != expected:
-        raise ValueError(f"a tile says that it has {found} pixels where {expected} were expected")
+    if code != 0xDD99 or stored != expected:
+        raise ValueError(f"a tile declares {stored} pixels where {expected} were expected")
 
 
 def _unwrap(path: Path, header: ImageHeader, size: int, file: FileIO) -> None:
     samples = xisf_samples(path, header)
     if samples.dtype.kind == "u" and samples.dtype.itemsize > 1:
-        # FITS has no unsigned numbers of this size: they are stored less half their range.
+        # FITS stores unsigned integers of this size with half their range subtracted.
         half = samples.dtype.type(1 << (8 * samples.dtype.itemsize - 1))
         samples = (samples ^ half).view(f"i{samples.dtype.itemsize}")
     _write(samples, size, file)
@@ -163,47 +162,47 @@ _UNPACK: Final[Mapping[str, Callable[[Path, ImageHeader, int, FileIO], None]]] =
 }
 
 
-# XISF ------------------------------------------------------------------------------------
+# --- XISF -----------------------------------------------------------------------------------------
 
 
 def xisf_samples(path: Path, header: ImageHeader) -> NDArray[Any]:
     """Read the samples of an XISF image (XISF 1.0, sections 10 and 11).
 
-    The ``xisf`` package would let zlib and zstd make of a few bytes as many as they say; here
-    they make those of the image or fail.
+    The ``xisf`` package does not limit the unpacked size of zlib and zstd data; this function
+    unpacks at most the size of the image.
 
     Parameters
     ----------
     path : Path
     header : ImageHeader
-        What :func:`calmasters.headers.image_header.read_header` says of it.
+        As :func:`calmasters.headers.image_header.read_header` returns it.
 
     Returns
     -------
     (channels, height, width) array
-        Of the sample format that the file has.
+        In the sample format of the file.
 
     Raises
     ------
     ValueError
-        If the data are not what the header says, or packed in a way not known here.
+        If the data do not fit the header, or their compression is not supported.
     """
-    told = header.attributes
-    shape = tuple(int(side) for side in reversed(told["geometry"].split(":")))
-    dtype = np.dtype(_XISF_TYPES[told["sampleFormat"]])
-    stored = dtype.newbyteorder(">" if told.get("byteOrder") == "big" else "<")
+    attributes = header.attributes
+    shape = tuple(int(side) for side in reversed(attributes["geometry"].split(":")))
+    dtype = np.dtype(_XISF_TYPES[attributes["sampleFormat"]])
+    stored = dtype.newbyteorder(">" if attributes.get("byteOrder") == "big" else "<")
     size = prod(shape) * dtype.itemsize
     with path.open("rb") as file:
         file.seek(header.data_offset)
         data = file.read(min(header.end_of_data - header.data_offset, 2 * size + _BLOCK))
-    data = _decompressed(data, told.get("compression", ""), size)
+    data = _decompressed(data, attributes.get("compression", ""), size)
     if len(data) != size:
         raise ValueError(f"{len(data)} bytes of samples where {size} were expected")
     return np.frombuffer(data, stored).astype(dtype, copy=False).reshape(shape)
 
 
 def _decompressed(data: bytes, compression: str, size: int) -> bytes:
-    """Undo ``codec[+sh]:size[:item]``; never makes more than a byte above ``size``."""
+    """Undo ``codec[+sh]:size[:item]``; return at most ``size + 1`` bytes."""
     codec, _, sizes = compression.partition(":")
     codec, _, shuffled = codec.partition("+")
     if codec:
@@ -211,15 +210,18 @@ def _decompressed(data: bytes, compression: str, size: int) -> bytes:
     item = int(sizes.partition(":")[2]) if shuffled else 1
     if item == 1:
         return data
-    # The first bytes of all items come first, then the second ones; what is over is at the end.
-    whole = len(data) // item * item
-    return np.frombuffer(data[:whole], "u1").reshape(item, -1).T.tobytes() + data[whole:]
+    # The first bytes of all items come first, then the second bytes, and so on; incomplete items
+    # are at the end.
+    complete = len(data) // item * item
+    return np.frombuffer(data[:complete], "u1").reshape(item, -1).T.tobytes() + data[complete:]
 
 
 def _codec(name: str) -> Callable[[bytes, int], bytes]:
     codecs = {"zlib": _zlib, "lz4": _lz4, "lz4hc": _lz4, "zstd": _zstd}
     if name not in codecs:
-        raise ValueError(f"compression '{name[:40]}' is not known")
+        raise ValueError(
+            f"compression '{name[:40]}' is not supported; use {', '.join(codecs)} or none"
+        )
     return codecs[name]
 
 

@@ -1,4 +1,4 @@
-"""Which frames there are, what each header says, and the table of them."""
+"""Scan for frames, read their headers, and build the inventory table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Digests of the content of files: each is read once and remembered until it is written again."""
+"""Digests of the content of files, cached until a file changes."""
 
 from __future__ import annotations
 
@@ -18,30 +18,32 @@ from calmasters.settings import Settings
 
 __all__ = ["ContentDigests"]
 
-#: On Windows st_ctime is the time of creation: nothing there tells a file that was written again
-#: under its old size and time, so each is read each time.
-_TELLS_CHANGES: Final = os.name != "nt"
+#: On Windows st_ctime is the creation time. A file rewritten with the same size and modification
+#: time cannot be detected there, so files are always read.
+_CTIME_IS_CHANGE_TIME: Final = os.name != "nt"
 
-#: A file changed this lately could change again within the same tick of the file system's clock.
+#: A file changed more recently could change again within one tick of the file system's clock.
 _SETTLED_NS: Final = 2_000_000_000
 
 
 class ContentDigests:
-    """Digests of files, remembered under ``output_dir/.cache`` by size, both times and inode.
+    """Digests of files, cached under ``output_dir/.cache`` by size, both times and inode.
 
-    The time of the last change of status (``st_ctime``) is the kernel's own: a program that puts
-    back a file's time of modification cannot put that one back.
+    The kernel sets the time of the last status change (``st_ctime``): a program that restores the
+    modification time of a file cannot restore that one.
 
     Parameters
     ----------
     settings : Settings
-    tells_changes : bool
-        Whether this system's ``st_ctime`` is that time.
+    ctime_is_change_time : bool
+        Whether ``st_ctime`` is the time of the last status change on this system.
     """
 
-    def __init__(self, settings: Settings, tells_changes: bool = _TELLS_CHANGES) -> None:
+    def __init__(
+        self, settings: Settings, ctime_is_change_time: bool = _CTIME_IS_CHANGE_TIME
+    ) -> None:
         self._path = settings.output_dir / CONTENT_DIGESTS
-        self._tells_changes = tells_changes
+        self._ctime_is_change_time = ctime_is_change_time
         self._before = self._load()
         self._now: dict[str, list[str | int]] = {}
 
@@ -50,25 +52,25 @@ class ContentDigests:
             stored = json.loads(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
-        return stored if isinstance(stored, dict) and self._tells_changes else {}
+        return stored if isinstance(stored, dict) and self._ctime_is_change_time else {}
 
-    def identify(self, files: Iterable[ScannedFile], root: Path) -> list[ScannedFile]:
-        """Give files the digest of their content; it stays empty where a file cannot be read.
+    def add_digests(self, files: Iterable[ScannedFile], root: Path) -> list[ScannedFile]:
+        """Return the files with the digest of their content; empty if a file cannot be read.
 
         Parameters
         ----------
         files : iterable of ScannedFile
         root : Path
-            What their paths are relative to.
+            The directory that their paths are relative to.
         """
         files = list(files)
-        unread = [f for f in files if not f.problem and self._known(f, root) is None]
+        unread = [f for f in files if not f.problem and self._cached(f, root) is None]
         for file in progress(unread, "reading frames"):
             self._read(file, root)
-        return [file._replace(content=self._known(file, root) or "") for file in files]
+        return [file._replace(content=self._cached(file, root) or "") for file in files]
 
-    def _known(self, file: ScannedFile, root: Path) -> str | None:
-        """Look a digest up; None where the file has to be read."""
+    def _cached(self, file: ScannedFile, root: Path) -> str | None:
+        """Return the cached digest; None if the file must be read."""
         key = (root / file.path).as_posix()
         stored = self._now.get(key, self._before.get(key))
         if stored is None or stored[1:] != _state(file):
@@ -86,7 +88,7 @@ class ContentDigests:
         self._now[path.as_posix()] = [digest, *_state(file)]
 
     def save(self) -> None:
-        """Write the digests of the files asked for, whole or not at all."""
+        """Write the digests of the current files to the cache, whole or not at all."""
         latest = time.time_ns() - _SETTLED_NS
         settled = {key: stored for key, stored in self._now.items() if int(stored[3]) < latest}
         if settled == self._before:

@@ -1,4 +1,4 @@
-"""Copies of frames: each frame counts once, whatever its copies are called."""
+"""Find copies of frames, so that each frame is used once."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Final
 from calmasters.frame import Frame
 from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.scan import ScannedFile
-from calmasters.inventory.verdicts import sound_frames
+from calmasters.inventory.verdicts import usable_frames
 from calmasters.settings import Settings
 
 __all__ = ["mark_duplicates"]
 
-#: Bytes from the middle of a file: two exposures differ there, if only by their noise.
+#: Number of bytes compared in the middle of a file, where exposures differ at least by noise.
 _MIDDLE: Final = 4096
 
 
@@ -28,58 +28,63 @@ def mark_duplicates(
 ) -> list[Frame]:
     """Mark every calibration frame that has the same bytes as another one.
 
-    Only frames of one size and header are compared, first by a few bytes from the middle; what is
-    still equal is read as a whole, once. The oldest file is the original, then the first by path.
+    Only frames with equal size and header are compared, first by a few bytes from the middle. If
+    these are equal, the files are read completely, once. The original is the oldest file; of files
+    with the same time, the first by path.
 
     Parameters
     ----------
     frames : iterable of Frame
     files : iterable of ScannedFile
-        The same ones, as the scan saw them.
+        The same files, from the scan.
     settings : Settings
     contents : ContentDigests
-        Digests of files that were read before.
+        Digests of files.
 
     Returns
     -------
     list of Frame
-        All of them; ``copy_of`` of a copy says of which.
+        All frames; ``copy_of`` of a copy is the path of the original.
     """
     frames, root = list(frames), settings.input_dir
     by_keywords: dict[Hashable, list[Frame]] = defaultdict(list)
-    for traits, some in sound_frames(frames, settings).items():
-        by_keywords[frozenset(traits.keywords.items())] += some
+    for traits, members in usable_frames(frames, settings).items():
+        by_keywords[frozenset(traits.keywords.items())] += members
     suspects = [
-        fewer
-        for some in by_keywords.values()
-        for few in _alike(some, attrgetter("date_obs", "size", "ccd_temp_c"))
-        for fewer in _alike(few, lambda frame: _middle_bytes(root / frame.path, frame.size))
+        same_bytes
+        for same_keywords in by_keywords.values()
+        for same_header in _equal_frames(
+            same_keywords, attrgetter("date_obs", "size", "ccd_temp_c")
+        )
+        for same_bytes in _equal_frames(
+            same_header, lambda frame: _middle_bytes(root / frame.path, frame.size)
+        )
     ]
     if not suspects:
         return frames
     originals: dict[str, str] = {}
     by_path = {file.path: file for file in files}
-    for alike in suspects:
-        read = contents.identify((by_path[frame.path] for frame in alike), root)
-        originals |= _originals(read)
+    for group in suspects:
+        digested = contents.add_digests((by_path[frame.path] for frame in group), root)
+        originals |= _originals(digested)
     return [
         frame._replace(copy_of=originals[frame.path]) if frame.path in originals else frame
         for frame in frames
     ]
 
 
-def _alike(
+def _equal_frames(
     frames: Sequence[Frame], key: Callable[[Frame], Hashable | None]
 ) -> Iterator[list[Frame]]:
-    """Give the frames, two or more, for which a function gives one value; None equals nothing."""
+    """Yield groups of two or more frames with equal keys; None equals nothing."""
     keys = [*map(key, frames)]
     if len(set(keys)) == len(keys):
         return
-    found: dict[Hashable, list[Frame]] = defaultdict(list)
+    groups: dict[Hashable, list[Frame]] = defaultdict(list)
     for value, frame in zip(keys, frames, strict=True):
         if value is not None:
-            found[value].append(frame)
-    yield from (few for few in found.values() if len(few) > 1)
+            groups[value].append(frame)
+    yield from (group for group in groups.values() if len(group) > 1)
 
 
 def _middle_bytes(path: Path, size: int) -> bytes | None:
@@ -92,10 +97,10 @@ def _middle_bytes(path: Path, size: int) -> bytes | None:
 
 
 def _originals(files: Iterable[ScannedFile]) -> dict[str, str]:
-    """Give the path of each copy and that of its original."""
+    """Return the path of the original for the path of each copy."""
     first: dict[str, str] = {}
-    found = {}
+    originals = {}
     for file in sorted(files, key=lambda file: (file.mtime_ns, file.path)):
         if file.content and first.setdefault(file.content, file.path) != file.path:
-            found[file.path] = first[file.content]
-    return found
+            originals[file.path] = first[file.content]
+    return originals

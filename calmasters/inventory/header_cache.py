@@ -1,6 +1,6 @@
-"""Files to frames: what each header says, read once and remembered.
+"""Read the headers of frames, and cache their content.
 
-Headers are remembered under ``output_dir/.cache`` until the file's size or time changes.
+The cache is under ``output_dir/.cache``. An entry is valid until the file's size or time changes.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from calmasters.errors import FrameError
 from calmasters.frame import Frame, Geometry, Traits
 from calmasters.garbage import without_collection
 from calmasters.headers.ap_common import ap_keywords
+from calmasters.headers.dialects import FrameHeader, KeywordReader
 from calmasters.headers.fits_cards import ImageHeader
 from calmasters.headers.image_header import read_header
-from calmasters.headers.keywords import Describer, Description
 from calmasters.inventory.scan import ScannedFile, fingerprint
 from calmasters.model.layout import HEADER_CACHE
 from calmasters.progress import progress
@@ -31,31 +31,31 @@ from calmasters.settings import Settings
 
 __all__ = ["HeaderCache"]
 
-#: Raise it when what is remembered is written otherwise.
-_FORMAT: Final = 2
+#: Version of the cache file; increase it when the format changes.
+_FORMAT: Final = 3
 
-#: A file as it is remembered: its size and version, the number of its traits, its actual
-#: temperature, and when it was taken. A list, as JSON gives it: see decision 0027.
+#: Cache entry of a file: size, version, number of its traits, measured temperature, and start of
+#: the exposure. A list, as read from JSON: see decision 0027.
 _Row: TypeAlias = list[Any]
 _SIZE, _VERSION, _TRAITS = range(3)
 
 
 class HeaderCache:
-    """Frames read before, remembered in a file until they or the way to read them change.
+    """Frames from their headers, cached until the files or the rules for headers change.
 
     Parameters
     ----------
     settings : Settings
-        Its rules for headers are part of what is remembered.
+        The cache is valid only for the same rules for headers.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._path = settings.output_dir / HEADER_CACHE
         self._settings = settings
-        self._describer = Describer(settings.headers)
+        self._reader = KeywordReader(settings.headers)
         self._rules = fingerprint(_FORMAT, __version__, settings.headers, settings.float_range)
         self._traits = _NumberedTraits()
-        # Rows by directory and path.
+        # Cache entries by directory and path.
         self._before = self._load()
         self._now: dict[str, dict[str, _Row]] = {}
 
@@ -66,23 +66,27 @@ class HeaderCache:
             return {}
         if not isinstance(stored, dict) or stored.get("rules") != self._rules:
             return {}
-        self._traits = _NumberedTraits(map(_from_json, stored["traits"]))
-        found: dict[str, dict[str, _Row]] = stored["frames"]
-        return found
+        try:
+            traits = _NumberedTraits(map(_from_json, stored["traits"]))
+            rows: dict[str, dict[str, _Row]] = stored["frames"]
+        except (KeyError, ValueError, TypeError):
+            return {}
+        self._traits = traits
+        return rows
 
     @without_collection()
     def read(
         self, files: Iterable[ScannedFile], root: Path, exclude: Sequence[str] = ()
     ) -> list[Frame]:
-        """Describe files, reading only the headers of new and changed ones.
+        """Return the frames of files; read only the headers of new and changed files.
 
         Parameters
         ----------
         files : iterable of ScannedFile
         root : Path
-            What their paths are relative to.
+            The directory that their paths are relative to.
         exclude : sequence of str
-            Patterns of those to leave alone.
+            Patterns of files whose headers are not read.
         """
         before = self._before.get(root.as_posix(), {})
         now = self._now.setdefault(root.as_posix(), {})
@@ -96,43 +100,43 @@ class HeaderCache:
                 continue
             row = before.get(path)
             if row is None or row[_SIZE] != size or row[_VERSION] != version:
-                found = self._describe(file, folder + path)
-                row = [size, version, self._traits.number(found.traits), *found[1:]]
+                header = self._read_header(file, folder + path)
+                row = [size, version, self._traits.number(header.traits), *header[1:]]
             now[path] = row
             _, _, number, ccd_temp_c, date_obs = row
             traits = self._traits.all[number]
             frames.append(Frame(path, size, mtime_ns, traits, ccd_temp_c, date_obs, file.content))
         return frames
 
-    def _describe(self, file: ScannedFile, path: str) -> Description:
-        """Read one header; whatever is wrong with the file becomes a problem of the frame."""
+    def _read_header(self, file: ScannedFile, path: str) -> FrameHeader:
+        """Read one header; any fault of the file becomes a problem of the frame."""
         if file.problem:
             return _damaged(file.problem)
         try:
-            header = read_header(path)
-            found = self._describer.describe(header.cards, file.path)
-            if self._settings.header_reader == "ap-common" and not found.traits.master:
+            image = read_header(path)
+            header = self._reader.read(image.cards, file.path)
+            traits = header.traits
+            if self._settings.header_reader == "ap-common" and not traits.master:
                 keywords = ap_keywords(Path(path), self._settings.headers)
-                found = found._replace(traits=replace(found.traits, keywords=keywords, sources={}))
+                traits = replace(traits, keywords=keywords, sources={})
         except FrameError as error:
             return _damaged(str(error))
-        if problem := _problem_of_data(file, path, header, found.traits, self._settings):
-            traits = replace(found.traits, problems=(*found.traits.problems, problem))
-            return found._replace(traits=traits)
-        return found
+        if problem := _data_problem(file, path, image, traits, self._settings):
+            traits = replace(traits, problems=(*traits.problems, problem))
+        return header._replace(traits=traits)
 
     def save(self) -> None:
-        """Write what was read, whole or not at all."""
+        """Write the cache, whole or not at all."""
         if self._now == self._before:
             return
-        self._forget_traits()
+        self._drop_unused_traits()
         traits = [_to_json(traits) for traits in self._traits.all]
         stored = {"rules": self._rules, "traits": traits, "frames": self._now}
         write_whole(self._path, json.dumps(stored))
         self._before = {root: dict(rows) for root, rows in self._now.items()}
 
-    def _forget_traits(self) -> None:
-        """Forget traits that no file has any more."""
+    def _drop_unused_traits(self) -> None:
+        """Remove traits without a file, and renumber the others."""
         rows = [row for rows in self._now.values() for row in rows.values()]
         used = sorted({row[_TRAITS] for row in rows})
         if len(used) < len(self._traits.all):
@@ -143,12 +147,12 @@ class HeaderCache:
 
 
 class _NumberedTraits:
-    """Traits by number, the same one for all that are equal.
+    """Numbers for traits; equal traits have the same number.
 
     Parameters
     ----------
     all_ : iterable of Traits
-        In order of their numbers; no two are equal.
+        In the order of their numbers; no two are equal.
     """
 
     def __init__(self, all_: Iterable[Traits] = ()) -> None:
@@ -156,7 +160,7 @@ class _NumberedTraits:
         self._numbers = {traits: number for number, traits in enumerate(self.all)}
 
     def number(self, traits: Traits) -> int:
-        """Give the number of traits; those that are new have the next."""
+        """Return the number of traits; new traits get the next number."""
         number = self._numbers.get(traits)
         if number is None:
             number = self._by_text.setdefault(_text(traits), len(self.all))
@@ -167,24 +171,24 @@ class _NumberedTraits:
 
     @cached_property
     def _by_text(self) -> dict[str, int]:
-        """Numbers by what is written of traits; only asked for where a header was read."""
+        """Numbers by the JSON text of traits; only computed if a header was read."""
         return {_text(traits): number for number, traits in enumerate(self.all)}
 
 
 def _text(traits: Traits) -> str:
-    # Unlike the values themselves, 1, 1.0 and True are not equal as text.
+    # Compared as text, since the values 1, 1.0 and True are equal.
     return json.dumps(_to_json(traits))
 
 
-# Not astuple, which copies deeply.
+# Not dataclasses.astuple, which copies deeply.
 _GEOMETRY: Final = attrgetter(*(field.name for field in fields(Geometry)))
 
-#: Of files whose header is not to be read.
+#: Traits of files whose header is not read.
 _UNREAD: Final = Traits()
 
 
-def _damaged(problem: str) -> Description:
-    return Description(Traits(problems=(problem,)), None, None)
+def _damaged(problem: str) -> FrameHeader:
+    return FrameHeader(Traits(problems=(problem,)), None, None)
 
 
 def _to_json(traits: Traits) -> list[Any]:
@@ -195,12 +199,12 @@ def _to_json(traits: Traits) -> list[Any]:
 
 def _from_json(stored: list[Any]) -> Traits:
     keywords, master, geometry, sources, warnings, problems = stored
-    known = Geometry(*geometry) if geometry else None
-    return Traits(keywords, master, known, sources, tuple(warnings), tuple(problems))
+    size = Geometry(*geometry) if geometry else None
+    return Traits(keywords, master, size, sources, tuple(warnings), tuple(problems))
 
 
 def _excluded(path: str, patterns: Sequence[str]) -> str | None:
-    """Find the pattern that a path, one of its folders or its name matches."""
+    """Return the first pattern that matches a path, one of its folders or its name."""
     parts = PurePosixPath(path).parts
     places = (path, *parts, *("/".join(parts[:end]) for end in range(2, len(parts))))
     for pattern in patterns:
@@ -209,10 +213,10 @@ def _excluded(path: str, patterns: Sequence[str]) -> str | None:
     return None
 
 
-def _problem_of_data(
+def _data_problem(
     file: ScannedFile, path: str, header: ImageHeader, traits: Traits, settings: Settings
 ) -> str:
-    """Find what is wrong with a file behind its header; nothing is empty."""
+    """Return the problem of the data after the header; empty if there is none."""
     if file.size < header.end_of_data:
         return (
             f"is truncated: {file.size} bytes where {header.end_of_data} were expected; "
@@ -224,16 +228,16 @@ def _problem_of_data(
 
 
 def _float_problem(path: str, header: ImageHeader, float_range: str) -> str:
-    """Look at the samples of a floating point FITS frame: no header tells their range."""
+    """Check the samples of a floating point FITS frame, whose range is not in the header."""
     if header.packing == "xisf" or not str(header.cards.get("BITPIX", "")).startswith("-"):
         return ""
-    # Needs numpy, and such frames are rare.
+    # Imported late: it needs numpy, and such frames are rare.
     from calmasters.images.raw_frame import RawFrame
 
     try:
         with RawFrame(file := Path(path), float_range) as frame:
-            frame.require_sound()
+            frame.require_valid_samples()
     except FrameError as error:
         problem = str(error).removeprefix(f"{file}: ")
-        return f"holds {problem}" if problem.startswith("samples") else problem
+        return f"contains {problem}" if problem.startswith("samples") else problem
     return ""

@@ -1,4 +1,4 @@
-"""Everything that a plan depends on besides the settings: which files there are."""
+"""List the files that a plan depends on."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["Listing", "list_files"]
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of ``input_dir`` and of the libraries; no header is read for it.
+    """The files of ``input_dir`` and of the libraries, without their headers.
 
     Attributes
     ----------
     frames, library : tuple of ScannedFile
     digest : str
-        Of these files and of the settings: a plan with another digest does not hold any more.
+        Digest of these files and of the settings: a plan with another digest is out of date.
     """
 
     frames: tuple[ScannedFile, ...]
@@ -38,20 +38,20 @@ def list_files(settings: Settings, digests: ContentDigests | None = None) -> Lis
     settings : Settings
         With ``fingerprint: content`` files are identified by their content.
     digests : ContentDigests, optional
-        To be saved by the caller; without it, digests that are computed are not remembered.
+        The caller saves it; if omitted, computed digests are not cached.
 
     Raises
     ------
     ConfigError
-        If ``input_dir`` or a library is missing, or no frame is found.
+        If ``input_dir`` or a library is missing, or there are no frames.
     """
     frames, library = scan_frames(settings), scan_library(settings)
     if settings.fingerprint == "content":
         digests = digests or ContentDigests(settings)
-        frames = digests.identify(frames, settings.input_dir)
-        library = digests.identify(library, Path())
+        frames = digests.add_digests(frames, settings.input_dir)
+        library = digests.add_digests(library, Path())
     lines = "\n".join(f"{file.path}\t{file.size}\t{file.version}" for file in frames + library)
-    # Whether orphans are to be moved decides nothing here.
-    deciding = replace(settings, prune=False)
-    decided_by = (deciding, needs_of(settings.engine).algorithm_version, __version__)
-    return Listing(tuple(frames), tuple(library), fingerprint(lines, *decided_by))
+    # The plan does not depend on prune.
+    decisive_settings = replace(settings, prune=False)
+    plan_inputs = (decisive_settings, needs_of(settings.engine).algorithm_version, __version__)
+    return Listing(tuple(frames), tuple(library), fingerprint(lines, *plan_inputs))

@@ -1,4 +1,4 @@
-"""Directory to files: what there is, at the cost of one ``stat`` a file."""
+"""List the files of directories, with one ``stat`` per file."""
 
 from __future__ import annotations
 
@@ -24,24 +24,25 @@ __all__ = [
     "scan_masters",
 ]
 
-_NO_FILE: Final = "is not a regular file (a broken link, a pipe or a device)"
+_NOT_A_FILE: Final = "is not a regular file (a broken link, a pipe or a device); exclude it"
 
 
 class ScannedFile(NamedTuple):
-    """A file as the scan saw it.
+    """A file at the time of the scan.
 
     Attributes
     ----------
     path : str
         Relative to the scanned directory (or as configured, for a library), with ``/``.
     size, mtime_ns : int
+        Bytes, and modification time in nanoseconds.
     problem : str
-        Why it cannot even be opened; empty for a regular file.
+        Why the file cannot be opened; empty for a regular file.
     ctime_ns, inode : int
-        By which :class:`~calmasters.inventory.content_digests.ContentDigests` knows a file that
-        was written again.
+        Used by :class:`~calmasters.inventory.content_digests.ContentDigests` to detect rewritten
+        files.
     content : str
-        Digest of its content; empty where files are compared by their time (``fingerprint: stat``).
+        Digest of the content; empty with ``fingerprint: stat``, which compares files by time.
     """
 
     path: str
@@ -54,44 +55,44 @@ class ScannedFile(NamedTuple):
 
     @property
     def version(self) -> str | int:
-        """What tells it, with its size, from another file by the same path."""
+        """Content digest or modification time: identifies, with the size, a version of the file."""
         return self.content or self.mtime_ns
 
 
 def scan_frames(settings: Settings) -> list[ScannedFile]:
     """List the raw frames below ``input_dir``, sorted by path.
 
-    Hidden folders, ``output_dir`` and the libraries are not entered, wherever they lie.
+    Hidden folders, ``output_dir`` and the libraries are skipped, wherever they are.
 
     Raises
     ------
     ConfigError
-        If ``input_dir`` is missing, empty of frames, or inside ``output_dir``.
+        If ``input_dir`` is missing, has no frames, or is inside ``output_dir``.
     """
     root = settings.input_dir
     if not root.is_dir():
         raise ConfigError(
-            f"input_dir: there is no directory '{root}' (from {Path.cwd()}); set input_dir in "
+            f"input_dir: directory '{root}' does not exist (from {Path.cwd()}); set input_dir in "
             "config/config.yaml or with --config input_dir=..."
         )
     output = _real(settings.output_dir)
     if Path(output) in (Path(_real(root)), *Path(_real(root)).parents):
         raise ConfigError(
-            f"output_dir '{settings.output_dir}' holds input_dir '{root}', so every frame would "
-            "count as output: choose an output_dir beside or below input_dir"
+            f"output_dir '{settings.output_dir}' contains input_dir '{root}', so every frame would "
+            "count as output: choose an output_dir next to or below input_dir"
         )
-    kept_out = {output, *(_real(path) for path in _library_directories(settings))}
-    files = sorted(_walk(root, "", kept_out), key=lambda file: file.path)
+    skipped = {output, *(_real(path) for path in _library_directories(settings))}
+    files = sorted(_walk(root, "", skipped), key=lambda file: file.path)
     if not files:
         raise ConfigError(
             f"input_dir: no frames ({', '.join(IMAGE_EXTENSIONS)}) below '{root}'; "
-            "set input_dir to the directory that holds them"
+            "set input_dir to the directory that contains them"
         )
     return files
 
 
 def scan_library(settings: Settings) -> list[ScannedFile]:
-    """List the files of all libraries, their paths as configured; ``output_dir`` is not entered.
+    """List the files of all libraries, with paths as configured; ``output_dir`` is skipped.
 
     Raises
     ------
@@ -102,30 +103,32 @@ def scan_library(settings: Settings) -> list[ScannedFile]:
     for directory in _library_directories(settings):
         if not directory.is_dir():
             raise ConfigError(
-                f"library: there is no directory '{directory}' (from {Path.cwd()}); "
-                "correct library.bias or library.dark, or take it out"
+                f"library: directory '{directory}' does not exist (from {Path.cwd()}); "
+                "correct or remove it in library.bias or library.dark"
             )
-        kept_out = {_real(settings.output_dir)}
-        found = _walk(directory, f"{directory.as_posix()}/", kept_out)
-        files |= {file.path: _named_well(file) for file in found}
+        skipped = {_real(settings.output_dir)}
+        masters = _walk(directory, f"{directory.as_posix()}/", skipped)
+        files |= {file.path: _check_name(file) for file in masters}
     return [files[path] for path in sorted(files)]
 
 
-def _named_well(file: ScannedFile) -> ScannedFile:
-    """Keep a master from Snakemake, which sees every input, where it cannot take the name."""
-    text = file.path.encode("utf-8", "replace").decode() == file.path
-    if text and not set("{}<>") & set(file.path):
+def _check_name(file: ScannedFile) -> ScannedFile:
+    """Add a problem to a file with a name that Snakemake cannot use as an input."""
+    is_text = file.path.encode("utf-8", "replace").decode() == file.path
+    if is_text and not set("{}<>") & set(file.path):
         return file
-    problem = "has {, }, <, > or bytes that are no text in its name; rename it for Snakemake"
+    problem = (
+        "has {, }, <, > or bytes that are not text in its path, which Snakemake rejects; rename it"
+    )
     return file._replace(problem=file.problem or problem)
 
 
 def scan_masters(
     settings: Settings, kinds: Sequence[FrameType] = (FrameType.BIAS, FrameType.DARK)
 ) -> list[ScannedFile]:
-    """List the masters of some kinds in ``output_dir``, their paths relative to it.
+    """List the masters of some types in ``output_dir``, with paths relative to it.
 
-    In both layouts: masters made before the layout was changed still serve.
+    Both layouts are searched, since masters in the previous layout can still be used.
     """
     files: list[ScannedFile] = []
     for kind, layout in product(kinds, LAYOUTS):
@@ -143,21 +146,21 @@ def _real(path: Path | str) -> str:
     return os.path.realpath(path)
 
 
-def _walk(root: Path, prefix: str, kept_out: set[str]) -> Iterator[ScannedFile]:
-    """Walk a tree, following links but coming to no folder and no file twice.
+def _walk(root: Path, prefix: str, skipped: set[str]) -> Iterator[ScannedFile]:
+    """Walk a tree and follow links, but yield no folder or file twice.
 
-    Links come last, so that what lies in the tree itself has its own path.
+    Links are followed last, so that files inside the tree keep their own path.
     """
     entered: set[str] = set()
     folders = deque([(str(root), _real(root), prefix)])
     links: dict[str, tuple[os.DirEntry[str], str]] = {}
     while folders:
         folder, real, prefix = folders.pop()
-        if real in entered or real in kept_out:
+        if real in entered or real in skipped:
             continue
         entered.add(real)
         try:
-            # By name, so that of two links to a thing it is always the same that counts.
+            # Sorted, so that of two links to the same target always the same one is used.
             inner, linked, files = _entries(folder)
         except OSError as error:
             yield ScannedFile(prefix.rstrip("/"), 0, 0, f"cannot be opened: {error.strerror}")
@@ -168,7 +171,7 @@ def _walk(root: Path, prefix: str, kept_out: set[str]) -> Iterator[ScannedFile]:
             target, path = _real(entry.path), prefix + entry.name
             if not _is_folder(entry) and _is_image(path):
                 links.setdefault(target, (entry, path))
-            elif _is_folder(entry) and _outside(target, kept_out):
+            elif _is_folder(entry) and _outside(target, skipped):
                 folders.appendleft((entry.path, target, f"{path}/"))
         for entry in files:
             yield _scanned(entry, prefix + entry.name)
@@ -180,7 +183,7 @@ def _walk(root: Path, prefix: str, kept_out: set[str]) -> Iterator[ScannedFile]:
 
 
 def _entries(folder: str) -> tuple[list[str], list[os.DirEntry[str]], list[os.DirEntry[str]]]:
-    """List what is not hidden in a folder: folders by name, links by name, and image files."""
+    """Return the names of folders, the links and the image files of a folder; skip hidden ones."""
     folders: list[str] = []
     links: list[os.DirEntry[str]] = []
     files: list[os.DirEntry[str]] = []
@@ -200,8 +203,8 @@ def _is_image(name: str) -> bool:
     return name.lower().endswith(IMAGE_EXTENSIONS)
 
 
-def _outside(target: str, kept_out: set[str]) -> bool:
-    return kept_out.isdisjoint((target, *map(str, Path(target).parents)))
+def _outside(target: str, skipped: set[str]) -> bool:
+    return skipped.isdisjoint((target, *map(str, Path(target).parents)))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -217,14 +220,19 @@ def _scanned(entry: os.DirEntry[str], path: str) -> ScannedFile:
     except OSError as error:
         reason = f"cannot be opened: {error.strerror}"
         if isinstance(error, FileNotFoundError) and entry.is_symlink():
-            reason = _NO_FILE
+            reason = _NOT_A_FILE
         return ScannedFile(path, 0, 0, reason)
     if not stat.S_ISREG(status.st_mode):
-        return ScannedFile(path, 0, 0, _NO_FILE)
-    told = (status.st_mtime_ns, "", status.st_ctime_ns, status.st_ino)
-    return ScannedFile(path, status.st_size, *told)
+        return ScannedFile(path, 0, 0, _NOT_A_FILE)
+    return ScannedFile(
+        path,
+        status.st_size,
+        status.st_mtime_ns,
+        ctime_ns=status.st_ctime_ns,
+        inode=status.st_ino,
+    )
 
 
 def fingerprint(*parts: object) -> str:
-    """Hash what decides a plan: the scans and the settings."""
+    """Return a short hash of values, such as scanned files and settings."""
     return sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""The inventory: a pandas DataFrame with one row per frame, and the CSV file it is stored in.
+"""The inventory: a pandas DataFrame with one row per frame, stored in a CSV file.
 
 Importing this module imports pandas; a run with nothing to do must not.
 """
@@ -25,29 +25,29 @@ __all__ = ["COLUMNS", "column_text", "inventory_table", "read_inventory", "write
 _T = TypeVar("_T", bound=Hashable)
 
 _KEYWORDS: Final = (
-    *("TYPE", "INSTRUME", "SET-TEMP", "GAIN", "OFFSET", "READOUTM", "DATE", "FILTER", "EXPOSURE"),
-)
+    "TYPE", "INSTRUME", "SET-TEMP", "GAIN", "OFFSET", "READOUTM", "DATE", "FILTER", "EXPOSURE",
+)  # fmt: skip
 _GEOMETRY: Final = tuple(field.name for field in fields(Geometry))
 
-#: Columns of ``inventory.csv``; keywords that only the configuration names come before ``size``.
+#: Columns of ``inventory.csv``; additional keywords of the configuration come before ``size``.
 COLUMNS: Final = (
-    *("path", "status", "reason", "group", *_KEYWORDS, "CCD-TEMP", "DATE-OBS"),
-    *(*_GEOMETRY, "size", "mtime_ns", "sources", "warnings"),
-)
+    "path", "status", "reason", "group", *_KEYWORDS, "CCD-TEMP", "DATE-OBS",
+    *_GEOMETRY, "size", "mtime_ns", "sources", "warnings",
+)  # fmt: skip
 
-#: Columns of text, also where all of it looks like numbers.
+#: Columns of text, even if all values look like numbers.
 _TEXT: Final = (
-    *("status", "reason", "group", "TYPE", "INSTRUME", "READOUTM", "FILTER"),
-    *("bayerpat", "sources", "warnings"),
-)
+    "status", "reason", "group", "TYPE", "INSTRUME", "READOUTM", "FILTER",
+    "bayerpat", "sources", "warnings",
+)  # fmt: skip
 
-#: Columns of numbers with decimals, also where all are whole.
+#: Columns of float64, even if all values are integers.
 _DECIMAL: Final = ("SET-TEMP", "EXPOSURE", "CCD-TEMP")
 
-#: What a spreadsheet reads as the beginning of a formula.
+#: First characters that a spreadsheet interprets as a formula.
 _FORMULA: Final = ("=", "+", "-", "@")
 
-#: Characters that need quotes around a cell of a CSV file.
+#: Characters that require quotes around a cell of a CSV file.
 _SPECIAL: Final = re.compile('[,"\r\n]')
 
 
@@ -62,31 +62,32 @@ def inventory_table(
     verdicts : mapping of str to Verdict
         By path, one for every frame.
     keywords : iterable of str
-        Further keywords to give a column: those that only the configuration names.
+        Additional keywords with a column: those that only the configuration names.
 
     Returns
     -------
     DataFrame
         One row per frame, sorted by ``path``, which is the index (object). The dtypes are:
 
-        - category for text, of the values that occur, sorted; absent text is ``''``. (FILTER may
-          be 'NA', and ``groupby`` keeps frames without a filter.)
-        - float64 for SET-TEMP, EXPOSURE and CCD-TEMP, as they are written in names; absent is NaN.
+        - category for text, with the occurring values in sorted order; absent text is ``''``.
+          (FILTER may be 'NA', and ``groupby`` keeps frames without a filter.)
+        - float64 for SET-TEMP, EXPOSURE and CCD-TEMP, rounded as in names; absent is NaN.
         - datetime64[us] for DATE (the night) and DATE-OBS (UTC); absent is NaT.
         - Int64 for GAIN, OFFSET, the geometry, ``size`` and ``mtime_ns``; absent is NA. GAIN,
-          OFFSET and further keywords are float64 if a value has decimals.
+          OFFSET and additional keywords are float64 if a value has decimals.
 
-        A column with a value that does not fit its dtype (GAIN 'high', the date 2026-02-30) is a
-        category of text as a whole.
+        If a value does not fit the dtype (GAIN 'high', the date 2026-02-30), the complete column
+        is a category of text.
     """
     frames = sorted(frames, key=attrgetter("path"))
     extra = [keyword for keyword in keywords if keyword not in COLUMNS]
     paths = [frame.path for frame in frames]
-    # Frames share traits and verdicts: their columns are worked out once for each of those.
+    # Frames share traits and verdicts: column values are computed once per object.
     traits, traits_rows = _distinct(frame.traits for frame in frames)
-    judged, verdict_rows = _distinct(verdicts[path] for path in paths)
+    distinct_verdicts, verdict_rows = _distinct(verdicts[path] for path in paths)
     columns = {
-        name: _column(name, texts, verdict_rows) for name, texts in _verdict_texts(judged).items()
+        name: _column(name, texts, verdict_rows)
+        for name, texts in _verdict_texts(distinct_verdicts).items()
     }
     columns |= {
         name: _column(name, texts, traits_rows)
@@ -106,7 +107,7 @@ def inventory_table(
 
 
 def _verdict_texts(verdicts: Iterable[Verdict]) -> dict[str, list[str]]:
-    """Give the texts of the columns that a verdict decides, one for each verdict."""
+    """Return the texts of the columns that depend on the verdict, one per verdict."""
     return {
         "status": [verdict.status.value for verdict in verdicts],
         "reason": [verdict.reason for verdict in verdicts],
@@ -115,28 +116,28 @@ def _verdict_texts(verdicts: Iterable[Verdict]) -> dict[str, list[str]]:
 
 
 def _traits_texts(traits: Iterable[Traits], keywords: Iterable[str]) -> dict[str, list[str]]:
-    """Give the texts of the columns that traits decide, one for each of them."""
-    found = {
+    """Return the texts of the columns that depend on traits, one per Traits object."""
+    texts = {
         keyword: [
             format_value(keyword, each.keywords[keyword]) if keyword in each.keywords else ""
             for each in traits
         ]
         for keyword in keywords
     }
-    found |= {
+    texts |= {
         name: [str(getattr(each.geometry, name, None) or "") for each in traits]
         for name in _GEOMETRY
     }
-    found["sources"] = [
+    texts["sources"] = [
         "; ".join(f"{keyword}: {source}" for keyword, source in each.sources.items())
         for each in traits
     ]
-    found["warnings"] = ["; ".join(each.warnings) for each in traits]
-    return found
+    texts["warnings"] = ["; ".join(each.warnings) for each in traits]
+    return texts
 
 
 def _table(paths: Iterable[str], columns: Mapping[str, Any]) -> pd.DataFrame:
-    # Objects, since paths may have bytes that are no text, which not every string dtype can hold.
+    # dtype object, since paths may have bytes that are not text, which some string dtypes reject.
     return pd.DataFrame(columns, index=pd.Index([*paths], dtype=object, name="path"))
 
 
@@ -144,7 +145,7 @@ def _table(paths: Iterable[str], columns: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _distinct(values: Iterable[_T]) -> tuple[list[_T], NDArray[np.intp]]:
-    """Give the distinct values in order of appearance, and the position of each row's value."""
+    """Return the distinct values in order of appearance, and the position of each row's value."""
     rows, distinct = pd.factorize(np.array([*values], object))
     return [*distinct], rows
 
@@ -161,7 +162,7 @@ def _column(name: str, texts: list[str], rows: NDArray[np.intp]) -> Any:
 
 
 def _whole_column(name: str, values: list[int]) -> Any:
-    """Build a column of numbers that are hardly ever shared."""
+    """Build a column of integers with few equal values."""
     try:
         return _whole(values)
     except OverflowError:
@@ -169,7 +170,7 @@ def _whole_column(name: str, values: list[int]) -> Any:
 
 
 def _typed(name: str, texts: list[str]) -> Any | None:
-    """Give the values of texts as an array; None if they would not be written the same again."""
+    """Convert texts to a typed array; None if it would not be written as the same texts."""
     try:
         if name in ("DATE", "DATE-OBS"):
             array = np.array(texts, "datetime64[us]")
@@ -183,13 +184,13 @@ def _typed(name: str, texts: list[str]) -> Any | None:
 
 
 def _dates(name: str, array: Any) -> Any:
-    """List moments as datetimes, nights as dates; absent ones are None."""
+    """Convert to a list of dates for DATE, else of datetimes; absent values are None."""
     unit = "D" if name == "DATE" else "us"
     return array.astype(f"datetime64[{unit}]").tolist()
 
 
 def _numbers(name: str, texts: list[str]) -> tuple[list[Any], str]:
-    """Read numbers, and find the dtype for all of them."""
+    """Return the numbers, and the dtype that fits all of them."""
     whole = name not in _DECIMAL and not any("." in text or "e" in text for text in texts)
     read, dtype = (int, "Int64") if whole else (_decimal, "float64")
     return [read(text) if text else None for text in texts], dtype
@@ -197,18 +198,18 @@ def _numbers(name: str, texts: list[str]) -> tuple[list[Any], str]:
 
 def _decimal(text: str) -> float:
     if (number := number_of(text)) is None:
-        raise ValueError(f"{text} is no finite number")
+        raise ValueError(f"{text} is not a finite number")
     return number
 
 
 def _whole(values: Iterable[int | None]) -> Any:
-    """Make an Int64 array; a number beyond 64 bits raises OverflowError."""
+    """Build an Int64 array; OverflowError for a number beyond 64 bits."""
     absent = np.array([value is None for value in values], bool)
     return pd.arrays.IntegerArray(np.array([value or 0 for value in values], np.int64), absent)
 
 
 def _text(name: str, value: date | float | None) -> str:
-    """Write a value as in names; an absent one is empty."""
+    """Return a value as text, as in names; an absent value is empty."""
     if value is None:
         return ""
     if isinstance(value, date):
@@ -217,17 +218,17 @@ def _text(name: str, value: date | float | None) -> str:
 
 
 def column_text(column: pd.Series) -> pd.Series:
-    """Give the values of a column as text.
+    """Return the values of a column as text.
 
     Parameters
     ----------
     column : Series
-        Of the inventory, or of some of its rows.
+        A column of the inventory, or of some of its rows.
 
     Returns
     -------
     Series
-        Of str (object), written as in names; absent values are ``''``.
+        Texts (dtype object), written as in names; absent values are ``''``.
     """
     texts, rows = _texts(column)
     values = np.array(texts, object).take(rows)
@@ -235,21 +236,21 @@ def column_text(column: pd.Series) -> pd.Series:
 
 
 def _texts(column: pd.Series) -> tuple[list[str], NDArray[np.intp]]:
-    """Give the distinct texts of a column, and the position of each row's text."""
+    """Return the distinct texts of a column, and the position of each row's text."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return [*column.cat.categories], column.cat.codes.to_numpy(np.intp)
     name = str(column.name)
     rows, distinct = pd.factorize(column)
     values = _dates(name, distinct.to_numpy()) if column.dtype.kind == "M" else distinct.tolist()
     texts = [_text(name, value) for value in values]
-    return [*texts, ""], rows  # rows of absent values have -1: the last
+    return [*texts, ""], rows  # rows of absent values are -1, the last text
 
 
 # --- the file -------------------------------------------------------------------------------------
 
 
 def write_inventory(file: BinaryIO, table: pd.DataFrame) -> None:
-    """Write the inventory as CSV: values as in names, absent ones empty.
+    """Write the inventory as CSV; values are written as in names, absent values are empty.
 
     Parameters
     ----------
@@ -262,11 +263,11 @@ def write_inventory(file: BinaryIO, table: pd.DataFrame) -> None:
         texts, rows = _texts(table[name])
         if _is_keyword(name):
             texts = [_keyword_cell(text) for text in texts]
-        # Quoted once for all rows that share it; DataFrame.to_csv looks at each cell.
+        # Quoted once per distinct text; DataFrame.to_csv checks every cell.
         columns.append(np.array([*map(_quoted, texts)], object).take(rows).tolist())
     header = ",".join(map(_quoted, (table.index.name, *table)))
     text = "\n".join((header, *map(",".join, zip(*columns, strict=True)), ""))
-    # Names of files that are no text come back as the bytes they are.
+    # Names that are not text are written as their original bytes.
     file.write(text.encode("utf-8", "surrogateescape"))
 
 
@@ -280,7 +281,7 @@ def read_inventory(path: str | os.PathLike[str]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The same that :func:`inventory_table` built: columns, dtypes, categories and values.
+        Equal to the table of :func:`inventory_table`: columns, dtypes, categories and values.
 
     Examples
     --------
@@ -306,7 +307,7 @@ def _quoted(text: str) -> str:
 
 
 def _path_cell(path: str) -> str:
-    """Write a path so that no spreadsheet reads a formula, and it is still a path."""
+    """Write a path that a spreadsheet does not interpret as a formula, and that is still valid."""
     return f"./{path}" if path.startswith(_FORMULA) else path
 
 
@@ -316,14 +317,14 @@ def _path_of_cell(text: str) -> str:
 
 
 def _is_keyword(column: str) -> bool:
-    """Tell the columns whose text comes from headers."""
+    """Return whether the text of a column comes from headers."""
     return column in _KEYWORDS or column not in COLUMNS
 
 
 def _keyword_cell(text: str) -> str:
-    """Write a header's text so that no spreadsheet reads a formula.
+    """Write a header's text so that a spreadsheet does not interpret it as a formula.
 
-    One that already has the ``'`` gets another, so that both can be read back.
+    A text that already has the prefix ``'`` gets another one, so that both can be read back.
     """
     formula = text.lstrip("'").startswith(_FORMULA) and number_of(text) is None
     return f"'{text}" if formula else text

@@ -1,4 +1,4 @@
-"""Which frames of the inventory are not used, grouped by what to do about it."""
+"""Group the unused frames of the inventory by what to do about them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def refused_by_remedy(
     table : DataFrame
         As :func:`calmasters.inventory.table.inventory_table` builds it.
     verdicts : mapping of str to Verdict
-        By path; the remedy has no column.
+        By path; the table has no column for the remedy.
 
     Returns
     -------
     list of (str, DataFrame)
-        The remedy, and the rows of its frames.
+        Each remedy with the rows of its frames.
     """
     refused = table[table["status"] == Status.REFUSED]
     remedies = pd.Series(
@@ -36,7 +36,7 @@ def refused_by_remedy(
 
 
 def ignored_by_reason(table: pd.DataFrame, verdicts: Mapping[str, Verdict]) -> pd.Series:
-    """Count the ignored frames by what they are, else by their reason; the most frequent first.
+    """Count the ignored frames by category, or by reason without one; the most frequent first.
 
     Parameters
     ----------

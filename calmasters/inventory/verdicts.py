@@ -1,4 +1,4 @@
-"""What becomes of a frame: used, ignored or refused, and why."""
+"""Decide whether frames are used, ignored or refused, and why."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from calmasters.frame import Frame, Status, Traits, Verdict
 from calmasters.headers.frame_types import canonical_type
 from calmasters.settings import Settings
 
-__all__ = ["check_frame", "missing_keywords", "sound_frames"]
+__all__ = ["check_frame", "missing_keywords", "usable_frames"]
 
 
 def check_frame(frame: Frame, settings: Settings) -> Verdict | None:
-    """Say why a frame is ignored or refused; None for a sound calibration frame."""
+    """Return why a frame is ignored or refused; None for a usable calibration frame."""
     if frame.excluded:
         return Verdict(Status.IGNORED, frame.excluded)
     if frame.copy_of:
@@ -22,13 +22,17 @@ def check_frame(frame: Frame, settings: Settings) -> Verdict | None:
     return _check_traits(frame.traits, settings)
 
 
-def sound_frames(frames: Iterable[Frame], settings: Settings) -> dict[Traits, list[Frame]]:
-    """Give the frames in which :func:`check_frame` finds no fault, by their traits."""
-    alike: dict[Traits, list[Frame]] = defaultdict(list)
+def usable_frames(frames: Iterable[Frame], settings: Settings) -> dict[Traits, list[Frame]]:
+    """Return the frames that :func:`check_frame` accepts, by their traits."""
+    by_traits: dict[Traits, list[Frame]] = defaultdict(list)
     for frame in frames:
         if not (frame.excluded or frame.copy_of):
-            alike[frame.traits].append(frame)
-    return {traits: few for traits, few in alike.items() if _check_traits(traits, settings) is None}
+            by_traits[frame.traits].append(frame)
+    return {
+        traits: members
+        for traits, members in by_traits.items()
+        if _check_traits(traits, settings) is None
+    }
 
 
 def _check_traits(traits: Traits, settings: Settings) -> Verdict | None:
@@ -52,10 +56,10 @@ def _canonical(types: tuple[str, ...]) -> frozenset[str]:
 
 
 def _faults(traits: Traits, kind: str, settings: Settings) -> Iterator[tuple[str, str]]:
-    """Find what is wrong with frames, each with its remedy."""
+    """Yield the faults of frames, each with its remedy."""
     for problem in traits.problems:
-        found, _, remedy = problem.partition("; ")
-        yield found, remedy
+        fault, _, remedy = problem.partition("; ")
+        yield fault, remedy
     if traits.geometry is None:
         return
     if traits.master:
@@ -70,7 +74,7 @@ def _faults(traits: Traits, kind: str, settings: Settings) -> Iterator[tuple[str
             "or TYPE_flat, or set folder_types: true for folders named Bias, Darks, Flats",
         )
     elif kind not in settings.required_keywords:
-        yield f"is of type '{kind}'", "add the type to ignored_types to pass over such frames"
+        yield f"is of type '{kind}'", "add the type to ignored_types to ignore such frames"
     elif missing := missing_keywords(traits, kind, settings):
         names = ", ".join(missing)
         yield (
@@ -81,7 +85,7 @@ def _faults(traits: Traits, kind: str, settings: Settings) -> Iterator[tuple[str
 
 
 def missing_keywords(traits: Traits, kind: str, settings: Settings) -> list[str]:
-    """List the keywords that frames of a calibration type must have and these lack."""
+    """List the required keywords of a calibration type that are missing in the traits."""
     return [
         keyword
         for keyword in settings.required_keywords[kind]

@@ -1,4 +1,4 @@
-"""What the packages hand to each other: jobs, records of masters, and where they lie."""
+"""What packages give to each other: jobs, records of masters, and their paths."""
 
 from __future__ import annotations
 

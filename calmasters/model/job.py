@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from calmasters.errors import RecordError
 from calmasters.frame import FrameType, Geometry, Value
 from calmasters.model.layout import job_path, master_path, record_path
 from calmasters.model.master_warning import MasterWarning
@@ -34,7 +35,7 @@ __all__ = [
 
 #: Digests at the beginning of a job file and of a record. Inside a text, quotes have backslashes.
 _MADE_OF: Final = re.compile(rb'"(digest|bias_job|dark_job)": ?"([0-9a-f]{16})?"')
-#: They are among so many bytes: before them is no more than a path.
+#: They are in the first bytes of the file: only a path is before them.
 _HEAD_BYTES: Final = 4096
 
 
@@ -65,8 +66,8 @@ class MadeOf(NamedTuple):
 def read_made_of(path: Path) -> MadeOf | None:
     """Read what a job file, or the record beside a master, begins with.
 
-    Only the beginning of the file is read, and its end to see that it is whole: a run with nothing
-    to do looks at the record of every master.
+    Only the beginning of the file is read, and its end to see that it is complete: a run with
+    nothing to do looks at the record of every master.
 
     Returns
     -------
@@ -81,9 +82,9 @@ def read_made_of(path: Path) -> MadeOf | None:
     except OSError:
         return None
     # Of several with one name the first counts: others would be keys of the mappings below.
-    found = {key.decode(): digest.decode() for key, digest in reversed(_MADE_OF.findall(head))}
-    whole = head.startswith(b"{") and end.rstrip().endswith(b"}") and found.get("digest")
-    return MadeOf(**found) if whole else None
+    digests = {key.decode(): digest.decode() for key, digest in reversed(_MADE_OF.findall(head))}
+    is_complete = head.startswith(b"{") and end.rstrip().endswith(b"}") and digests.get("digest")
+    return MadeOf(**digests) if is_complete else None
 
 
 class FrameFile(NamedTuple):
@@ -127,7 +128,7 @@ class UsedMaster:
     path : str
         Relative to ``output_dir`` for ``run`` and ``kept``, as configured for ``library``.
     origin : str
-        ``run`` (made by this run), ``kept`` (in ``output_dir``, its frames are gone) or
+        ``run`` (made by this run), ``kept`` (in ``output_dir``, its frames are missing) or
         ``library``.
     why : str
         The sentence that says which rule chose it.
@@ -332,5 +333,12 @@ class MasterJob:
         ------
         OSError
             If it cannot be read.
+        RecordError
+            If it is not a job file.
         """
-        return cls.from_json(path.read_text(encoding="utf-8"))
+        try:
+            return cls.from_json(path.read_text(encoding="utf-8"))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RecordError(
+                f"'{path}' is not a job file ({error!r}): delete it, and run again"
+            ) from error

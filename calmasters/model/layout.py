@@ -1,4 +1,4 @@
-"""Where everything lies below ``output_dir``.
+"""The path of every file below ``output_dir``.
 
 Paths are text, relative to ``output_dir``, with ``/``; so they are in ``plan.json``, in job files
 and in the records beside masters. No other module puts such a path together or takes one apart.
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from calmasters.errors import ConfigError
 from calmasters.frame import FrameType
 
 __all__ = [
@@ -130,7 +131,7 @@ def defect_map_path(setting: str) -> str:
 
 
 def output_dir_of(master: Path) -> tuple[Path, str]:
-    """Find the ``output_dir`` that a master's file lies in.
+    """Find the ``output_dir`` of a master's file.
 
     Parameters
     ----------
@@ -145,7 +146,7 @@ def output_dir_of(master: Path) -> tuple[Path, str]:
 
     Raises
     ------
-    ValueError
+    ConfigError
         If the file is not below ``masters/<folder of a type>`` of any directory.
     """
     path = master.absolute()
@@ -154,4 +155,4 @@ def output_dir_of(master: Path) -> tuple[Path, str]:
         if folder.name == MASTERS and len(inner.parts) > 1 and inner.parts[0] in _FOLDER_TYPES:
             return folder.parent, f"{MASTERS}/{inner}"
     expected = f"OUTPUT_DIR/{MASTERS}/bias, dark or flat"
-    raise ValueError(f"'{master}' is not a master of this workflow: expected a file in {expected}")
+    raise ConfigError(f"'{master}' is not a master of this workflow: expected a file in {expected}")

@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 
 from calmasters import __version__
 from calmasters.atomic_files import write_whole
+from calmasters.errors import RecordError
 from calmasters.frame import FrameType, Geometry, Value
 from calmasters.headers.fits_cards import Card
 from calmasters.model.job import FrameFile, LeftOut, MadeOf, MasterJob, UsedMaster
@@ -29,7 +30,7 @@ __all__ = [
 ]
 
 #: Share of pure noise that Winsorized clipping at 4 and 3 sigma takes as too low and as too high,
-#: in percent, from so many frames on (measured on Gaussian stacks).
+#: in percent, by the number of frames from which it applies (measured on Gaussian stacks).
 _LOSS: Final[Mapping[int, tuple[float, float]]] = {3: (2.3, 3.2), 5: (1.3, 2.0)}
 _ENOUGH: Final = 10
 
@@ -314,7 +315,7 @@ class MasterRecord:
         )
 
     def write(self, master: Path) -> None:
-        """Write the record beside its master's file, whole or not at all."""
+        """Write the record beside its master's file, completely or not at all."""
         fields = asdict(self) | {"frames_used": len(self.frames)}
         made_of = fields.pop("made_of")
         # The digests first: staleness is decided by the beginning of the file.
@@ -340,7 +341,7 @@ class MasterRecord:
         ------
         OSError
             If the file cannot be read.
-        ValueError
+        RecordError
             If it is not the record of a master.
         """
         try:
@@ -362,7 +363,9 @@ class MasterRecord:
                 left_out=tuple(LeftOut(**frame) for frame in stored["left_out"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"'{path}' is not the record of a master: {error!r}") from error
+            raise RecordError(
+                f"'{path}' is not the record of a master ({error!r}): delete it, and run again"
+            ) from error
 
     def with_used_frames(self, job: MasterJob) -> MasterJob:
         """Give a job the frames alone that this master was made of."""

@@ -25,7 +25,7 @@ class WarningKind(StrEnum):
     OTHER = "other"
 
 
-#: How versions before 0.2 marked warnings about levels and frame counts.
+#: How earlier versions marked warnings about levels and frame counts.
 _OLD_LEVEL: Final = "levels: "
 
 

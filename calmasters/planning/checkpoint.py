@@ -10,9 +10,8 @@ from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.header_cache import HeaderCache
 from calmasters.inventory.table import write_inventory
 from calmasters.model.layout import INVENTORY, JOBS, PLAN
-from calmasters.planning.decision import Decision
 from calmasters.planning.plan_file import write_plan
-from calmasters.planning.planner import decide, require_sound
+from calmasters.planning.planner import Decision, decide, require_sound
 from calmasters.planning.stale_reasons import stale_reasons
 from calmasters.planning.staleness import write_job_files
 from calmasters.running.disk_space import disk_need, require_disk_space

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from calmasters.frame import Frame, FrameType, Geometry, Traits, Value, format_value
-from calmasters.inventory.verdicts import missing_keywords, sound_frames
+from calmasters.inventory.verdicts import missing_keywords, usable_frames
 from calmasters.settings import Settings
 
 __all__ = [
@@ -25,7 +25,7 @@ _TYPES: Final = (FrameType.BIAS, FrameType.DARK, FrameType.FLAT)
 #: Keywords and their values as text; an absent optional keyword is absent.
 Key: TypeAlias = tuple[tuple[str, str], ...]
 
-#: What tells a group from others: type, keywords and geometry.
+#: What distinguishes a group: type, keywords and geometry.
 Identity: TypeAlias = tuple[FrameType, Key, Geometry]
 
 
@@ -60,19 +60,19 @@ def group_frames(frames: Iterable[Frame], settings: Settings) -> list[Group]:
     Frames in which :func:`~calmasters.inventory.verdicts.check_frame` finds a fault are left out.
     """
     members: dict[Identity, list[Frame]] = defaultdict(list)
-    for traits, alike in sound_frames(frames, settings).items():
-        if found := identity(traits, settings):
-            members[found] += alike
+    for traits, alike in usable_frames(frames, settings).items():
+        if of_group := identity(traits, settings):
+            members[of_group] += alike
     return [
-        Group(*found, frames=tuple(sorted(group, key=_time_order)))
-        for found, group in sorted(members.items(), key=_identity_order)
+        Group(*of_group, frames=tuple(sorted(group, key=_time_order)))
+        for of_group, group in sorted(members.items(), key=_identity_order)
     ]
 
 
 def identity(traits: Traits, settings: Settings) -> Identity | None:
     """Tell the group that a header puts its frame into, also where that cannot serve.
 
-    None where the header does not tell.
+    None where the header does not say it.
     """
     kind = str(traits.keywords.get("TYPE", ""))
     if kind not in settings.required_keywords or traits.geometry is None or traits.master:

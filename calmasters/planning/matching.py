@@ -1,4 +1,4 @@
-"""A flat group to its bias and dark master, with the reason in words."""
+"""Choose the bias and dark master of each group of flats, and say why."""
 
 from __future__ import annotations
 
@@ -62,15 +62,15 @@ class Miss:
     @property
     def size(self) -> tuple[object, ...]:
         """How far it is from fitting: those that differ in least come first."""
-        words = tuple((each.distance, str(each)) for each in self.keywords)
-        return len(self.keywords) + bool(self.geometry), bool(self.geometry), words
+        distances = tuple((each.distance, str(each)) for each in self.keywords)
+        return len(self.keywords) + bool(self.geometry), bool(self.geometry), distances
 
     def __str__(self) -> str:
-        found = ", ".join(filter(None, (*map(str, self.keywords), self.geometry)))
+        differing = ", ".join(filter(None, (*map(str, self.keywords), self.geometry)))
         settings = [each.setting("master_match_keywords") for each in self.keywords]
         if self.geometry or not all(settings):
-            return found
-        return f"{found}; if they belong together, {', and '.join(settings)}"
+            return differing
+        return f"{differing}; if they belong together, {', and '.join(settings)}"
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def candidate_of(frame: Frame, origin: str) -> Candidate | None:
 def match_flats(
     groups: Iterable[Group], candidates: Iterable[Candidate], settings: Settings
 ) -> list[Match]:
-    """Choose the bias and the dark of each flat group, as ``docs/matching.md`` tells.
+    """Choose the bias and the dark of each flat group, by the rules of ``docs/matching.md``.
 
     Parameters
     ----------
@@ -153,10 +153,10 @@ class _Offered:
 def _miss(group: Group, candidate: Candidate, settings: Settings) -> Miss:
     """Tell in what a candidate differs from a flat group."""
     ours, theirs = group.frames[0].keywords, candidate.keywords
-    found = differences(ours, theirs, settings.master_match_keywords)
+    keywords = differences(ours, theirs, settings.master_match_keywords)
     same = _same_geometry(group.geometry, candidate.geometry)
     geometry = "" if same else f"{candidate.geometry} against {group.geometry}"
-    return Miss(candidate.path, found, geometry)
+    return Miss(candidate.path, keywords, geometry)
 
 
 def _same_geometry(ours: Geometry, theirs: Geometry) -> bool:
@@ -219,7 +219,7 @@ def _by_exposure(
 ) -> tuple[Candidate, bool, str]:
     """Choose by exposure: a dark-flat, else the longest not above the flats, else the next above.
 
-    Returns the candidate, whether it is a dark-flat, and the rule in words.
+    Returns the candidate, whether it is a dark-flat, and the rule as a sentence.
     """
     middle, shortest = median(exposures_s), min(exposures_s)
 

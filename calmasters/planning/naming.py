@@ -64,7 +64,7 @@ def name_groups(groups: Iterable[Group], layout: str = "by-type") -> list[str]:
 
     ``masterDark_EXPOSURE-300.00_INSTRUME-ATR585M_SETTEMP--10.00_GAIN-100…``: characters other
     than letters, digits, space, ``.``, ``+`` and ``-`` become ``-``. Where that or the length
-    lost something, or two names are equal on a system that does not tell upper from lower case,
+    lost something, or two names are equal on a system that ignores case,
     the name ends in a digest of the group's keywords and geometry.
 
     Parameters
@@ -92,13 +92,13 @@ def _name(group: Group, style: _Style) -> str:
         for keyword, before in style.folders.items()
         if keyword in values
     ]
-    words = [f"master{group.type.value.capitalize()}"]
+    parts = [f"master{group.type.value.capitalize()}"]
     for keyword in sorted(values, key=lambda keyword: _place(keyword, style.order)):
         name = _UNSAFE.sub("", keyword.replace("-", ""))
-        words.append(f"{name}{style.joint}{values[keyword]}")
+        parts.append(f"{name}{style.joint}{values[keyword]}")
     if (group.geometry.xbinning, group.geometry.ybinning) != (1, 1):
-        words.append(f"BIN{style.joint}{group.geometry.xbinning}x{group.geometry.ybinning}")
-    file = "_".join(words)
+        parts.append(f"BIN{style.joint}{group.geometry.xbinning}x{group.geometry.ybinning}")
+    file = "_".join(parts)
     long = len(file) > LONGEST_NAME or any(len(name) == _LONGEST_FOLDER for name in folders)
     path = "/".join((*folders, file))
     return _with_digest(path, group) if lossy or long else path

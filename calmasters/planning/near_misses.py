@@ -9,7 +9,7 @@ from math import inf
 from typing import Final
 
 from calmasters.frame import Value, format_value
-from calmasters.headers.keywords import rounded
+from calmasters.headers.dialects import rounded
 
 __all__ = ["Difference", "differences", "texts"]
 
@@ -53,11 +53,11 @@ class Difference:
         Parameters
         ----------
         listed : str
-            The list of the configuration that holds the keyword, such as ``required_keywords``.
+            The list of the configuration that has the keyword, such as ``required_keywords``.
         """
         if not (self.ours and self.theirs):
             return (
-                f"name the card that holds {self.keyword} in keyword_aliases, or the folder of "
+                f"name the card that has {self.keyword} in keyword_aliases, or the folder of "
                 f"those that lack it {self.keyword.replace('-', '')}_{self.ours or self.theirs}, "
                 f"or take {self.keyword} out of {listed}"
             )

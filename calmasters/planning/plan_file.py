@@ -6,11 +6,14 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from calmasters.atomic_files import write_whole
+from calmasters.errors import RecordError
 from calmasters.model.job import MadeOf, MasterJob, UsedMaster
-from calmasters.planning.decision import Decision
+
+if TYPE_CHECKING:
+    from calmasters.planning.planner import Decision
 
 __all__ = ["Plan", "PlannedMaster", "write_plan"]
 
@@ -63,7 +66,7 @@ class Plan:
         ------
         OSError
             If it cannot be read.
-        ValueError
+        RecordError
             If it is not a plan.
         """
         try:
@@ -78,11 +81,13 @@ class Plan:
             }
             return cls(stored["digest"], masters, tuple(stored["kept"]))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"'{path}' is not a plan: {error!r}") from error
+            raise RecordError(
+                f"'{path}' is not a plan ({error!r}): delete it, and run again"
+            ) from error
 
 
 def write_plan(path: Path, decision: Decision, reasons: Mapping[str, Iterable[str]]) -> None:
-    """Write ``plan.json``, whole or not at all.
+    """Write ``plan.json``, completely or not at all.
 
     Parameters
     ----------

@@ -1,13 +1,14 @@
-"""From files to jobs: the whole plan, decided in memory."""
+"""From files to jobs: the complete plan, decided in memory."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from statistics import median
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from calmasters.engines import needs_of
 from calmasters.errors import FrameError
@@ -22,23 +23,84 @@ from calmasters.inventory.verdicts import check_frame
 from calmasters.model.job import FrameFile, LeftOut, MasterJob, Recipe, UsedMaster, read_made_of
 from calmasters.model.layout import master_path, record_path
 from calmasters.model.master_record import MasterRecord, small_group_warning
-from calmasters.planning.decision import Decision, NotMade
 from calmasters.planning.grouping import Group, group_frames, identity
 from calmasters.planning.matching import Candidate, Match, candidate_of, match_flats
 from calmasters.planning.naming import name_groups
 from calmasters.settings import Integration, Settings
 
-__all__ = ["decide", "require_sound"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Decision", "NotMade", "decide", "require_sound"]
 
 #: Bad frames that an error names.
 _SHOWN: Final = 10
+
+
+@dataclass(frozen=True)
+class NotMade:
+    """A group that makes no master.
+
+    Attributes
+    ----------
+    name : str
+    keywords : mapping of str to Value
+    frames : tuple of str
+        Their paths.
+    reason : str
+    """
+
+    name: str
+    keywords: Mapping[str, Value]
+    frames: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The jobs, and a verdict on every frame.
+
+    Attributes
+    ----------
+    digest : str
+        Of the files and settings that it was made from.
+    jobs : tuple of MasterJob
+        Bias, dark, flat; by name.
+    not_made : tuple of NotMade
+    kept : tuple of str
+        Bias and dark masters in ``output_dir`` that no job makes.
+    frames : tuple of Frame
+    verdicts : mapping of str to Verdict
+        By the frame's path.
+    warnings : tuple of str
+        About the libraries.
+    keywords : tuple of str
+        Keywords that only the configuration names; each has a column in the inventory.
+    """
+
+    digest: str
+    jobs: tuple[MasterJob, ...]
+    not_made: tuple[NotMade, ...]
+    kept: tuple[str, ...]
+    frames: tuple[Frame, ...]
+    verdicts: Mapping[str, Verdict]
+    warnings: tuple[str, ...]
+    keywords: tuple[str, ...] = ()
+
+    @cached_property
+    def inventory(self) -> pd.DataFrame:
+        """The frames and their verdicts as a table, built when first used."""
+        # Imports pandas, which a run with nothing to do does not need.
+        from calmasters.inventory.table import inventory_table
+
+        return inventory_table(self.frames, self.verdicts, self.keywords)
 
 
 @without_collection()
 def decide(
     settings: Settings, cache: HeaderCache | None = None, digests: ContentDigests | None = None
 ) -> Decision:
-    """Read what is new, group, match and name: the whole plan, in memory.
+    """Read what is new, group, match and name: the complete plan, in memory.
 
     Parameters
     ----------
@@ -257,7 +319,7 @@ class _MadeBy:
         self._output_dir = settings.output_dir
         self._jobs = {path: job.digest for path, job in jobs.items()}
         used = {each.path for match in matches for each in (match.bias, match.dark) if each}
-        chosen = digests.identify([file for file in library if file.path in used], Path())
+        chosen = digests.add_digests([file for file in library if file.path in used], Path())
         self._contents = {file.path: file.content for file in chosen}
 
     def with_digests(self, match: Match) -> Match:

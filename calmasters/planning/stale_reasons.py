@@ -1,4 +1,4 @@
-"""Why a master is to be made, in words: what differs between its job and its record."""
+"""Why a master is to be made: what differs between its job and its record."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from math import inf
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
+from calmasters.errors import RecordError
 from calmasters.model.job import FrameFile, MasterJob, UsedMaster, read_made_of
 from calmasters.model.layout import record_path
 from calmasters.model.master_record import MasterRecord
@@ -34,18 +35,18 @@ def stale_reasons(jobs: Iterable[MasterJob], output_dir: Path) -> dict[str, tupl
     dict of str to tuple of str
         The master's path to the reasons; current masters are left out.
     """
-    found: dict[str, tuple[str, ...]] = {}
+    reasons: dict[str, tuple[str, ...]] = {}
     times = FileTimes(output_dir)
     for job in jobs:
-        reasons = [*_own_reasons(job, output_dir, times)]
+        sentences = [*_own_reasons(job, output_dir, times)]
         for kind, used in _used_masters(job):
-            if used.path in found:
-                reasons.append(f"its {kind} is made again: {_name(used)}")
+            if used.path in reasons:
+                sentences.append(f"its {kind} is rebuilt: {_name(used)}")
             elif used.origin != "library" and times.of(job.master) < times.of(used.path) < inf:
-                reasons.append(f"its {kind} was written after it: {_name(used)}")
-        if reasons:
-            found[job.master] = tuple(dict.fromkeys(reasons))
-    return found
+                sentences.append(f"its {kind} was written after it: {_name(used)}")
+        if sentences:
+            reasons[job.master] = tuple(dict.fromkeys(sentences))
+    return reasons
 
 
 def _used_masters(job: MasterJob) -> Iterator[tuple[str, UsedMaster]]:
@@ -62,11 +63,11 @@ def _own_reasons(job: MasterJob, output_dir: Path, times: FileTimes) -> Iterator
         both = (("bias", job.bias, made.bias_job), ("dark", job.dark, made.dark_job))
         for kind, used, before in both:
             if used and used.job and before and used.job != before:
-                yield f"its {kind} was made again after it: {_name(used)}"
+                yield f"its {kind} was rebuilt after it: {_name(used)}"
         return
     try:
         record = MasterRecord.read(path)
-    except (OSError, ValueError):
+    except (OSError, RecordError):
         if is_missing:
             yield "it is missing"
         else:

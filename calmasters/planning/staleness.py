@@ -36,7 +36,7 @@ __all__ = [
     "write_job_files",
 ]
 
-#: Steps in which a file is dated after another one, until the file system can tell them apart:
+#: Steps in which a file is dated after another one, until the file system distinguishes them:
 #: FAT counts times in steps of two seconds.
 _STEPS_NS: Final = (1_000, 1_000_000, 1_000_000_000, 2_000_000_000)
 
@@ -121,15 +121,15 @@ def masters_to_rebuild(plan: Plan, times: FileTimes) -> list[str]:
     it uses; or that uses one of these. Only they are asked for, since every master that Snakemake
     looks at costs it a millisecond.
     """
-    found: set[str] = set()
+    stale: set[str] = set()
     for master, planned in plan.masters.items():  # bias and darks come before flats
         both = filter(None, (planned.bias, planned.dark))
         used = {each.path for each in both if each.origin != "library"}
         inputs = [times.of(path) for path in (job_path_of(master), *used)]
         made_ns = times.of_master(master)
-        if inf in (*inputs, made_ns) or max(inputs) > made_ns or used & found:
-            found.add(master)
-    return [master for master in plan.masters if master in found]
+        if inf in (*inputs, made_ns) or max(inputs) > made_ns or used & stale:
+            stale.add(master)
+    return [master for master in plan.masters if master in stale]
 
 
 # --- files whose times are set -------------------------------------------------------------------

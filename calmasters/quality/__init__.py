@@ -1,9 +1,10 @@
 """Numbers about a master and its frames, and what they mean.
 
-``sample`` reads the frames, ``pairs`` and ``sequence`` measure noise and change between them,
-``surface`` measures the master, ``judgement`` holds the numbers against their ranges, ``measure``
-puts it together, ``camera`` tells what belongs together, ``defects`` lists bad pixels, ``trend``
-follows a camera over the months. Only ``camera`` and ``judgement`` are light enough for the rules.
+``sample`` reads rows of the frames; ``pairs`` and ``sequence`` measure noise and change between
+frames, ``surface`` measures the master; ``judgement`` compares the numbers with their ranges;
+``measure`` combines these into a ``quality_record``. ``camera`` groups the masters of one camera
+setting, ``defects`` maps bad pixels, ``trend`` follows a camera setting over the nights. Only
+``camera``, ``judgement`` and ``quality_record`` import quickly enough for the rules.
 """
 
 from __future__ import annotations
@@ -12,5 +13,5 @@ from typing import Final
 
 __all__ = ["MEASURE_VERSION"]
 
-#: Raise it when a number or a picture is made in another way: all are measured anew.
+#: Raise it when a number or a picture is made in another way: all masters are measured again.
 MEASURE_VERSION: Final = 1

@@ -1,14 +1,13 @@
 """Bad pixels of a camera setting: a map as FITS, and a list for PixInsight's CosmeticCorrection.
 
-The list has a line for each run of bad pixels in a row, ``Row y x0 x1``, and ``Col x`` or
-``Row y`` for lines that are bad throughout; numbers begin at 0, the last pixel is included. That
-is what *Load List* of CosmeticCorrection reads (CosmeticCorrectionInterface.cpp of PixInsight's
-class library).
+The list has one line for each run of bad pixels in a row, ``Row y x0 x1``, and ``Col x`` or
+``Row y`` for a column or row that is bad throughout. Coordinates start at 0; the last pixel is
+included. *Load List* of CosmeticCorrection reads this format (CosmeticCorrectionInterface.cpp of
+PixInsight's class library).
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -20,12 +19,13 @@ from calmasters.atomic_files import replacing
 from calmasters.frame import FrameType
 from calmasters.images.master_file import read_image
 from calmasters.model.job import MasterJob
+from calmasters.quality.quality_record import QualityRecord
 from calmasters.quality.sample import ADU
 from calmasters.quality.surface import grey, odd_pixels, relative_response
 
 __all__ = ["DEAD", "HOT", "bad_pixels", "defect_list", "write_map"]
 
-Map: TypeAlias = NDArray[np.uint8]
+BadPixelMap: TypeAlias = NDArray[np.uint8]
 
 #: Bits of a pixel of the map.
 HOT: Final = 1
@@ -34,12 +34,12 @@ DEAD: Final = 2
 #: A pixel that responds with less than this share of its surroundings is dead.
 _DEAD_RESPONSE: Final = 0.5
 
-#: A row or column with this share of bad pixels is listed as a whole.
+#: A row or column with at least this share of bad pixels is listed as one line.
 _WHOLE_LINE: Final = 0.9
 
 
-def bad_pixels(masters: Iterable[tuple[MasterJob, Path, Path]]) -> Map:
-    """Find the bad pixels that any of a setting's masters shows.
+def bad_pixels(masters: Iterable[tuple[MasterJob, Path, Path]]) -> BadPixelMap:
+    """Map the pixels that are bad in any master of a camera setting.
 
     Parameters
     ----------
@@ -49,34 +49,36 @@ def bad_pixels(masters: Iterable[tuple[MasterJob, Path, Path]]) -> Map:
     Returns
     -------
     (height, width) array of uint8
-        0 for a good pixel, else the sum of ``HOT`` (1: more than 5 sigmas of a single dark frame
-        above its surroundings) and ``DEAD`` (2: half the response of its surroundings or less in
-        a flat, or as far below in a dark).
+        0 for a good pixel, otherwise the sum of ``HOT`` (1: in a dark, more than 5 sigmas of a
+        single frame above its surroundings) and ``DEAD`` (2: in a flat, half the response of its
+        surroundings or less; in a dark, more than 5 sigmas below them).
     """
-    found: Map | None = None
+    combined: BadPixelMap | None = None
     for job, master, quality in masters:
         image, _ = read_image(master, job.recipe.float_range)
-        bad = _of_flat(job, image) if job.type is FrameType.FLAT else _of_dark(image, quality)
-        found = bad if found is None else found | bad
-    if found is None:
+        if job.type is FrameType.FLAT:
+            bad = _bad_in_flat(job, image)
+        else:
+            bad = _bad_in_dark(image, QualityRecord.read(quality))
+        combined = bad if combined is None else combined | bad
+    if combined is None:
         raise ValueError("bad_pixels needs at least one master")
-    return found
+    return combined
 
 
-def _of_dark(image: NDArray[np.float32], quality: Path) -> Map:
-    noise = json.loads(quality.read_text(encoding="utf-8"))["numbers"]["noise_adu"]
-    odd = odd_pixels(image * np.float32(ADU), noise)
+def _bad_in_dark(image: NDArray[np.float32], quality: QualityRecord) -> BadPixelMap:
+    odd = odd_pixels(image * np.float32(ADU), quality.numbers["noise_adu"])
     return (HOT * odd.hot + DEAD * odd.cold).astype(np.uint8)
 
 
-def _of_flat(job: MasterJob, image: NDArray[np.float32]) -> Map:
+def _bad_in_flat(job: MasterJob, image: NDArray[np.float32]) -> BadPixelMap:
     response = relative_response(grey(image) if job.geometry.bayerpat else image)
     return (DEAD * (response <= _DEAD_RESPONSE)).astype(np.uint8)
 
 
-def defect_list(found: Map) -> str:
-    """Write a map as CosmeticCorrection's defect list; empty for a map without bad pixels."""
-    bad = found > 0
+def defect_list(bad_map: BadPixelMap) -> str:
+    """Return a map as CosmeticCorrection's defect list; empty for a map without bad pixels."""
+    bad = bad_map > 0
     columns = np.flatnonzero(bad.mean(axis=0) >= _WHOLE_LINE)
     rows = np.flatnonzero(bad.mean(axis=1) >= _WHOLE_LINE)
     single = bad.copy()
@@ -87,33 +89,34 @@ def defect_list(found: Map) -> str:
 
 
 def _runs(bad: NDArray[np.bool_]) -> Iterator[str]:
-    """Give each run of bad pixels in a row."""
+    """Return one line for each run of bad pixels in a row."""
     bordered = np.pad(bad, ((0, 0), (1, 1))).astype(np.int8)
     change = np.diff(bordered, axis=1)
     starts, ends = np.nonzero(change == 1), np.nonzero(change == -1)
-    for y, first, behind in zip(*starts, ends[1], strict=True):
-        yield f"Row {y} {first} {behind - 1}"
+    for y, first, end in zip(*starts, ends[1], strict=True):
+        yield f"Row {y} {first} {end - 1}"
 
 
-def write_map(path: Path, found: Map, made_from: Sequence[str]) -> None:
+def write_map(path: Path, bad_map: BadPixelMap, made_from: Sequence[str]) -> None:
     """Write a map as an 8-bit FITS image, whole or not at all.
 
     Parameters
     ----------
     path : Path
-    found : (height, width) array of uint8
+    bad_map : (height, width) array of uint8
+        As :func:`bad_pixels` returns it.
     made_from : sequence of str
         Names of the masters, for HISTORY.
     """
     from astropy.io import fits
 
-    image = fits.PrimaryHDU(found)
+    image = fits.PrimaryHDU(bad_map)
     header = image.header
     header["IMAGETYP"] = ("Bad Pixel Map", "type of image")
     header["BADHOT"] = (HOT, "value of a hot pixel")
     header["BADDEAD"] = (DEAD, "value of a dead or cold pixel (3: both)")
-    header["NHOT"] = (int(np.count_nonzero(found & HOT)), "hot pixels")
-    header["NDEAD"] = (int(np.count_nonzero(found & DEAD)), "dead or cold pixels")
+    header["NHOT"] = (int(np.count_nonzero(bad_map & HOT)), "hot pixels")
+    header["NDEAD"] = (int(np.count_nonzero(bad_map & DEAD)), "dead or cold pixels")
     for name in made_from:
         header["HISTORY"] = name
     with replacing(path) as file:

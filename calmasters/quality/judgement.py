@@ -1,40 +1,17 @@
-"""Numbers against their ranges: what is wrong, the likely cause, and the remedy, in words."""
+"""Numbers compared with their ranges: what is wrong, the likely cause, and the remedy."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final
 
 from calmasters.errors import QualityError
+from calmasters.quality.quality_record import Finding, Level, QualityRecord, Range
 
-__all__ = [
-    "NUMBERS",
-    "Advice",
-    "Finding",
-    "Level",
-    "Number",
-    "Range",
-    "judge",
-    "require_good",
-    "verdict",
-]
-
-#: Lowest and highest value expected; None is no limit.
-Range: TypeAlias = Sequence[float | None]
-
-
-class Level(StrEnum):
-    """How much a finding matters; a note does not change the verdict."""
-
-    GOOD = "good"
-    NOTE = "note"
-    WARNING = "warning"
-    ERROR = "error"
+__all__ = ["NUMBERS", "Advice", "Number", "check_ranges", "require_good", "worst_level"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +24,7 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """What a number is called, its unit, and what it means when it is too low or too high."""
+    """The label and unit of a number, and advice for when it is too low or too high."""
 
     label: str
     unit: str
@@ -55,52 +32,32 @@ class Number:
     high: Advice | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something a person should know of a master.
-
-    Attributes
-    ----------
-    level : Level
-    found : str
-        What was found, and what was expected.
-    cause, remedy : str
-        Empty where nothing can be said.
-    number : str
-        Which number it is about; empty for others.
-    """
-
-    level: Level
-    found: str
-    cause: str = ""
-    remedy: str = ""
-    number: str = ""
-
-
 _CLIPPED = Advice(
-    "the offset of the camera is so low that noise is cut off at 0",
-    "raise OFFSET until the lowest pixels stay above 0, and take all frames anew",
+    "the offset of the camera is too low: noise is clipped at 0",
+    "raise OFFSET until the lowest pixels stay above 0, and take all frames again",
 )
 _CORRELATED = Advice(
     "the frames are not independent: a pattern or a level drifted while they were taken",
-    "let the camera reach its temperature first, take the frames in one go, away from interference",
+    "start when the camera has reached its temperature, take the frames without a pause, and keep "
+    "sources of interference away",
 )
 _WARMING = Advice(
     "the sensor or its electronics changed temperature while the frames were taken",
-    "wait 10 minutes after cooling down before the first frame; leave out the first (exclude)",
+    "after cooling down wait 10 minutes before the first frame; leave out the first frames "
+    "(exclude)",
 )
 _OUTLIERS = Advice(
     "some frames differ from the others (light, clouds, another setting), or the limits of the "
-    "rejection are too tight",
-    "look at the frames named below and leave them out (exclude), or raise sigmaLow and sigmaHigh",
+    "rejection are too narrow",
+    "check the frames named below and leave them out (exclude), or raise sigmaLow and sigmaHigh",
 )
 _LIGHT = Advice(
     "light reached the sensor, or it was warmer than its set-point",
-    "cover the telescope and its drawtube in the dark, check the cooler, and take the frames anew",
+    "cover the telescope and its focuser in the dark, check the cooler, and take the frames again",
 )
 _INTERFERENCE = Advice(
-    "electrical interference or a worn readout adds a pattern to each frame",
-    "try another power supply, cable or USB port; keep the readout mode; take more frames",
+    "electrical interference or a fault in the readout adds a pattern to each frame",
+    "try another power supply, cable or USB port; do not change the readout mode; take more frames",
 )
 
 #: All numbers by name, in the order in which they are shown.
@@ -109,27 +66,27 @@ NUMBERS: Final[Mapping[str, Number]] = MappingProxyType(
         "frames": Number(
             "frames used",
             "",
-            Advice("few frames", "take more: the master's noise falls with their square root"),
+            Advice("few frames", "take more: noise falls with the square root of their number"),
         ),
         "level_adu": Number("level", "ADU", _CLIPPED, _LIGHT),
         "level_percent": Number(
             "level of the frames",
             "% of white",
             Advice(
-                "the flats are exposed too short: shot noise and the offset count for much",
-                "expose until the histogram stands between a third and a half",
+                "the flats are exposed too short: the share of shot noise and offset is large",
+                "expose so that the peak of the histogram is between a third and a half of white",
             ),
             Advice(
-                "the flats are exposed too long: the camera's response bends near white",
-                "expose until the histogram stands between a third and a half",
+                "the flats are exposed too long: the camera's response is not linear near white",
+                "expose so that the peak of the histogram is between a third and a half of white",
             ),
         ),
         "level_spread": Number(
             "brightest over faintest frame",
             "",
             high=Advice(
-                "the light changed much from flat to flat",
-                "use a light panel, or let the program adapt the exposure to the twilight",
+                "the light changed strongly between flats",
+                "use a flat panel, or let the capture program adapt the exposure to the twilight",
             ),
         ),
         "black_percent": Number("samples at 0", "%", high=_CLIPPED),
@@ -137,7 +94,7 @@ NUMBERS: Final[Mapping[str, Number]] = MappingProxyType(
             "saturated samples",
             "%",
             high=Advice(
-                "parts of the flats are white: there the flat corrects nothing",
+                "parts of the flats are saturated: there the flat corrects nothing",
                 "shorten the exposure or dim the light",
             ),
         ),
@@ -145,7 +102,7 @@ NUMBERS: Final[Mapping[str, Number]] = MappingProxyType(
             "read noise",
             "ADU",
             Advice(
-                "the frames are nearly equal: a driver that repeats or processes frames",
+                "the frames are nearly equal: the driver repeats or processes frames",
                 "switch off noise reduction and dark subtraction in the camera and its driver",
             ),
             _INTERFERENCE,
@@ -156,12 +113,12 @@ NUMBERS: Final[Mapping[str, Number]] = MappingProxyType(
             "gain measured over EGAIN",
             "",
             Advice(
-                "more noise in the flats than photons make: flicker, or clouds between frames",
-                "trust the header only if another evening gives the same",
+                "more noise in the flats than shot noise: flicker, or clouds between frames",
+                "trust the header only if flats of another evening give the same value",
             ),
             Advice(
-                "less noise in the flats than photons make: frames were processed, or EGAIN is "
-                "that of another gain setting",
+                "less noise in the flats than shot noise: frames were processed, or EGAIN belongs "
+                "to another gain setting",
                 "switch off noise reduction in the driver; check GAIN",
             ),
         ),
@@ -169,7 +126,7 @@ NUMBERS: Final[Mapping[str, Number]] = MappingProxyType(
             "dark signal over the bias",
             "ADU",
             Advice(
-                "the dark is fainter than the bias: they do not belong together",
+                "the level of the dark is below that of the bias: they do not match",
                 "take bias and darks with the same settings and at the same temperature",
             ),
         ),
@@ -181,7 +138,7 @@ NUMBERS: Final[Mapping[str, Number]] = MappingProxyType(
             "hot pixels",
             "%",
             high=Advice(
-                "the sensor is warm or ages",
+                "the sensor is warm or aging",
                 "cool more; use the bad-pixel map and dither between exposures",
             ),
         ),
@@ -191,8 +148,8 @@ NUMBERS: Final[Mapping[str, Number]] = MappingProxyType(
             "cold pixels",
             "%",
             high=Advice(
-                "pixels or columns that do not read out, or dust in the dark current of neighbours",
-                "look at the map; use the bad-pixel map",
+                "pixels or columns that are not read out correctly",
+                "use the bad-pixel map",
             ),
         ),
         "glow_adu": Number("amp glow, brightest corner over the centre", "ADU"),
@@ -200,17 +157,17 @@ NUMBERS: Final[Mapping[str, Number]] = MappingProxyType(
             "amp glow over the noise of one frame",
             "",
             high=Advice(
-                "the camera's electronics shine on the sensor, or light leaks in",
-                "use darks of exactly the lights' exposure, do not scale them; if it is new, look "
-                "for a light leak",
+                "the camera's electronics emit light onto the sensor, or light leaks in",
+                "use darks of exactly the lights' exposure, do not scale them; if the glow is "
+                "new, look for a light leak",
             ),
         ),
         "temperature_spread_c": Number(
             "temperature, highest less lowest",
             "°C",
             high=Advice(
-                "the cooler did not hold its set-point",
-                "choose a set-point that the cooler reaches at 80 % of its power",
+                "the cooler did not keep the sensor at its set-point",
+                "choose a set-point that the cooler reaches with 80 % of its power",
             ),
         ),
         "fixed_pattern_adu": Number("fixed pattern", "ADU"),
@@ -228,8 +185,8 @@ NUMBERS: Final[Mapping[str, Number]] = MappingProxyType(
             "corners over centre",
             "",
             Advice(
-                "strong vignetting, or the dew cap, filter or shutter is in the way",
-                "check the filter's size and that the shutter is fully open in short exposures",
+                "strong vignetting, or the dew shield, filter or shutter blocks light",
+                "check the filter's size, and that the shutter opens fully in short exposures",
             ),
             Advice(
                 "the corners are brighter than the centre: stray light in the flats",
@@ -241,15 +198,16 @@ NUMBERS: Final[Mapping[str, Number]] = MappingProxyType(
             "%",
             high=Advice(
                 "the flats were lit from one side, or the optics are tilted",
-                "turn the panel between flats or point to the even part of the sky",
+                "turn the panel between flats, or point to an evenly bright part of the sky",
             ),
         ),
         "response_spread_percent": Number(
             "response of pixels (PRNU)",
             "%",
             high=Advice(
-                "pixels differ much, or the flats are so faint that the offset's pattern shows",
-                "expose longer; match a bias and a dark to the flats",
+                "the response of pixels differs strongly, or the flats are so faint that the "
+                "pattern of the offset is visible",
+                "expose longer; calibrate the flats with a bias and a dark",
             ),
         ),
         "dust_percent": Number(
@@ -257,7 +215,7 @@ NUMBERS: Final[Mapping[str, Number]] = MappingProxyType(
             "%",
             high=Advice(
                 "dust on the filter or the sensor's window",
-                "clean it, or take flats on the same night with nothing touched",
+                "clean it, or take the flats in the same night without touching the equipment",
             ),
         ),
         "dust_depth_percent": Number("deepest shadow", "%"),
@@ -270,7 +228,7 @@ NUMBERS: Final[Mapping[str, Number]] = MappingProxyType(
 )
 
 
-def judge(numbers: Mapping[str, float], ranges: Mapping[str, Range]) -> Iterator[Finding]:
+def check_ranges(numbers: Mapping[str, float], ranges: Mapping[str, Range]) -> Iterator[Finding]:
     """Find the numbers that are outside their ranges.
 
     Parameters
@@ -278,7 +236,7 @@ def judge(numbers: Mapping[str, float], ranges: Mapping[str, Range]) -> Iterator
     numbers : mapping of str to float
         By name, as in :data:`NUMBERS`.
     ranges : mapping of str to Range
-        Those expected; a number without one is not judged.
+        By the same names; a number without a range is not checked.
     """
     for name, value in numbers.items():
         low, high = ranges.get(name, (None, None))
@@ -291,15 +249,15 @@ def judge(numbers: Mapping[str, float], ranges: Mapping[str, Range]) -> Iterator
 
 def _outside(name: str, value: float, expected: str, advice: Advice | None) -> Finding:
     number = NUMBERS[name]
-    found = f"{number.label}: {value:.3g} {number.unit}".rstrip()
+    measured = f"{number.label}: {value:.3g} {number.unit}".rstrip()
     advice = advice or Advice("", "")
     return Finding(
-        Level.ERROR, f"{found} (expected: {expected})", advice.cause, advice.remedy, name
+        Level.ERROR, f"{measured} (expected: {expected})", advice.cause, advice.remedy, name
     )
 
 
-def verdict(findings: Sequence[Finding]) -> Level:
-    """Give the worst level of all findings."""
+def worst_level(findings: Sequence[Finding]) -> Level:
+    """Return the worst level of all findings; notes count as good."""
     levels = {finding.level for finding in findings}
     return next((level for level in (Level.ERROR, Level.WARNING) if level in levels), Level.GOOD)
 
@@ -317,15 +275,15 @@ def require_good(files: Iterable[Path], report: Path) -> None:
     Raises
     ------
     QualityError
-        With every number, and the page that says what to do.
+        With every such number, and the page with the remedies.
     """
-    found = [
-        f"{stored['name']}: {finding['found']}"
-        for stored in (json.loads(file.read_text(encoding="utf-8")) for file in files)
-        for finding in stored["findings"]
-        if finding["level"] == Level.ERROR
+    errors = [
+        f"{record.name}: {finding.found}"
+        for record in map(QualityRecord.read, files)
+        for finding in record.findings
+        if finding.level is Level.ERROR
     ]
-    if found:
+    if errors:
         raise QualityError(
-            "\n  ".join([f"numbers outside their ranges; {report} says what to do:", *found])
+            "\n  ".join([f"numbers outside their ranges; see {report} for remedies:", *errors])
         )

@@ -1,43 +1,51 @@
-"""A master and its frames to all numbers, judged: ``output_dir/quality/<name>.json``."""
+"""Measure a master and its frames, and check the numbers: ``quality/<name>.json``."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from calmasters.errors import FrameError
 from calmasters.frame import FrameType
+from calmasters.headers.dialects import FrameHeader, read_keywords
 from calmasters.headers.fits_cards import CardValue, number_of
 from calmasters.headers.image_header import read_cards
-from calmasters.headers.keywords import Description, describe
 from calmasters.images.master_file import read_image
 from calmasters.model.job import MasterJob
 from calmasters.model.master_record import MasterRecord
 from calmasters.model.master_warning import WarningKind
-from calmasters.quality import MEASURE_VERSION, pairs, sequence, surface
-from calmasters.quality.judgement import Finding, Level, judge, verdict
-from calmasters.quality.sample import ADU, Float32, Sample
+from calmasters.quality import pairs, sequence, surface
+from calmasters.quality.judgement import check_ranges, worst_level
+from calmasters.quality.quality_record import (
+    Finding,
+    FrameQuality,
+    Histogram,
+    Level,
+    NightQuality,
+    QualityRecord,
+)
+from calmasters.quality.sample import ADU, Float32, FrameSample
 from calmasters.settings import Settings
 
-__all__ = ["BiasReference", "Quality", "measure"]
+__all__ = ["BiasReference", "measure"]
 
-#: Floors for "stands out": a share of rejected samples, and a level in units of the noise.
+#: Lower limits of the sigma by which frames stand out: of the share of rejected samples, and of
+#: the level in units of the noise.
 _REJECTED_FLOOR: Final = 0.002
 _LEVEL_FLOOR: Final = 0.5
 
 #: Values from this share of white on count as saturated.
 _SATURATED: Final = 0.99
 
-#: Kinds of warnings that the report has numbers for.
-_SAID_BY_NUMBERS: Final = frozenset({WarningKind.LEVEL, WarningKind.FRAME_COUNT})
+#: Kinds of warnings that repeat what the numbers show.
+_SHOWN_BY_NUMBERS: Final = frozenset({WarningKind.LEVEL, WarningKind.FRAME_COUNT})
 
 
 @dataclass(frozen=True)
@@ -49,106 +57,64 @@ class BiasReference:
     bias : Path or None
         The bias master that belongs to a dark or flat.
     bias_quality : Path or None
-        Its ``quality/<name>.json``: where its read noise stands.
+        Its ``quality/<name>.json``, for the read noise.
     """
 
     bias: Path | None = None
     bias_quality: Path | None = None
 
     def read_noise_adu(self) -> float | None:
-        """Read the read noise of the bias frames, ADU; None where it was not measured."""
+        """Return the read noise of the bias frames, ADU; None where it was not measured."""
         if self.bias_quality is None:
             return None
-        stored = json.loads(self.bias_quality.read_text(encoding="utf-8"))
-        value: float | None = stored["numbers"].get("read_noise_adu")
-        return value
-
-
-@dataclass(frozen=True)
-class Quality:
-    """All that was measured of one master.
-
-    Attributes
-    ----------
-    name, master, type, digest : str
-        As in the job.
-    verdict : Level
-        The worst of the findings.
-    numbers : mapping of str to float
-        By name; :data:`calmasters.quality.judgement.NUMBERS` says what each is.
-    ranges : mapping of str to (float or None, float or None)
-        What was expected.
-    findings : sequence of Finding
-    frames : sequence of mapping
-        Each frame's path, night, level_adu, rejected_percent (None where the engine does not
-        tell), ccd_temp_c, and whether it stands out.
-    nights : sequence of mapping
-        Numbers by night, for the trend.
-    histogram : mapping
-        ``edges_adu`` and ``counts`` of the master.
-    vignetting : sequence of float
-        Rings of a flat from the centre outwards.
-    """
-
-    name: str
-    master: str
-    type: str
-    digest: str
-    verdict: Level
-    numbers: Mapping[str, float]
-    ranges: Mapping[str, Any]
-    findings: Sequence[Finding]
-    frames: Sequence[Mapping[str, Any]]
-    nights: Sequence[Mapping[str, Any]]
-    histogram: Mapping[str, Sequence[float]]
-    vignetting: Sequence[float] = ()
-
-    def to_json(self) -> str:
-        """Write it as JSON text."""
-        return json.dumps({"version": MEASURE_VERSION, **asdict(self)}, indent=1) + "\n"
+        return QualityRecord.read(self.bias_quality).numbers.get("read_noise_adu")
 
 
 def measure(
-    job: MasterJob, master: Path, statistics: Path, reference: BiasReference, settings: Settings
-) -> Quality:
-    """Measure a master and its frames, and judge the numbers.
+    job: MasterJob, master: Path, record: Path, reference: BiasReference, settings: Settings
+) -> QualityRecord:
+    """Measure a master and its frames, and compare the numbers with their ranges.
 
     Parameters
     ----------
     job : MasterJob
-    master, statistics : Path
-        The master's file and the JSON beside it.
+    master, record : Path
+        The file of the master, and its record (JSON).
     reference : BiasReference
     settings : Settings
-        Where the frames are, how their headers are read, and the ranges.
+        The directory of the frames, the rules for their headers, and the ranges.
 
     Raises
     ------
     FrameError
         If the master or a frame cannot be read.
     """
-    measuring = _Measuring(job, master, statistics, reference, settings)
-    numbers = {name: float(value) for name, value in measuring.numbers() if value is not None}
+    measurement = _Measurement(job, master, record, reference, settings)
+    numbers = {name: float(value) for name, value in measurement.numbers() if value is not None}
     ranges = settings.quality.ranges[job.type.value]
-    findings = [*judge(numbers, ranges), *measuring.odd_frames(), *measuring.warnings()]
-    return Quality(
+    findings = [
+        *check_ranges(numbers, ranges),
+        *measurement.odd_frames(),
+        *measurement.warnings(),
+    ]
+    return QualityRecord(
         name=job.name,
         master=job.master,
         type=job.type.value,
         digest=job.digest,
-        verdict=verdict(findings),
+        verdict=worst_level(findings),
         numbers=numbers,
         ranges={name: ranges[name] for name in numbers if name in ranges},
         findings=findings,
-        frames=[*measuring.frames()],
-        nights=[*measuring.nights()],
-        histogram=_histogram(measuring.image),
-        vignetting=measuring.rings(),
+        frames=[*measurement.frames()],
+        nights=[*measurement.nights()],
+        histogram=_histogram(measurement.image),
+        vignetting=measurement.rings(),
     )
 
 
-class _Measuring:
-    """What is read once and used by many numbers."""
+class _Measurement:
+    """A master and its frames, read once and used by many numbers."""
 
     def __init__(
         self,
@@ -168,7 +134,7 @@ class _Measuring:
             self._header(path, frame.path)
             for path, frame in zip(paths, self.job.frames, strict=True)
         ]
-        self.sample = Sample.read(paths, job.geometry, job.recipe.float_range)
+        self.sample = FrameSample.read(paths, job.geometry, job.recipe.float_range)
         self.levels = sequence.levels(self.sample.frames)
 
     def _read(self, master: Path) -> Float32:
@@ -176,19 +142,19 @@ class _Measuring:
         geometry = self.job.geometry
         if image.shape != (geometry.height, geometry.width):
             raise FrameError(
-                f"measuring {self.job.name}: {master} has {image.shape[1]}x{image.shape[0]} pixels "
-                f"where {geometry.width}x{geometry.height} were expected; make it anew"
+                f"measuring {self.job.name}: {master} has {image.shape[1]}x{image.shape[0]} "
+                f"pixels, expected {geometry.width}x{geometry.height}: rebuild this master"
             )
         return image
 
-    def _header(self, path: Path, relative: str) -> tuple[Description, Mapping[str, CardValue]]:
+    def _header(self, path: Path, relative: str) -> tuple[FrameHeader, Mapping[str, CardValue]]:
         cards = read_cards(path)
-        return describe(cards, PurePosixPath(relative), self.settings.headers), cards
+        return read_keywords(cards, PurePosixPath(relative), self.settings.headers), cards
 
     # Numbers by kind
 
     def numbers(self) -> Iterator[tuple[str, float | None]]:
-        """Give all numbers, by name; None where one cannot be had."""
+        """Return all numbers, by name; None for a number that cannot be measured."""
         yield "frames", len(self.job.frames)
         yield "level_adu", float(np.median(self.image)) * ADU
         kinds = {FrameType.BIAS: self._bias, FrameType.DARK: self._dark, FrameType.FLAT: self._flat}
@@ -216,8 +182,8 @@ class _Measuring:
         yield from self._dark_current()
         yield from self._unlit(noise)
         odd = surface.odd_pixels(self.image * np.float32(ADU), noise)
-        for kind, found in zip(odd._fields, odd, strict=True):
-            yield f"{kind}_pixels", float(np.count_nonzero(found))
+        for kind, mask in zip(odd._fields, odd, strict=True):
+            yield f"{kind}_pixels", float(np.count_nonzero(mask))
         yield "hot_percent", 100 * float(odd.hot.mean())
         yield "cold_percent", 100 * float(odd.cold.mean())
         glow = surface.glow(self.image) * ADU
@@ -237,7 +203,7 @@ class _Measuring:
                 yield "dark_current_e_s", signal / self.exposure_s * self.header_gain
 
     def _unlit(self, noise: float) -> Iterator[tuple[str, float | None]]:
-        """Give what bias and dark frames have in common."""
+        """Return the numbers that bias and dark have in common."""
         yield "black_percent", 100 * float((self.sample.frames <= 0).mean())
         drift = sequence.drift(self.levels)
         yield "drift_adu", drift
@@ -284,7 +250,7 @@ class _Measuring:
             yield "master_noise_adu", left
             yield "noise_over_expected", left / expected if expected else None
 
-    # Parts of them
+    # Parts of the numbers
 
     @cached_property
     def noise(self) -> float:
@@ -292,13 +258,13 @@ class _Measuring:
         return pairs.read_noise(self.sample)
 
     @cached_property
-    def lit(self) -> Sample:
-        """Flats less the bias."""
+    def lit(self) -> FrameSample:
+        """The sample of flats, less the bias."""
         return self.sample.less(self.sample.of(self.bias) if self.bias is not None else 0.0)
 
     @cached_property
     def remaining(self) -> tuple[float, float] | None:
-        """Noise that is left in the master, and expected, ADU; None for too few frames."""
+        """Measured and expected noise of the master, ADU; None for fewer than 4 frames."""
         if len(self.job.frames) < 4:
             return None
         if self.job.type is FrameType.FLAT:
@@ -310,12 +276,12 @@ class _Measuring:
 
     @cached_property
     def grey(self) -> Float32:
-        """The image without the colours of a mosaic."""
+        """The image; of a mosaic, without its colours."""
         return surface.grey(self.image) if self.job.geometry.bayerpat else self.image
 
     @property
     def header_gain(self) -> float | None:
-        """Electrons per ADU as the first frame's header has it (EGAIN)."""
+        """Electrons per ADU from EGAIN of the first frame; None where it is missing."""
         value = number_of(self.headers[0][1].get("EGAIN"))
         return value if value and value > 0 else None
 
@@ -331,19 +297,19 @@ class _Measuring:
 
     @property
     def _temperatures(self) -> list[float]:
-        found = (description.ccd_temp_c for description, _ in self.headers)
-        return [value for value in found if value is not None]
+        values = (description.ccd_temp_c for description, _ in self.headers)
+        return [value for value in values if value is not None]
 
     @cached_property
     def _rejected(self) -> list[float]:
-        """Share of each frame's samples that were rejected; nothing where it is not known."""
+        """Share of rejected samples by frame; empty where the engine does not count them so."""
         counts = [(frame.low, frame.high) for frame in self.record.frames]
         known = [low + high for low, high in counts if low is not None and high is not None]
         return [count / self.image.size for count in known] if len(known) == len(counts) else []
 
     @property
     def _rejected_percent(self) -> float | None:
-        """Of a usual frame; of all together where the engine tells no more."""
+        """Median over the frames; where the engine counts only the total, the share of all."""
         if self._rejected:
             return 100 * median(self._rejected)
         low, high = self.record.rejected_low, self.record.rejected_high
@@ -352,21 +318,22 @@ class _Measuring:
         return 100 * float(low + high) / (self.image.size * len(self.job.frames))
 
     def rings(self) -> list[float]:
-        """Give the vignetting of a flat; nothing for others."""
+        """Return the vignetting of a flat; an empty list for other masters."""
         return surface.vignetting(self.grey) if self.job.type is FrameType.FLAT else []
 
     # Frames, nights, findings
 
     @cached_property
     def _standing_out(self) -> dict[int, str]:
-        """Name the frames that are unlike the others, and in what."""
-        found = self._much_rejected()
+        """How frames differ from the others, by their index."""
+        differences = self._much_rejected()
         if self.job.type is not FrameType.FLAT:
             floor = _LEVEL_FLOOR * max(self.noise, 0.5)
+            usual_level = median(self.levels)
             for place in sequence.standing_out(self.levels, floor):
-                usual_level = median(self.levels)
-                found[place] = f"its level is {self.levels[place]:.1f} ADU, usual {usual_level:.1f}"
-        return found
+                level = self.levels[place]
+                differences[place] = f"its level is {level:.1f} ADU, usual {usual_level:.1f}"
+        return differences
 
     def _much_rejected(self) -> dict[int, str]:
         if not self._rejected:
@@ -379,74 +346,74 @@ class _Measuring:
         }
 
     def odd_frames(self) -> Iterator[Finding]:
-        """Name the frames that stand out."""
-        for place, why in sorted(self._standing_out.items()):
+        """Return a finding for each frame that stands out."""
+        for place, difference in sorted(self._standing_out.items()):
             yield Finding(
                 Level.WARNING,
-                f"frame {self.job.frames[place].path}: {why}",
-                "another exposure, temperature, light or cloud than the other frames",
-                "look at it, and leave it out with exclude if it is bad",
+                f"frame {self.job.frames[place].path}: {difference}",
+                "exposure, temperature, light or clouds differ from those of the other frames",
+                "check the frame, and leave it out (exclude) if it is bad",
             )
 
     def warnings(self) -> Iterator[Finding]:
-        """Give the warnings of the plan; those of the engine as notes, since numbers judge it.
+        """Return the warnings of the plan, the warnings of the engine, and the frames left out.
 
-        Frames that were left out are notes too: the master is sound without them. What the numbers
-        say is not repeated.
+        Warnings of the engine are notes, since the numbers show how good the result is. Frames
+        that were left out are notes, since the master is good without them. Warnings that the
+        numbers repeat are not listed.
         """
         for warning in self.record.warnings:
-            if warning.kind not in _SAID_BY_NUMBERS:
+            if warning.kind not in _SHOWN_BY_NUMBERS:
                 planned = warning in self.job.warnings
                 yield Finding(Level.WARNING if planned else Level.NOTE, warning.text)
         for frame in self.record.left_out:
             yield Finding(Level.NOTE, f"left out: {frame.path}: {frame.reason}")
 
-    def frames(self) -> Iterator[dict[str, Any]]:
-        """Give a row for each frame."""
-        odd = self._standing_out
+    def frames(self) -> Iterator[FrameQuality]:
+        """Return the measurements of each frame."""
+        rejected = [round(100 * share, 5) for share in self._rejected]
         for place, (frame, level) in enumerate(zip(self.job.frames, self.levels, strict=True)):
             description, _ = self.headers[place]
-            yield {
-                "path": frame.path,
-                "night": str(description.traits.keywords.get("DATE", "")),
-                "level_adu": round(level, 3),
-                "rejected_percent": round(100 * self._rejected[place], 5)
-                if self._rejected
-                else None,
-                "ccd_temp_c": description.ccd_temp_c,
-                "stands_out": odd.get(place, ""),
-            }
+            yield FrameQuality(
+                path=frame.path,
+                night=str(description.traits.keywords.get("DATE", "")),
+                level_adu=round(level, 3),
+                rejected_percent=rejected[place] if rejected else None,
+                ccd_temp_c=description.ccd_temp_c,
+                stands_out=self._standing_out.get(place, ""),
+            )
 
-    def nights(self) -> Iterator[dict[str, Any]]:
-        """Give numbers by night, for the trend of a camera."""
+    def nights(self) -> Iterator[NightQuality]:
+        """Return numbers by night, for the trend of a camera."""
         by_night: dict[str, list[int]] = {}
         for place, (description, _) in enumerate(self.headers):
             by_night.setdefault(str(description.traits.keywords.get("DATE", "")), []).append(place)
         for night, places in sorted(by_night.items()):
             if night:
-                yield {"night": night, "frames": len(places)} | self._of_night(places)
+                yield NightQuality(night, len(places), self._numbers_of(places))
 
-    def _of_night(self, places: Sequence[int]) -> dict[str, float]:
-        sample = Sample(self.sample.frames[list(places)], self.sample.rows, self.sample.mosaic)
-        found = {"level_adu": median(self.levels[place] for place in places)}
+    def _numbers_of(self, places: Sequence[int]) -> dict[str, float]:
+        """Measure the frames of one night alone."""
+        sample = FrameSample(self.sample.frames[list(places)], self.sample.rows, self.sample.mosaic)
+        numbers = {"level_adu": median(self.levels[place] for place in places)}
         if self.job.type is FrameType.FLAT or len(places) < 2:
-            return found
+            return numbers
         noise = pairs.read_noise(sample)
         if self.job.type is FrameType.BIAS:
-            return found | {"read_noise_adu": noise}
+            return numbers | {"read_noise_adu": noise}
         middle = np.median(sample.frames, axis=0)
         hot = surface.odd_pixels(middle, noise).hot
-        found |= {"hot_percent": 100 * float(hot.mean())}
+        numbers |= {"hot_percent": 100 * float(hot.mean())}
         if self.bias is not None and self.exposure_s:
             signal = float(np.median(middle - sample.of(self.bias)))
-            found |= {"dark_current_adu_s": signal / self.exposure_s}
-        return found
+            numbers |= {"dark_current_adu_s": signal / self.exposure_s}
+        return numbers
 
 
-def _histogram(image: Float32) -> dict[str, list[float]]:
-    """Count the pixels between the 0.05th and the 99.95th percentile in 128 steps."""
+def _histogram(image: Float32) -> Histogram:
+    """Count pixels in 128 steps from the 0.05th to the 99.95th percentile and a margin."""
     every = max(1, image.size // (1 << 20))
     low, high = np.percentile(image.ravel()[::every], (0.05, 99.95)) * ADU
     margin = max(0.5, 0.05 * (high - low))
     counts, edges = np.histogram(image * np.float32(ADU), 128, (low - margin, high + margin))
-    return {"edges_adu": edges.round(3).tolist(), "counts": counts.tolist()}
+    return Histogram(edges.round(3).tolist(), counts.tolist())

@@ -1,6 +1,6 @@
 """Noise from pairs of frames: what differs between two frames of one scene is noise.
 
-The scene (fixed pattern, vignetting, each pixel's response) is equal in both and drops out.
+The scene (fixed pattern, vignetting, each pixel's response) is equal in both and cancels out.
 Sources: J. R. Janesick, *Photon Transfer* (SPIE 2007), chapters 5 and 6; EMVA Standard 1288,
 release 4.0, sections 6 and 8.
 """
@@ -14,29 +14,29 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from calmasters.quality.sample import Float32, Sample
+from calmasters.quality.sample import Float32, FrameSample
 
 __all__ = ["PhotonTransfer", "clipped", "photon_transfer", "read_noise", "remaining_noise"]
 
-#: Variance of rounding to whole ADU.
+#: Variance of rounding to integers, ADU squared.
 ROUNDING: Final = 1 / 12
 
-#: Differences farther out, in sigmas, are cosmic rays and the like.
+#: Larger differences, in sigmas, are outliers such as cosmic rays.
 _CLIP: Final = 5.0
 
-#: Pixels of a row whose common difference is light that changed, not noise.
+#: Pixels of a row whose common difference is a change of light, not noise.
 _SEGMENT: Final = 64
 
 
 class PhotonTransfer(NamedTuple):
-    """What pairs of flats tell of a camera.
+    """Gain and noise from pairs of flats.
 
     Attributes
     ----------
     gain_e_adu : float
         Electrons per ADU.
     noise_adu : float
-        Noise of one flat at its mean level, all sources.
+        Noise of one flat at its mean level, from all sources.
     """
 
     gain_e_adu: float
@@ -44,7 +44,7 @@ class PhotonTransfer(NamedTuple):
 
 
 def clipped(values: Float32) -> Float32:
-    """Drop what is farther than 5 standard deviations from the mean, until nothing is."""
+    """Drop values more than 5 standard deviations from the mean, until none is left."""
     kept = np.ravel(values)
     while kept.size:
         mean, sigma = float(kept.mean(dtype=np.float64)), _sigma(kept)
@@ -60,17 +60,17 @@ def _sigma(values: Float32) -> float:
 
 
 def _pairs(frames: Float32) -> Iterator[tuple[Float32, Float32]]:
-    """Give neighbours in time, no frame twice."""
+    """Return pairs of successive frames; each frame is in one pair at most."""
     for first in range(0, len(frames) - 1, 2):
         yield frames[first], frames[first + 1]
 
 
-def read_noise(sample: Sample) -> float:
+def read_noise(sample: FrameSample) -> float:
     """Measure the noise of one frame of equal exposures (bias: read noise; dark: with dark noise).
 
     Parameters
     ----------
-    sample : Sample
+    sample : FrameSample
         Of at least two bias or dark frames.
 
     Returns
@@ -80,20 +80,20 @@ def read_noise(sample: Sample) -> float:
 
     Notes
     -----
-    ``sqrt(var(a - b) / 2 - 1/12)`` (Janesick, eq. 5.10; EMVA 1288, eq. 21), outliers beyond
-    5 sigma left out.
+    ``sqrt(var(a - b) / 2 - 1/12)`` (Janesick, eq. 5.10; EMVA 1288, eq. 21), without outliers
+    beyond 5 sigma.
     """
     pairs = _pairs(sample.frames)
     variances = [_sigma(clipped(first - second)) ** 2 / 2 for first, second in pairs]
     return math.sqrt(max(0.0, median(variances) - ROUNDING))
 
 
-def photon_transfer(flats: Sample, read_noise_adu: float) -> PhotonTransfer | None:
+def photon_transfer(flats: FrameSample, read_noise_adu: float) -> PhotonTransfer | None:
     """Measure the gain from pairs of flats.
 
     Parameters
     ----------
-    flats : Sample
+    flats : FrameSample
         Flats less the bias; their levels may differ.
     read_noise_adu : float
         As :func:`read_noise` measures it on bias frames.
@@ -107,16 +107,16 @@ def photon_transfer(flats: Sample, read_noise_adu: float) -> PhotonTransfer | No
     -----
     With ``r`` the ratio of the levels of two flats of mean signal ``S`` and ``S / r``, each pixel
     of ``a - r b`` has the variance ``(1 + r) S / g + (1 + r²) (R² + 1/12)``: shot noise of both,
-    read noise and rounding of both. It is linear in the signal, so vignetting does not matter;
-    solved for ``g`` (Janesick, eq. 6.1, with levels of their own). What whole stretches of a row
-    have in common is twilight that changed and is taken out. The median over all pairs (and the
-    colours of a mosaic).
+    read noise and rounding of both. It is linear in the signal, so vignetting does not matter.
+    The equation is solved for ``g`` (Janesick, eq. 6.1, with a level for each flat). A difference
+    that is common to a segment of a row is a change of the twilight, and is subtracted. The result
+    is the median over all pairs and the colours of a mosaic.
     """
     measured = [
-        found
+        transfer
         for plane in flats.planes()
         for pair in _pairs(plane)
-        if (found := _transfer_of(*pair, read_noise_adu**2 + ROUNDING))
+        if (transfer := _transfer_of(*pair, read_noise_adu**2 + ROUNDING))
     ]
     if not measured:
         return None
@@ -138,21 +138,23 @@ def _transfer_of(first: Float32, second: Float32, dark: float) -> PhotonTransfer
 
 
 def local_variance(difference: Float32) -> float:
-    """Give the variance of a difference, without what stretches of a row have in common."""
+    """Return the variance of a difference, less what segments of a row have in common."""
     length: int = min(_SEGMENT, difference.shape[1])
     columns = difference.shape[1] // length * length
     segments = difference[:, :columns].reshape(-1, length)
-    # The median of a segment is not moved by a cosmic ray.
+    # The median of a segment does not change with a cosmic ray.
     kept = clipped(segments - np.median(segments, axis=1, keepdims=True))
     return float(np.square(kept, dtype=np.float64).mean()) * (length / (length - 1))
 
 
-def remaining_noise(sample: Sample, level: Callable[[Float32], Float32]) -> tuple[float, float]:
+def remaining_noise(
+    sample: FrameSample, level: Callable[[Float32], Float32]
+) -> tuple[float, float]:
     """Measure the noise that averaging leaves, and the noise it should leave.
 
     Parameters
     ----------
-    sample : Sample
+    sample : FrameSample
         Of at least four frames.
     level : callable
         Brings one frame to a common level (subtracts or divides by its own).
@@ -160,14 +162,14 @@ def remaining_noise(sample: Sample, level: Callable[[Float32], Float32]) -> tupl
     Returns
     -------
     (float, float)
-        Left in the mean of all frames, and expected: the noise of one frame over sqrt(N); in
-        the unit that ``level`` gives.
+        Left in the mean of all frames, and expected (the noise of one frame over sqrt(N)), in
+        the unit that ``level`` returns.
 
     Notes
     -----
     The averages of even and odd frames differ by twice the noise of the average of all. More
-    than expected is left where the noise of frames is not independent: patterns that drift,
-    light that changes.
+    noise than expected is left where the noise of frames is not independent: a pattern drifts,
+    or the light changes.
     """
     half = len(sample.frames) // 2
     even, odd = np.zeros((2, *sample.frames.shape[1:]), np.float32)

@@ -1,4 +1,4 @@
-"""The same rows of every frame: enough pixels for every number, whatever the size."""
+"""Sample the same rows of every frame: enough pixels for every number, at bounded memory."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from calmasters.errors import FrameError
 from calmasters.frame import Geometry
 from calmasters.images.raw_frame import RawFrame
 
-__all__ = ["ADU", "Float32", "Sample"]
+__all__ = ["ADU", "Float32", "FrameSample"]
 
 Float32: TypeAlias = NDArray[np.float32]
 
-#: Full scale of the 16-bit range that all levels are told in.
+#: Full scale of the 16-bit range, the unit of all levels.
 ADU: Final = 65535.0
 
-#: Samples that are enough of one frame (a variance within 0.2 %), and of all frames together.
-_OF_A_FRAME: Final = 1 << 19
-_OF_ALL: Final = 1 << 24
+#: Pixels to read of one frame (the variance is then within 0.2 %), and of all frames together.
+_FRAME_PIXELS: Final = 1 << 19
+_TOTAL_PIXELS: Final = 1 << 24
 
-#: Rows read together; even, so that a band holds whole cells of a Bayer mosaic.
-_BAND: Final = 8
+#: Rows of a band; even, so that a band contains complete cells of a Bayer mosaic.
+_BAND_ROWS: Final = 8
 
 
 @dataclass(frozen=True)
-class Sample:
+class FrameSample:
     """Evenly spaced bands of rows, of every frame of a group.
 
     Attributes
@@ -38,9 +38,9 @@ class Sample:
     frames : (frames, rows, columns) array of float32
         ADU of the 16-bit range.
     rows : tuple of int
-        Which rows of a frame these are.
+        Their indices in the frame.
     mosaic : bool
-        Pixels two apart are of one colour.
+        Whether pixels two apart have the same colour.
     """
 
     frames: Float32
@@ -64,7 +64,7 @@ class Sample:
         return cls(frames, rows, geometry.bayerpat is not None)
 
     def of(self, image: Float32) -> Float32:
-        """Give the same rows of a master, in ADU.
+        """Return the same rows of a master, in ADU.
 
         Parameters
         ----------
@@ -74,11 +74,11 @@ class Sample:
         return image[list(self.rows)] * np.float32(ADU)
 
     def less(self, bias: Float32 | float) -> Self:
-        """Subtract a bias, ADU, from all frames."""
+        """Return the sample with a bias, ADU, subtracted from all frames."""
         return replace(self, frames=self.frames - np.float32(bias))
 
     def planes(self) -> Iterator[Float32]:
-        """Give the frames by colour: four planes of a mosaic, else all pixels as one."""
+        """Return the frames by colour: the four planes of a mosaic, otherwise all pixels."""
         if not self.mosaic:
             yield self.frames
             return
@@ -88,13 +88,13 @@ class Sample:
 
 
 def _bands(geometry: Geometry, frames: int) -> tuple[list[int], int]:
-    """Choose where bands start, and how many rows each has: one band where all fits."""
-    wanted = min(_OF_A_FRAME, _OF_ALL // frames) // geometry.width
-    if wanted >= geometry.height or geometry.height < 2 * _BAND:
+    """Return the first row of each band, and the rows of a band; one band if all rows fit."""
+    wanted = min(_FRAME_PIXELS, _TOTAL_PIXELS // frames) // geometry.width
+    if wanted >= geometry.height or geometry.height < 2 * _BAND_ROWS:
         return [0], geometry.height
-    last = geometry.height - _BAND
-    places = np.linspace(0, last, max(2, wanted // _BAND))
-    return sorted({int(place) // 2 * 2 for place in places}), _BAND
+    last = geometry.height - _BAND_ROWS
+    starts = np.linspace(0, last, max(2, wanted // _BAND_ROWS))
+    return sorted({int(start) // 2 * 2 for start in starts}), _BAND_ROWS
 
 
 def _read_bands(
@@ -103,8 +103,8 @@ def _read_bands(
     with RawFrame(path, float_range) as frame:
         if (frame.width, frame.height) != (geometry.width, geometry.height):
             raise FrameError(
-                f"measuring {path}: it has {frame.width}x{frame.height} pixels where "
-                f"{geometry.width}x{geometry.height} were expected; run again to plan anew"
+                f"measuring {path}: it has {frame.width}x{frame.height} pixels, expected "
+                f"{geometry.width}x{geometry.height}: the file has changed, run again"
             )
         bands = target.reshape(len(starts), -1)
         for start, band in zip(starts, bands, strict=True):

@@ -1,4 +1,4 @@
-"""What changes from frame to frame: drift, and frames that stand out."""
+"""Changes from frame to frame: levels, drift, and frames that stand out."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from calmasters.quality.sample import Float32
 
 __all__ = ["drift", "levels", "standing_out", "white_level"]
 
-#: Samples at the highest level that can be chance, in frames of few pixels.
-_PILE: Final = 16
+#: Largest number of samples at the highest level that can be chance, for small frames.
+_CHANCE_SAMPLES: Final = 16
 
 
 def levels(frames: Float32) -> list[float]:
-    """Give the mean of each frame, hot pixels and cosmic rays left out.
+    """Return the mean of each frame, without hot pixels and cosmic rays.
 
-    A mean, since the median of whole ADU is one of them.
+    The mean resolves fractions of an ADU, which the median of integers does not.
 
     Parameters
     ----------
@@ -29,34 +29,35 @@ def levels(frames: Float32) -> list[float]:
 
 
 def drift(values: Sequence[float]) -> float:
-    """Tell how far a line through the values rises from the first to the last.
+    """Return how far a line through the values rises from the first to the last.
 
-    The slope is the median of those between all pairs (Theil-Sen): one odd frame does not move it.
+    The slope is the median of the slopes of all pairs (Theil-Sen), so that one odd frame does not
+    change it.
     """
     if len(values) < 2:
         return 0.0
     first, second = np.triu_indices(len(values), 1)
-    found = np.asarray(values, np.float64)
-    slope = np.median((found[second] - found[first]) / (second - first))
+    array = np.asarray(values, np.float64)
+    slope = np.median((array[second] - array[first]) / (second - first))
     return float(slope) * (len(values) - 1)
 
 
 def standing_out(values: Sequence[float], floor: float) -> list[int]:
-    """Name the values that lie more than 5 robust sigmas from the median.
+    """Find the values that are more than 5 robust sigmas from the median.
 
     Parameters
     ----------
     values : sequence of float
     floor : float
-        The sigma is taken to be at least this.
+        Lower limit of the sigma.
 
     Returns
     -------
     list of int
-        Their places. The sigma is 1.4826 times the median absolute deviation.
+        Their indices. The sigma is 1.4826 times the median absolute deviation.
     """
-    found = np.asarray(values, np.float64)
-    deviations = np.abs(found - np.median(found))
+    array = np.asarray(values, np.float64)
+    deviations = np.abs(array - np.median(array))
     sigma = max(floor, 1.4826 * float(np.median(deviations)))
     return [int(place) for place in np.flatnonzero(deviations > 5 * sigma)]
 
@@ -64,9 +65,13 @@ def standing_out(values: Sequence[float], floor: float) -> list[int]:
 def white_level(frames: Float32) -> float:
     """Find the level at which a camera saturates, ADU.
 
-    That is where samples pile up at their maximum (cameras of 12 or 14 bits end below 65535),
-    else 65535.
+    This is the maximum where many samples have that value (cameras of 12 or 14 bits saturate
+    below 65535), otherwise 65535.
     """
     highest = float(frames.max())
-    piled = int(np.count_nonzero(frames == highest))
-    return highest if highest > 0 and piled > max(_PILE, 1e-4 * frames.size) else 65535.0
+    at_highest = int(np.count_nonzero(frames == highest))
+    return (
+        highest
+        if highest > 0 and at_highest > max(_CHANCE_SAMPLES, 1e-4 * frames.size)
+        else 65535.0
+    )

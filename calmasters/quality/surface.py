@@ -1,4 +1,4 @@
-"""Numbers about one image: pattern, banding, glow, vignetting, dust, odd pixels."""
+"""Numbers about one image: pattern, banding, glow, vignetting, dust, hot and cold pixels."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ __all__ = [
 Mask: TypeAlias = NDArray[np.bool_]
 Indices: TypeAlias = NDArray[np.intp]
 
-#: Side of a cell, pixels: many pixels for its median, yet smaller than a dust shadow.
+#: Side of a cell, pixels: enough pixels for a median, but smaller than a dust shadow.
 _CELL: Final = 16
 
-#: Side of a cell of the map of structures, which is to show the rings of dust.
+#: Side of a cell of the map of structures, pixels: small enough to show the rings of dust.
 _FINE_CELL: Final = 8
 
-#: Cells on each side of one that make its surroundings.
+#: Number of cells on each side that are the surroundings of a cell.
 _AROUND: Final = 5
 
-#: A cell this much darker than its surroundings lies in a shadow.
+#: A cell is in a shadow if it is darker than its surroundings by this share.
 _SHADOW: Final = 0.01
 
 
 class OddPixels(NamedTuple):
-    """Masks of pixels unlike the others, (height, width) each."""
+    """Masks of hot, warm and cold pixels, (height, width) each."""
 
     hot: Mask
     warm: Mask
@@ -62,18 +62,18 @@ class Dust(NamedTuple):
 
 
 def grey(image: Float32) -> Float32:
-    """Take the colour out of a mosaic: each colour's plane over its median, times that of all."""
-    found = image.copy()
+    """Remove the colour of a mosaic: scale the plane of each colour to the median of the image."""
+    scaled = image.copy()
     for row in range(2):
         for column in range(2):
-            plane = found[row::2, column::2]
+            plane = scaled[row::2, column::2]
             plane /= np.float32(max(float(np.median(plane)), 1e-12))
-    found *= np.median(image)
-    return found
+    scaled *= np.median(image)
+    return scaled
 
 
 def cells(image: Float32, side: int = _CELL) -> Float32:
-    """Give the medians of square cells; what is left over at the right and below is left out."""
+    """Return the medians of square cells, without incomplete cells at the right and bottom."""
     side = max(1, min(side, *image.shape))
     height, width = (length // side for length in image.shape)
     blocks = image[: height * side, : width * side].reshape(height, side, width, side)
@@ -83,14 +83,13 @@ def cells(image: Float32, side: int = _CELL) -> Float32:
 
 
 def _surroundings(image: Float32) -> Float32:
-    """Give every pixel the level around it: the medians of cells, joined by straight lines."""
-    found = cells(image)
+    """Return the level around each pixel: the medians of cells, interpolated linearly."""
+    medians = cells(image)
     side = max(1, min(_CELL, *image.shape))
-    down = _between(np.arange(image.shape[0]), found.shape[0], side)
-    across = _between(np.arange(image.shape[1]), found.shape[1], side)
-    tall = (
-        found[down.before] * (1 - down.weight[:, None]) + found[down.after] * down.weight[:, None]
-    )
+    down = _between(np.arange(image.shape[0]), medians.shape[0], side)
+    across = _between(np.arange(image.shape[1]), medians.shape[1], side)
+    weight = down.weight[:, None]
+    tall = medians[down.before] * (1 - weight) + medians[down.after] * weight
     wide: Float32 = tall[:, across.before]
     wide *= 1 - across.weight
     wide += tall[:, across.after] * across.weight
@@ -98,7 +97,7 @@ def _surroundings(image: Float32) -> Float32:
 
 
 class _Between(NamedTuple):
-    """Cells on both sides of pixels, and the weight of the second."""
+    """Indices of the cells before and after each pixel, and the weight of the second."""
 
     before: Indices
     after: Indices
@@ -109,17 +108,17 @@ def _between(pixels: Indices, count: int, side: int) -> _Between:
     place = (pixels + 0.5) / side - 0.5
     before = np.clip(np.floor(place).astype(np.intp), 0, max(0, count - 2))
     after = np.minimum(before + 1, count - 1)
-    # At the borders the weight leaves 0 to 1: the line goes on.
+    # At the borders the weight is outside 0 to 1: the line is extrapolated.
     return _Between(before, after, (place - before).astype(np.float32) * (after > before))
 
 
 def residual(image: Float32) -> Float32:
-    """Take the large structures out: the image less the medians of its cells."""
+    """Remove the large structures: subtract the interpolated medians of cells."""
     return image - _surroundings(image)
 
 
 def fixed_pattern(image: Float32, temporal: float) -> float:
-    """Measure how much pixels differ for good: the spatial deviation less what noise adds to it.
+    """Measure the constant differences of pixels: the spatial deviation less that of noise.
 
     Parameters
     ----------
@@ -129,27 +128,27 @@ def fixed_pattern(image: Float32, temporal: float) -> float:
 
     Notes
     -----
-    ``sqrt(var(image) - temporal²)``, the DSNU of EMVA 1288, section 8.2; outliers beyond 5 sigma
-    left out.
+    ``sqrt(var(image) - temporal²)``, the DSNU of EMVA 1288, section 8.2, without outliers beyond
+    5 sigma.
     """
     spatial = float(clipped(image).std(dtype=np.float64))
     return math.sqrt(max(0.0, spatial**2 - temporal**2))
 
 
 def banding(image: Float32) -> tuple[float, float]:
-    """Measure how much rows differ, and columns.
+    """Measure how much rows differ, and how much columns differ.
 
     Returns
     -------
     (float, float)
-        Standard deviation of the means of rows and of columns, in the image's unit, less what
-        its single pixels add.
+        Standard deviation of the means of rows and of columns, in the image's unit, less the
+        part of single pixels.
 
     Notes
     -----
     EMVA 1288, section 8.2 (row, column and pixel part of the spatial variance). Outliers beyond
-    5 sigma are pulled in to the limit first. Rows and columns are each compared with those
-    beside them, so that a slow gradient is no banding: ``sqrt(var(difference) / 2)``.
+    5 sigma are first limited to 5 sigma. Each row and column is compared with its neighbour, so
+    that a slow gradient does not count as banding: ``sqrt(var(difference) / 2)``.
     """
     middle, sigma = float(np.median(image)), float(clipped(image).std(dtype=np.float64))
     bounded = np.clip(image, middle - 5 * sigma, middle + 5 * sigma)
@@ -157,7 +156,7 @@ def banding(image: Float32) -> tuple[float, float]:
     rows = _neighbours(bounded.mean(axis=1, dtype=np.float64)[None], 1) ** 2
     columns = _neighbours(bounded.mean(axis=0, dtype=np.float64)[None], 1) ** 2
     height, width = image.shape
-    # In the differences along a row the columns' own part is contained once.
+    # Differences along a row contain the part of the columns once.
     pixel = max(0.0, pixel - columns)
     return (
         math.sqrt(max(0.0, rows - pixel / width)),
@@ -166,7 +165,7 @@ def banding(image: Float32) -> tuple[float, float]:
 
 
 def _neighbours(image: NDArray[np.floating], step: int) -> float:
-    """Give the standard deviation that the differences of neighbours in a row speak of."""
+    """Return the standard deviation that follows from the differences of neighbours in a row."""
     if image.shape[1] <= step:
         return 0.0
     differences = image[:, step:] - image[:, :-step]
@@ -174,7 +173,7 @@ def _neighbours(image: NDArray[np.floating], step: int) -> float:
 
 
 def _parts(image: Float32) -> tuple[float, list[float]]:
-    """Give the medians of the centre (a tenth of each side) and of the four corners."""
+    """Return the medians of the centre (a tenth of each side) and of the four corners."""
     height, width = image.shape
     down, across = max(1, height // 10), max(1, width // 10)
     top, left = (height - down) // 2, (width - across) // 2
@@ -205,10 +204,11 @@ def odd_pixels(dark: Float32, noise: float) -> OddPixels:
 
     Notes
     -----
-    What counts is the excess over the surroundings (:func:`residual`), so that glow is not hot.
-    *Hot*: more than 5 sigmas of a single frame's noise, so that it shows in every exposure.
-    *Cold*: as much below. *Warm*: more than 1 sigma of a single frame and 5 of the master's own,
-    so that it shows in a stack. The 5 is LSST's for defects (``nSigmaBright`` of cp_pipe, 4.8).
+    Pixels are compared with their surroundings (:func:`residual`), so that glow does not count.
+    *Hot*: more than 5 sigmas of a single frame above, so that it is visible in every exposure.
+    *Cold*: more than 5 sigmas below; the sigma is the larger of a single frame's and the master's.
+    *Warm*: more than 1 sigma of a single frame and 5 sigmas of the master above, so that it is
+    visible in a stack. The limit of 5 is that of LSST (``nSigmaBright`` of cp_pipe, 4.8).
     """
     excess = residual(dark)
     own = 1.4826 * float(np.median(np.abs(excess)))
@@ -217,29 +217,29 @@ def odd_pixels(dark: Float32, noise: float) -> OddPixels:
 
 
 def vignetting(image: Float32, rings: int = 16) -> list[float]:
-    """Give the median in rings about the centre, the innermost being 1.
+    """Return the medians of rings around the centre, relative to the innermost.
 
     Rings are of equal width; the outermost ends in the corners.
     """
     side = max(1, min(image.shape) // 100)
-    found = cells(image, side)
-    y, x = (np.linspace(-1, 1, length) * length for length in found.shape)
+    medians = cells(image, side)
+    y, x = (np.linspace(-1, 1, length) * length for length in medians.shape)
     radius = np.hypot(y[:, None], x[None])
     ring = np.minimum((radius / radius.max() * rings).astype(int), rings - 1)
-    medians = [
-        float(np.median(found[ring == each])) for each in range(rings) if (ring == each).any()
+    levels = [
+        float(np.median(medians[ring == each])) for each in range(rings) if (ring == each).any()
     ]
-    return [value / max(medians[0], 1e-12) for value in medians]
+    return [level / max(levels[0], 1e-12) for level in levels]
 
 
 def corner_to_centre(image: Float32) -> float:
-    """Give the mean of the corners over the centre."""
+    """Return the mean of the corners over the centre."""
     centre, corners = _parts(image)
     return sum(corners) / 4 / max(centre, 1e-12)
 
 
 def gradient(image: Float32) -> float:
-    """Measure how unevenly a flat was lit: the rise of a plane through it, of its level.
+    """Measure how unevenly a flat was lit: the rise of a plane through it, relative to its level.
 
     Returns
     -------
@@ -247,17 +247,20 @@ def gradient(image: Float32) -> float:
         Highest less lowest corner of the plane, over its value at the centre. Vignetting that is
         the same on all sides adds nothing.
     """
-    found = cells(image)
-    y, x = (np.linspace(-1, 1, length) for length in found.shape)
+    medians = cells(image)
+    y, x = (np.linspace(-1, 1, length) for length in medians.shape)
     columns = np.column_stack(
-        [np.ones(found.size), *(axis.ravel() for axis in np.broadcast_arrays(y[:, None], x[None]))]
+        [
+            np.ones(medians.size),
+            *(axis.ravel() for axis in np.broadcast_arrays(y[:, None], x[None])),
+        ]
     )
-    solution = np.linalg.lstsq(columns, found.ravel().astype(np.float64), rcond=None)[0]
+    solution = np.linalg.lstsq(columns, medians.ravel().astype(np.float64), rcond=None)[0]
     return float(2 * np.abs(solution[1:]).sum() / max(abs(solution[0]), 1e-12))
 
 
 def relative_response(flat: Float32) -> Float32:
-    """Divide a flat by its large structures: each pixel against those around it."""
+    """Divide a flat by its large structures: each pixel relative to its surroundings."""
     return (flat / np.maximum(_surroundings(flat), np.float32(1e-9))).astype(np.float32)
 
 
@@ -268,47 +271,47 @@ def response_spread(flat: Float32, temporal: float) -> float:
     ----------
     flat : (height, width) array of float32
     temporal : float
-        Noise left in the flat over its level.
+        Noise left in the flat, relative to its level.
 
     Notes
     -----
-    EMVA 1288, section 8.2, after taking out structures larger than a cell (vignetting, dust).
+    EMVA 1288, section 8.2, without structures larger than a cell (vignetting, dust).
     """
     return fixed_pattern(relative_response(flat), temporal)
 
 
 def structure(image: Float32) -> Float32:
-    """Give what is neither pixel nor slope: cells against those around, their ratio less 1.
+    """Return medium-sized structures: each cell over its surroundings, less 1.
 
     Returns
     -------
     (rows, columns) array of float32
-        Of cells of 8 pixels, larger where there would be more than 256 in a row. What a
-        polynomial of degree 4 explains (vignetting) is taken out first.
+        Cells have 8 pixels a side, more where a row would have more than 256 cells. The image is
+        first divided by a polynomial of degree 4 (vignetting).
     """
-    found = cells(image, max(_FINE_CELL, math.ceil(image.shape[1] / 256)))
-    flattened = found / np.maximum(_smooth(found), np.float32(1e-9))
-    # Turned over at the borders, so that a slope goes on.
+    medians = cells(image, max(_FINE_CELL, math.ceil(image.shape[1] / 256)))
+    flattened = medians / np.maximum(_smooth(medians), np.float32(1e-9))
+    # Odd reflection continues a slope at the borders.
     padded = np.pad(flattened, _AROUND, mode="reflect", reflect_type="odd")
     windows = np.lib.stride_tricks.sliding_window_view(padded, (2 * _AROUND + 1,) * 2)
     around: Float32 = np.median(windows, axis=(2, 3))
     return (flattened / np.maximum(around, np.float32(1e-9)) - 1).astype(np.float32)
 
 
-def _smooth(found: Float32) -> Float32:
+def _smooth(medians: Float32) -> Float32:
     """Fit a polynomial of degree 4 in y and x (least squares)."""
-    y, x = (np.linspace(-1, 1, length) for length in found.shape)
+    y, x = (np.linspace(-1, 1, length) for length in medians.shape)
     powers = [(i, j) for i in range(5) for j in range(5 - i)]
     columns = np.stack([np.outer(y**i, x**j).ravel() for i, j in powers], axis=1)
-    solution = np.linalg.lstsq(columns, found.ravel().astype(np.float64), rcond=None)[0]
-    return (columns @ solution).reshape(found.shape).astype(np.float32)
+    solution = np.linalg.lstsq(columns, medians.ravel().astype(np.float64), rcond=None)[0]
+    return (columns @ solution).reshape(medians.shape).astype(np.float32)
 
 
-def dust_shadows(found: Float32) -> Dust:
-    """Measure the shadows of dust on the :func:`structure` of a flat.
+def dust_shadows(structures: Float32) -> Dust:
+    """Measure the shadows of dust in the :func:`structure` of a flat.
 
-    Cells that are darker than their surroundings by 1 % and by 5 robust sigmas count.
+    A cell is in a shadow if it is darker than its surroundings by 1 % and by 5 robust sigmas.
     """
-    sigma = 1.4826 * float(np.median(np.abs(found)))
-    shadows = found < -max(_SHADOW, 5 * sigma)
-    return Dust(float(shadows.mean()), max(0.0, -float(found.min())))
+    sigma = 1.4826 * float(np.median(np.abs(structures)))
+    shadows = structures < -max(_SHADOW, 5 * sigma)
+    return Dust(float(shadows.mean()), max(0.0, -float(structures.min())))

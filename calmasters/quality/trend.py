@@ -1,8 +1,7 @@
-"""The same camera over the months: numbers by night, and where they jump."""
+"""Follow a camera setting over the nights: its numbers, and where they jump."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,18 +14,19 @@ from typing import Any, Final
 import numpy as np
 
 from calmasters.errors import FrameError
-from calmasters.frame import Frame, FrameType, Geometry, Value, format_value
+from calmasters.frame import Frame, FrameType, format_value
 from calmasters.headers.fits_cards import CardValue, number_of
 from calmasters.headers.image_header import read_cards
 from calmasters.images.master_file import read_image
 from calmasters.model.job import MasterJob
+from calmasters.quality.quality_record import QualityRecord
 from calmasters.quality.sample import ADU
 from calmasters.quality.surface import odd_pixels
 from calmasters.settings import Settings
 
-__all__ = ["FOLLOWED", "Jump", "Point", "Trend", "jumps", "setting_of", "trends"]
+__all__ = ["FOLLOWED", "Jump", "Point", "Trend", "jumps", "trends"]
 
-#: What is followed of each kind of frame: number to its label.
+#: The numbers that are followed, with their labels, by type of frame.
 FOLLOWED: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {
         "bias": {"read_noise_adu": "read noise, ADU", "level_adu": "bias level, ADU"},
@@ -39,21 +39,21 @@ FOLLOWED: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     }
 )
 
-#: A step is a jump when it is larger than this share of the level before, and than this many
-#: times the usual step.
+#: A step is a jump if it is larger than this share of the level before it, and larger than the
+#: usual step times the second number.
 _JUMP_SHARE: Final = 0.2
 _JUMP_STEPS: Final = 5.0
 
-#: Nights from paths can be any text.
+#: A night that is a date: nights from paths can be any text.
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
-#: A flat's level is what the photographer makes it: its jumps mean nothing.
-_FREE: Final = frozenset({"flat"})
+#: Types without jumps: the level of a flat depends on its exposure, not on the camera.
+_WITHOUT_JUMPS: Final = frozenset({"flat"})
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A number of one night; ``source`` is the master's name or the library's file."""
+    """A number of one night; ``source`` is the name of a master, or a file of the library."""
 
     night: str
     value: float
@@ -62,16 +62,15 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """A step between two nights that is no chance."""
+    """A step between two nights that is too large to be chance."""
 
     before: Point
     after: Point
 
     def __str__(self) -> str:
-        """Tell it in words."""
-        way = "rose" if self.after.value > self.before.value else "fell"
+        change = "rose" if self.after.value > self.before.value else "fell"
         return (
-            f"{way} from {self.before.value:.3g} ({self.before.night}) "
+            f"{change} from {self.before.value:.3g} ({self.before.night}) "
             f"to {self.after.value:.3g} ({self.after.night})"
         )
 
@@ -83,10 +82,11 @@ class Trend:
     Attributes
     ----------
     setting : str
-        Camera, settings, exposure or filter, in words.
+        Camera, settings, and exposure or filter, as the report shows them.
     type, number, label : str
+        A type and a number of :data:`FOLLOWED`, and its label.
     points : sequence of Point
-        By night.
+        In order of the nights.
     """
 
     setting: str
@@ -97,8 +97,8 @@ class Trend:
 
     @property
     def jumps(self) -> list[Jump]:
-        """Where the number jumps; see :func:`jumps`."""
-        return [] if self.type in _FREE else jumps(self.points)
+        """The jumps of the number; see :func:`jumps`."""
+        return [] if self.type in _WITHOUT_JUMPS else jumps(self.points)
 
 
 def jumps(points: Sequence[Point]) -> list[Jump]:
@@ -109,26 +109,26 @@ def jumps(points: Sequence[Point]) -> list[Jump]:
     """
     pairs = [*pairwise(points)]
     steps = [abs(after.value - before.value) for before, after in pairs]
-    found = []
+    large_steps = []
     for place, (before, after) in enumerate(pairs):
         others = steps[:place] + steps[place + 1 :]
         usual = median(others) if others else 0.0
         large = steps[place] > _JUMP_SHARE * abs(before.value)
         if large and steps[place] > _JUMP_STEPS * usual:
-            found.append(Jump(before, after))
-    return found
+            large_steps.append(Jump(before, after))
+    return large_steps
 
 
-def setting_of(type_: FrameType, keywords: Mapping[str, Value], geometry: Geometry) -> str:
-    """Name a camera setting: what must be equal for numbers to be compared."""
+def _setting_label(job: MasterJob) -> str:
+    """Return the camera setting as text: what must be equal for numbers to be compared."""
     left_out = {"TYPE", "DATE", "INSTRUME"}
     further = [
         f"{key} {format_value(key, value)}"
-        for key, value in keywords.items()
+        for key, value in job.keywords.items()
         if key not in left_out
     ]
-    camera = str(keywords.get("INSTRUME", "unknown camera"))
-    return f"{camera}, {type_.value}: {', '.join((*further, str(geometry)))}"
+    camera = str(job.keywords.get("INSTRUME", "unknown camera"))
+    return f"{camera}, {job.type.value}: {', '.join((*further, str(job.geometry)))}"
 
 
 def trends(
@@ -141,28 +141,39 @@ def trends(
     measured : iterable of (job, quality)
         The masters of this run with their ``quality/<name>.json``.
     library : iterable of Frame
-        Masters made before; those of a setting that this run has are measured too.
+        Masters of a library; those whose setting this run has are measured too.
     settings : Settings
 
     Returns
     -------
     list of Trend
-        Those with at least one point, by setting.
+        Trends with at least one point, sorted by setting.
     """
-    found: dict[tuple[str, str, str], list[Point]] = {}
-    settings_of: dict[str, MasterJob] = {}
+    points: dict[tuple[str, str, str], list[Point]] = {}
+    jobs: dict[str, MasterJob] = {}
+
+    def add(setting: str, night: str, numbers: Mapping[str, float], source: str) -> None:
+        if not _DATE.fullmatch(night):
+            return
+        kind = jobs[setting].type.value
+        for number in FOLLOWED[kind]:
+            if number in numbers:
+                point = Point(night, float(numbers[number]), source)
+                points.setdefault((setting, kind, number), []).append(point)
+
     for job, quality in measured:
-        setting = setting_of(job.type, job.keywords, job.geometry)
-        settings_of[setting] = job
-        for night in json.loads(quality.read_text(encoding="utf-8"))["nights"]:
-            _add(found, setting, job.type.value, night, job.name)
+        setting = _setting_label(job)
+        jobs[setting] = job
+        for night in QualityRecord.read(quality).nights:
+            add(setting, night.night, night.numbers, job.name)
     for frame in library:
-        for setting, job in settings_of.items():
-            if _fits(frame, job):
-                _add(found, setting, job.type.value, _of_library(frame, settings), frame.path)
+        for setting, job in jobs.items():
+            if _has_setting(frame, job):
+                night_of_frame = str(frame.keywords["DATE"])
+                add(setting, night_of_frame, _measure_library_master(frame, settings), frame.path)
     return [
-        Trend(setting, kind, number, FOLLOWED[kind][number], sorted(points, key=_night))
-        for (setting, kind, number), points in sorted(found.items())
+        Trend(setting, kind, number, FOLLOWED[kind][number], sorted(each, key=_night))
+        for (setting, kind, number), each in sorted(points.items())
     ]
 
 
@@ -170,21 +181,8 @@ def _night(point: Point) -> str:
     return point.night
 
 
-def _add(
-    found: dict[tuple[str, str, str], list[Point]],
-    setting: str,
-    kind: str,
-    night: Mapping[str, Any],
-    source: str,
-) -> None:
-    for number in FOLLOWED[kind]:
-        if number in night and _DATE.fullmatch(str(night["night"])):
-            point = Point(str(night["night"]), float(night[number]), source)
-            found.setdefault((setting, kind, number), []).append(point)
-
-
-def _fits(frame: Frame, job: MasterJob) -> bool:
-    """Tell whether a library's master was taken with the settings of a job."""
+def _has_setting(frame: Frame, job: MasterJob) -> bool:
+    """Return whether a library's master was taken with the settings of a job."""
     if frame.problems or not frame.master or frame.geometry is None:
         return False
     if frame.keywords.get("TYPE") != job.type.value or not frame.keywords.get("DATE"):
@@ -197,23 +195,22 @@ def _fits(frame: Frame, job: MasterJob) -> bool:
     )
 
 
-def _of_library(frame: Frame, settings: Settings) -> dict[str, Any]:
-    """Measure a master of whatever program as far as it goes without its frames.
+def _measure_library_master(frame: Frame, settings: Settings) -> dict[str, float]:
+    """Measure a library's master without its frames; no number if it cannot be read.
 
-    The noise of one frame is taken to be that of the master times sqrt(NCOMBINE).
+    The noise of one frame is estimated as the noise of the master times sqrt(NCOMBINE).
     """
-    night: dict[str, Any] = {"night": str(frame.keywords["DATE"])}
     try:
         image, _ = read_image(Path(frame.path), settings.float_range)
         cards = read_cards(Path(frame.path))
     except FrameError:
         return {}
-    night["level_adu"] = float(np.median(image)) * ADU
+    numbers = {"level_adu": float(np.median(image)) * ADU}
     if frame.keywords["TYPE"] == FrameType.DARK.value:
         adu = image * np.float32(ADU)
         noise = _neighbour_noise(adu) * _combined(cards) ** 0.5
-        night["hot_percent"] = 100 * float(odd_pixels(adu, noise).hot.mean())
-    return night
+        numbers["hot_percent"] = 100 * float(odd_pixels(adu, noise).hot.mean())
+    return numbers
 
 
 def _combined(cards: Mapping[str, CardValue]) -> float:

@@ -1,7 +1,7 @@
-"""Masters and their numbers to pictures, plots and one page.
+"""The report: previews of masters, plots of their numbers, and the page.
 
-``pictures`` makes previews of masters, ``plots`` draws what is measured, ``pages`` writes the
-report.
+``pictures`` makes the previews, ``plots`` draws the numbers, ``masters`` prepares the data of each
+master, ``collect`` reads the results of a run, ``pages`` writes the page.
 """
 
 from __future__ import annotations

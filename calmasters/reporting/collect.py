@@ -1,4 +1,4 @@
-"""Everything that goes into a report, read from ``output_dir``."""
+"""Read the content of a report from ``output_dir``."""
 
 from __future__ import annotations
 
@@ -10,25 +10,24 @@ from calmasters.inventory.header_cache import HeaderCache
 from calmasters.inventory.scan import scan_library
 from calmasters.model.job import MasterJob
 from calmasters.model.layout import job_path_of, quality_path
-from calmasters.planning.decision import Decision
 from calmasters.planning.plan_file import Plan
-from calmasters.planning.planner import decide
+from calmasters.planning.planner import Decision, decide
 from calmasters.quality.camera import settings_with_defects
 from calmasters.quality.trend import Trend, trends
 from calmasters.reporting.masters import Defects, Master, in_electrons
 from calmasters.settings import Settings
 
-__all__ = ["Collected", "collect"]
+__all__ = ["ReportContent", "read_content"]
 
 
 @dataclass(frozen=True)
-class Collected:
-    """What a report tells of.
+class ReportContent:
+    """The content of a report.
 
     Attributes
     ----------
     decision : Decision
-        What became of every frame.
+        The status of every frame.
     masters : sequence of Master
     defects : sequence of Defects
     trends : sequence of Trend
@@ -40,21 +39,21 @@ class Collected:
     trends: Sequence[Trend]
 
 
-def collect(settings: Settings, plan: Path) -> Collected:
-    """Read what the other jobs made.
+def read_content(settings: Settings, plan: Path) -> ReportContent:
+    """Read what the jobs of a run have written.
 
     Parameters
     ----------
     settings : Settings
     plan : Path
-        ``plan.json``: which masters there are. Only the frames are looked at anew.
+        ``plan.json``, for the list of masters. The frames are scanned again.
     """
     output, keywords = settings.output_dir, settings.master_match_keywords
     masters = Plan.load(plan).masters
     jobs = [MasterJob.read(output / job_path_of(master)) for master in masters]
     cache = HeaderCache(settings)
     measured = [(job, output / quality_path(job.name)) for job in jobs]
-    return Collected(
+    return ReportContent(
         decision=decide(settings, cache),
         masters=in_electrons((Master.load(job, output) for job in jobs), keywords),
         defects=[

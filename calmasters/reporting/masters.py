@@ -1,8 +1,7 @@
-"""What a report tells of one master, and of one map of bad pixels."""
+"""The data that a report shows of one master, and of one bad-pixel map."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -18,14 +17,15 @@ from calmasters.headers.image_header import read_cards
 from calmasters.model.job import MasterJob
 from calmasters.model.layout import defect_map_path, quality_path, record_path
 from calmasters.model.master_record import MasterRecord
-from calmasters.quality.camera import setting_of
-from calmasters.quality.judgement import NUMBERS, Level
+from calmasters.quality.camera import setting_key
+from calmasters.quality.judgement import NUMBERS
+from calmasters.quality.quality_record import Level, QualityRecord
 from calmasters.reporting.pictures import Pictures, reduction
 from calmasters.reporting.plots import draw_frames, draw_histogram, draw_vignetting, label_of
 
 __all__ = ["Defects", "Master", "Row", "in_electrons", "short"]
 
-#: Numbers in ADU, and what they are called in electrons.
+#: Numbers in ADU, and the names of the same numbers in electrons.
 _IN_ELECTRONS: Final = {"read_noise_adu": "read_noise_e", "dark_current_adu_s": "dark_current_e_s"}
 
 _VERDICTS: Final = {Level.GOOD: "good", Level.WARNING: "check", Level.ERROR: "out of range"}
@@ -33,7 +33,7 @@ _VERDICTS: Final = {Level.GOOD: "good", Level.WARNING: "check", Level.ERROR: "ou
 
 @dataclass(frozen=True)
 class Row:
-    """A number as a person reads it."""
+    """A number of a master, formatted for the table."""
 
     name: str
     label: str
@@ -44,32 +44,31 @@ class Row:
 
 @dataclass(frozen=True)
 class Master:
-    """A master with all that was found out about it.
+    """A master with its job, its records and its pictures.
 
     Attributes
     ----------
     job : MasterJob
-    quality : mapping
-        ``quality/<name>.json``.
+    quality : QualityRecord
     record : MasterRecord
     pictures : Pictures
     """
 
     job: MasterJob
-    quality: Mapping[str, Any]
+    quality: QualityRecord
     record: MasterRecord
     pictures: Pictures
 
     @classmethod
     def load(cls, job: MasterJob, output_dir: Path) -> Self:
-        """Read what lies in ``output_dir`` about a master."""
-        quality = json.loads((output_dir / quality_path(job.name)).read_text(encoding="utf-8"))
+        """Read the records of a master from ``output_dir``."""
+        quality = QualityRecord.read(output_dir / quality_path(job.name))
         record = MasterRecord.read(output_dir / record_path(job.master))
         return cls(job, quality, record, Pictures.of(output_dir, job.name))
 
     @property
     def anchor(self) -> str:
-        """Its id in the page: short, unique, safe."""
+        """The id of the master in the page: short and unique, without special characters."""
         return f"m-{sha256(self.job.name.encode()).hexdigest()[:10]}"
 
     @property
@@ -79,65 +78,64 @@ class Master:
 
     @property
     def camera(self) -> str:
-        """INSTRUME, or what stands for it."""
+        """INSTRUME, or a text where it is missing."""
         return str(self.job.keywords.get("INSTRUME", "unknown camera"))
 
     @property
     def night(self) -> str:
-        """The night of a flat; of others the first and last that frames were taken on."""
-        nights = sorted({frame["night"] for frame in self.quality["frames"]} - {""})
+        """The night of the frames; of several nights, the first and the last."""
+        nights = sorted({frame.night for frame in self.quality.frames} - {""})
         return " … ".join(dict.fromkeys((nights[0], nights[-1]))) if nights else ""
 
     @property
     def verdict(self) -> str:
-        """How the master was judged, in a word or two."""
-        return _VERDICTS[Level(self.quality["verdict"])]
+        """The verdict as the page shows it: good, check, or out of range."""
+        return _VERDICTS[self.quality.verdict]
 
     @property
     def keywords(self) -> Iterator[tuple[str, str]]:
-        """Give the group's keywords as they are written in names."""
+        """Return the group's keywords, formatted as in file names."""
         for key, value in self.job.keywords.items():
             yield key, format_value(key, value)
 
     def number(self, name: str) -> float | None:
-        """Give a number; None where it was not measured."""
-        value: float | None = self.quality["numbers"].get(name)
-        return value
+        """Return a number; None where it was not measured."""
+        return self.quality.numbers.get(name)
 
     @property
     def rows(self) -> Iterator[Row]:
-        """Give the numbers in their order, each against its range."""
-        outside = {finding["number"] for finding in self.quality["findings"]}
+        """Return the numbers in the order of :data:`NUMBERS`, with their ranges."""
+        outside = {finding.number for finding in self.quality.findings}
         for name, number in NUMBERS.items():
             value = self.number(name)
             if value is not None:
-                expected = _expected(*self.quality["ranges"].get(name, (None, None)))
+                expected = _expected(*self.quality.ranges.get(name, (None, None)))
                 text = f"{short(value)} {number.unit}".rstrip()
                 yield Row(name, number.label, text, expected, name not in outside)
 
     @property
     def reduction(self) -> int:
-        """How many pixels of the master one of the overview stands for, each way."""
+        """How many pixels of the master, in x and in y, one pixel of the overview covers."""
         return reduction(self.job.geometry.height, self.job.geometry.width)
 
     @property
     def plots(self) -> Iterator[Markup]:
-        """Draw what was measured. The plots escape their own text."""
+        """Draw the plots of the master; they escape their text themselves."""
         yield Markup(draw_histogram(self.quality))
         yield Markup(draw_frames(self.quality))
-        if self.quality["vignetting"]:
+        if self.quality.vignetting:
             yield Markup(draw_vignetting(self.quality))
 
     @property
     def settings(self) -> Iterator[tuple[str, str]]:
-        """Give the recipe: parameters of integration, and of calibration for flats."""
+        """Return the recipe: parameters of integration, and of calibration for flats."""
         yield from _pairs(self.record.recipe["integration"])
         yield from _pairs(self.record.recipe["calibration"] or {})
 
 
 @dataclass(frozen=True)
 class Defects:
-    """A bad-pixel map: its files, what it is made of, and how much it holds."""
+    """A bad-pixel map: its files, its masters, and its numbers of hot and dead pixels."""
 
     name: str
     map: Path
@@ -148,7 +146,7 @@ class Defects:
 
     @classmethod
     def load(cls, name: str, jobs: Sequence[MasterJob], output_dir: Path) -> Self:
-        """Read what a map's header says."""
+        """Read the numbers of bad pixels from the header of a map."""
         path = output_dir / defect_map_path(name)
         cards = read_cards(path)
         hot, dead = (int(number_of(cards[key]) or 0) for key in ("NHOT", "NDEAD"))
@@ -156,41 +154,41 @@ class Defects:
 
 
 def in_electrons(masters: Iterable[Master], keywords: Sequence[str]) -> list[Master]:
-    """Add numbers in electrons where the header had no EGAIN, by the gain measured on flats.
+    """Add numbers in electrons where the header had no EGAIN, from the gain measured on flats.
 
     Parameters
     ----------
     masters : iterable of Master
     keywords : sequence of str
-        What masters of one camera setting have in common (``master_match_keywords``).
+        Keywords of a camera setting (``master_match_keywords``).
     """
     masters = list(masters)
     gains: dict[object, list[float]] = {}
     for master in masters:
         if gain := master.number("gain_e_adu"):
-            gains.setdefault(setting_of(master.job, keywords), []).append(gain)
+            gains.setdefault(setting_key(master.job, keywords), []).append(gain)
     return [
-        replace(master, quality=_with_electrons(master.quality, median(found)))
-        if (found := gains.get(setting_of(master.job, keywords)))
+        replace(master, quality=_with_electrons(master.quality, median(measured)))
+        if (measured := gains.get(setting_key(master.job, keywords)))
         else master
         for master in masters
     ]
 
 
-def _with_electrons(quality: Mapping[str, Any], gain: float) -> dict[str, Any]:
-    numbers = quality["numbers"]
+def _with_electrons(quality: QualityRecord, gain: float) -> QualityRecord:
+    numbers = quality.numbers
     added = {
         electrons: numbers[adu] * gain
         for adu, electrons in _IN_ELECTRONS.items()
         if adu in numbers and electrons not in numbers
     }
-    return {**quality, "numbers": {**numbers, **added}}
+    return replace(quality, numbers={**numbers, **added})
 
 
 def short(value: float | None) -> str:
-    """Write a number with three or four digits, without exponents for those people meet.
+    """Format a number with three or four digits, without an exponent for usual values.
 
-    One that is not known is left empty.
+    The text is empty for None.
     """
     if value is None:
         return ""

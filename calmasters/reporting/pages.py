@@ -1,4 +1,4 @@
-"""Everything known of a run on one page that opens from disk: ``output_dir/report.html``."""
+"""Write the report of a run, one page that opens from disk: ``output_dir/report.html``."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from calmasters.frame import FrameType, Status, format_value
 from calmasters.inventory.table import column_text
 from calmasters.inventory.unused_frames import ignored_by_reason, refused_by_remedy
 from calmasters.model.job import MasterJob
-from calmasters.planning.decision import Decision
-from calmasters.reporting.collect import Collected
+from calmasters.planning.planner import Decision
+from calmasters.reporting.collect import ReportContent
 from calmasters.reporting.masters import Master, short
 from calmasters.reporting.plots import draw_plan, draw_trend
 
 __all__ = ["write_report"]
 
-#: Bytes of pictures in a page, so that it stays below 10 MB.
-_BUDGET: Final = 6_500_000
+#: Largest size of the pictures in a page, bytes: the page is then smaller than 10 MB.
+_PICTURE_BYTES: Final = 6_500_000
 
 
 @dataclass
 class _Night:
-    """What was taken with one camera in one night."""
+    """The frames of one camera in one night."""
 
     camera: str
     night: str
@@ -43,30 +43,30 @@ class _Night:
     groups: set[str]
 
 
-def write_report(path: Path, collected: Collected, picture_bytes: int = _BUDGET) -> None:
+def write_report(path: Path, content: ReportContent, picture_bytes: int = _PICTURE_BYTES) -> None:
     """Write the report, whole or not at all.
 
     Parameters
     ----------
     path : Path
         ``report.html``; links to other files are relative to its folder.
-    collected : Collected
+    content : ReportContent
     picture_bytes : int
-        As many bytes of pictures stand in the page: first what shows whole masters, then the
-        sections at 1:1. Of the others it has the links alone.
+        Largest size of the pictures in the page: first previews of complete masters, then sections
+        at 1:1. Other pictures are only linked.
     """
     page = _environment(path.parent).get_template("report.html.j2")
-    script = _part("script.js")
+    script = _template("script.js")
     text = page.render(
-        **_about_masters(collected, picture_bytes),
-        **_about_frames(collected),
-        defects=collected.defects,
-        trends=[(trend, Markup(draw_trend(trend))) for trend in collected.trends],
+        **_about_masters(content, picture_bytes),
+        **_about_frames(content),
+        defects=content.defects,
+        trends=[(trend, Markup(draw_trend(trend))) for trend in content.trends],
         version=__version__,
         created=datetime.now().astimezone(),
-        style=Markup(_part("style.css")),
+        style=Markup(_template("style.css")),
         script=Markup(script),
-        # Only this very script may run, whatever else gets into the page.
+        # Only this script may run, even if another gets into the page.
         script_hash=b64encode(sha256(script.encode()).digest()).decode(),
     )
     with replacing(path) as file:
@@ -76,7 +76,7 @@ def write_report(path: Path, collected: Collected, picture_bytes: int = _BUDGET)
 def _environment(folder: Path) -> Environment:
     environment = Environment(
         loader=PackageLoader("calmasters.reporting"),
-        autoescape=True,  # what headers say is text, whatever it looks like
+        autoescape=True,  # header values are text, even if they look like markup
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -88,21 +88,21 @@ def _environment(folder: Path) -> Environment:
     return environment
 
 
-def _about_masters(collected: Collected, picture_bytes: int) -> dict[str, Any]:
-    masters = collected.masters
+def _about_masters(content: ReportContent, picture_bytes: int) -> dict[str, Any]:
+    masters = content.masters
     return {
         "masters": masters,
         "by_group": {master.job.name: master for master in masters},
         "verdicts": Counter(master.verdict for master in masters),
-        "not_made": collected.decision.not_made,
-        "left_out": _left_out(masters, collected.decision.inventory),
+        "not_made": content.decision.not_made,
+        "left_out": _left_out(masters, content.decision.inventory),
         "pictures": _embedded(masters, picture_bytes),
         "plan": Markup(draw_plan([master.job for master in masters])),
     }
 
 
-def _about_frames(collected: Collected) -> dict[str, Any]:
-    decision = collected.decision
+def _about_frames(content: ReportContent) -> dict[str, Any]:
+    decision = content.decision
     return {
         "nights": _nights(decision.inventory),
         "refused": _refused(decision),
@@ -111,21 +111,21 @@ def _about_frames(collected: Collected) -> dict[str, Any]:
     }
 
 
-def _part(name: str) -> str:
+def _template(name: str) -> str:
     return Path(__file__).with_name("templates").joinpath(name).read_text(encoding="utf-8")
 
 
 def _embedded(masters: Sequence[Master], budget: int) -> Mapping[tuple[str, str], str]:
-    """Choose the pictures that stand in the page, as data URIs by master and kind."""
+    """Choose the pictures to embed in the page, as data URIs by master and kind."""
     wanted = [(master, kind) for kind in ("overview", "structure") for master in masters]
     wanted += [(master, "sections") for master in masters if master.reduction > 1]
-    found = {}
+    embedded = {}
     for master, kind in wanted:
         picture = _data_uri(getattr(master.pictures, kind))
         budget -= len(picture)
         if budget >= 0:
-            found[master.job.name, kind] = picture
-    return found
+            embedded[master.job.name, kind] = picture
+    return embedded
 
 
 def _data_uri(path: Path) -> str:
@@ -151,13 +151,13 @@ def _nights(table: pd.DataFrame) -> list[_Night]:
 
 
 def _refused(decision: Decision) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Give path and reason of the refused frames, grouped by remedy."""
+    """Return path and reason of the refused frames, grouped by remedy."""
     groups = refused_by_remedy(decision.inventory, decision.verdicts)
     return [(remedy, [*frames["reason"].items()]) for remedy, frames in groups]
 
 
 def _left_out(masters: Iterable[Master], table: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
-    """Give the refused frames that would belong to each master, as far as their headers tell."""
+    """Return the refused frames whose headers match each master: path and reason."""
     rows = table[table["status"] == Status.REFUSED]
     refused = pd.DataFrame({name: column_text(rows[name]) for name in rows})
     return {
@@ -167,7 +167,7 @@ def _left_out(masters: Iterable[Master], table: pd.DataFrame) -> dict[str, list[
 
 
 def _would_belong(refused: pd.DataFrame, job: MasterJob) -> pd.Series:
-    """Tell the rows whose keywords are those of a job or absent."""
+    """Return whether the keywords of each row are missing or equal to those of a job."""
     belongs = refused["TYPE"] == job.type.value
     for key, value in job.keywords.items():
         if key != "TYPE":

@@ -1,4 +1,4 @@
-"""Previews of a master: stretched for the eye, small enough for a page."""
+"""Previews of a master: stretched, and small enough for a page."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ __all__ = ["Pictures", "auto_stretch", "reduction", "sections", "write_pictures"
 Float32: TypeAlias = NDArray[np.float32]
 Grey: TypeAlias = NDArray[np.uint8]
 
-#: PixInsight's defaults of STF AutoStretch: shadows clipped at this many sigmas, background here.
+#: Defaults of PixInsight's STF AutoStretch: shadows clipping in sigmas, and target background.
 _SHADOWS: Final = -2.8
 _BACKGROUND: Final = 0.25
 
-#: Longer side of an overview, and side of one of nine sections at 1:1, pixels.
+#: Largest longer side of an overview, and side of each of the nine sections at 1:1, pixels.
 _OVERVIEW: Final = 960
 _SECTION: Final = 200
 
-#: Structures darker or brighter by this much have the full colour.
+#: Structures that are darker or brighter by this share have the full colour.
 _STRUCTURE_RANGE: Final = 0.02
 _BRIGHTER, _DARKER = (217.0, 72.0, 56.0), (64.0, 128.0, 240.0)
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Where the pictures of a master go.
+    """The files of a master's pictures.
 
     Attributes
     ----------
     overview : Path
-        All of it, reduced to 960 pixels where it is larger (WebP).
+        The complete master, reduced to 960 pixels where it is larger (WebP).
     sections : Path
-        Nine places of it, one pixel of the picture for one of the master (WebP).
+        Nine sections of the master at 1:1 (WebP).
     structure : Path
-        What is neither pixel nor slope: dust, rings, bands; blue is dark, red bright (WebP).
+        Structures such as dust, rings and bands; blue is dark, red is bright (WebP).
     full : Path
-        All of it, pixel by pixel (JPEG).
+        The complete master at 1:1 (JPEG).
     """
 
     overview: Path
@@ -57,12 +57,12 @@ class Pictures:
 
     @classmethod
     def of(cls, output_dir: Path, name: str) -> Self:
-        """Give the pictures of a master, by its name."""
+        """Return the files of the pictures of a master, by its name."""
         return cls(*(output_dir / picture_path(name, ending) for ending in PICTURES))
 
 
 def auto_stretch(image: Float32) -> Grey:
-    """Stretch an image as PixInsight's STF AutoStretch shows it.
+    """Stretch an image as PixInsight's STF AutoStretch does.
 
     Parameters
     ----------
@@ -94,29 +94,29 @@ def auto_stretch(image: Float32) -> Grey:
 
 def _midtones(balance: float, value: NDArray[np.float64]) -> NDArray[np.float64]:
     """Apply the midtones transfer function."""
-    found: NDArray[np.float64] = (balance - 1) * value / ((2 * balance - 1) * value - balance)
-    return found
+    result: NDArray[np.float64] = (balance - 1) * value / ((2 * balance - 1) * value - balance)
+    return result
 
 
 def sections(image: Grey) -> Grey:
-    """Put nine places side by side: corners, middles of the sides, centre; white lines between.
+    """Return nine sections: corners, middles of the sides, centre; white lines between them.
 
-    An image that is not larger than they are together is given whole.
+    An image that is not larger than three sections is returned without sections.
     """
     if min(image.shape) <= 3 * _SECTION:
         return image[: 3 * _SECTION, : 3 * _SECTION]
     side, lined = _SECTION, _SECTION + 2
-    put = np.full((3 * lined - 2, 3 * lined - 2), 255, np.uint8)
+    mosaic = np.full((3 * lined - 2, 3 * lined - 2), 255, np.uint8)
     down, across = (np.linspace(0, length - side, 3).astype(int) for length in image.shape)
     for row, y in enumerate(down):
         for column, x in enumerate(across):
             top, left = row * lined, column * lined
-            put[top : top + side, left : left + side] = image[y : y + side, x : x + side]
-    return put
+            mosaic[top : top + side, left : left + side] = image[y : y + side, x : x + side]
+    return mosaic
 
 
 def reduction(height: int, width: int) -> int:
-    """Tell how many pixels of a master become one of its overview, each way."""
+    """Return how many pixels of a master, in x and in y, one pixel of its overview covers."""
     return math.ceil(max(height, width) / _OVERVIEW)
 
 
@@ -130,20 +130,20 @@ def write_pictures(image: Float32, pictures: Pictures) -> None:
     pictures : Pictures
     """
     stretched = auto_stretch(image)
-    whole = Image.fromarray(stretched)
+    picture = Image.fromarray(stretched)
     factor = reduction(*image.shape)
-    _save(pictures.overview, whole.reduce(factor) if factor > 1 else whole, "WEBP", 55)
+    _save(pictures.overview, picture.reduce(factor) if factor > 1 else picture, "WEBP", 55)
     _save(pictures.sections, Image.fromarray(sections(stretched)), "WEBP", 55)
     _save(pictures.structure, _coloured(structure(image)), "WEBP", 70)
-    _save(pictures.full, whole, "JPEG", 85)
+    _save(pictures.full, picture, "JPEG", 85)
 
 
-def _coloured(found: Float32) -> Image.Image:
-    """Colour a structure: blue where it is darker than its surroundings, red where brighter.
+def _coloured(structures: Float32) -> Image.Image:
+    """Colour structures: blue where darker than the surroundings, red where brighter.
 
-    Where it is neither, the page shows through: on light and dark pages alike.
+    Elsewhere the picture is transparent, for light and dark pages.
     """
-    value = np.clip(found / np.float32(_STRUCTURE_RANGE), -1, 1)
+    value = np.clip(structures / np.float32(_STRUCTURE_RANGE), -1, 1)
     colours = np.where((value > 0)[..., None], _BRIGHTER, _DARKER)
     opacity = 255 * np.abs(value)[..., None]
     rgba = np.rint(np.concatenate([colours, opacity], axis=-1)).astype(np.uint8)
@@ -155,7 +155,7 @@ def _coloured(found: Float32) -> Image.Image:
 
 
 def _save(path: Path, picture: Image.Image, kind: str, quality: int) -> None:
-    # In memory first: Pillow seeks in the file it writes.
+    # In memory first, since Pillow seeks in the file it writes.
     data = BytesIO()
     picture.save(data, kind, quality=quality)
     with replacing(path) as file:

@@ -1,4 +1,4 @@
-"""What was measured, drawn: as SVG that takes its colours from the page around it."""
+"""Plots of the measured numbers, as SVG with the colours of the page."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from calmasters.frame import FrameType, format_value
 from calmasters.model.job import MasterJob
+from calmasters.quality.quality_record import QualityRecord
 from calmasters.quality.trend import Trend
 
 __all__ = [
@@ -31,10 +32,10 @@ __all__ = [
     "label_of",
 ]
 
-#: Nights that are named below a trend, at most.
-_TICKS: Final = 6
+#: Largest number of nights on the axis of a trend.
+_MAX_TICKS: Final = 6
 
-#: Colours that no plot has otherwise, to the page's own.
+#: Placeholder colours, and the colours of the page that replace them.
 _INK, _ACCENT, _BAD, _FAINT, _QUIET = "#010101", "#010203", "#030201", "#020202", "#030303"
 _COLOURS: Final = {
     _INK: "currentColor",
@@ -45,9 +46,9 @@ _COLOURS: Final = {
 }
 
 _STYLE: Final[Any] = {
-    "svg.hashsalt": "calmasters",  # the same plot has the same text
-    "svg.fonttype": "none",  # text stays text: it can be found, and scales
-    "text.parse_math": False,  # a dollar in a header is a dollar
+    "svg.hashsalt": "calmasters",  # the same plot gives the same file
+    "svg.fonttype": "none",  # text, not paths: it can be searched
+    "text.parse_math": False,  # a dollar sign in a header is text
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9,
@@ -68,7 +69,7 @@ _STYLE: Final[Any] = {
 
 @contextmanager
 def _figure(width: float, height: float, rows: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
-    """Open a figure of inches with axes below each other, in our style."""
+    """Open a figure, sizes in inches, with axes below each other, in the style of the report."""
     with mpl.rc_context(_STYLE):
         figure = Figure((width, height), layout="constrained")
         FigureCanvasSVG(figure)
@@ -76,9 +77,9 @@ def _figure(width: float, height: float, rows: int = 1) -> Iterator[tuple[Figure
 
 
 def _svg(figure: Figure, title: str, name: str) -> str:
-    """Give a figure as an SVG element to stand in a page.
+    """Return a figure as an SVG element for a page.
 
-    ``title`` is for screen readers; ``name`` tells its ids from those of other plots.
+    ``title`` is for screen readers; ``name`` makes the ids of the plot unique in the page.
     """
     text = StringIO()
     figure.savefig(text, format="svg", transparent=True)
@@ -86,47 +87,47 @@ def _svg(figure: Figure, title: str, name: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", f"<title>{escape(title)}</title>", svg, flags=re.S)
     svg = _with_own_ids(svg, f"p{sha256(name.encode()).hexdigest()[:8]}-")
-    for ours, pages in _COLOURS.items():
-        svg = svg.replace(ours, pages)
+    for placeholder, colour in _COLOURS.items():
+        svg = svg.replace(placeholder, colour)
     return svg.replace("<svg ", '<svg role="img" ', 1)
 
 
 def _with_own_ids(svg: str, prefix: str) -> str:
-    """Put a prefix before the ids that something refers to, and take the others out."""
+    """Add a prefix to the ids that are referred to, and remove the others."""
     used = set(re.findall(r'(?:url\(|href=")#([\w-]+)', svg))
 
-    def renamed(found: re.Match[str]) -> str:
-        return f' id="{prefix}{found[1]}"' if found[1] in used else ""
+    def renamed(match: re.Match[str]) -> str:
+        return f' id="{prefix}{match[1]}"' if match[1] in used else ""
 
     svg = re.sub(r' id="([^"]*)"', renamed, svg)
     return re.sub(r'(url\(|href=")#', rf"\1#{prefix}", svg)
 
 
-def draw_histogram(quality: Mapping[str, Any]) -> str:
-    """Draw how many pixels of a master have which level."""
-    histogram = quality["histogram"]
+def draw_histogram(quality: QualityRecord) -> str:
+    """Draw the histogram of a master."""
+    histogram = quality.histogram
     with _figure(4.6, 2.2) as (figure, (axes,)):
-        axes.stairs(histogram["counts"], histogram["edges_adu"], fill=True, color=_ACCENT)
+        axes.stairs(histogram.counts, histogram.edges_adu, fill=True, color=_ACCENT)
         axes.set_yscale("symlog", linthresh=10)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.set(xlabel="level, ADU", ylabel="pixels", ylim=(0, None))
-        level = quality["numbers"]["level_adu"]
+        level = quality.numbers["level_adu"]
         return _svg(
             figure,
             f"Histogram of the master, median {level:.1f} ADU",
-            f"{quality['name']} histogram",
+            f"{quality.name} histogram",
         )
 
 
-def draw_frames(quality: Mapping[str, Any]) -> str:
-    """Draw each frame's level and, where it is known, the share of its samples rejected."""
-    frames = quality["frames"]
-    rejected = [frame["rejected_percent"] for frame in frames]
-    known = None not in rejected
+def draw_frames(quality: QualityRecord) -> str:
+    """Draw the level of each frame and, where known, the share of its rejected samples."""
+    frames = quality.frames
+    rejected = [frame.rejected_percent for frame in frames if frame.rejected_percent is not None]
+    known = len(rejected) == len(frames)
     numbers = range(1, len(frames) + 1)
-    colours = [_BAD if frame["stands_out"] else _ACCENT for frame in frames]
+    colours = [_BAD if frame.stands_out else _ACCENT for frame in frames]
     with _figure(4.6, 3.0 if known else 1.8, rows=1 + known) as (figure, panels):
-        panels[0].scatter(numbers, [frame["level_adu"] for frame in frames], 14, colours)
+        panels[0].scatter(numbers, [frame.level_adu for frame in frames], 14, colours)
         panels[0].set_ylabel("level, ADU")
         if known:
             panels[1].bar(numbers, rejected, color=colours)
@@ -135,26 +136,26 @@ def draw_frames(quality: Mapping[str, Any]) -> str:
         for axes in panels:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.ticklabel_format(axis="y", useOffset=False)
-        odd = sum(bool(frame["stands_out"]) for frame in frames)
+        odd = sum(bool(frame.stands_out) for frame in frames)
         shown = "Level and rejection" if known else "Level"
         title = f"{shown} of {len(frames)} frames; {odd} stand out"
-        return _svg(figure, title, f"{quality['name']} frames")
+        return _svg(figure, title, f"{quality.name} frames")
 
 
-def draw_vignetting(quality: Mapping[str, Any]) -> str:
-    """Draw how a flat falls off from the centre to the corners."""
-    rings = quality["vignetting"]
+def draw_vignetting(quality: QualityRecord) -> str:
+    """Draw the level of a flat from the centre to the corners."""
+    rings = quality.vignetting
     places = [(ring + 0.5) / len(rings) * 100 for ring in range(len(rings))]
     with _figure(4.6, 2.2) as (figure, (axes,)):
         axes.plot(places, [100 * ring for ring in rings], color=_ACCENT, marker="o", markersize=3)
         axes.set(xlabel="distance from the centre, % of the corner's", ylabel="level, %")
         axes.set_ylim(0, max(105, 105 * max(rings)))
         title = f"Vignetting: {100 * rings[-1]:.0f} % of the centre in the corners"
-        return _svg(figure, title, f"{quality['name']} vignetting")
+        return _svg(figure, title, f"{quality.name} vignetting")
 
 
 def draw_trend(trend: Trend) -> str:
-    """Draw a number over the nights, jumps marked."""
+    """Draw a number over the nights, with its jumps marked."""
     nights: Any = [date.fromisoformat(point.night) for point in trend.points]
     jumped = {jump.after for jump in trend.jumps}
     colours = [_BAD if point in jumped else _ACCENT for point in trend.points]
@@ -165,7 +166,7 @@ def draw_trend(trend: Trend) -> str:
         axes.set_ylabel(trend.label)
         axes.ticklabel_format(axis="y", useOffset=False)
         axes.margins(y=0.3)
-        shown = nights[:: -(-len(nights) // _TICKS)]
+        shown = nights[:: -(-len(nights) // _MAX_TICKS)]
         axes.set_xticks(shown, [night.isoformat() for night in shown], rotation=25, ha="right")
         jumps = "; ".join(map(str, trend.jumps)) or "no jump"
         title = f"{trend.setting}: {trend.label} over {len(nights)} nights, {jumps}"
@@ -173,25 +174,25 @@ def draw_trend(trend: Trend) -> str:
 
 
 def label_of(job: MasterJob) -> str:
-    """Name a master in a few words: ``dark 60 s``, ``flat B 2026-01-16``."""
+    """Return a short label of a master: ``dark 60 s``, ``flat B 2026-01-16``."""
     if job.type is FrameType.FLAT:
-        words = (job.keywords.get("FILTER", ""), job.keywords.get("DATE", ""))
+        parts = (job.keywords.get("FILTER", ""), job.keywords.get("DATE", ""))
     else:
         exposure = job.keywords.get("EXPOSURE")
         seconds = "" if exposure is None else f"{format_value('EXPOSURE', exposure)} s"
-        words = (seconds, "") if job.type is FrameType.DARK else ("", "")
-    return " ".join(str(word) for word in (job.type.value, *words) if word != "")
+        parts = (seconds, "") if job.type is FrameType.DARK else ("", "")
+    return " ".join(str(part) for part in (job.type.value, *parts) if part != "")
 
 
 def draw_plan(jobs: Sequence[MasterJob]) -> str:
-    """Draw which bias and dark each flat uses: masters left, flats right."""
+    """Draw which bias and dark each flat uses: masters on the left, flats on the right."""
     several = len({job.keywords.get("INSTRUME") for job in jobs}) > 1
 
-    def words(job: MasterJob) -> str:
+    def text(job: MasterJob) -> str:
         camera = f"{job.keywords.get('INSTRUME', '')} " if several else ""
         return f"{camera}{label_of(job)} ({len(job.frames)} frames)"
 
-    sources = {job.master: words(job) for job in jobs if job.type is not FrameType.FLAT}
+    sources = {job.master: text(job) for job in jobs if job.type is not FrameType.FLAT}
     flats = [job for job in jobs if job.type is FrameType.FLAT]
     for flat in flats:
         for used in filter(None, (flat.bias, flat.dark)):
@@ -201,7 +202,7 @@ def draw_plan(jobs: Sequence[MasterJob]) -> str:
         axes.set_axis_off()
         axes.set(xlim=(0, 1), ylim=(-rows, 0.5))
         left = _column(axes, sources, 0.40, "right", rows)
-        right = _column(axes, {job.name: words(job) for job in flats}, 0.60, "left", rows)
+        right = _column(axes, {job.name: text(job) for job in flats}, 0.60, "left", rows)
         for flat in flats:
             for source, colour in ((flat.bias, _QUIET), (flat.dark, _ACCENT)):
                 if source:
@@ -214,7 +215,7 @@ def draw_plan(jobs: Sequence[MasterJob]) -> str:
 def _column(
     axes: Axes, labels: Mapping[str, str], x: float, side: str, rows: int
 ) -> dict[str, float]:
-    """Write labels below each other, evenly over the height; give their places."""
+    """Write labels in a column, evenly over the height; return their y coordinates."""
     step = rows / max(1, len(labels))
     places = {key: -(row + 0.5) * step + 0.5 for row, key in enumerate(labels)}
     for key, y in places.items():

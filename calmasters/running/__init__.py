@@ -1,4 +1,4 @@
-"""What a run needs besides the plan: the lock, the disk, the masters before, the machine."""
+"""What a run needs besides the plan: the lock, the disk, the previous masters, the machine."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _BYTES_A_FRAME: Final = 1_024
 
 @dataclass(frozen=True, slots=True)
 class DiskNeed:
-    """Bytes that a run takes on the disk of ``output_dir``, at most at a time.
+    """Bytes that a run takes on the disk of ``output_dir``, at most at the same time.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ def disk_need(jobs: Sequence[MasterJob], calibrated: Calibrated, copies: int = 0
     jobs : sequence of MasterJob
         Those to be made.
     calibrated : Calibrated
-        Where calibrated flats are not kept, those of one master are there at a time.
+        Where calibrated flats are not kept, only those of one master are there at the same time.
     copies : int
         Bytes of previous masters to be copied.
     """
@@ -84,7 +84,7 @@ def _keeps_calibrated(job: MasterJob) -> bool:
 
 
 def require_disk_space(need: DiskNeed, output_dir: Path) -> None:
-    """Refuse what the disk cannot hold.
+    """Refuse what does not fit on the disk.
 
     Raises
     ------

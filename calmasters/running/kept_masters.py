@@ -16,6 +16,7 @@ from tempfile import NamedTemporaryFile
 from time import time_ns
 
 from calmasters.atomic_files import put_in_place, write_whole
+from calmasters.errors import RecordError
 from calmasters.model.job import MasterJob, read_made_of
 from calmasters.model.layout import PREVIOUS_MASTERS, job_path_of
 
@@ -114,7 +115,7 @@ def _renew_job_file(path: Path, record: Path) -> None:
     Snakemake has recorded the checksum of the file that the failed rebuild began with. It would
     take the old master for made from that file, however much newer the file is.
     """
-    with suppress(OSError, ValueError, KeyError, TypeError):  # the checkpoint writes it again
+    with suppress(OSError, RecordError):  # the checkpoint writes it again
         job, made = MasterJob.read(path), read_made_of(record)
         if made is None or not made.serves(job.made_of):
             write_whole(path, job.to_json(time_ns()))

@@ -1,4 +1,4 @@
-"""One run at a time on an ``output_dir``, from whatever working directory or machine."""
+"""One run at a time on an ``output_dir``, from any working directory or machine."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _RENEW_S: Final = 20.0
 #: When it counts as dead on another machine: it may miss some, while a network folder is away.
 _DEAD_AFTER_S: Final = 9 * _RENEW_S
 
-#: How long a lock may say nothing, in seconds: it is being written, or the disk was full.
-_WORDLESS_S: Final = 1.0
+#: How long a lock may be empty, in seconds: it is being written, or the disk was full.
+_EMPTY_S: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ class _Holder:
 
     @classmethod
     def of(cls, path: Path) -> Self:
-        """Read a lock; one that stays without words is nobody's."""
-        deadline = time.monotonic() + _WORDLESS_S
+        """Read a lock; one that stays empty belongs to nobody."""
+        deadline = time.monotonic() + _EMPTY_S
         while time.monotonic() < deadline:
             with suppress(OSError, ValueError, TypeError):
                 return cls(**json.loads(path.read_text(encoding="utf-8")))
-            time.sleep(_WORDLESS_S / 20)
+            time.sleep(_EMPTY_S / 20)
         return cls(0, "", platform.node(), "once", "an unknown folder")
 
     def __str__(self) -> str:
@@ -61,10 +61,10 @@ class _Holder:
 class RunLock:
     """The file ``output_dir/.lock``, there while a run makes something.
 
-    A run that was killed leaves it behind. The next one takes it over where that process is gone
-    from this machine. The lock of another machine, where nobody can look, is taken over when it
-    was not renewed for three minutes. The process that runs the workflow takes it: jobs,
-    here or on a cluster, are part of that run.
+    A run that was killed leaves it behind. The next one takes it over where that process does not
+    exist any more on this machine. Processes of another machine cannot be seen: its lock is taken
+    over when it was not renewed for three minutes. The process that runs the workflow takes the
+    lock: jobs, here or on a cluster, are part of that run.
 
     Parameters
     ----------
@@ -155,10 +155,10 @@ class RunLock:
 
 
 def _is_dead(holder: _Holder, path: Path) -> bool:
-    """Tell whether the process that holds a lock is gone."""
+    """Return whether the process that has a lock does not exist any more."""
     if holder.host != platform.node():
         return _silent_s(path) > _DEAD_AFTER_S
-    # Nobody's; or of a container that was started anew, whose process had the number of this one.
+    # Nobody's; or of a container that was started again, whose process had the number of this one.
     if holder.pid in (0, os.getpid()):
         return True
     # Numbers are used again, by processes with other commands.
@@ -166,12 +166,12 @@ def _is_dead(holder: _Holder, path: Path) -> bool:
 
 
 def _silent_s(path: Path) -> float:
-    """Seconds since a lock was renewed, by the clock of the disk that it lies on."""
+    """Seconds since a lock was renewed, by the clock of its disk."""
     try:
         with TemporaryFile(dir=path.parent) as now:
             return os.fstat(now.fileno()).st_mtime - path.stat().st_mtime
     except OSError:
-        return 0.0  # read-only, or gone just now
+        return 0.0  # read-only, or removed just now
 
 
 def _command(pid: int) -> str | None:

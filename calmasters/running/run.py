@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from calmasters.atomic_files import sweep, sweep_temporary
-from calmasters.errors import OutputError, explained
+from calmasters.errors import OutputError, os_error_message
 from calmasters.running import kept_masters
 from calmasters.running.lock import RunLock
 
@@ -53,7 +53,9 @@ class Run:
             messages = [f"The previous run was interrupted ({left_by}); resuming."]
             return [*(messages if left_by else []), *map(restored_message, self.end())]
         except OSError as error:
-            raise OutputError(f"output_dir '{self._output_dir}': {explained(error)}") from error
+            raise OutputError(
+                f"output_dir '{self._output_dir}': {os_error_message(error)}"
+            ) from error
 
     @property
     def now_ns(self) -> int:

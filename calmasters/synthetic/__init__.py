@@ -1,4 +1,4 @@
-"""Frames of a camera that does not exist, with known truth."""
+"""Synthetic frames of a model camera, with known true values."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A model camera of which every pixel is known, and one frame of it as a FITS file.
+"""A model camera with known true pixel values, and a writer of its frames as FITS files.
 
-So a master can be compared with what it should be.
+Tests compare masters with the true values.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ __all__ = ["Camera", "Hits", "write_frame"]
 Pixels: TypeAlias = NDArray[np.uint16]
 Map: TypeAlias = NDArray[np.float32]
 
-#: Names of the random streams of a camera: one number each, so that no two share their numbers.
+#: Numbers of the random streams of a camera, so that the streams are independent.
 _BIAS, _DARK, _FLAT, _NOISE, _HITS = range(5)
 
 _FITS_BLOCK: Final = 2880
 
 
 class Hits(NamedTuple):
-    """Where cosmic rays struck a frame, and the charge they left (three arrays of one length)."""
+    """Cosmic ray hits of a frame: positions and signal (three arrays of equal length)."""
 
     rows: NDArray[np.intp]
     columns: NDArray[np.intp]
@@ -37,7 +37,7 @@ class Hits(NamedTuple):
 
 @dataclass(frozen=True)
 class Camera:
-    """A camera whose every pixel is known; frames are made from it by seed.
+    """A camera with known true pixel values; a seed determines each frame.
 
     Attributes
     ----------
@@ -46,19 +46,19 @@ class Camera:
     width, height : int
         Pixels.
     set_temp_c, gain, offset, readout_mode, bayerpat
-        Settings as the header has them; they do not change the pixels.
+        Settings for the header; they do not change the pixels.
     pedestal_adu, read_noise_adu : float
-        Mean level of a bias frame, and the noise of one read.
+        Mean level of a bias frame, and read noise.
     electrons_per_adu : float
-        Sets the shot noise: a signal of s ADU has a variance of s / electrons_per_adu ADU².
+        Determines the shot noise: a signal of s ADU has a variance of s / electrons_per_adu ADU².
     dark_rate_adu_s : float
-        Dark current of a common pixel, ADU per second.
+        Dark current of a normal pixel, ADU per second.
     hot_pixels : float
-        Share of pixels with 1 to 200 ADU per second more.
+        Fraction of pixels with an additional 1 to 200 ADU per second.
     hits : int
-        Cosmic ray hits on every frame, whatever its exposure.
+        Cosmic ray hits per frame, independent of the exposure.
     seed : int
-        Cameras of another seed have other patterns.
+        Cameras with different seeds have different patterns.
     """
 
     name: str = "ATR585M"
@@ -79,7 +79,7 @@ class Camera:
 
     @cached_property
     def bias(self) -> Map:
-        """True offset pattern, (height, width), ADU: columns, and a pattern of single pixels."""
+        """True offset, (height, width), ADU: a column pattern plus a pixel pattern."""
         random = self._random(_BIAS)
         columns = random.normal(0.0, 3.0, self.width)
         pattern = random.normal(self.pedestal_adu, 2.0, (self.height, self.width))
@@ -87,7 +87,7 @@ class Camera:
 
     @cached_property
     def dark_rate(self) -> Map:
-        """True dark current, (height, width), ADU per second: even, a corner's glow, hot pixels."""
+        """True dark current, (height, width), ADU per second: uniform, corner glow, hot pixels."""
         random = self._random(_DARK)
         y, x = self._unit_grid()
         rate = self.dark_rate_adu_s * (1.0 + 2.0 * np.exp(-8.0 * ((x - 1.0) ** 2 + (y - 1.0) ** 2)))
@@ -97,7 +97,7 @@ class Camera:
 
     @cached_property
     def flat_field(self) -> Map:
-        """True response, (height, width), median 1: vignetting times each pixel's own."""
+        """True response, (height, width), median 1: vignetting times pixel response."""
         y, x = self._unit_grid()
         vignetting = 1.0 - 0.2 * (x**2 + y**2)
         response = self._random(_FLAT).normal(1.0, 0.01, vignetting.shape)
@@ -105,13 +105,13 @@ class Camera:
         return (field / np.median(field)).astype(np.float32)
 
     def mean_adu(self, exposure_s: float = 0.0, flux_adu_s: float = 0.0) -> Map:
-        """Mean of all frames like this: bias + exposure (dark rate + flux x flat field).
+        """Mean of frames with these parameters: bias + exposure (dark rate + flux x flat field).
 
         Parameters
         ----------
         exposure_s : float
         flux_adu_s : float
-            Light on a pixel of response 1, ADU per second.
+            Signal of a pixel with response 1, ADU per second.
 
         Returns
         -------
@@ -120,12 +120,12 @@ class Camera:
         return self.bias + self._signal_adu(exposure_s, flux_adu_s)
 
     def sigma_adu(self, exposure_s: float = 0.0, flux_adu_s: float = 0.0) -> Map:
-        """Noise of one such frame, (height, width), ADU: read, shot, and rounding (1/12 ADU²)."""
+        """Noise of such a frame, (height, width), ADU: read, shot and rounding (1/12 ADU²)."""
         variance: Map = self._analogue_variance(exposure_s, flux_adu_s) + np.float32(1 / 12)
         return np.sqrt(variance)
 
     def cosmic_hits(self, seed: int) -> Hits:
-        """Give the hits on the frame of this seed; no two on one pixel."""
+        """Return the hits on the frame with this seed; no two are on the same pixel."""
         random = self._random(_HITS, seed)
         rows, columns = np.divmod(self._places(random, self.hits), self.width)
         return Hits(rows, columns, random.uniform(3e3, 2e4, self.hits).astype(np.float32))
@@ -143,10 +143,10 @@ class Camera:
         return self.expose(seed, exposure_s, flux_adu_s)
 
     def expose(self, seed: int, exposure_s: float = 0.0, flux_adu_s: float = 0.0) -> Pixels:
-        """Take a frame: the same seed always gives the same frame.
+        """Take a frame; the same seed gives the same frame.
 
-        Shot noise is Gaussian, so that the noise of a mean is known exactly also where a
-        pixel collects few electrons.
+        Shot noise is Gaussian, so that the noise of a mean is known exactly even if a pixel
+        collects few electrons.
 
         Returns
         -------
@@ -176,21 +176,21 @@ class Camera:
         return random.choice(self.width * self.height, count, replace=False)
 
     def _unit_grid(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Coordinates y, x from -1 to 1 across the frame, to be broadcast."""
+        """Return coordinates y, x from -1 to 1 across the frame, for broadcasting."""
         y = np.linspace(-1.0, 1.0, self.height)[:, np.newaxis]
         return y, np.linspace(-1.0, 1.0, self.width)[np.newaxis]
 
 
 def write_frame(path: Path, pixels: Pixels, header: Mapping[str, Value | bool | None]) -> None:
-    """Write a frame as cameras' programs do: 16-bit unsigned FITS, stored with BZERO 32768.
+    """Write a frame as capture programs do: unsigned 16-bit FITS, stored with BZERO 32768.
 
     Parameters
     ----------
     path : Path
-        Its folders are made.
+        Missing folders are created.
     pixels : (height, width) uint16
     header : mapping of str to Value
-        Cards after the structural ones; None writes no card.
+        Cards after the structural cards; None writes no card.
     """
     height, width = pixels.shape
     cards: dict[str, Value | bool | None] = {
@@ -204,7 +204,7 @@ def write_frame(path: Path, pixels: Pixels, header: Mapping[str, Value | bool | 
         **header,
     }
     text = "".join(_card(key, value) for key, value in cards.items() if value is not None)
-    # Subtracting 32768 from an unsigned number flips its highest bit.
+    # Subtracting 32768 from an unsigned 16-bit number flips its highest bit.
     data = (pixels ^ np.uint16(0x8000)).astype(">u2").tobytes()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(_padded((text + f"{'END':<80}").encode("ascii"), b" ") + _padded(data, b"\0"))
@@ -220,8 +220,9 @@ def _card(keyword: str, value: Value | bool) -> str:
         text = f"{value!s:>20}".upper()
     card = f"{keyword:<8}= {text:<70}"
     if len(card) > 80:
-        msg = f"writing a FITS card: {keyword} = {value!r} is longer than a card; shorten it"
-        raise ValueError(msg)
+        raise ValueError(
+            f"FITS card {keyword} = {value!r} is longer than 80 characters; shorten it"
+        )
     return card
 
 

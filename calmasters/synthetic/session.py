@@ -1,6 +1,6 @@
-"""A session of a model camera, on disk: the example, and the tests' data.
+"""Write an observing session of a model camera: the example, and data for tests.
 
-``python -m calmasters.synthetic DIRECTORY`` writes one, as N.I.N.A. writes its frames.
+``python -m calmasters.synthetic DIRECTORY`` writes one, with the names and headers of N.I.N.A.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ import numpy as np
 from calmasters.frame import FrameType, Value
 from calmasters.synthetic.camera import Camera, write_frame
 
-__all__ = ["Session", "Shot", "main", "nina_header", "write_session"]
+__all__ = ["ObservingSession", "Shot", "main", "nina_header", "write_session"]
 
-#: Start of the first night; the zone is west of Greenwich, so that a night has two UTC dates.
+#: Noon before the first night; the zone is west of Greenwich, so that a night has two UTC dates.
 _FIRST_NOON: Final = datetime(2026, 1, 16, 12, tzinfo=timezone(timedelta(hours=-7)))
 _DUSK, _NIGHTFALL, _DAWN = timedelta(hours=6), timedelta(hours=9), timedelta(hours=18.5)
 
-#: Median level of a flat, ADU: somewhat below the middle of the range, as flats are exposed.
+#: Median level of a flat, ADU: slightly below the middle of the range, as usual.
 _FLAT_LEVEL_ADU: Final = 28_000.0
 _SKY_ADU_S: Final = 2.0
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One exposure: what was taken, when, and in what light.
+    """One exposure: its type, start, duration and light.
 
     Attributes
     ----------
     type : FrameType
     start : datetime
-        Local time, with its zone.
+        Local time, with time zone.
     exposure_s, flux_adu_s : float
-        As :meth:`Camera.expose` takes them.
+        See :meth:`Camera.expose`.
     filter : str or None
         FILTER; None writes no card.
     seed : int
-        As :meth:`Camera.expose` takes it; also the number in the file's name.
+        See :meth:`Camera.expose`; also the number in the file's name.
     """
 
     type: FrameType
@@ -56,7 +56,7 @@ class Shot:
     seed: int = 0
 
     def path(self, camera: Camera) -> Path:
-        """Where N.I.N.A. puts it by default: ``night/TYPE/time_filter_temperature_exposure_n``."""
+        """Return N.I.N.A.'s default path: ``night/TYPE/time_filter_temperature_exposure_n``."""
         night = f"{self.start - timedelta(hours=12):%Y-%m-%d}"
         name = (
             f"{self.start:%Y-%m-%d_%H-%M-%S}_{self.filter or ''}_{camera.set_temp_c:.2f}"
@@ -65,7 +65,7 @@ class Shot:
         return Path(night, self.type.value.upper(), name)
 
     def write(self, directory: Path, camera: Camera) -> Path:
-        """Take it and write it below ``directory``; returns the file."""
+        """Take the frame, write it below ``directory``, and return its path."""
         path = directory / self.path(camera)
         pixels = camera.expose(self.seed, self.exposure_s, self.flux_adu_s)
         write_frame(path, pixels, nina_header(camera, self))
@@ -73,23 +73,23 @@ class Shot:
 
 
 @dataclass(frozen=True)
-class Session:
-    """What was taken over some nights: bias and darks on the first, flats and lights on each.
+class ObservingSession:
+    """Frames of some nights: bias and darks on the first, flats and lights on each.
 
     Attributes
     ----------
     camera : Camera
     bias, darks, flats, lights : int
-        Number of bias frames, of darks of each exposure, of flats of each night and filter, and
-        of lights of each night.
+        Number of bias frames, of darks per exposure, of flats per night and filter, and of lights
+        per night.
     dark_exposures_s : sequence of float
     flat_exposures_s : (float, float)
-        Shortest and longest: the twilight fades, and each flat is exposed longer than the last.
+        Shortest and longest: as the twilight fades, each flat is exposed longer.
     filters : sequence of str
     nights : int
-        Flats are taken at dusk on the first night and all odd ones, at dawn on the others.
+        Number of nights. Flats are taken at dusk on the first, third, … night, else at dawn.
     broken : int
-        Frames whose file was cut in the middle (the first flats, written again).
+        Number of truncated files: copies of the first flats, cut in the middle.
     """
 
     camera: Camera = field(default_factory=Camera)
@@ -104,11 +104,11 @@ class Session:
     broken: int = 1
 
     def shots(self) -> list[Shot]:
-        """All whole exposures: bias, darks, flats, lights; numbered from 1."""
-        shots = (*self._darkness(), *self._twilights(), *self._lights())
+        """Return all complete exposures: bias, darks, flats, lights; seeds start at 1."""
+        shots = (*self._bias_and_darks(), *self._flats(), *self._lights())
         return [replace(shot, seed=number) for number, shot in enumerate(shots, 1)]
 
-    def _darkness(self) -> Iterator[Shot]:
+    def _bias_and_darks(self) -> Iterator[Shot]:
         start = _FIRST_NOON + _NIGHTFALL
         for number in range(self.bias):
             yield Shot(FrameType.BIAS, start + timedelta(seconds=number))
@@ -116,7 +116,7 @@ class Session:
             start += timedelta(seconds=exposure_s + 60)
             yield Shot(FrameType.DARK, start, exposure_s)
 
-    def _twilights(self) -> Iterator[Shot]:
+    def _flats(self) -> Iterator[Shot]:
         exposures = np.linspace(*self.flat_exposures_s, self.flats).round(2).tolist()
         random = np.random.default_rng(self.camera.seed)
         for night, filter_name in product(range(self.nights), self.filters):
@@ -138,10 +138,10 @@ def _noon(night: int) -> datetime:
 
 
 def nina_header(camera: Camera, shot: Shot) -> dict[str, Value | bool | None]:
-    """Make the cards that N.I.N.A. writes, in its order; a value of None writes no card.
+    """Return the cards that N.I.N.A. writes, in its order; a value of None writes no card.
 
-    The example for names and spellings is a header written by N.I.N.A. 3.2. The sensor is
-    within a tenth of a degree of its set-point.
+    Names and values follow a header written by N.I.N.A. 3.2. The sensor is within a tenth of a
+    degree of its set-point.
     """
     return {
         "IMAGETYP": shot.type.value.upper(),
@@ -173,50 +173,50 @@ def nina_header(camera: Camera, shot: Shot) -> dict[str, Value | bool | None]:
 
 
 def _nina_time(moment: datetime) -> str:
-    # N.I.N.A. counts ticks of 100 ns: seven digits.
+    # N.I.N.A. writes units of 100 ns: seven digits.
     return f"{moment:%Y-%m-%dT%H:%M:%S.%f}0"
 
 
-def write_session(directory: Path, session: Session | None = None) -> list[Path]:
-    """Write a session below ``directory``: one folder a night, in it one folder a type.
+def write_session(directory: Path, session: ObservingSession | None = None) -> list[Path]:
+    """Write a session below ``directory``, in folders per night and type.
 
     Returns
     -------
     list of Path
-        The files written, the broken ones last.
+        The written files, the truncated ones last.
     """
-    session = session or Session()
+    session = session or ObservingSession()
     shots = session.shots()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         files = list(pool.map(lambda shot: shot.write(directory, session.camera), shots))
     flats = [file for file, shot in zip(files, shots, strict=True) if shot.type is FrameType.FLAT]
-    return files + [_write_broken(file) for file in flats[: session.broken]]
+    return files + [_write_truncated_copy(file) for file in flats[: session.broken]]
 
 
-def _write_broken(whole: Path) -> Path:
-    content = whole.read_bytes()
-    path = whole.with_stem(f"{whole.stem}_broken")
+def _write_truncated_copy(original: Path) -> Path:
+    content = original.read_bytes()
+    path = original.with_stem(f"{original.stem}_broken")
     path.write_bytes(content[: len(content) // 2])
     return path
 
 
 def _parser() -> argparse.ArgumentParser:
-    example = Session()
+    example = ObservingSession()
     parser = argparse.ArgumentParser(
         prog="python -m calmasters.synthetic",
-        description="Write a session of raw frames with known truth, as N.I.N.A. writes them.",
+        description="Write raw frames with known true values, in the format of N.I.N.A.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("directory", type=Path, help="where the frames go")
+    parser.add_argument("directory", type=Path, help="output directory")
     parser.add_argument("--size", type=int, nargs=2, default=(320, 240), help="width and height")
     parser.add_argument("--dark-exposures", type=float, nargs="+", default=[1.5, 60.0], help="s")
     counts = {
         "bias": "bias frames",
-        "darks": "darks of each exposure",
-        "flats": "flats of each night and filter",
-        "nights": "nights of flats and lights",
-        "lights": "lights of each night",
-        "broken": "frames cut in the middle",
+        "darks": "darks per exposure",
+        "flats": "flats per night and filter",
+        "nights": "number of nights",
+        "lights": "lights per night",
+        "broken": "truncated files",
     }
     for name, text in counts.items():
         parser.add_argument(f"--{name}", type=int, default=getattr(example, name), help=text)
@@ -229,5 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     directory, (width, height) = options.pop("directory"), options.pop("size")
     exposures = tuple(options.pop("dark_exposures"))
     camera = Camera(width=width, height=height)
-    files = write_session(directory, Session(camera, dark_exposures_s=exposures, **options))
+    files = write_session(
+        directory, ObservingSession(camera, dark_exposures_s=exposures, **options)
+    )
     print(f"{len(files)} frames of {width}x{height} in {directory}")

@@ -18,27 +18,27 @@ from calmasters.planning.checkpoint import refresh_plan
 from calmasters.quality.camera import bias_of, settings_with_defects
 from calmasters.quality.defects import bad_pixels, defect_list, write_map
 from calmasters.quality.measure import BiasReference, measure
-from calmasters.reporting.collect import collect
+from calmasters.reporting.collect import read_content
 from calmasters.reporting.pages import write_report
 from calmasters.reporting.pictures import Pictures, write_pictures
 from calmasters.settings import Settings
 from calmasters.synthetic.camera import Camera
-from calmasters.synthetic.session import Session, write_session
+from calmasters.synthetic.session import ObservingSession, write_session
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 CONFIG = Path(__file__).parents[2] / "config"
 
-#: A filter whose name would do harm where it were markup.
-EVIL = "<img src=x onerror=document.title=1>"
+#: A filter whose name runs a script if a page contains it as markup.
+MARKUP = "<img src=x onerror=document.title=1>"
 
 #: Large enough for a preview that is smaller than its master.
-SESSION = Session(
+SESSION = ObservingSession(
     camera=Camera(width=1000, height=640),
     bias=5,
     darks=5,
     flats=5,
-    filters=("B", EVIL),
+    filters=("B", MARKUP),
     nights=1,
     lights=1,
     broken=1,
@@ -46,18 +46,18 @@ SESSION = Session(
 
 
 @pytest.fixture
-def evil_filter() -> str:
-    return EVIL
+def markup_filter() -> str:
+    return MARKUP
 
 
 @pytest.fixture(scope="session")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page, made by the library as the rules make it."""
+    """The page, written by the library in the same way as by the rules."""
     directory = tmp_path_factory.mktemp("report")
     write_session(directory / "frames", SESSION)
     config = yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8"))
     config |= {"input_dir": str(directory / "frames"), "output_dir": str(directory / "output")}
-    # The flats of filter B are to be out of range.
+    # The flats are out of this range.
     config["quality"]["ranges"]["flat"]["level_percent"] = [50, 75]
     settings = Settings.from_config(config, CONFIG / "config.schema.yaml")
     jobs = refresh_plan(settings).jobs
@@ -66,7 +66,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, members in settings_with_defects(jobs, settings.master_match_keywords).items():
         map_defects(name, members, settings.output_dir)
     page = settings.output_dir / "report.html"
-    write_report(page, collect(settings, settings.output_dir / "plan.json"))
+    write_report(page, read_content(settings, settings.output_dir / "plan.json"))
     return page
 
 
@@ -78,19 +78,19 @@ def make(job: MasterJob, jobs: tuple[MasterJob, ...], settings: Settings, config
     engine_for(job, config, 1).make(job, settings.input_dir, output, master, log)
     bias = bias_of(job, jobs, settings.master_match_keywords)
     reference = BiasReference(bias.located(output) if bias else None)
-    found = measure(job, master, master.with_suffix(".json"), reference, settings)
-    stem.with_name(f"{stem.name}.json").write_text(found.to_json(), encoding="utf-8")
+    quality = measure(job, master, master.with_suffix(".json"), reference, settings)
+    stem.with_name(f"{stem.name}.json").write_text(quality.to_json(), encoding="utf-8")
     write_pictures(read_image(master)[0], Pictures.of(settings.output_dir, job.name))
 
 
 def map_defects(name: str, members: list[MasterJob], output: Path) -> None:
-    found = bad_pixels(
+    bad_map = bad_pixels(
         (job, output / job.master, output / "quality" / f"{job.name}.json") for job in members
     )
     folder = output / "defects"
     folder.mkdir(exist_ok=True)
-    write_map(folder / f"{name}.fits", found, [])
-    (folder / f"{name}.txt").write_text(defect_list(found), encoding="ascii")
+    write_map(folder / f"{name}.fits", bad_map, [])
+    (folder / f"{name}.txt").write_text(defect_list(bad_map), encoding="ascii")
 
 
 @pytest.fixture(scope="session")
@@ -98,8 +98,8 @@ def browser() -> Iterator[sync_api.Browser]:
     names = ("chromium", "chromium-browser", "google-chrome")
     program = next(filter(None, map(shutil.which, names)), None)
     if program is None:
-        pytest.skip("there is no Chromium here (Debian: apt-get install chromium)")
-    # Chromium refuses its sandbox to root, as whom continuous integration often runs.
+        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
+    # Chromium has no sandbox for root, the usual user of continuous integration.
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     with sync_api.sync_playwright() as playwright:
         opened = playwright.chromium.launch(
@@ -111,16 +111,16 @@ def browser() -> Iterator[sync_api.Browser]:
 
 @dataclass
 class Opened:
-    """A page with all that it asked for and complained of."""
+    """A page with its requests, and the messages and errors of its console."""
 
     page: sync_api.Page
     requests: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
 
 
 @pytest.fixture
 def open_report(browser: sync_api.Browser, report: Path) -> Iterator[Callable[..., Opened]]:
-    """Open the report offline, in a window of any size and theme; it must not complain."""
+    """Open the report offline, in a window of any size and theme; the console must be empty."""
     contexts, all_opened = [], []
 
     def open_report(width: int = 1280, height: int = 900, theme: str = "light") -> Opened:
@@ -131,8 +131,8 @@ def open_report(browser: sync_api.Browser, report: Path) -> Iterator[Callable[..
         all_opened.append(opened)
         opened.page.set_default_timeout(5000)
         opened.page.on("request", lambda request: opened.requests.append(request.url))
-        opened.page.on("console", lambda message: opened.complaints.append(message.text))
-        opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))
+        opened.page.on("console", lambda message: opened.messages.append(message.text))
+        opened.page.on("pageerror", lambda error: opened.messages.append(str(error)))
         opened.page.goto(report.as_uri())
         return opened
 
@@ -140,7 +140,7 @@ def open_report(browser: sync_api.Browser, report: Path) -> Iterator[Callable[..
     for context in contexts:
         context.close()
     for opened in all_opened:
-        assert opened.complaints == []
+        assert opened.messages == []
         outside = [url for url in opened.requests if not url.startswith("data:")]
         assert outside == [report.as_uri()]
 

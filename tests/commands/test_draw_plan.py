@@ -60,9 +60,9 @@ def test_what_others_imply_is_not_drawn() -> None:
 
 @pytest.mark.parametrize(("nights", "boxes"), [(2, 6), (30, 4)])
 def test_the_command_writes_what_can_be_read(tmp_path: Path, nights: int, boxes: int) -> None:
-    told = tmp_path / "told.dot"
-    told.write_text(dag(nights))
-    program = f"print(open({str(told)!r}).read())"
+    graph = tmp_path / "graph.dot"
+    graph.write_text(dag(nights))
+    program = f"print(open({str(graph)!r}).read())"
     assert main([str(tmp_path / "pictures"), sys.executable, "-c", program]) == 0
     for kind in ("dag", "rulegraph"):
         dot = (tmp_path / "pictures" / f"{kind}.dot").read_text(encoding="utf-8")
@@ -80,6 +80,8 @@ def test_quotes_in_names_do_no_harm() -> None:
     assert "a 'b'" in to_mermaid(quoted)
 
 
-def test_a_command_that_fails_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_command_that_fails_is_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([str(tmp_path), sys.executable, "-c", "raise SystemExit('no such key')"]) == 1
     assert "no such key" in capsys.readouterr().err

@@ -85,9 +85,9 @@ def test_each_orphan_has_its_reason(
     reasons = {name: orphan.reason for name, orphan in orphans(make_settings()).items()}
     assert reasons == {
         few: "only 2 frames of this group (minimum_frames: 3)",
-        "gone.xisf": "its frames are gone",
+        "gone.xisf": "its frames are missing",
         "old name.xisf": f"its frames make {FLAT} now",
-        "half.xisf": f"1 of its 2 frames are gone; its frames make {FLAT} now",
+        "half.xisf": f"1 of its 2 frames are missing; its frames make {FLAT} now",
         "left out.xisf": "1 of its frames are left out: is not a FITS file: it is empty"
         "; copy it again, or leave it out (exclude)",
         "foreign.xisf": "it has no record beside it: this workflow did not make it",

@@ -50,7 +50,7 @@ def test_frames_are_counted_by_type_and_status(sections: dict[str, list[str]]) -
     ]
 
 
-def test_refusals_are_grouped_by_what_would_mend_them(sections: dict[str, list[str]]) -> None:
+def test_refusals_are_grouped_by_remedy(sections: dict[str, list[str]]) -> None:
     remedies = [line for line in sections["Refused"] if not line.startswith(" ")]
     assert [line.split(":")[0] for line in remedies] == ["5 frames", "5 frames", "1 frame"]
     assert any("add GAIN to optional_keywords" in line for line in remedies)
@@ -65,7 +65,7 @@ def test_frames_left_out_on_purpose_are_counted_by_reason(
     assert sections["Left out"] == ["3 frames: type light", "1 frame: exclude: *cloudy*"]
 
 
-def test_masters_are_told_with_what_calibrates_them(sections: dict[str, list[str]]) -> None:
+def test_masters_are_listed_with_what_calibrates_them(sections: dict[str, list[str]]) -> None:
     bias, small, flat, used, warning, small_too = sections["Masters"]
     assert bias.startswith("masterBias_INSTRUME-ATR585M")
     assert flat.endswith(": 3 frames")
@@ -76,7 +76,7 @@ def test_masters_are_told_with_what_calibrates_them(sections: dict[str, list[str
     assert "of 3 frames the rejection takes up to 2.3 %" in small
 
 
-def test_what_is_missing_is_told_with_the_settings_to_shoot_it_with(
+def test_what_is_missing_is_listed_with_the_settings_to_shoot_it_with(
     sections: dict[str, list[str]],
 ) -> None:
     small, lacking = sections["What to shoot next"]
@@ -148,7 +148,7 @@ def test_no_setting_is_advised_to_join_frames_of_two_binnings(
     assert near_misses(summarize(decision)) == []
 
 
-def test_flats_whose_dark_lacks_a_keyword_are_told_what_joins_them(
+def test_flats_whose_dark_lacks_a_keyword_are_listed_with_what_joins_them(
     settings: Settings, add_frame: Callable[..., Path]
 ) -> None:
     for number in range(3):

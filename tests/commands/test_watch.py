@@ -25,7 +25,7 @@ def watching(tmp_path: Path) -> Iterator[Callable[..., Path]]:
     runs: list[subprocess.Popen[bytes]] = []
 
     def start(folder: Path) -> Path:
-        told = tmp_path / "told.txt"
+        notes = tmp_path / "notes.txt"
         note = (
             "import pathlib, sys; sizes = [p.stat().st_size for p in "
             "sorted(pathlib.Path(sys.argv[1]).glob('*.fits'))]; "
@@ -33,9 +33,9 @@ def watching(tmp_path: Path) -> Iterator[Callable[..., Path]]:
         )
         command = [sys.executable, "-m", "calmasters.commands.watch", "--quiet-s", "1", str(folder)]
         runs.append(
-            subprocess.Popen([*command, sys.executable, "-c", note, str(folder), str(told)])
+            subprocess.Popen([*command, sys.executable, "-c", note, str(folder), str(notes)])
         )
-        return told
+        return notes
 
     yield start
     for run in runs:
@@ -43,11 +43,11 @@ def watching(tmp_path: Path) -> Iterator[Callable[..., Path]]:
         run.wait()
 
 
-def lines(told: Path, count: int) -> list[str]:
+def lines(notes: Path, count: int) -> list[str]:
     """Wait for as many runs."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        found = told.read_text().splitlines() if told.exists() else []
+        found = notes.read_text().splitlines() if notes.exists() else []
         if len(found) >= count:
             return found
         time.sleep(0.05)
@@ -59,14 +59,14 @@ def test_a_frame_that_is_being_written_is_waited_for(
 ) -> None:
     folder = tmp_path / "frames"
     folder.mkdir()
-    told = watching(folder)
-    assert lines(told, 1) == ["[]"]
+    notes = watching(folder)
+    assert lines(notes, 1) == ["[]"]
     with (folder / "a.fits").open("wb") as file:
         for _ in range(10):
             file.write(bytes(2880))
             file.flush()
             time.sleep(0.3)
-    assert lines(told, 2) == ["[]", "[28800]"]
+    assert lines(notes, 2) == ["[]", "[28800]"]
     (folder / "notes.txt").write_text("no frame")
     (folder / "b.fits").write_bytes(bytes(5760))
-    assert lines(told, 3)[-1] == "[28800, 5760]"
+    assert lines(notes, 3)[-1] == "[28800, 5760]"

@@ -24,7 +24,7 @@ def vectors() -> Mapping[str, np.ndarray]:
 
 
 class Site:
-    """Where the frames and masters of a test lie; it writes frames and makes jobs of them."""
+    """The folders of a test; writes frames and creates their jobs."""
 
     def __init__(self, root: Path) -> None:
         self.input_dir, self.output_dir = root / "raw", root / "out"

@@ -1,4 +1,4 @@
-"""A frame that turns out to be bad when it is read is left out, and everything says so."""
+"""Frames that are bad are left out, and log, record and header list them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def same_size(path: Path, content: bytes) -> None:
 
 
 def damage_tiles(path: Path) -> None:
-    """Lose the end of a compressed image, as a bad copy does; its header is sound."""
+    """Overwrite the end of a compressed image, as a bad copy does; its header is valid."""
     hdu = fits.CompImageHDU(codes(1)[0])
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path, overwrite=True)
     content = path.read_bytes()
@@ -50,21 +50,21 @@ def write(image: np.ndarray) -> Callable[[Path], None]:
 BAD = {
     "damaged tiles": (damage_tiles, "cannot be unpacked"),
     "no FITS": (lambda path: same_size(path, b"X"), "is not a FITS file"),
-    "cut short": (lambda path: path.write_bytes(path.read_bytes()[:6000]), "truncated, 6000"),
+    "truncated": (lambda path: path.write_bytes(path.read_bytes()[:6000]), "truncated, 6000"),
     "black": (write(np.zeros(SHAPE, np.uint16)), "every pixel is 0"),
     "white": (write(np.full(SHAPE, 65535, np.uint16)), "every pixel is saturated"),
     "white of 12 bits": (write(np.full(SHAPE, 65520, np.uint16)), "every pixel is saturated"),
-    "no number": (write(np.full(SHAPE, np.nan, np.float32)), "has no sample that is a finite"),
+    "no number": (write(np.full(SHAPE, np.nan, np.float32)), "every pixel is NaN or infinite"),
     "in ADU": (write(np.full(SHAPE, 300, np.float32)), "samples from 300 to 300"),
 }
 
 
 @pytest.mark.parametrize("fault", BAD)
-def test_a_bad_frame_is_left_out_and_log_json_and_header_say_so(site, fault: str) -> None:
-    spoil, says = BAD[fault]
+def test_a_bad_frame_is_left_out_and_listed_in_log_json_and_header(site, fault: str) -> None:
+    damage, expected = BAD[fault]
     frames = site.write(codes())
     bad = site.input_dir / frames[2].path
-    spoil(bad)
+    damage(bad)
     frames[2] = frames[2]._replace(size=bad.stat().st_size)
     job = site.job(frames, SHAPE)
     made = make(site, job)
@@ -73,16 +73,16 @@ def test_a_bad_frame_is_left_out_and_log_json_and_header_say_so(site, fault: str
     assert [frame.path for frame in made.frames] == [frame.path for frame in good]
     (left_out,) = made.left_out
     assert left_out.path == bad.name
-    assert says in left_out.reason
+    assert expected in left_out.reason
     assert f"left out: {bad.name}: {left_out.reason}" in site.log.read_text()
-    told = json.loads(site.output.with_suffix(".json").read_text())
-    assert told["left_out"] == [{"path": bad.name, "reason": left_out.reason}]
-    assert (told["frames_used"], told["digest"]) == (4, job.digest)
+    record = json.loads(site.output.with_suffix(".json").read_text())
+    assert record["left_out"] == [{"path": bad.name, "reason": left_out.reason}]
+    assert (record["frames_used"], record["digest"]) == (4, job.digest)
     assert read_cards(site.output)["NCOMBINE"] == 4
     assert f"left out: {bad.name}".encode() in site.output.read_bytes()[:9999]
 
 
-def test_the_master_is_that_of_the_good_frames_alone(site) -> None:
+def test_the_master_equals_that_of_the_good_frames(site) -> None:
     frames = site.write(codes())
     bad = site.write_one(np.zeros(SHAPE, np.uint16), "black.fits", {})
     make(site, site.job([bad, *frames], SHAPE, FrameType.FLAT))
@@ -97,11 +97,11 @@ def test_a_flat_without_a_level_is_left_out(site) -> None:
     made = make(site, site.job(site.write(images), SHAPE, FrameType.FLAT))
     (left_out,) = made.left_out
     assert left_out.path == "frame002.fits"
-    assert "no level to normalize by" in left_out.reason
+    assert "cannot be normalized" in left_out.reason
     assert len(made.frames) == 4
 
 
-def spoiled(site, bad: int, n: int = 5) -> list[FrameFile]:
+def frames_with_black_ones(site, bad: int, n: int = 5) -> list[FrameFile]:
     images = codes(n)
     images[:bad] = 0
     return site.write(images)
@@ -115,16 +115,16 @@ def failure(site, job: MasterJob, rules: BadFrames) -> str:
 
 
 def test_too_few_frames_left_are_refused_with_every_reason(site) -> None:
-    job = site.job(spoiled(site, 2), SHAPE)
+    job = site.job(frames_with_black_ones(site, 2), SHAPE)
     make(site, job, BadFrames(minimum_frames=3))
     site.output.unlink()
     site.output.with_suffix(".json").unlink()
-    told = failure(site, job, BadFrames(minimum_frames=4))
-    assert "3 of 5 frames are left without the bad ones, and minimum_frames is 4" in told
-    assert told.count("every pixel is 0") == 2
+    message = failure(site, job, BadFrames(minimum_frames=4))
+    assert "3 of 5 frames are good, and minimum_frames is 4" in message
+    assert message.count("every pixel is 0") == 2
 
 
-def test_no_frame_is_left_out_where_that_is_asked_for(site) -> None:
-    told = failure(site, site.job(spoiled(site, 1), SHAPE), BadFrames(skip=False))
-    assert "on_bad_frame is fail" in told
-    assert "frame000.fits: every pixel is 0" in told
+def test_no_frame_is_left_out_with_on_bad_frame_fail(site) -> None:
+    message = failure(site, site.job(frames_with_black_ones(site, 1), SHAPE), BadFrames(skip=False))
+    assert "on_bad_frame is fail" in message
+    assert "frame000.fits: every pixel is 0" in message

@@ -1,4 +1,4 @@
-"""A pixel's explanation agrees with the master, and tells what was rejected when."""
+"""The explanation of a pixel agrees with the master, and lists the rejected samples by round."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_command_line_prints_samples_rounds_and_result(site, made, capsys) -> No
     assert printed[-1].startswith("WinsorizedSigmaClip, Average:")
 
 
-def test_a_file_that_is_no_master_of_the_workflow_is_refused(site, capsys) -> None:
+def test_a_file_that_is_not_a_master_of_the_workflow_is_refused(site, capsys) -> None:
     assert main(["elsewhere/m.xisf", "3", "2", "--input-dir", str(site.input_dir)]) == 1
     assert "'elsewhere/m.xisf' is not a master of this workflow" in capsys.readouterr().err
 
@@ -79,7 +79,7 @@ def test_a_file_that_is_no_master_of_the_workflow_is_refused(site, capsys) -> No
 def test_a_master_without_its_job_is_refused(site, made, capsys) -> None:
     (site.output_dir / made[0].file).unlink()
     assert main([str(site.output), "3", "2", "--input-dir", str(site.input_dir)]) == 1
-    assert "the job it was made by is not there" in capsys.readouterr().err
+    assert "its job file cannot be read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("rejection", ["SigmaClip", "AveragedSigmaClip", "MinMax", "LinearFit"])

@@ -103,7 +103,7 @@ def flat_job(site, *, bayer: str | None = None) -> tuple[MasterJob, dict[str, np
 
 
 @pytest.mark.parametrize("bayer", [None, "RGGB"])
-def test_flats_are_calibrated_levelled_and_combined_as_by_the_reference(site, bayer) -> None:
+def test_flats_are_calibrated_normalized_and_combined_as_by_the_reference(site, bayer) -> None:
     job, data = flat_job(site, bayer=bayer)
     made = make(site, job, threads=2)
     thermal = data["dark"] - data["bias"]
@@ -150,7 +150,7 @@ def test_pedestal_is_added_to_calibrated_flats(site) -> None:
     assert made.frames[0].location == reference_flats.location(frame)
 
 
-def test_quick_ways_give_the_bytes_and_counts_of_the_exact_ones(site) -> None:
+def test_fast_kernels_give_the_pixels_and_counts_of_the_exact_ones(site) -> None:
     job, _ = flat_job(site)
     made = []
     for exact in (False, True):
@@ -160,7 +160,7 @@ def test_quick_ways_give_the_bytes_and_counts_of_the_exact_ones(site) -> None:
     assert made[0] == made[1]
 
 
-def test_more_frames_than_files_may_be_open_are_combined(site) -> None:
+def test_more_frames_than_the_limit_of_open_files_are_combined(site) -> None:
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     job = site.job(site.write(bias_frames(60, (8, 9))), (8, 9))
@@ -193,7 +193,7 @@ def test_pixels_of_a_fixed_job_do_not_change(site) -> None:
     )
 
 
-def test_json_beside_the_master_has_its_numbers(site) -> None:
+def test_json_of_the_master_has_its_statistics(site) -> None:
     made = make(site, site.job(site.write(bias_frames()), SHAPE))
     written = json.loads(site.output.with_suffix(".json").read_text())
     assert written["frames"][0]["high"] == made.frames[0].high > 0
@@ -201,7 +201,7 @@ def test_json_beside_the_master_has_its_numbers(site) -> None:
     assert "bias frames" in site.log.read_text()
 
 
-def test_master_carries_its_cards_and_can_be_fits(site) -> None:
+def test_master_has_its_cards_and_can_be_fits(site) -> None:
     frames = site.write(bias_frames())
     make(site, site.job(frames, SHAPE))
     keywords = XISF(str(site.output)).get_images_metadata()[0]["FITSKeywords"]
@@ -213,7 +213,7 @@ def test_master_carries_its_cards_and_can_be_fits(site) -> None:
     np.testing.assert_array_equal(fits.getdata(site.output), xisf)
 
 
-def test_rejection_maps_lie_beside_the_master(site) -> None:
+def test_rejection_maps_are_written_next_to_the_master(site) -> None:
     codes = np.full((6, *SHAPE), 500, np.uint16) + np.arange(6, dtype=np.uint16)[:, None, None]
     codes[2, 3, 4] = 60000
     settings = Integration(generateRejectionMaps=True)
@@ -235,10 +235,10 @@ def failure(site, job: MasterJob) -> CalmastersError:
     return caught.value
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="pipes with names")
+@pytest.mark.skipif(sys.platform == "win32", reason="needs named pipes")
 def test_a_master_is_not_put_in_place_when_another_run_has_taken_over(site) -> None:
     job = site.job(site.write(bias_frames(4)), SHAPE)
-    # The engine waits for somebody who reads its log, after it has looked at its job file.
+    # The log is a pipe: the engine waits for its reader, after it has read its job file.
     site.log.parent.mkdir()
     os.mkfifo(site.log)
     with ThreadPoolExecutor(1) as pool:
@@ -257,7 +257,7 @@ def test_frame_of_another_size_is_refused(site) -> None:
     frames = site.write(bias_frames(4)) + site.write(bias_frames(1, (20, 43)), "odd")
     error = failure(site, site.job(frames, SHAPE))
     assert isinstance(error, EngineError)
-    assert "odd000.fits has 43x20 pixels where 43x31 were expected" in str(error)
+    assert "odd000.fits has 43x20 pixels, expected 43x31" in str(error)
     assert "failed:" in site.log.read_text()
 
 
@@ -277,9 +277,9 @@ def test_missing_frame_is_refused(site) -> None:
 
 def test_missing_bias_is_refused(site) -> None:
     job, _ = flat_job(site)
-    error = failure(site, replace(job, bias=UsedMaster("gone.xisf", "run", "")))
+    error = failure(site, replace(job, bias=UsedMaster("missing.xisf", "run", "")))
     assert isinstance(error, EngineError)
-    assert "gone.xisf" in str(error)
+    assert "missing.xisf" in str(error)
 
 
 def test_bias_of_another_size_is_refused(site) -> None:
@@ -300,20 +300,20 @@ def test_bias_of_another_size_is_refused(site) -> None:
     ],
     ids=str,
 )
-def test_settings_without_a_counterpart_are_refused_by_name(site, change) -> None:
+def test_unsupported_settings_are_refused_by_key(site, change) -> None:
     settings = replace(Integration(), **change)
     error = failure(site, site.job(site.write(bias_frames(4)), SHAPE, settings=settings))
     assert isinstance(error, ConfigError)
     name, value = [*change.items()][-1]
-    told = f"integration.bias.{name}: {str(value).replace('False', 'false')} is not supported"
-    assert f"{told} by engine native; choose" in str(error)
+    refusal = f"integration.bias.{name}: {str(value).replace('False', 'false')} is not supported"
+    assert f"{refusal} by engine native; choose" in str(error)
 
 
 @pytest.mark.parametrize(("rejection", "n"), [("WinsorizedSigmaClip", 2), ("LinearFit", 4)])
 def test_too_few_frames_are_refused(site, rejection: str, n: int) -> None:
     settings = Integration(rejection=rejection)
     error = failure(site, site.job(site.write(bias_frames(n)), SHAPE, settings=settings))
-    assert f"{n} frames; {rejection} needs {n + 1}" in str(error)
+    assert f"there are {n} frames; rejection {rejection} needs at least {n + 1}" in str(error)
 
 
 def warnings_of(made: MasterStatistics) -> str:
@@ -326,7 +326,7 @@ def test_hidden_outliers_are_reported(site) -> None:
     assert "most samples are equal" in warnings_of(make(site, site.job(site.write(codes), SHAPE)))
 
 
-def test_constant_frames_are_no_hidden_outliers(site) -> None:
+def test_constant_frames_have_no_hidden_outliers(site) -> None:
     codes = np.full((9, *SHAPE), 500, np.uint16)
     assert not make(site, site.job(site.write(codes), SHAPE)).warnings
 
@@ -350,7 +350,7 @@ def test_dark_without_thermal_pixels_is_reported(site) -> None:
     plain = data["bias"] + np.random.default_rng(6).normal(0.001, 1e-5, (60, 70))
     recipe = replace(job.recipe, calibration=Calibration(darkOptimizationLow=8))
     made = make(site, replace(job, dark=site.master(plain, "plain.fits"), recipe=recipe))
-    assert "only 0 pixels of the dark stand out" in warnings_of(made)
+    assert "only 0 pixels of the dark are above its noise" in warnings_of(made)
     assert [frame.k for frame in made.frames] == [1.0] * 5
 
 
@@ -396,13 +396,13 @@ def test_process_of_a_job_imports_nothing_slow(site) -> None:
     assert not {"astropy", "pandas", "snakemake", "xisf"} & set(modules)
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells the peak")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux reports the peak")
 def test_memory_does_not_grow_with_the_number_of_frames(site) -> None:
     shape = (600, 1000)
     codes = np.random.default_rng(5).integers(400, 600, (100, *shape)).astype(np.uint16)
     frames = site.write(codes)
     peaks = {n: peak_mib(site, site.job(frames[:n], shape)) for n in (5, 100)}
-    # All samples of the 95 frames more would be 217 MiB of float32.
+    # All samples of the 95 additional frames would be 217 MiB of float32.
     assert peaks[100] < peaks[5] + 50
 
 

@@ -1,4 +1,4 @@
-"""The compiled kernels equal the plain arithmetic, to the bit."""
+"""The compiled kernels equal the reference implementation to the bit."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def test_random_stacks_are_winsorized_as_by_the_reference(
     sides=st.sampled_from([(True, True), (False, True), (True, False)]),
 )
 @settings(max_examples=150, deadline=None)
-def test_quick_way_gives_the_bytes_of_the_exact_one(
+def test_fast_kernels_give_the_bytes_of_the_exact_ones(
     n: int,
     kind: str,
     seed: int,
@@ -217,8 +217,8 @@ def test_quick_way_gives_the_bytes_of_the_exact_one(
     assert_same(made(samples, chosen), made(samples, chosen, exact=True))
 
 
-def test_quick_way_gives_the_bytes_of_the_exact_one_at_the_very_limits() -> None:
-    # Limits set to where the highest sample of a stack lies, and to the floats beside that.
+def test_fast_kernels_give_the_bytes_of_the_exact_ones_at_the_limits() -> None:
+    # Limits are set to the highest sample of a stack, and to the adjacent floats.
     rng = np.random.default_rng(12)
     for n in (4, 9, 20, 33):
         samples = stacks(rng, "gaussian", n, 500)
@@ -316,16 +316,16 @@ def test_numba_alone_gives_the_same_bytes() -> None:
     parameters = integration.parameters(Integration())
     results = []
     for functions in (compiled.kernels(), compiled.kernels(plain=True)):
-        pixels, room = np.empty(300, np.float32), np.empty(80)
+        pixels, workspace = np.empty(300, np.float32), np.empty(80)
         counts = [np.zeros((2, 300), np.int64), np.zeros((2, 10), np.int64), np.zeros(1, np.int64)]
         functions.integrate(
-            samples, samples, 10, 300, parameters, np.zeros(11), pixels, *counts, room
+            samples, samples, 10, 300, parameters, np.zeros(11), pixels, *counts, workspace
         )
         results.append((pixels.tobytes(), *(count.tobytes() for count in counts)))
     assert results[0] == results[1]
 
 
-def test_every_kernel_module_counts_for_the_cache() -> None:
+def test_the_cache_depends_on_every_kernel_module() -> None:
     folder = Path(inspect.getfile(compiled)).parent
     kernel_modules = {
         path.stem
@@ -356,7 +356,7 @@ def test_a_damaged_file_of_compiled_code_is_compiled_again(
     assert compiled._cached_objects() is None
 
 
-def test_numba_loads_what_cannot_be_loaded_without_it_and_that_is_told(
+def test_numba_loads_kernels_if_llvmlite_cannot_and_a_message_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(objects: object) -> None:
@@ -368,7 +368,7 @@ def test_numba_loads_what_cannot_be_loaded_without_it_and_that_is_told(
 
 
 @pytest.mark.skipif(
-    (platform.system(), platform.machine()) != compiled._TRIED, reason="numba loads them here"
+    (platform.system(), platform.machine()) != compiled._TESTED, reason="numba loads them here"
 )
 def test_kernels_that_were_compiled_before_load_without_numba() -> None:
     compiled.kernels()

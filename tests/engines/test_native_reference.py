@@ -1,4 +1,4 @@
-"""The plain arithmetic: against PixInsight's published code, and closed forms."""
+"""The reference implementation against PixInsight's published code, and closed forms."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def test_other_methods_equal_pixinsights_code(vectors: Vectors, n: int, method: 
     settings = Integration(rejection=METHODS[method])
     stacks = vectors[f"winsor_n{n}_stack"].T
     expected = vectors[f"winsor_n{n}_{method}out"]
-    # ESD in plain Python takes a millisecond a pixel.
+    # ESD in pure Python takes a millisecond per pixel.
     step = 7 if method == "esd_" and n > 20 else 1
     made = [integrate_pixel(x, x, settings).value for x in stacks[::step]]
     np.testing.assert_array_equal(made, expected[::step])
 
 
-def test_flats_are_levelled_and_combined_as_by_pixinsights_code(vectors: Vectors) -> None:
+def test_flats_are_normalized_and_combined_as_by_pixinsights_code(vectors: Vectors) -> None:
     frames = vectors["flat_stack"]
     levels = [reference_flats.location(frame) for frame in frames]
     np.testing.assert_array_equal(levels, vectors["flat_locations"])
@@ -127,12 +127,12 @@ def test_least_absolute_line_is_the_best_through_any_two_points() -> None:
 
 
 def test_majority_of_equal_samples_hides_any_outlier() -> None:
-    # As PixInsight has it: Sn is 0, and nothing is rejected.
+    # As in PixInsight: Sn is 0, and no sample is rejected.
     stack = np.array([0.25] * 6 + [0.9], np.float32)
     assert not integrate_pixel(stack, stack, Integration()).fates.any()
 
 
-def test_where_nothing_survives_the_median_stands_for_the_pixel() -> None:
+def test_without_survivors_the_pixel_is_the_median() -> None:
     stack = np.array([0.1, 0.4, 0.2, 0.3], np.float32)
     settings = Integration(rejection="MinMax", minMaxLow=2, minMaxHigh=2)
     pixel = integrate_pixel(stack, stack, settings)

@@ -1,4 +1,4 @@
-"""Jobs take the memory that their engine declares: measured in their processes."""
+"""The memory that engines declare, compared with measurements of their processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from calmasters.running import job_resources as resources
 from calmasters.synthetic.camera import write_frame
 
 pytestmark = pytest.mark.skipif(
-    not Path("/proc/self/status").exists(), reason="Linux tells a process's peak memory"
+    not Path("/proc/self/status").exists(), reason="only Linux reports the peak memory of a process"
 )
 
 REPOSITORY = Path(__file__).parents[2]
@@ -28,8 +28,8 @@ REPOSITORY = Path(__file__).parents[2]
 #: Two megapixels.
 HEIGHT, WIDTH = 1152, 1728
 
-#: A process of its own makes the master or measures it, then tells its peak memory and that of a
-#: program it has started, its seconds and CPU seconds.
+#: A separate process makes or measures the master. It prints its peak memory, including that of a
+#: program it has started, its duration and its CPU time.
 PROGRAM = """
 import json, re, resource, sys, time
 from pathlib import Path
@@ -69,27 +69,27 @@ measure(job, **files, reference=BiasReference(root / "B.xisf"), settings=setting
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What a process took."""
+class Usage:
+    """Resources that a process used."""
 
     memory_mb: float
     seconds: float
     cpu_s: float
 
 
-def run(work: str, root: Path, job: MasterJob, threads: int = 1) -> Taken:
+def run(work: str, root: Path, job: MasterJob, threads: int = 1) -> Usage:
     (root / "job.json").write_text(job.to_json(), encoding="utf-8")
     program = PROGRAM.replace("{work}", work)
     command = [sys.executable, "-c", program, str(root), str(threads)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return Taken(*json.loads(done.stdout.splitlines()[-1]))
+    return Usage(*json.loads(done.stdout.splitlines()[-1]))
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with three frames of either kind, and masters that calibrate flats."""
-    # Compiling, the first time, takes more memory than any master here.
+    """A folder with three frames of each type, and masters to calibrate flats."""
+    # The first compilation takes more memory than any master here.
     subprocess.run([sys.executable, "-m", "calmasters.engines.native"], cwd=REPOSITORY, check=True)
     folder = tmp_path_factory.mktemp("needs")
     random = np.random.default_rng(3)
@@ -105,7 +105,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def job_of(site, root: Path, kind: str, frames: int) -> MasterJob:
-    """Make a job of so many frames: the three, again and again."""
+    """Make a job of ``frames`` frames, which are the three files repeatedly."""
     names = [f"{kind}{number % 3}.fits" for number in range(frames)]
     files = [FrameFile(name, (root / name).stat().st_size, 0) for name in names]
     job = site.job(files, (HEIGHT, WIDTH), FrameType(kind))
@@ -122,17 +122,17 @@ def job_of(site, root: Path, kind: str, frames: int) -> MasterJob:
 def test_memory_is_what_is_predicted(site, root, kind, frames, threads):
     job = job_of(site, root, kind, frames)
     predicted = needs_of("native").process_mb(job, threads)
-    taken = run(MAKE, root, job, threads).memory_mb
-    assert 0.5 * predicted < taken < predicted
+    usage = run(MAKE, root, job, threads).memory_mb
+    assert 0.5 * predicted < usage < predicted
 
 
 @pytest.mark.skipif(not shutil.which("siril-cli"), reason="there is no siril-cli")
 @pytest.mark.parametrize(("kind", "frames"), [("bias", 5), ("bias", 60), ("flat", 5), ("flat", 30)])
 def test_memory_of_siril_is_what_is_predicted(site, root, kind, frames):
     job = replace(job_of(site, root, kind, frames), optimize_dark=False)
-    taken = run(MAKE_BY_SIRIL, root, job).memory_mb
+    usage = run(MAKE_BY_SIRIL, root, job).memory_mb
     predicted = needs_of("siril").process_mb(job, threads=1)
-    assert 0.5 * predicted < taken < predicted
+    assert 0.5 * predicted < usage < predicted
 
 
 def test_memory_of_measuring_a_master_is_what_is_predicted(site, root):
@@ -143,5 +143,5 @@ def test_memory_of_measuring_a_master_is_what_is_predicted(site, root):
 
 
 def test_one_thread_uses_one_core(site, root):
-    taken = run(MAKE, root, job_of(site, root, "flat", 30), threads=1)
-    assert taken.cpu_s < 1.2 * taken.seconds
+    usage = run(MAKE, root, job_of(site, root, "flat", 30), threads=1)
+    assert usage.cpu_s < 1.2 * usage.seconds

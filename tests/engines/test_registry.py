@@ -1,4 +1,4 @@
-"""An engine is its package and one line of ``ENGINES``; everything else asks what it declares."""
+"""An engine is a package and one line of ``ENGINES``; other modules use only its ``needs``."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def job_for(engine: str) -> MasterJob:
     )
 
 
-def test_the_configuration_knows_the_registered_engines() -> None:
+def test_the_schema_has_the_registered_engines() -> None:
     schema = yaml.safe_load(
         (REPOSITORY / "config" / "config.schema.yaml").read_text(encoding="utf-8")
     )
@@ -73,7 +73,7 @@ def test_an_engine_is_loaded_by_its_name(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ENGINES)
-def test_profiles_say_how_many_programs_run_at_once(name: str) -> None:
+def test_profiles_limit_the_programs_that_run_at_once(name: str) -> None:
     for file in (REPOSITORY / "profiles").glob("*/config.yaml"):
         profile = yaml.safe_load(file.read_text(encoding="utf-8"))
         assert needs_of(name).slots.keys() <= profile["resources"].keys()
@@ -87,7 +87,7 @@ def test_an_engine_that_is_not_registered_is_refused() -> None:
 
 
 class SlowNeeds(EngineNeeds):
-    """Declares what has no default."""
+    """Declares only what has no default."""
 
     algorithm_version = 7
 
@@ -103,7 +103,7 @@ class SlowNeeds(EngineNeeds):
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> str:
-    """An engine in a package of its own, registered by one line."""
+    """An engine in another package, registered by one line."""
     modules: dict[str, Mapping[str, Any]] = {
         "slow": {"__path__": []},
         "slow.needs": {"NEEDS": SlowNeeds()},

@@ -1,4 +1,4 @@
-"""Masters by the real Siril, against known truth and against the native engine."""
+"""Masters of the real Siril, compared with known values and with the native engine."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def siril() -> SirilEngine:
 
 
 def noisy(level: float = 600, sigma: float = 8, frames: int = 20, outliers: int = 0) -> np.ndarray:
-    """Frames of one level, and so many cosmic rays in all, each in a pixel of its own."""
+    """Frames of one level, with ``outliers`` cosmic rays in total, each in another pixel."""
     random = np.random.default_rng(7)
-    found = random.normal(level, sigma, (frames, *SHAPE))
+    samples = random.normal(level, sigma, (frames, *SHAPE))
     places = random.choice(SHAPE[0] * SHAPE[1], outliers, replace=False)
-    found.reshape(frames, -1)[random.integers(frames, size=outliers), places] += 2000
-    return np.round(found).astype(np.uint16)
+    samples.reshape(frames, -1)[random.integers(frames, size=outliers), places] += 2000
+    return np.round(samples).astype(np.uint16)
 
 
 def make(engine: Any, site: Any, job: MasterJob) -> tuple[np.ndarray, MasterStatistics]:
-    """Make a master; its pixels in ADU, and what is said of it."""
+    """Make a master; return its pixels in ADU and its statistics."""
     statistics = engine.make(job, site.input_dir, site.output_dir, site.output, site.log)
     return read_image(site.output)[0].astype(np.float64) * ADU, statistics
 
@@ -78,7 +78,7 @@ def test_without_rejection_a_master_is_the_mean(siril: SirilEngine, site: Any) -
     ],
     ids=lambda settings: f"{settings.combination}-{settings.rejection}",
 )
-def test_where_the_algorithms_are_one_the_engines_agree_to_rounding(
+def test_with_the_same_algorithm_the_engines_agree_to_rounding(
     siril: SirilEngine, site: Any, settings: Integration
 ) -> None:
     job = site.job(site.write(noisy(outliers=200)), SHAPE, settings=settings)
@@ -87,7 +87,7 @@ def test_where_the_algorithms_are_one_the_engines_agree_to_rounding(
     assert np.abs(master - native).max() < 2e-4
 
 
-def test_winsorized_clipping_agrees_well_within_the_noise(siril: SirilEngine, site: Any) -> None:
+def test_winsorized_clipping_agrees_within_the_noise(siril: SirilEngine, site: Any) -> None:
     job = site.job(site.write(noisy(outliers=200)), SHAPE)
     native, _ = make(NativeEngine(1), site, job)
     master, _ = make(siril, site, job)
@@ -97,7 +97,7 @@ def test_winsorized_clipping_agrees_well_within_the_noise(siril: SirilEngine, si
     assert np.abs(master - 600).max() < 6 * noise  # no cosmic ray is left
 
 
-def test_flats_are_calibrated_and_brought_to_one_level(siril: SirilEngine, site: Any) -> None:
+def test_flats_are_calibrated_and_normalized(siril: SirilEngine, site: Any) -> None:
     random = np.random.default_rng(3)
     bias = 600 + random.normal(0, 3, SHAPE)
     light = 20000 * np.linspace(1, 0.7, SHAPE[1]) * np.linspace(1, 1.1, 8)[:, None, None]
@@ -109,7 +109,7 @@ def test_flats_are_calibrated_and_brought_to_one_level(siril: SirilEngine, site:
     assert np.std(master / native) < 0.25 * np.sqrt(1 / 20000 / 8)
 
 
-def test_a_dark_is_subtracted_as_it_is_and_no_hot_pixel_mended(
+def test_a_dark_is_subtracted_unscaled_and_no_hot_pixel_is_replaced(
     siril: SirilEngine, site: Any
 ) -> None:
     dark = np.full(SHAPE, 650.0)
@@ -124,7 +124,9 @@ def test_a_dark_is_subtracted_as_it_is_and_no_hot_pixel_mended(
     assert np.abs(master - (20000 - dark)).max() < 0.01
 
 
-def test_samples_below_black_are_cut_as_by_the_other_engines(siril: SirilEngine, site: Any) -> None:
+def test_negative_samples_are_truncated_as_by_the_other_engines(
+    siril: SirilEngine, site: Any
+) -> None:
     frames = np.full((4, *SHAPE), 20000, np.uint16)
     frames[:, 0] = 500
     bias = site.master(np.full(SHAPE, 600 / ADU), "bias.fits")
@@ -177,18 +179,18 @@ def write_as(kind: str, frames: np.ndarray, site: Any) -> list[FrameFile]:
     return [FrameFile(first.name, stat.st_size, stat.st_mtime_ns), *files[1:]]
 
 
-def test_samples_that_are_no_numbers_are_told(siril: SirilEngine, site: Any) -> None:
+def test_samples_that_are_not_finite_are_reported(siril: SirilEngine, site: Any) -> None:
     frames = (noisy(frames=3) / ADU).astype(np.float32)
     frames[0, 5, 5] = np.nan
     job = site.job(site.write(frames), SHAPE, settings=NO_REJECTION)
     _, statistics = make(siril, site, job)
-    assert statistics.warnings == ("1 samples were not finite and count as 0",)
+    assert statistics.warnings == ("1 samples were not finite and were replaced by 0",)
 
 
-# What is left behind, and told -----------------------------------------------------------
+# Remaining files and records ------------------------------------------------------------
 
 
-def test_raw_frames_and_preferences_are_left_as_they_are(
+def test_raw_frames_and_preferences_are_not_changed(
     siril: SirilEngine, site: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     preferences = tmp_path / "siril" / "siril.config"
@@ -206,12 +208,12 @@ def test_raw_frames_and_preferences_are_left_as_they_are(
     assert [path.name for path in preferences.parent.iterdir()] == ["siril.config"]
 
 
-def test_nothing_is_left_beside_the_master_but_its_json(siril: SirilEngine, site: Any) -> None:
+def test_only_the_json_is_left_next_to_the_master(siril: SirilEngine, site: Any) -> None:
     make(siril, site, site.job(site.write(noisy(frames=3)), SHAPE))
     assert sorted(path.name for path in site.output.parent.iterdir()) == ["M.json", "M.xisf"]
 
 
-def test_what_a_killed_run_left_is_in_nobodys_way(siril: SirilEngine, site: Any) -> None:
+def test_files_of_a_killed_run_do_not_matter(siril: SirilEngine, site: Any) -> None:
     frames = noisy(frames=3)
     job = site.job(site.write(frames), SHAPE, settings=NO_REJECTION)
     left = site.output.with_name(".M.xisf.siril")
@@ -221,19 +223,19 @@ def test_what_a_killed_run_left_is_in_nobodys_way(siril: SirilEngine, site: Any)
     assert np.abs(master - frames.mean(axis=0)).max() < 2e-4
 
 
-def test_the_json_tells_what_siril_tells_and_no_more(siril: SirilEngine, site: Any) -> None:
+def test_the_json_has_the_counts_that_siril_reports(siril: SirilEngine, site: Any) -> None:
     files = site.write(noisy(outliers=400))
     _, statistics = make(
         siril, site, site.job(files, SHAPE, settings=Integration(rejection="SigmaClip"))
     )
-    told = json.loads(site.output.with_suffix(".json").read_text())
-    assert {(frame["low"], frame["high"]) for frame in told["frames"]} == {(None, None)}
-    assert told["rejected_high"] == statistics.rejected_high
-    assert 395 <= told["rejected_high"] <= 450  # Siril rounds its share to 0.001 %
-    assert told["versions"]["Siril"].startswith("1.")
+    record = json.loads(site.output.with_suffix(".json").read_text())
+    assert {(frame["low"], frame["high"]) for frame in record["frames"]} == {(None, None)}
+    assert record["rejected_high"] == statistics.rejected_high
+    assert 395 <= record["rejected_high"] <= 450  # Siril rounds its share to 0.001 %
+    assert record["versions"]["Siril"].startswith("1.")
 
 
-def test_the_header_is_that_of_the_other_engines(siril: SirilEngine, site: Any) -> None:
+def test_the_header_equals_that_of_the_other_engines(siril: SirilEngine, site: Any) -> None:
     job = site.job(site.write(noisy(frames=3)), SHAPE)
     headers = []
     for engine in (NativeEngine(1), siril):
@@ -258,14 +260,14 @@ def test_folders_may_have_any_name(
     assert np.abs(master - frames.mean(axis=0)).max() < 2e-4
 
 
-# When it fails ---------------------------------------------------------------------------
+# Failures --------------------------------------------------------------------------------
 
 
 def nothing_is_left(site: Any) -> bool:
     return not site.output.parent.exists() or not [*site.output.parent.iterdir()]
 
 
-def test_sirils_own_words_say_why_it_failed(siril: SirilEngine, site: Any) -> None:
+def test_a_failure_shows_the_log_of_siril(siril: SirilEngine, site: Any) -> None:
     files = [*site.write(noisy(frames=3)), *site.write(np.ones((1, 9, 9), np.uint16), "small")]
     with pytest.raises(EngineError, match=r"failed \(exit code 1\)") as caught:
         make(siril, site, site.job(files, SHAPE))
@@ -275,7 +277,7 @@ def test_sirils_own_words_say_why_it_failed(siril: SirilEngine, site: Any) -> No
     assert nothing_is_left(site)
 
 
-def test_a_damaged_frame_is_left_out_and_told(siril: SirilEngine, site: Any) -> None:
+def test_a_damaged_frame_is_left_out_and_reported(siril: SirilEngine, site: Any) -> None:
     files = site.write(noisy(frames=5))
     (site.input_dir / files[1].path).write_bytes(b"x" * files[1].size)
     settings = Integration(rejection="NoRejection")
@@ -287,7 +289,7 @@ def test_a_damaged_frame_is_left_out_and_told(siril: SirilEngine, site: Any) -> 
     np.testing.assert_array_equal(image, make(siril, site, good)[0])
 
 
-def test_damaged_frames_are_named_where_too_few_are_left(siril: SirilEngine, site: Any) -> None:
+def test_damaged_frames_are_named_if_too_few_are_left(siril: SirilEngine, site: Any) -> None:
     files = site.write(noisy(frames=3))
     (site.input_dir / files[1].path).write_bytes(b"x" * files[1].size)
     with pytest.raises(EngineError, match=files[1].path):
@@ -295,7 +297,7 @@ def test_damaged_frames_are_named_where_too_few_are_left(siril: SirilEngine, sit
     assert nothing_is_left(site)
 
 
-def test_a_setting_that_siril_does_not_have_is_refused_at_once(
+def test_an_unsupported_setting_is_refused_before_siril_starts(
     siril: SirilEngine, site: Any
 ) -> None:
     job = site.job([], SHAPE, settings=Integration(rejection="MinMax"))
@@ -321,12 +323,12 @@ def test_a_master_of_another_size_is_refused(siril: SirilEngine, site: Any) -> N
         (
             "import numpy as n, astropy.io.fits as f\n"
             "f.PrimaryHDU(n.ones((9, 9))).writeto('master.fit')",
-            r"has made \(9, 9\) samples",
+            r"has \(height, width\) \(9, 9\)",
         ),
     ],
     ids=["crashes", "makes nothing", "makes no FITS", "makes another image"],
 )
-def test_what_siril_might_do_ends_in_an_error_and_no_master(
+def test_a_failed_siril_causes_an_error_and_leaves_no_master(
     site: Any, tmp_path: Path, does: str, why: str
 ) -> None:
     engine = SirilEngine(Siril(stand_in(tmp_path, does)), threads=1)
@@ -336,7 +338,7 @@ def test_what_siril_might_do_ends_in_an_error_and_no_master(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the stand-in is a script with #!")
-def test_a_siril_out_of_time_is_ended(site: Any, tmp_path: Path) -> None:
+def test_siril_is_ended_after_its_time_limit(site: Any, tmp_path: Path) -> None:
     binary = stand_in(tmp_path, "import time; time.sleep(60)")
     engine = SirilEngine(Siril(binary, timeout_minutes=0.01), threads=1)
     started = time.monotonic()
@@ -347,7 +349,7 @@ def test_a_siril_out_of_time_is_ended(site: Any, tmp_path: Path) -> None:
 
 
 def stand_in(folder: Path, does: str) -> Path:
-    """Write a program that says it is Siril and then does something else."""
+    """Write a program that prints a version of Siril and then runs the code ``does``."""
     program = folder / "siril-cli"
     version = "if '--version' in sys.argv: sys.exit(print('siril 1.0.6'))"
     program.write_text(f"#!{sys.executable}\nimport sys\n{version}\n{does}\n")
@@ -355,16 +357,16 @@ def stand_in(folder: Path, does: str) -> Path:
     return program
 
 
-# Finding it ------------------------------------------------------------------------------
+# Finding the program ---------------------------------------------------------------------
 
 
-def test_a_configured_binary_that_is_not_there_is_a_mistake(site: Any, tmp_path: Path) -> None:
+def test_a_configured_binary_that_does_not_exist_is_an_error(site: Any, tmp_path: Path) -> None:
     engine = SirilEngine(Siril(binary=tmp_path / "no"), threads=1)
     with pytest.raises(ConfigError, match=r"siril\.binary: there is no file"):
         make(engine, site, site.job(site.write(noisy(frames=3)), SHAPE))
 
 
-def test_without_siril_the_message_says_what_to_set(
+def test_without_siril_the_message_names_the_setting(
     site: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     siril = SirilEngine(Siril(), threads=1)
@@ -374,9 +376,9 @@ def test_without_siril_the_message_says_what_to_set(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the stand-in is a script with #!")
-def test_a_program_that_is_not_siril_is_told(site: Any, tmp_path: Path) -> None:
+def test_a_program_that_is_not_siril_is_refused(site: Any, tmp_path: Path) -> None:
     program = stand_in(tmp_path, "")
     program.write_text(program.read_text().replace("siril 1.0.6", "gimp 3"))
     engine = SirilEngine(Siril(binary=program), threads=1)
-    with pytest.raises(EngineError, match=r"does not say which Siril it is \('gimp 3'\)"):
+    with pytest.raises(EngineError, match=r"does not print a version of Siril \('gimp 3'\)"):
         make(engine, site, site.job(site.write(noisy(frames=3)), SHAPE))

@@ -1,4 +1,4 @@
-"""What Siril is told to do, and what it is not asked for."""
+"""Commands of the scripts for Siril, and settings that are refused."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def last_line(job: MasterJob, version: Version = OLD) -> str:
     return script_text(job, version, 2).splitlines()[-1]
 
 
-# What it is told -------------------------------------------------------------------------
+# Commands --------------------------------------------------------------------------------
 
 
-def test_the_script_sets_all_that_preferences_could_change() -> None:
+def test_the_script_overrides_all_relevant_preferences() -> None:
     assert script_text(job_of(), OLD, 2).splitlines() == [
         "requires 1.0.0",
         "setext fit",
@@ -72,7 +72,7 @@ def test_flats_are_calibrated_by_the_versions_own_command(
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "command"),
     [
         ({"rejection": "NoRejection"}, "rej n"),
         ({"rejection": "PercentileClip", "pcClipLow": 0.25}, "rej p 0.25 0.1"),
@@ -82,12 +82,12 @@ def test_flats_are_calibrated_by_the_versions_own_command(
         ({"rejection": "NoRejection", "combination": "Median"}, "med"),
     ],
 )
-def test_settings_are_said_in_sirils_words(settings: dict[str, Any], told: str) -> None:
+def test_settings_become_commands_of_siril(settings: dict[str, Any], command: str) -> None:
     job = with_settings(job_of(), **settings)
-    assert last_line(job) == f"stack frame_ {told} -nonorm -out=master"
+    assert last_line(job) == f"stack frame_ {command} -nonorm -out=master"
 
 
-# What it is not asked for ----------------------------------------------------------------
+# Refused settings ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -115,9 +115,7 @@ def test_settings_are_said_in_sirils_words(settings: dict[str, Any], told: str) 
         ("generateRejectionMaps", {"generateRejectionMaps": True}),
     ],
 )
-def test_a_setting_that_siril_does_not_have_is_refused_by_name(
-    setting: str, settings: dict[str, Any]
-) -> None:
+def test_an_unsupported_setting_is_refused_by_key(setting: str, settings: dict[str, Any]) -> None:
     refusal = rf"integration\.bias\.{setting}.* is not supported by engine siril; choose"
     with pytest.raises(ConfigError, match=refusal):
         script_text(with_settings(job_of(), **settings), OLD, 2)
@@ -128,13 +126,13 @@ def test_settings_of_another_rejection_do_not_matter() -> None:
     assert last_line(job) == "stack frame_ rej s 4 3 -nonorm -out=master"
 
 
-def test_a_scaled_dark_is_refused_with_what_to_set() -> None:
+def test_a_scaled_dark_is_refused_with_the_supported_value() -> None:
     job = job_of(FrameType.FLAT, bias=BIAS, dark=DARK, optimize_dark=True)
     with pytest.raises(ConfigError, match=r"calibration\.flat\.optimizeDarks.*choose false"):
         script_text(job, OLD, 2)
 
 
-def test_a_pedestal_is_refused_where_something_is_subtracted() -> None:
+def test_a_pedestal_is_refused_if_a_master_is_subtracted() -> None:
     pedestal = Calibration(outputPedestal=100)
     with pytest.raises(ConfigError, match=r"calibration\.flat\.outputPedestal"):
         script_text(job_of(FrameType.FLAT, pedestal, bias=BIAS), OLD, 2)

@@ -1,4 +1,4 @@
-"""Running a program and ending it, with all that it started."""
+"""Running a program and ending it with all its processes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_program_that_ends_is_waited_for(output: BinaryIO) -> None:
     assert Path(output.name).read_text().strip() == "hello"
 
 
-def test_a_program_out_of_time_is_ended(output: BinaryIO) -> None:
+def test_a_program_is_ended_after_its_time_limit(output: BinaryIO) -> None:
     started = time.monotonic()
     code = "import time; time.sleep(60)"
     assert run(python(code), output, lambda: False, limit_s=0.5, exit_grace_s=0) is None
@@ -39,14 +39,14 @@ def test_a_program_out_of_time_is_ended(output: BinaryIO) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_a_program_that_will_not_be_asked_is_killed(output: BinaryIO) -> None:
+def test_a_program_that_ignores_sigterm_is_killed(output: BinaryIO) -> None:
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
     started = time.monotonic()
     assert run(python(code), output, lambda: False, limit_s=1, exit_grace_s=0) is None
     assert time.monotonic() - started < 20
 
 
-def test_a_program_that_is_done_may_say_farewell_and_is_ended_then(output: BinaryIO) -> None:
+def test_a_program_that_is_done_is_ended_after_its_grace_time(output: BinaryIO) -> None:
     code = "import time; time.sleep(60)"
     started = time.monotonic()
     assert run(python(code), output, lambda: True, limit_s=60, exit_grace_s=0.5) is None
@@ -58,15 +58,15 @@ def test_a_program_that_cannot_be_started_is_named(tmp_path: Path, output: Binar
         run([str(tmp_path / "no")], output, lambda: False, limit_s=1, exit_grace_s=0)
 
 
-def test_a_program_runs_where_and_with_what_it_is_told(tmp_path: Path, output: BinaryIO) -> None:
-    code = "import os; print(os.path.realpath('.'), os.environ['WHAT'], 'PATH' in os.environ)"
+def test_a_program_gets_its_folder_and_variables(tmp_path: Path, output: BinaryIO) -> None:
+    code = "import os; print(os.path.realpath('.'), os.environ['NAME'], 'PATH' in os.environ)"
     run(
         python(code),
         output,
         lambda: False,
         limit_s=30,
         directory=tmp_path,
-        variables={"WHAT": "that"},
+        variables={"NAME": "value"},
     )
-    expected = f"{os.path.realpath(tmp_path)} that True"
+    expected = f"{os.path.realpath(tmp_path)} value True"
     assert Path(output.name).read_text().strip() == expected

@@ -24,7 +24,7 @@ JOB = MasterJob(
 
 @pytest.mark.parametrize("file", [JOB.file, ".lock"])
 @pytest.mark.parametrize("before", ["", "one run"])
-def test_a_job_notices_that_another_run_has_taken_over(
+def test_a_job_detects_that_another_run_has_taken_over(
     tmp_path: Path, file: str, before: str
 ) -> None:
     if before:

@@ -1,7 +1,7 @@
-"""Masters of the native engine against the truth they were made from, and second opinions.
+"""Masters of the native engine compared with the true values, and with astropy and ccdproc.
 
-The camera is `synthetic.camera.Camera`: its offset, dark current, response, noise and hits are
-known, so the master of N frames must lie about the truth with a scatter of sigma / sqrt(N).
+The camera is `synthetic.camera.Camera`. Its offset, dark current, response, noise and hits are
+known, so the master of N frames must scatter about the truth by sigma / sqrt(N).
 """
 
 from dataclasses import dataclass, field
@@ -27,11 +27,11 @@ from calmasters.synthetic.camera import Camera, write_frame
 N = 20
 ADU = 65535.0
 
-#: What Winsorized sigma clipping, 4/3, does to the mean of N = 20 Gaussian samples: its bias in
-#: sigma, and its scatter times sqrt(N) in sigma. Both from 1.5 million stacks, rounded to whole ADU
-#: at a sigma of 5 ADU, through an implementation of the rule that shares nothing with the engine.
-#: The bias is negative since high samples are clipped sooner; it is -0.0094 at 3 ADU and -0.0084
-#: without rounding, which is less than a standard error of the means here.
+#: The effect of Winsorized sigma clipping, 4/3, on the mean of N = 20 Gaussian samples: its bias in
+#: sigma, and its scatter times sqrt(N) in sigma. Both from 1.5 million stacks, rounded to integer
+#: ADU at a sigma of 5 ADU, by an independent implementation. The bias is negative since high
+#: samples are clipped sooner; it is -0.0094 at 3 ADU and -0.0084 without rounding, a difference of
+#: less than a standard error of the means here.
 CLIPPING_BIAS = -0.0089
 CLIPPING_SCATTER = 1.023
 
@@ -43,7 +43,7 @@ FLAT_LIKE = Integration(
 
 @dataclass(frozen=True)
 class Master:
-    """A master that the engine made, in ADU, with what it was made of."""
+    """A master that the engine made, in ADU, with its job."""
 
     path: Path
     job: MasterJob
@@ -60,7 +60,7 @@ class Master:
 
 @dataclass
 class Bench:
-    """Frames in, masters out, in a folder of its own."""
+    """Makes masters of frames in one folder."""
 
     folder: Path
     made: int = field(default=0)
@@ -121,7 +121,7 @@ FLUXES = [level / t for level, t in zip(LEVELS, EXPOSURES, strict=True)]
 
 @dataclass(frozen=True)
 class Night:
-    """One camera's masters, each of N frames with hits; the flat's own dark is one of 1.5 s."""
+    """The masters of one camera, each of N frames with hits; the dark of the flats has 1.5 s."""
 
     camera: Camera
     bias: Master
@@ -154,7 +154,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
 
 @pytest.fixture(scope="module")
 def scaled(tmp_path_factory: pytest.TempPathFactory) -> Night:
-    """Flats of 15 s, darks of 60 s: k is a quarter, and hot pixels are enough to find it."""
+    """Flats of 15 s, darks of 60 s: k is 1/4, and there are enough hot pixels to find it."""
     camera = Camera(hot_pixels=0.03)
     bench = Bench(tmp_path_factory.mktemp("scaled"))
     bias = bench.master(FrameType.BIAS, [camera.bias_frame(seed) for seed in range(N)])
@@ -168,7 +168,7 @@ def scaled(tmp_path_factory: pytest.TempPathFactory) -> Night:
 
 
 def assert_recovers(measured: np.ndarray, truth: np.ndarray, sigma: np.ndarray) -> None:
-    """The scatter is sigma / sqrt(N) within 3 %, and just what the clipping makes of it."""
+    """The scatter is sigma / sqrt(N) within 3 %, with the effect of the clipping."""
     rms = np.sqrt(np.mean(((measured - truth) / sigma) ** 2) * N)
     assert rms == pytest.approx(1, abs=0.03)
     assert rms == pytest.approx(CLIPPING_SCATTER, abs=4 / np.sqrt(2 * measured.size))
@@ -177,13 +177,13 @@ def assert_recovers(measured: np.ndarray, truth: np.ndarray, sigma: np.ndarray) 
 def assert_mean(
     measured: np.ndarray, truth: np.ndarray, scatter: np.ndarray, bias: np.ndarray
 ) -> None:
-    """The mean of the master is that of the truth and the bias, within 3 standard errors."""
+    """The mean of the master is that of truth plus bias, within 3 standard errors."""
     standard_error = np.sqrt(np.sum(scatter**2)) / scatter.size
     assert abs(np.mean(measured - truth - bias)) < 3 * standard_error
 
 
-def assert_hits_are_gone(master: Master, camera: Camera, first_seed: int, z: np.ndarray) -> None:
-    """Where a frame was hit, the master is as near to the truth as elsewhere.
+def assert_hits_are_removed(master: Master, camera: Camera, first_seed: int, z: np.ndarray) -> None:
+    """At pixels that were hit, the master is as close to the truth as elsewhere.
 
     ``z`` is the master less the truth in standard errors.
     """
@@ -199,27 +199,27 @@ class TestBias:
         assert_recovers(night.bias.adu, night.camera.bias, sigma)
         assert_mean(night.bias.adu, night.camera.bias, sigma / np.sqrt(N), CLIPPING_BIAS * sigma)
 
-    def test_recovers_it_at_the_lowest_read_noise_that_rejection_bears(self, bench: Bench) -> None:
+    def test_recovers_it_at_a_low_read_noise(self, bench: Bench) -> None:
         camera = Camera(read_noise_adu=3.0)
         master = bench.master(FrameType.BIAS, [camera.bias_frame(seed) for seed in range(N)])
         sigma = camera.sigma_adu()
         assert_recovers(master.adu, camera.bias, sigma)
         assert_mean(master.adu, camera.bias, sigma / np.sqrt(N), CLIPPING_BIAS * sigma)
         z = (master.adu - camera.bias) / sigma * np.sqrt(N)
-        assert_hits_are_gone(master, camera, 0, z)
+        assert_hits_are_removed(master, camera, 0, z)
 
-    def test_has_no_bias_where_both_sides_are_clipped_alike(self, bench: Bench) -> None:
+    def test_has_no_bias_with_symmetric_clipping(self, bench: Bench) -> None:
         camera = Camera()
         frames = [camera.bias_frame(seed) for seed in range(N)]
         master = bench.master(FrameType.BIAS, frames, Integration(sigmaLow=4.0, sigmaHigh=4.0))
         sigma = camera.sigma_adu()
         assert_mean(master.adu, camera.bias, sigma / np.sqrt(N), np.zeros_like(sigma))
 
-    def test_hits_are_gone(self, night: Night) -> None:
+    def test_hits_are_removed(self, night: Night) -> None:
         z = (night.bias.adu - night.camera.bias) / night.camera.sigma_adu() * np.sqrt(N)
-        assert_hits_are_gone(night.bias, night.camera, 0, z)
+        assert_hits_are_removed(night.bias, night.camera, 0, z)
 
-    def test_hits_stay_by_an_nth_without_rejection(self, bench: Bench) -> None:
+    def test_one_nth_of_each_hit_remains_without_rejection(self, bench: Bench) -> None:
         camera = Camera(width=64, height=48)
         frames = [camera.bias_frame(seed) for seed in range(N)]
         master = bench.master(FrameType.BIAS, frames, Integration(rejection="NoRejection"))
@@ -228,8 +228,8 @@ class TestBias:
         np.testing.assert_allclose(excess, hits.adu / N, atol=5 * camera.read_noise_adu)
         assert all(frame.low == frame.high == 0 for frame in master.statistics.frames)
 
-    def test_loses_the_samples_that_gaussian_noise_must_lose(self, night: Night) -> None:
-        """Of 20 frames 0.09 % low and 0.44 % high at a sigma of 5 ADU, and the hits."""
+    def test_rejects_the_expected_share_of_gaussian_samples(self, night: Night) -> None:
+        """For 20 frames these are 0.09 % low and 0.44 % high at a sigma of 5 ADU, plus the hits."""
         low, high = (
             sum(getattr(frame, side) for frame in night.bias.statistics.frames)
             for side in ("low", "high")
@@ -252,7 +252,7 @@ class TestDark:
         assert_recovers(measured, truth, sigma)
         assert_mean(measured, truth, sigma / np.sqrt(N), CLIPPING_BIAS * (of_dark - of_bias))
 
-    def test_tells_hot_pixels_their_rate(self, night: Night) -> None:
+    def test_recovers_the_rate_of_hot_pixels(self, night: Night) -> None:
         rate = night.camera.dark_rate
         hot = rate > 10
         sigma = np.hypot(night.camera.sigma_adu(), night.camera.sigma_adu(60.0)) / np.sqrt(N) / 60
@@ -260,14 +260,14 @@ class TestDark:
         assert hot.sum() > 50
         assert np.abs((measured - rate) / sigma)[hot].max() < 5
 
-    def test_hits_are_gone(self, night: Night) -> None:
+    def test_hits_are_removed(self, night: Night) -> None:
         truth, sigma = night.camera.mean_adu(60.0), night.camera.sigma_adu(60.0)
         z = (night.dark.adu - truth) / sigma * np.sqrt(N)
-        assert_hits_are_gone(night.dark, night.camera, 400, z)
+        assert_hits_are_removed(night.dark, night.camera, 400, z)
 
 
 class TestFlat:
-    def test_locates_each_frame_at_its_own_level(self, night: Night) -> None:
+    def test_measures_the_level_of_each_frame(self, night: Night) -> None:
         levels = np.array(night.flat.locations) * ADU
         np.testing.assert_allclose(levels, LEVELS, rtol=1e-3)
 
@@ -278,7 +278,7 @@ class TestFlat:
             assert_recovers(measured, night.camera.flat_field, sigma)
 
     def test_has_the_level_of_its_first_frame(self, night: Night) -> None:
-        """Each frame is scaled to the median of the first: what the medians were is told."""
+        """Each frame is scaled to the median of the first; the statistics have the medians."""
         camera, of_dark = night.camera, night.camera.sigma_adu(1.5)
         truth, of_flat = np.zeros((2, camera.height, camera.width))
         for t, flux, location in zip(EXPOSURES, FLUXES, night.flat.locations, strict=True):
@@ -289,11 +289,11 @@ class TestFlat:
         scatter = np.hypot(of_flat, of_dark) / np.sqrt(N)
         assert_mean(night.flat.adu, truth, scatter, CLIPPING_BIAS * (of_flat - of_dark))
 
-    def test_hits_are_gone(self, night: Night) -> None:
+    def test_hits_are_removed(self, night: Night) -> None:
         sigma = night.camera.sigma_adu(EXPOSURES[0], FLUXES[0]) / LEVELS[0]
         measured = night.flat.adu / np.median(night.flat.adu)
         z = (measured - night.camera.flat_field) / sigma * np.sqrt(N)
-        assert_hits_are_gone(night.flat, night.camera, 300, z)
+        assert_hits_are_removed(night.flat, night.camera, 300, z)
 
 
 class TestOptimizedDark:
@@ -302,7 +302,7 @@ class TestOptimizedDark:
             assert frame.k == pytest.approx(0.25, abs=0.01)
 
     def test_k_is_the_least_squares_solution(self, scaled: Night) -> None:
-        """The scatter of T - k D is least at k = cov(T, D) / var(D), D above its noise only."""
+        """The scatter of T - k D is minimal at k = cov(T, D) / var(D), for D above its noise."""
         dark = scaled.dark.adu - scaled.bias.adu
         deviation = 1.4826 * np.median(np.abs(dark - np.median(dark)))
         dark[dark < np.median(dark) + 3.0 * deviation] = 0.0
@@ -323,7 +323,7 @@ class TestOptimizedDark:
 
 
 class TestClosedForm:
-    """Noiseless frames, of which the master can be told on paper."""
+    """Noiseless frames, whose master can be calculated exactly."""
 
     pattern = np.arange(1, 3073).reshape(48, 64)
 
@@ -351,7 +351,7 @@ class TestClosedForm:
         np.testing.assert_allclose(master.adu, 2 * self.pattern, rtol=1e-4, atol=0.01)
 
     @pytest.mark.parametrize(("with_bias", "with_dark", "left"), [(1, 0, 1500), (0, 1, 1300)])
-    def test_a_flat_is_calibrated_with_what_there_is(
+    def test_a_flat_is_calibrated_with_the_available_masters(
         self, bench: Bench, with_bias: int, with_dark: int, left: float
     ) -> None:
         bias = bench.master(FrameType.BIAS, self.frames(1000, 1000, 1000)) if with_bias else None
@@ -372,7 +372,7 @@ class TestClosedForm:
 
 
 class TestSecondOpinion:
-    """Where astropy or ccdproc compute the same thing, they get the same numbers."""
+    """Where astropy or ccdproc compute the same quantity, the results agree."""
 
     camera = Camera(width=64, height=48)
 

@@ -1,7 +1,6 @@
-"""The ap-* tools: their reader in place of ours, and our masters before their rules.
+"""Compatibility with the ap-* tools: their reader of keywords, and our masters read by their rules.
 
-``ap_common`` itself is not needed: a package of that name, with the behaviour that is documented
-of it, stands in for it.
+``ap_common`` is replaced by a stub with its documented behaviour.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ import pytest
 
 from calmasters.errors import ConfigError
 from calmasters.frame import Frame, Value
+from calmasters.headers.dialects import read_keywords
 from calmasters.headers.image_header import read_cards
-from calmasters.headers.keywords import describe
 from calmasters.images.master_file import write_master
 from calmasters.inventory.header_cache import HeaderCache
 from calmasters.inventory.scan import scan_frames
@@ -28,7 +27,7 @@ from calmasters.settings import HeaderRules, Settings
 MakeSettings = Callable[..., Settings]
 AddFile = Callable[..., Path]
 
-#: ap_common as documented: keys in its own words, all values text, the path over the header.
+#: The stub: own keys, all values are text, the path overrides the header.
 AP_COMMON = """
 from pathlib import Path
 from calmasters.headers.image_header import read_cards
@@ -45,8 +44,8 @@ def get_fits_headers(filename, profileFromPath, normalize=True, file_naming_over
     headers = {key: str(value) for key, value in read_cards(Path(filename)).items()}
     if file_naming_override:
         for part in Path(filename).with_suffix("").parts:
-            words = part.split("_")
-            headers.update(zip(words, words[1:]))
+            tokens = part.split("_")
+            headers.update(zip(tokens, tokens[1:]))
     output = {}
     for key, value in headers.items():
         name = NAMES.get(key, key.lower())
@@ -65,7 +64,7 @@ get_xisf_headers = get_fits_headers
 
 @pytest.fixture
 def ap_common(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A package of that name that can be imported, while the test runs."""
+    """Make the stub importable during a test."""
     package = tmp_path / "site" / "ap_common"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
@@ -82,7 +81,7 @@ def read(settings: Settings) -> dict[str, Frame]:
 
 
 @pytest.mark.usefixtures("ap_common")
-def test_keywords_are_those_of_ap_common_in_our_words(
+def test_keywords_of_ap_common_become_canonical_keywords(
     make_settings: MakeSettings, add_frame: AddFile
 ) -> None:
     add_frame("x.fits", "flat", {"DATE-OBS": "2026-01-16T03:00:00", "USBLIMIT": 50})
@@ -105,7 +104,7 @@ def test_keywords_are_those_of_ap_common_in_our_words(
 
 @pytest.mark.usefixtures("ap_common")
 @pytest.mark.parametrize(("path_keywords", "gain"), [("fallback", 7), ("override", 7), ("off", 5)])
-def test_the_path_wins_as_it_does_in_ap_common_unless_it_is_off(
+def test_the_path_overrides_the_header_unless_path_keywords_is_off(
     make_settings: MakeSettings, add_frame: AddFile, path_keywords: str, gain: int
 ) -> None:
     add_frame("GAIN_7/x.fits", "bias", {"GAIN": 5})
@@ -115,7 +114,7 @@ def test_the_path_wins_as_it_does_in_ap_common_unless_it_is_off(
 
 
 @pytest.mark.usefixtures("ap_common")
-def test_what_ap_common_cannot_read_is_refused_with_its_words(
+def test_frames_that_ap_common_cannot_read_are_refused_with_its_message(
     make_settings: MakeSettings, add_frame: AddFile
 ) -> None:
     add_frame("EXP_300s/x.fits", "dark")
@@ -125,7 +124,7 @@ def test_what_ap_common_cannot_read_is_refused_with_its_words(
 
 
 @pytest.mark.usefixtures("ap_common")
-def test_masters_of_libraries_are_read_by_us(
+def test_masters_of_libraries_are_read_without_ap_common(
     make_settings: MakeSettings, add_frame: AddFile, add_master: AddFile, tmp_path: Path
 ) -> None:
     for number in range(3):
@@ -138,7 +137,7 @@ def test_masters_of_libraries_are_read_by_us(
     assert flat.bias is not None
 
 
-def test_without_ap_common_the_run_stops_with_what_to_do(
+def test_without_ap_common_the_run_fails_with_a_remedy(
     make_settings: MakeSettings, add_frame: AddFile
 ) -> None:
     add_frame("x.fits", "bias")
@@ -146,25 +145,25 @@ def test_without_ap_common_the_run_stops_with_what_to_do(
         read(make_settings(header_reader="ap-common"))
 
 
-# --- our masters before their rules ---------------------------------------------------------------
+# --- our masters read by their rules --------------------------------------------------------------
 
 
 def ap_rules(cards: Mapping[str, object], path: Path) -> dict[str, str]:
-    """What the ap-* tools see in a file, by the documented rules; tokens of the path win."""
-    found: dict[str, object] = dict(cards)
+    """Keywords by the documented rules of the ap-* tools; the path overrides the header."""
+    keywords: dict[str, object] = dict(cards)
     for part in path.with_suffix("").parts:
-        words = part.split("_")
-        found |= {key: value for key, value in pairwise(words) if key}
-        for word in words:
-            key, dash, value = word.partition("-")
+        tokens = part.split("_")
+        keywords |= {key: value for key, value in pairwise(tokens) if key}
+        for token in tokens:
+            key, dash, value = token.partition("-")
             if dash and not key.isnumeric():
-                found[key] = value
+                keywords[key] = value
     names = {"IMAGETYP": "TYPE", "SETTEMP": "SET-TEMP", "EXPTIME": "EXPOSURE"}
-    return {names.get(key, key): str(value) for key, value in found.items()}
+    return {names.get(key, key): str(value) for key, value in keywords.items()}
 
 
 @pytest.mark.parametrize("layout", ["by-type", "ap-library"])
-def test_masters_read_by_their_rules_have_the_keywords_that_we_read(
+def test_masters_read_by_their_rules_have_our_keywords(
     make_settings: MakeSettings, add_frame: AddFile, tmp_path: Path, layout: str
 ) -> None:
     for kind in ("bias", "dark", "flat"):
@@ -175,7 +174,7 @@ def test_masters_read_by_their_rules_have_the_keywords_that_we_read(
         path.parent.mkdir(parents=True)
         write_master(path, np.zeros((3, 4), np.float32), header_cards(job))
         theirs = ap_rules(read_cards(path), Path(job.master))
-        ours = describe(read_cards(path), Path(job.master), HeaderRules()).traits.keywords
+        ours = read_keywords(read_cards(path), Path(job.master), HeaderRules()).traits.keywords
         assert theirs["TYPE"].upper() == f"MASTER {job.type.value.upper()}"
         assert "UNKNOWN" not in theirs.values()
         for keyword, value in ours.items():
@@ -209,7 +208,7 @@ def test_the_library_tree_is_that_of_the_ap_tools(
 _FLAT_KEYS = ("TYPE", "INSTRUME", "SET-TEMP", "GAIN", "OFFSET", "READOUTM", "DATE", "FILTER")
 
 
-def test_a_file_that_is_damaged_is_refused_before_ap_common_sees_it(
+def test_a_damaged_file_is_refused_without_ap_common(
     make_settings: MakeSettings, tmp_path: Path
 ) -> None:
     (tmp_path / "frames").mkdir()

@@ -1,7 +1,6 @@
-"""Frames as each capture program writes them, read from files to the inventory's values.
+"""Headers of all capture programs, read from files.
 
-The cards are those that real files of these programs hold (their names, their spellings, which are
-left out), around an image of 4x3 pixels.
+Names, values and missing cards are those of real files of these programs; the image has 4x3 pixels.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from typing import Any, TypeAlias
 import pytest
 
 from calmasters.frame import Geometry, Value
+from calmasters.headers.dialects import FrameHeader, read_keywords
 from calmasters.headers.image_header import read_header
-from calmasters.headers.keywords import Description, describe
 from calmasters.settings import HeaderRules
 
 Cards: TypeAlias = Mapping[str, Value | bool]
@@ -26,7 +25,7 @@ UNSIGNED: Cards = {"BSCALE": 1, "BZERO": 32768}
 
 
 def card(keyword: str, value: Value | bool) -> str:
-    """One card, as plain FITS writers write it."""
+    """One card in the format of simple FITS writers."""
     if isinstance(value, bool):
         text = f"{'T' if value else 'F':>20}"
     elif isinstance(value, str):
@@ -41,23 +40,23 @@ def fits_bytes(*cards: str, padding: str = " ") -> bytes:
     return text.ljust(-(-len(text) // 2880) * 2880, padding).encode("latin-1") + bytes(2880)
 
 
-def described(file: Path, path: str = "x.fits", rules: HeaderRules = RULES) -> Description:
-    return describe(read_header(file).cards, PurePosixPath(path), rules)
+def read_file(file: Path, path: str = "x.fits", rules: HeaderRules = RULES) -> FrameHeader:
+    return read_keywords(read_header(file).cards, PurePosixPath(path), rules)
 
 
 def from_cards(
     directory: Path, cards: Cards, path: str = "x.fits", rules: HeaderRules = RULES
-) -> Description:
+) -> FrameHeader:
     file = directory / "x.fits"
     file.write_bytes(fits_bytes(*(card(*each) for each in {**IMAGE, **cards}.items())))
-    return described(file, path, rules)
+    return read_file(file, path, rules)
 
 
 @dataclass(frozen=True)
 class Program:
-    """What a program writes into a frame, and what the frame is.
+    """The cards that a program writes, and the expected values.
 
-    ``keywords`` are all that must be found; ``sources`` those that are not the plain card.
+    ``keywords`` is complete; ``sources`` lists values that are not from the standard card.
     """
 
     cards: Cards
@@ -535,20 +534,20 @@ PROGRAMS: Mapping[str, Program] = {
 
 
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
-def test_each_program_is_understood(tmp_path: Path, program: Program) -> None:
-    found = from_cards(tmp_path, program.cards, program.path, program.rules)
-    assert found.traits.keywords == program.keywords
-    assert found.traits.geometry == Geometry(4, 3, *program.binning, program.bayerpat)
-    assert (found.date_obs, found.ccd_temp_c) == (program.date_obs, program.ccd_temp_c)
-    assert found.traits.sources == program.sources
-    assert (found.traits.master, found.traits.problems, found.traits.warnings) == (
+def test_the_headers_of_each_program_are_read(tmp_path: Path, program: Program) -> None:
+    header = from_cards(tmp_path, program.cards, program.path, program.rules)
+    assert header.traits.keywords == program.keywords
+    assert header.traits.geometry == Geometry(4, 3, *program.binning, program.bayerpat)
+    assert (header.date_obs, header.ccd_temp_c) == (program.date_obs, program.ccd_temp_c)
+    assert header.traits.sources == program.sources
+    assert (header.traits.master, header.traits.problems, header.traits.warnings) == (
         program.master,
         (),
         (),
     )
 
 
-# --- traps ----------------------------------------------------------------------------------------
+# --- special cases --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -560,40 +559,40 @@ def test_each_program_is_understood(tmp_path: Path, program: Program) -> None:
     ],
     ids=["SBIG's BIAS is a level", "Andor's FRAME is a date", "SharpCap writes no type"],
 )
-def test_what_is_no_type_is_not_taken_for_one(tmp_path: Path, cards: Cards) -> None:
+def test_cards_that_are_not_types_give_no_type(tmp_path: Path, cards: Cards) -> None:
     assert "TYPE" not in from_cards(tmp_path, cards).traits.keywords
 
 
 @pytest.mark.parametrize("date", ["2017-10-19", "19/10/17"])
 @pytest.mark.parametrize("time", ["TIME-OBS", "UT", "UT-OBS"])
-def test_a_date_without_a_time_is_joined_with_the_time_beside_it(
+def test_a_date_without_a_time_is_combined_with_the_card_for_the_time(
     tmp_path: Path, date: str, time: str
 ) -> None:
-    found = from_cards(tmp_path, {"DATE-OBS": date, time: "02:10:33.5"})
-    assert found.date_obs == "2017-10-19T02:10:33.500000"
-    assert found.traits.keywords["DATE"] == "2017-10-18"
+    header = from_cards(tmp_path, {"DATE-OBS": date, time: "02:10:33.5"})
+    assert header.date_obs == "2017-10-19T02:10:33.500000"
+    assert header.traits.keywords["DATE"] == "2017-10-18"
 
 
-def test_the_time_of_the_file_is_the_last_resort_for_the_night(tmp_path: Path) -> None:
+def test_the_creation_date_is_the_last_choice_for_the_night(tmp_path: Path) -> None:
     cards = {"DATE": "2026-03-01T09:00:00", "DATE-OBS": "2026-01-16T01:00:00"}
     assert from_cards(tmp_path, cards).traits.keywords["DATE"] == "2026-01-15"
-    found = from_cards(tmp_path, {"DATE": "2026-03-01T09:00:00"})
-    assert (found.traits.keywords["DATE"], found.traits.sources["DATE"]) == ("2026-02-28", "DATE")
-    assert found.date_obs is None
+    header = from_cards(tmp_path, {"DATE": "2026-03-01T09:00:00"})
+    assert (header.traits.keywords["DATE"], header.traits.sources["DATE"]) == ("2026-02-28", "DATE")
+    assert header.date_obs is None
 
 
 def test_cards_may_be_padded_with_null_bytes(tmp_path: Path) -> None:
     file = tmp_path / "x.fits"
     cards = {**IMAGE, "IMAGETYP": "Bias Frame", "GAIN": 100}
     file.write_bytes(fits_bytes(*(card(*each) for each in cards.items()), padding="\0"))
-    assert described(file).traits.keywords == {"TYPE": "bias", "GAIN": 100}
+    assert read_file(file).traits.keywords == {"TYPE": "bias", "GAIN": 100}
 
 
-def test_hierarch_and_continue_cards_spoil_nothing_beside_them(tmp_path: Path) -> None:
+def test_hierarch_and_continue_cards_do_not_affect_other_cards(tmp_path: Path) -> None:
     lines = (
         *(card(*each) for each in IMAGE.items()),
         "HIERARCH CAMERA-DATE-OBS = '2018-11-03T22:15:00' / APT",
-        "NOTES   = 'a long note that goes on and on, further than one card holds&'",
+        "NOTES   = 'a long note that goes on and on, further than fits into one card&'",
         "CONTINUE  ' and ends here' / said the observer",
         card("IMAGETYP", "Dark Frame"),
         card("GAIN", 139),
@@ -602,8 +601,8 @@ def test_hierarch_and_continue_cards_spoil_nothing_beside_them(tmp_path: Path) -
     file.write_bytes(fits_bytes(*lines))
     cards = read_header(file).cards
     assert cards["CAMERA-DATE-OBS"] == "2018-11-03T22:15:00"
-    assert str(cards["NOTES"]).endswith("than one card holds and ends here")
-    assert described(file).traits.keywords == {"TYPE": "dark", "GAIN": 139}
+    assert str(cards["NOTES"]).endswith("than fits into one card and ends here")
+    assert read_file(file).traits.keywords == {"TYPE": "dark", "GAIN": 139}
 
 
 @pytest.mark.parametrize("text", ["bias frame", "flat field", "dark", "light"])
@@ -617,18 +616,18 @@ def test_a_gain_written_as_text_is_the_number(tmp_path: Path, raw: str) -> None:
     assert (gain, type(gain)) == (100, int)
 
 
-def test_an_empty_filter_is_none(tmp_path: Path) -> None:
+def test_an_empty_filter_is_a_missing_filter(tmp_path: Path) -> None:
     assert "FILTER" not in from_cards(tmp_path, {"FILTER": "   "}).traits.keywords
 
 
-def test_exptime_goes_before_exposure_and_their_difference_is_told(tmp_path: Path) -> None:
-    found = from_cards(tmp_path, {"EXPOSURE": 300.0, "EXPTIME": 300.2})
-    assert found.traits.keywords["EXPOSURE"] == 300.2
-    assert found.traits.warnings == ("EXPTIME 300.2 s differs from EXPOSURE 300 s",)
+def test_exptime_precedes_exposure_and_a_difference_gives_a_warning(tmp_path: Path) -> None:
+    header = from_cards(tmp_path, {"EXPOSURE": 300.0, "EXPTIME": 300.2})
+    assert header.traits.keywords["EXPOSURE"] == 300.2
+    assert header.traits.warnings == ("EXPTIME 300.2 s differs from EXPOSURE 300 s",)
 
 
 @pytest.mark.parametrize("count", ["STACKCNT", "NCOMBINE", "NUMFRAME"])
-def test_a_stack_is_no_raw_frame_whatever_its_type_says(tmp_path: Path, count: str) -> None:
+def test_a_stack_is_a_master_with_any_type(tmp_path: Path, count: str) -> None:
     cards: dict[str, Any] = {"IMAGETYP": "Bias", count: 100}
     assert from_cards(tmp_path, cards).traits.master
     assert not from_cards(tmp_path, cards | {count: 1}).traits.master
@@ -640,15 +639,15 @@ def test_a_colour_stack_of_a_seestar_is_refused(tmp_path: Path) -> None:
     assert "colour image of 3 planes" in problem
 
 
-def test_a_frame_of_maxim_calibrated_already_is_refused(tmp_path: Path) -> None:
+def test_a_calibrated_frame_of_maxim_is_refused(tmp_path: Path) -> None:
     (problem,) = from_cards(tmp_path, {"IMAGETYP": "Flat Field", "CALSTAT": "BD"}).traits.problems
-    assert problem == "is calibrated already (CALSTAT 'BD'); give the raw frame"
+    assert problem == "is already calibrated (CALSTAT 'BD'); use the raw frame"
 
 
 @pytest.mark.parametrize(
     ("set_temp", "ccd_temp"), [(-10.0, 10.7), (-10.0, 6.8), (-40.0, -7.9)], ids=str
 )
-def test_sensors_that_were_not_cold_are_told(
+def test_warm_sensors_give_a_warning_or_a_problem(
     tmp_path: Path, set_temp: float, ccd_temp: float
 ) -> None:
     cards: Cards = {"SET-TEMP": set_temp, "CCD-TEMP": ccd_temp}
@@ -658,4 +657,4 @@ def test_sensors_that_were_not_cold_are_told(
     assert (warned.traits.warnings, warned.traits.problems) == ((text,), ())
     assert refused.traits.warnings == ()
     (problem,) = refused.traits.problems
-    assert problem.startswith(f"{text}; take it again")
+    assert problem.startswith(f"{text}; retake it")

@@ -36,7 +36,7 @@ def table(width: int, heap: int, *cards: str) -> tuple[str, ...]:
     return ("XTENSION= 'BINTABLE'", "BITPIX  = 8", "NAXIS   = 2", *sizes, *cards)
 
 
-#: An image compressed to a table of one row, its samples in the table's heap.
+#: A compressed image: a table with one row, and samples in its heap.
 TILED = table(8, 0, "ZIMAGE  = T", "ZBITPIX = 16", "ZNAXIS  = 2", "ZNAXIS1 = 4", "ZNAXIS2 = 3")
 
 
@@ -56,13 +56,13 @@ def write(directory: Path, content: bytes, name: str = "frame.fits") -> Path:
 
 
 def read_by_astropy(header: fits.Header) -> dict[str, CardValue]:
-    """The first defined value of each keyword, by the other reader."""
-    found: dict[str, CardValue] = {}
+    """The first defined value of each keyword, read by astropy."""
+    cards: dict[str, CardValue] = {}
     for card in header.cards:
         commentary = card.keyword in ("COMMENT", "HISTORY", "")
         if not commentary and not isinstance(card.value, Undefined):
-            found.setdefault(card.keyword.upper(), card.value)
-    return found
+            cards.setdefault(card.keyword.upper(), card.value)
+    return cards
 
 
 def assert_same(ours: Mapping[str, CardValue], theirs: Mapping[str, CardValue]) -> None:
@@ -75,8 +75,8 @@ def assert_same(ours: Mapping[str, CardValue], theirs: Mapping[str, CardValue]) 
 # --- the same as astropy --------------------------------------------------------------------------
 
 PRINTABLE = st.characters(min_codepoint=32, max_codepoint=126)
-# Behind a quote within a string astropy takes a blank or a slash for the string's end; and it
-# takes a comment with a quote into the empty string before it.
+# After a quote in a string, astropy ends the string at a blank or slash; it also adds a comment
+# with a quote to an empty string before it.
 TEXTS = st.text(PRINTABLE, max_size=24).filter(lambda text: not re.search("'[ /]", text))
 STRINGS = TEXTS.map(lambda text: "'" + text.replace("'", "''") + "'")
 FLOATS = st.floats(allow_nan=False, allow_infinity=False).map(repr)
@@ -92,7 +92,10 @@ COMMENTS = st.one_of(st.just(""), st.text(UNQUOTED, max_size=12).map(" / {}".for
 KEYWORDS = st.sampled_from(["GAIN", "SET-TEMP", "FILTER", "A_1", "EXPOSURE", "HISTORY", "COMMENT"])
 CARDS = st.builds(
     lambda keyword, value, comment, indent: f"{keyword:<8}= {'':{indent}}{value}{comment}"[:80],
-    *(KEYWORDS, VALUES, COMMENTS, st.integers(0, 4)),
+    KEYWORDS,
+    VALUES,
+    COMMENTS,
+    st.integers(0, 4),
 )
 
 
@@ -107,12 +110,12 @@ def test_cards_equal_those_of_astropy(
 
 
 @pytest.mark.parametrize("text", ["' /", "a'/b", "'' / '", "O' Neill", "/", "END", "  indented"])
-def test_strings_come_back_as_they_were(tmp_path: Path, text: str) -> None:
+def test_strings_are_read_unchanged(tmp_path: Path, text: str) -> None:
     card = "OBSERVER= '" + text.replace("'", "''") + "  ' / a 'comment'"
     assert read_cards(write(tmp_path, block(*IMAGE, card) + DATA))["OBSERVER"] == text
 
 
-@pytest.mark.skipif(not REAL_FILES, reason="real frames are not there")
+@pytest.mark.skipif(not REAL_FILES, reason="needs the real frames")
 @pytest.mark.parametrize("path", REAL_FILES, ids=lambda path: path.name)
 @pytest.mark.filterwarnings("ignore::astropy.io.fits.verify.VerifyWarning")
 def test_cards_of_real_frames_equal_those_of_astropy(path: Path) -> None:
@@ -133,7 +136,9 @@ def test_cards_of_real_frames_equal_those_of_astropy(path: Path) -> None:
     ],
     ids=["CONTINUE", "HIERARCH"],
 )
-def test_odd_cards_are_read_and_spoil_no_others(tmp_path: Path, cards: dict[str, object]) -> None:
+def test_unusual_cards_are_read_and_do_not_affect_others(
+    tmp_path: Path, cards: dict[str, object]
+) -> None:
     header = fits.Header()
     for keyword, value in cards.items():
         header[keyword] = value
@@ -143,7 +148,7 @@ def test_odd_cards_are_read_and_spoil_no_others(tmp_path: Path, cards: dict[str,
     assert_same(read_cards(path), read_by_astropy(fits.getheader(path)))
 
 
-def test_an_unreadable_card_costs_only_itself_also_beside_an_odd_one(tmp_path: Path) -> None:
+def test_an_unreadable_card_does_not_affect_others(tmp_path: Path) -> None:
     cards = ("BROKEN  = ~~~ 5 'x", "HIERARCH ESO DET = 5", "GAIN    =                  100")
     path = write(tmp_path, block(*IMAGE, *cards) + DATA)
     with warnings.catch_warnings():
@@ -154,7 +159,7 @@ def test_an_unreadable_card_costs_only_itself_also_beside_an_odd_one(tmp_path: P
 # --- the end, the image, the size -----------------------------------------------------------------
 
 
-def test_the_word_end_in_a_value_ends_nothing(tmp_path: Path) -> None:
+def test_end_in_a_value_does_not_end_the_header(tmp_path: Path) -> None:
     cards = ("OBJECT  = 'the END     of it'", "NOTE    =".ljust(72) + "END     ", "GAIN    = 100")
     assert read_cards(write(tmp_path, block(*IMAGE, *cards) + DATA))["GAIN"] == 100
 
@@ -167,7 +172,7 @@ def test_a_header_of_many_blocks_is_read_to_its_end(tmp_path: Path) -> None:
     assert header.end_of_data == header.data_offset + 2 * 4 * 3
 
 
-def test_an_image_in_the_first_extension_stands_over_the_primary_header(tmp_path: Path) -> None:
+def test_cards_of_an_image_extension_override_the_primary_header(tmp_path: Path) -> None:
     primary = block(*EMPTY_PRIMARY, "GAIN    = 100", "FILTER  = 'B'")
     extension = block(*EXTENSION, "FILTER  = 'Ha'")
     header = read_header(write(tmp_path, primary + extension + DATA))
@@ -200,9 +205,9 @@ def test_the_data_of_a_compressed_image_are_a_table_and_its_heap(tmp_path: Path)
         (b"", "is not a FITS file: it is empty"),
         (b"Dear diary, the sky was clear.", "is not a FITS file"),
         (block(*IMAGE, end="NOEND"), "is truncated: its header has no END"),
-        (block(*EMPTY_PRIMARY), "is not a FITS file|holds no image"),
-        (block(*EMPTY_PRIMARY) + block("XTENSION= 'BINTABLE'"), "no image but a BINTABLE"),
-        (block(*EMPTY_PRIMARY) + 2 * (block(*EXTENSION) + DATA), "several images.*split them"),
+        (block(*EMPTY_PRIMARY), "is not a FITS file|contains no image"),
+        (block(*EMPTY_PRIMARY) + block("XTENSION= 'BINTABLE'"), "no image, only a BINTABLE"),
+        (block(*EMPTY_PRIMARY) + 2 * (block(*EXTENSION) + DATA), "several images.*split it"),
         (block(*EMPTY_PRIMARY) + 2 * (TABLE + block(*EXTENSION) + DATA), "several images"),
         (block(*EMPTY_PRIMARY) + 2 * (block(*TILED) + DATA), "several images"),
         (block(*EMPTY_PRIMARY) + TABLE + block(*EXTENSION[:2], "NAXIS   = 0"), "a BINTABLE ext"),
@@ -213,11 +218,24 @@ def test_the_data_of_a_compressed_image_are_a_table_and_its_heap(tmp_path: Path)
         (block(*IMAGE[:2], "NAXIS   = 1E999"), "does not give the image's size"),
     ],
     ids=[
-        *("empty", "text", "no END", "no image", "table", "several images"),
-        *("images behind tables", "compressed images", "empty image", "tables without end"),
-        *("no height", "text for a height", "negative height", "infinite axes"),
+        "empty",
+        "text",
+        "no END",
+        "no image",
+        "table",
+        "several images",
+        "images after tables",
+        "compressed images",
+        "empty image",
+        "too many tables",
+        "no height",
+        "text as height",
+        "negative height",
+        "infinite axes",
     ],
 )
-def test_what_is_no_image_is_refused_in_words(tmp_path: Path, content: bytes, message: str) -> None:
+def test_files_without_a_valid_image_are_refused_with_a_reason(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
     with pytest.raises(FrameError, match=message):
         _ = read_header(write(tmp_path, content)).end_of_data

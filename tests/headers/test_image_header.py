@@ -1,4 +1,4 @@
-"""Files of every kind, also damaged ones: a header, or a FrameError in words."""
+"""Valid and damaged files of every format: a header, or a FrameError with a reason."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from calmasters.errors import FrameError
 from calmasters.headers.image_header import read_cards, read_header
 
 
-@pytest.mark.parametrize("name", ["gone.fits", "gone.xisf", "folder.fits", "folder.xisf"])
-def test_what_cannot_be_opened_is_refused_in_words(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["missing.fits", "missing.xisf", "folder.fits", "folder.xisf"])
+def test_files_that_cannot_be_opened_are_refused_with_a_reason(tmp_path: Path, name: str) -> None:
     if name.startswith("folder"):
         (tmp_path / name).mkdir()
     with pytest.raises(FrameError, match="cannot be read"):
@@ -28,11 +28,11 @@ def test_what_cannot_be_opened_is_refused_in_words(tmp_path: Path, name: str) ->
 # --- any bytes ------------------------------------------------------------------------------------
 
 
-def damaged(whole: bytes) -> st.SearchStrategy[bytes]:
-    """A file with some of its bytes replaced, or cut."""
+def damaged(original: bytes) -> st.SearchStrategy[bytes]:
+    """A file with some bytes replaced, or truncated."""
 
     def damage(edits: list[tuple[int, bytes]], length: int) -> bytes:
-        content = bytearray(whole)
+        content = bytearray(original)
         for at, piece in edits:
             content[at : at + len(piece)] = piece
         return bytes(content[:length])
@@ -41,8 +41,8 @@ def damaged(whole: bytes) -> st.SearchStrategy[bytes]:
         st.binary(min_size=1, max_size=8),
         st.sampled_from([b"NAXIS", b"=   99999999999999999999", b"= INF", b"= -1", b"END     "]),
     )
-    edits = st.lists(st.tuples(st.integers(0, len(whole)), pieces), max_size=6)
-    return st.builds(damage, edits, st.integers(0, 2 * len(whole)))
+    edits = st.lists(st.tuples(st.integers(0, len(original)), pieces), max_size=6)
+    return st.builds(damage, edits, st.integers(0, 2 * len(original)))
 
 
 @pytest.fixture(scope="module", params=["primary", "extension"])
@@ -57,7 +57,7 @@ def fits_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 
 @given(st.data())
-def test_any_bytes_are_a_fits_header_or_refused(
+def test_any_bytes_are_read_or_refused_as_fits(
     tmp_path_factory: pytest.TempPathFactory, fits_file: bytes, data: st.DataObject
 ) -> None:
     content = data.draw(st.binary(max_size=200) | damaged(fits_file))
@@ -78,7 +78,7 @@ def xisf_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @given(st.data())
-def test_any_bytes_are_an_xisf_header_or_refused(
+def test_any_bytes_are_read_or_refused_as_xisf(
     tmp_path_factory: pytest.TempPathFactory, xisf_file: bytes, data: st.DataObject
 ) -> None:
     content = data.draw(damaged(xisf_file[:1500]))

@@ -13,34 +13,34 @@ from calmasters.config_check import parse_zone
 from calmasters.errors import ConfigError
 from calmasters.headers.nights import creation_date, night_of, utc_of
 
-#: Cards, configured zone, night. One table, tried on machines in every corner of the world.
+#: Cards, configured zone, night. Tested with several time zones of the computer.
 NIGHTS: tuple[tuple[Mapping[str, object], str, str], ...] = (
-    # local time, whatever the zone that is configured
+    # local time, with any configured zone
     ({"DATE-LOC": "2026-01-15T23:59:59", "DATE-OBS": "2026-01-16T06:59:59"}, "auto", "2026-01-15"),
     ({"DATE-LOC": "2026-01-16T00:00:01", "DATE-OBS": "2026-01-16T07:00:01"}, "UTC", "2026-01-15"),
     ({"DATE-LOC": "2026-01-16T11:59:59", "DATE-OBS": "2026-01-16T18:59:59"}, "auto", "2026-01-15"),
     ({"DATE-LOC": "2026-01-16T12:00:00", "DATE-OBS": "2026-01-16T19:00:00"}, "auto", "2026-01-16"),
-    # both sides of the date line at one moment: its zones are a day apart
+    # both sides of the date line at the same time, a day apart
     ({"DATE-OBS": "2026-01-15T09:00:00"}, "Pacific/Kiritimati", "2026-01-15"),
     ({"DATE-OBS": "2026-01-15T09:00:00"}, "Pacific/Pago_Pago", "2026-01-14"),
     ({"DATE-OBS": "2026-01-15T09:00:00", "SITELONG": 179.9}, "auto", "2026-01-15"),
     ({"DATE-OBS": "2026-01-15T09:00:00", "SITELONG": -179.9}, "auto", "2026-01-14"),
-    # degrees from 0 to 360: the same site twice
+    # degrees from 0 to 360: the same site in both conventions
     ({"DATE-OBS": "2026-01-15T16:30:00", "SITELONG": -75.0}, "auto", "2026-01-14"),
     ({"DATE-OBS": "2026-01-15T16:30:00", "SITELONG": 285.0}, "auto", "2026-01-14"),
     ({"DATE-OBS": "2026-01-15T17:30:00", "SITELONG": "285 00 00"}, "auto", "2026-01-15"),
-    # an exposure across midnight UTC, across local midnight, across noon: its start counts
+    # an exposure across midnight UTC, across local midnight, across noon: the start decides
     ({"DATE-OBS": "2026-01-15T23:58:00", "DATE-END": "2026-01-16T00:03:00"}, "UTC", "2026-01-15"),
     ({"DATE-OBS": "2026-01-16T00:03:00"}, "UTC", "2026-01-15"),
-    # daylight saving: 12:30 in summer, 11:30 in winter; and the night on which clocks go back
+    # daylight saving: 12:30 in summer, 11:30 in winter; and the night when clocks are set back
     ({"DATE-OBS": "2026-07-15T10:30:00"}, "Europe/Berlin", "2026-07-15"),
     ({"DATE-OBS": "2026-01-15T10:30:00"}, "Europe/Berlin", "2026-01-14"),
     ({"DATE-OBS": "2026-10-25T00:30:00"}, "Europe/Berlin", "2026-10-24"),
     ({"DATE-OBS": "2026-10-25T01:30:00"}, "Europe/Berlin", "2026-10-24"),
-    # an offset, also one of hours and a half
+    # an offset with half an hour
     ({"DATE-OBS": "2026-01-15T06:29:59"}, "+05:30", "2026-01-14"),
     ({"DATE-OBS": "2026-01-15T06:30:00"}, "+05:30", "2026-01-15"),
-    # a site goes after a zone
+    # a configured zone precedes the longitude
     ({"DATE-OBS": "2026-01-15T09:00:00", "SITELONG": 179.9}, "-11:00", "2026-01-14"),
 )
 
@@ -55,7 +55,7 @@ def test_the_night_is_the_local_date_at_its_start(
 @pytest.mark.parametrize(
     "machine", ["Pacific/Kiritimati", "Pacific/Pago_Pago", "America/St_Johns", "UTC"]
 )
-def test_nights_are_the_same_on_machines_of_any_zone(machine: str) -> None:
+def test_nights_do_not_depend_on_the_computers_time_zone(machine: str) -> None:
     program = (
         "import ast, sys; from calmasters.headers.nights import night_of, creation_date\n"
         "print(*(night_of(cards, zone)[0] for cards, zone, _ in ast.literal_eval(sys.argv[1])))\n"
@@ -81,24 +81,24 @@ def test_nights_are_the_same_on_machines_of_any_zone(machine: str) -> None:
         ({"DATE-OBS": "2026-01-15"}, "DATE-OBS"),
     ],
 )
-def test_what_told_the_night_is_named(cards: Mapping[str, str], source: str) -> None:
+def test_the_source_of_the_night_is_named(cards: Mapping[str, str], source: str) -> None:
     assert night_of(cards, "auto") == ("2026-01-15", source)
 
 
 @pytest.mark.parametrize("longitude", [361, -400, "east", "11 x 0", True])
-def test_a_longitude_that_is_none_does_not_count(longitude: object) -> None:
+def test_an_invalid_longitude_is_ignored(longitude: object) -> None:
     cards = {"DATE-OBS": "2026-01-15T20:00:00", "SITELONG": longitude}
     assert night_of(cards, "auto")[1] == "DATE-OBS, UTC"  # type: ignore[arg-type]
 
 
-def test_moments_are_utc_whatever_their_own_zone() -> None:
+def test_times_are_converted_to_utc() -> None:
     moment = utc_of({"DATE-OBS": "2026-01-15T23:00:00-05:00"})
     assert moment is not None
     assert moment.isoformat() == "2026-01-16T04:00:00"
     assert utc_of({"DATE-OBS": "2026-01-15"}) is None
 
 
-def test_a_date_of_creation_may_be_a_date_alone() -> None:
+def test_a_creation_date_may_have_no_time() -> None:
     assert creation_date({"DATE": "2026-01-15"}) == ("2026-01-15", "DATE")
     assert creation_date({"DATE": "soon"}) == (None, "")
 
@@ -112,6 +112,6 @@ def test_zones_are_names_or_offsets(text: str, hours: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["Europe/Berlyn", "+25:00", "", "../etc", "2", "Europe"])
-def test_what_is_no_zone_is_told_with_what_would_be_one(text: str) -> None:
+def test_an_invalid_zone_is_reported_with_valid_examples(text: str) -> None:
     with pytest.raises(ConfigError, match=r"night\.timezone: .*such as Europe/Berlin.*\+02:00"):
         parse_zone(text)

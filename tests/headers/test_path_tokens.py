@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from calmasters.headers.path_tokens import folder_type, name_type, path_tokens
+from calmasters.headers.path_tokens import path_tokens, type_from_folder, type_from_name
 
 KEYWORDS = ("INSTRUME", "SET-TEMP", "GAIN", "OFFSET", "READOUTM", "FILTER", "EXPOSURE")
 
@@ -44,7 +44,7 @@ def tokens(path: str) -> dict[str, str]:
     ],
     ids=["WBPP dark", "WBPP flat", "ap-create-master", "ap library", "ours", "zipped", "DATE-OBS"],
 )
-def test_tokens_of_names_of_every_program(name: str, expected: dict[str, str]) -> None:
+def test_tokens_of_the_names_of_every_program(name: str, expected: dict[str, str]) -> None:
     assert tokens(name) == expected
 
 
@@ -61,8 +61,8 @@ def test_tokens_of_names_of_every_program(name: str, expected: dict[str, str]) -
         ("my masterBias.fits", None),
     ],
 )
-def test_the_name_of_a_master_tells_its_type(name: str, kind: str | None) -> None:
-    assert name_type(PurePosixPath("flat") / name) == kind
+def test_the_type_in_the_name_of_a_master(name: str, kind: str | None) -> None:
+    assert type_from_name(PurePosixPath("flat") / name) == kind
 
 
 @pytest.mark.parametrize(
@@ -86,5 +86,5 @@ def test_the_name_of_a_master_tells_its_type(name: str, kind: str | None) -> Non
         ("300/x.fits", None),
     ],
 )
-def test_a_folder_that_is_a_word_for_a_type_tells_it(path: str, kind: str | None) -> None:
-    assert folder_type(PurePosixPath(path)) == kind
+def test_the_type_in_the_name_of_a_folder(path: str, kind: str | None) -> None:
+    assert type_from_folder(PurePosixPath(path)) == kind

@@ -45,12 +45,12 @@ def test_xisf_cards_have_their_types(tmp_path: Path) -> None:
     }
 
 
-def test_a_colour_xisf_shows_its_planes(tmp_path: Path) -> None:
+def test_a_colour_xisf_has_three_planes(tmp_path: Path) -> None:
     cards = read_cards(write_xisf(tmp_path / "colour.XISF", {}, (3, 4, 3)))
     assert (cards["NAXIS"], cards["NAXIS3"]) == (3, 3)
 
 
-def test_the_mosaic_of_an_xisf_image_is_its_bayer_pattern(tmp_path: Path) -> None:
+def test_the_color_filter_array_of_an_xisf_image_is_its_bayer_pattern(tmp_path: Path) -> None:
     xml = (
         b'<xisf version="1.0" xmlns="http://www.pixinsight.com/xisf"><Image geometry="4:3:1" '
         b'sampleFormat="UInt16" location="attachment:4096:24">'
@@ -65,6 +65,6 @@ def test_the_mosaic_of_an_xisf_image_is_its_bayer_pattern(tmp_path: Path) -> Non
     assert (header.data_offset, header.end_of_data) == (4096, 4120)
 
 
-def test_a_slash_belongs_to_an_unquoted_value(tmp_path: Path) -> None:
+def test_an_unquoted_value_may_contain_a_slash(tmp_path: Path) -> None:
     cards = read_cards(write_xisf(tmp_path / "x.xisf", {"FILTER": "Ha/OIII"}))
     assert cards["FILTER"] == "Ha/OIII"

@@ -1,4 +1,4 @@
-"""Files that no camera writes: damaged, mistaken or malicious, each with what becomes of it."""
+"""Damaged, wrong or malicious files, each with the expected message."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ import numpy as np
 import zstandard
 from astropy.io import fits
 
-#: What stands in a header besides its structure, so that a sound file is a used bias frame.
+#: Cards of a valid bias frame, besides the structural ones.
 FRAME = (
     ("IMAGETYP", "'BIAS'"),
-    *(("INSTRUME", "'ATR585M'"), ("SET-TEMP", -10.0), ("GAIN", 100), ("OFFSET", 150)),
+    ("INSTRUME", "'ATR585M'"),
+    ("SET-TEMP", -10.0),
+    ("GAIN", 100),
+    ("OFFSET", 150),
     ("DATE-LOC", "'2026-01-15T21:00:00'"),
 )
 PIXELS = np.arange(64, dtype=">i2").tobytes()
@@ -25,11 +28,11 @@ SHUFFLED = PIXELS[::2] + PIXELS[1::2]
 
 @dataclass(frozen=True)
 class Hostile:
-    """A file, and the words of the refusal; ``unpacking`` if only the pixels tell."""
+    """A file and a part of its message; ``unpacking`` if only the pixels show the fault."""
 
     name: str
     make: Callable[[], bytes]
-    says: str
+    message: str
     unpacking: bool = False
 
 
@@ -43,7 +46,7 @@ def header(*cards: tuple[str, object] | bytes, end: bytes = b"END") -> bytes:
 
 
 def plain(**changes: object) -> bytes:
-    """A bias frame of 8x8 pixels; keyword arguments replace cards, None takes one out."""
+    """A bias frame of 8x8 pixels; keyword arguments replace cards, None removes one."""
     cards = dict(
         (("SIMPLE", "T"), ("BITPIX", 16), ("NAXIS", 2), ("NAXIS1", 8), ("NAXIS2", 8), *FRAME)
     )
@@ -64,7 +67,7 @@ def extension(**changes: object) -> bytes:
 
 
 def tiled(**changes: bytes) -> bytes:
-    """A tile-compressed frame of 64x64 pixels, with the text of some cards changed."""
+    """A tile-compressed frame of 64x64 pixels, with some cards replaced."""
     rng = np.random.default_rng(0)
     hdu = fits.CompImageHDU(rng.integers(0, 999, (64, 64)).astype(np.uint16))
     for key, value in FRAME:
@@ -79,7 +82,7 @@ def tiled(**changes: bytes) -> bytes:
 
 
 def tile_table(compression: str, packed: bytes) -> bytes:
-    """A compressed frame of 64x64 pixels in one tile, with these bytes for the tile."""
+    """A compressed frame of 64x64 pixels in one tile with the given bytes."""
     tile = np.empty(1, object)
     tile[0] = np.frombuffer(packed, np.uint8)
     column = fits.Column("COMPRESSED_DATA", f"1PB({len(packed)})", array=tile)
@@ -94,7 +97,7 @@ def tile_table(compression: str, packed: bytes) -> bytes:
 
 
 def hcompressed(height: int, width: int) -> bytes:
-    """A tile that says it has so many pixels."""
+    """A compressed frame whose tile declares the given size."""
     sides = height.to_bytes(4, "big") + width.to_bytes(4, "big")
     return tile_table("HCOMPRESS_1", b"\xdd\x99" + sides + bytes(200))
 
@@ -109,32 +112,32 @@ def xisf(
     before: str = "",
 ) -> bytes:
     """An XISF frame of 8x8 pixels."""
-    told = "".join(
+    cards = "".join(
         f'<FITSKeyword name="{key}" value="{value}" comment=""/>' for key, value in FRAME
     )
     location = location or f"attachment:4096:{len(data)}"
     xml = (
         f'{before}<xisf version="1.0" xmlns="http://www.pixinsight.com/xisf">'
         f'<Image geometry="{geometry}" sampleFormat="{form}" colorSpace="Gray" '
-        f'location="{location}" {more}>{told}{keywords}</Image></xisf>'
+        f'location="{location}" {more}>{cards}{keywords}</Image></xisf>'
     ).encode()
     return (b"XISF0100" + len(xml).to_bytes(4, "little") + bytes(4) + xml).ljust(4096, b"\0") + data
 
 
-def packed(codec: str, data: bytes, told: int = 128) -> bytes:
-    return xisf(data, more=f'compression="{codec}:{told}"')
+def packed(codec: str, data: bytes) -> bytes:
+    return xisf(data, more=f'compression="{codec}:128"')
 
 
-#: What a bomb becomes when it goes off.
-BANG = 1 << 28
+#: Unpacked size of the bombs.
+BOMB_BYTES = 1 << 28
 
 
 def zeros(codec: Callable[[bytes], bytes]) -> bytes:
-    return codec(bytes(BANG))
+    return codec(bytes(BOMB_BYTES))
 
 
 def entities() -> str:
-    """Ten entities, each ten times the one before: a billion laughs."""
+    """Ten entities, each ten times the one before (the billion laughs attack)."""
     layers = [f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 10)]
     return f'<!DOCTYPE x [<!ENTITY e0 "ha">{"".join(layers)}]>'
 
@@ -145,7 +148,7 @@ SIZE = "does not give the image's size"
 NO_END = b"".join(card.ljust(80) for card in (b"SIMPLE  = T", b"BITPIX  = 16"))
 
 HOSTILE = (
-    # Cut short
+    # Truncated
     Hostile("empty.fits", bytes, "it is empty"),
     Hostile("one_byte.fits", lambda: b"S", "is not a FITS file"),
     Hostile("text.fits", lambda: b"frame of M31\n" * 999, "is not a FITS file"),
@@ -171,18 +174,18 @@ HOSTILE = (
         ),
         "more than 100 extensions",
     ),
-    Hostile("long_xml.xisf", lambda: b"XISF0100" + b"\xff" * 8, "said to be 4294967295 bytes long"),
+    Hostile("long_xml.xisf", lambda: b"XISF0100" + b"\xff" * 8, "header of 4294967295 bytes"),
     # Sizes
-    Hostile("no_axes.fits", lambda: plain(NAXIS=0), "holds no image"),
-    Hostile("one_axis.fits", lambda: plain(NAXIS=1, NAXIS2=None), "no image of two dimensions"),
+    Hostile("no_axes.fits", lambda: plain(NAXIS=0), "contains no image"),
+    Hostile("one_axis.fits", lambda: plain(NAXIS=1, NAXIS2=None), "no two-dimensional image"),
     Hostile("cube.fits", lambda: plain(NAXIS=3, NAXIS1=4, NAXIS3=2), "colour image of 2 planes"),
-    Hostile("fewer_axes_than_told.fits", lambda: plain(NAXIS=3), SIZE),
+    Hostile("fewer_axes_than_declared.fits", lambda: plain(NAXIS=3), SIZE),
     Hostile("a_billion_axes.fits", lambda: plain(NAXIS=10**9), SIZE),
     Hostile("axes_in_words.fits", lambda: plain(NAXIS="'two'"), SIZE),
     Hostile("infinite_axes.fits", lambda: plain(NAXIS="INF"), SIZE),
     Hostile("nan_wide.fits", lambda: plain(NAXIS1="NAN"), SIZE),
-    Hostile("true_wide.fits", lambda: plain(NAXIS1="T"), "no image of two dimensions"),
-    Hostile("no_width.fits", lambda: plain(NAXIS1=0), "no image of two dimensions"),
+    Hostile("true_wide.fits", lambda: plain(NAXIS1="T"), "no two-dimensional image"),
+    Hostile("no_width.fits", lambda: plain(NAXIS1=0), "no two-dimensional image"),
     Hostile("less_than_no_width.fits", lambda: plain(NAXIS1=-8), SIZE),
     Hostile("huge.fits", lambda: plain(NAXIS1=10**6, NAXIS2=10**6), "1000000 x 1000000 pixels"),
     Hostile("beyond_64_bits.fits", lambda: plain(NAXIS1="9" * 60), SIZE),
@@ -196,35 +199,39 @@ HOSTILE = (
     Hostile("huge.xisf", lambda: xisf(geometry="1000000:1000000:1"), "1000000 x 1000000"),
     Hostile("hollow.xisf", lambda: xisf(geometry="40000:40000:1"), "cannot be in 4224 bytes"),
     Hostile("wide.xisf", lambda: xisf(geometry="9:8:1"), "128 bytes of samples where 144", True),
-    Hostile("negative.xisf", lambda: xisf(geometry="-8:-8:1"), "no image of two dimensions"),
+    Hostile("negative.xisf", lambda: xisf(geometry="-8:-8:1"), "no two-dimensional image"),
     Hostile("one_side.xisf", lambda: xisf(geometry="8"), "cannot be read as XISF"),
     Hostile("long_number.xisf", lambda: xisf(geometry="9" * 5000 + ":8:1"), "cannot be read as"),
     # Samples
-    Hostile("bits.fits", lambda: plain(BITPIX=7), "samples of an unknown kind (BITPIX 7)"),
-    Hostile("many_bits.fits", lambda: plain(BITPIX=64, NAXIS1=2), "unknown kind (BITPIX 64)"),
+    Hostile("bits.fits", lambda: plain(BITPIX=7), "unknown sample format (BITPIX 7)"),
+    Hostile(
+        "many_bits.fits", lambda: plain(BITPIX=64, NAXIS1=2), "unknown sample format (BITPIX 64)"
+    ),
     Hostile("words_for_bits.fits", lambda: plain(BITPIX="'many'"), SIZE),
-    Hostile("complex.xisf", lambda: xisf(form="Complex32"), "unknown kind (BITPIX Complex32)"),
-    Hostile("zero_in_words.fits", lambda: plain(BZERO="'x'"), "BZERO is x, and no number"),
-    Hostile("zero_nan.fits", lambda: plain(BZERO="NAN"), "BZERO is nan, and no number"),
-    Hostile("scale_inf.fits", lambda: plain(BSCALE="INF"), "BSCALE is inf, and no number"),
+    Hostile("complex.xisf", lambda: xisf(form="Complex32"), "format (BITPIX Complex32)"),
+    Hostile("zero_in_words.fits", lambda: plain(BZERO="'x'"), "BZERO is x, which is not"),
+    Hostile("zero_nan.fits", lambda: plain(BZERO="NAN"), "BZERO is nan, which is not"),
+    Hostile("scale_inf.fits", lambda: plain(BSCALE="INF"), "BSCALE is inf, which is not"),
     Hostile("zero_huge.fits", lambda: plain(BZERO="1E300"), "do not fit 16-bit ADU", True),
     Hostile("zero_negative.fits", lambda: plain(BZERO=-9), "do not fit 16-bit ADU", True),
     Hostile("scale_huge.fits", lambda: plain(BSCALE=5000), "do not fit 16-bit ADU", True),
     # Packing
     Hostile("columns.fits.fz", lambda: tiled(TFIELDS=b"9" * 18), "999999999 columns"),
-    Hostile("tall.fits.fz", lambda: hcompressed(4096, 64), "says that it has", True),
-    Hostile("long.fits.fz", lambda: hcompressed(64, 4096), "says that it has", True),
-    Hostile("no_code.fits.fz", lambda: tile_table("HCOMPRESS_1", b"x" * 99), "says that", True),
+    Hostile("tall.fits.fz", lambda: hcompressed(4096, 64), "a tile declares", True),
+    Hostile("long.fits.fz", lambda: hcompressed(64, 4096), "a tile declares", True),
+    Hostile(
+        "no_code.fits.fz", lambda: tile_table("HCOMPRESS_1", b"x" * 99), "a tile declares", True
+    ),
     Hostile("unknown.fits.fz", lambda: tiled(ZCMPTYPE=b"'NOPE_1  '"), "cannot be unpacked", True),
     Hostile("zeroed.fits.fz", lambda: tiled()[:6000] + bytes(9000), "cannot be unpacked", True),
-    Hostile("unknown.xisf", lambda: packed("rar", PIXELS), "'rar' is not known", True),
+    Hostile("unknown.xisf", lambda: packed("rar", PIXELS), "'rar' is not supported", True),
     Hostile("no_zlib.xisf", lambda: packed("zlib", PIXELS), "cannot be unpacked", True),
     Hostile("no_lz4.xisf", lambda: packed("lz4", PIXELS), "cannot be unpacked", True),
     Hostile("no_zstd.xisf", lambda: packed("zstd", PIXELS), "cannot be unpacked", True),
     Hostile("items.xisf", lambda: packed("zlib+sh", zlib.compress(PIXELS)), "cannot be unp", True),
 )
 
-#: What would take much memory, time or space if it were let; slow to make, too.
+#: Files that would take much memory, time or disk space if they were unpacked; slow to generate.
 BOMBS = (
     Hostile(
         "endless_header.fits.gz",
@@ -232,31 +239,35 @@ BOMBS = (
         "its header has no END",
     ),
     Hostile("a_million_cards.fits", lambda: NO_END + b" " * 80 * 10**6, "its header has no END"),
-    Hostile("bomb.fits.gz", lambda: gzip.compress(plain() + bytes(BANG), 1), "", True),
+    Hostile("bomb.fits.gz", lambda: gzip.compress(plain() + bytes(BOMB_BYTES), 1), "", True),
     Hostile(
         "tile.fits.fz",
         lambda: tile_table("GZIP_1", zeros(gzip.compress)),
-        "a tile becomes more than",
+        "a tile unpacks to more than",
         True,
     ),
-    Hostile("zlib.xisf", lambda: packed("zlib", zeros(zlib.compress)), "129 bytes of samp", True),
+    Hostile("zlib.xisf", lambda: packed("zlib", zeros(zlib.compress)), "129 bytes", True),
     Hostile("zstd.xisf", lambda: packed("zstd", zeros(zstandard.compress)), "129 bytes", True),
     Hostile(
         "lz4.xisf",
-        lambda: packed("lz4", lz4.block.compress(bytes(BANG), store_size=False)),
+        lambda: packed("lz4", lz4.block.compress(bytes(BOMB_BYTES), store_size=False)),
         "cannot be unpacked",
         True,
     ),
-    Hostile("laughs.xisf", lambda: xisf(before=entities(), keywords=LAUGH), "declares entities"),
-    Hostile("passwords.xisf", lambda: xisf(before=OUTSIDE, keywords=LAUGH), "declares entities"),
+    Hostile(
+        "laughs.xisf", lambda: xisf(before=entities(), keywords=LAUGH), "declares XML entities"
+    ),
+    Hostile(
+        "passwords.xisf", lambda: xisf(before=OUTSIDE, keywords=LAUGH), "declares XML entities"
+    ),
     Hostile("elsewhere.xisf", lambda: xisf(location="path(/etc/passwd)"), "not in the file itself"),
     Hostile("online.xisf", lambda: xisf(location="url(file:///etc)"), "not in the file itself"),
-    Hostile("before.xisf", lambda: xisf(location="attachment:-9:128"), "its data lie at -9"),
+    Hostile("before.xisf", lambda: xisf(location="attachment:-9:128"), "its data start at -9"),
 )
 
 
-#: The same frames with nothing wrong, which show that it is the fault that is refused.
-SOUND = {
+#: The same frames without a fault, to check that only the fault is refused.
+VALID = {
     "plain.fits": plain(),
     "extension.fits": extension(),
     "zipped.fits.gz": gzip.compress(plain()),

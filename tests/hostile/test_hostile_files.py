@@ -1,4 +1,4 @@
-"""What no camera writes is refused in words, in little time and memory, and nothing else is."""
+"""Hostile files are refused with a reason, in limited time and memory; valid files are used."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hostile_files import BOMBS, HOSTILE, SOUND, Hostile, padded, plain
+from hostile_files import BOMBS, HOSTILE, VALID, Hostile, padded, plain
 
 from calmasters.errors import FrameError
 from calmasters.headers.image_header import read_cards
@@ -22,7 +22,7 @@ from calmasters.planning.naming import LONGEST_NAME
 from calmasters.planning.planner import decide
 from calmasters.settings import Settings
 
-#: Far above what reading takes, far below what the bombs would.
+#: Far above the needs of normal files, far below those of bombs.
 SECONDS, BYTES = 10.0, 40_000_000
 
 
@@ -33,7 +33,7 @@ def frames(settings: Settings) -> Path:
 
 
 def refusal(settings: Settings) -> str:
-    """Why the inventory refuses the only frame of input_dir; empty where it does not."""
+    """Why the inventory refuses the only frame of input_dir; empty if it does not."""
     cache = HeaderCache(settings)
     (frame,) = cache.read(scan_frames(settings), settings.input_dir)
     verdict = check_frame(frame, settings)
@@ -50,7 +50,7 @@ def unpacking_error(path: Path) -> str:
 
 
 @pytest.mark.parametrize("hostile", [*HOSTILE, *BOMBS], ids=lambda hostile: hostile.name)
-def test_a_hostile_file_is_refused_in_words(
+def test_a_hostile_file_is_refused_with_a_reason(
     frames: Path, settings: Settings, hostile: Hostile
 ) -> None:
     path = frames / hostile.name
@@ -58,21 +58,21 @@ def test_a_hostile_file_is_refused_in_words(
     started = time.perf_counter()
     tracemalloc.start()
     try:
-        found = refusal(settings), unpacking_error(path)
+        messages = refusal(settings), unpacking_error(path)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert time.perf_counter() - started < SECONDS
     assert peak < BYTES
-    assert hostile.says in found[hostile.unpacking]
-    assert bool(found[0]) != hostile.unpacking
+    assert hostile.message in messages[hostile.unpacking]
+    assert bool(messages[0]) != hostile.unpacking
 
 
-@pytest.mark.parametrize("name", SOUND)
+@pytest.mark.parametrize("name", VALID)
 def test_the_same_file_without_the_fault_is_used(
     frames: Path, settings: Settings, name: str
 ) -> None:
-    (frames / name).write_bytes(SOUND[name])
+    (frames / name).write_bytes(VALID[name])
     assert refusal(settings) == ""
     with RawFrame(frames / name) as frame:
         samples = frame.read(0, frame.size).samples
@@ -80,7 +80,7 @@ def test_the_same_file_without_the_fault_is_used(
 
 
 @pytest.mark.parametrize("ending", ["xisf", "fits"])
-def test_a_value_of_100_kb_is_a_value_and_its_name_is_short(
+def test_a_value_of_100_kb_is_kept_and_the_name_of_the_master_is_short(
     frames: Path, settings: Settings, ending: str
 ) -> None:
     lines = [b"INSTRUME= 'camera&'", *[b"CONTINUE  '" + b"x" * 66 + b"&'"] * 1500]
@@ -89,8 +89,8 @@ def test_a_value_of_100_kb_is_a_value_and_its_name_is_short(
     content = head + b"".join(line.ljust(80) for line in (*lines, b"END"))
     for number in range(3):
         pixels = np.full(64, number, ">i2").tobytes()
-        whole = content.ljust(-(-len(content) // 2880) * 2880) + padded(pixels)
-        (frames / f"{number}.fits").write_bytes(whole)
+        file = content.ljust(-(-len(content) // 2880) * 2880) + padded(pixels)
+        (frames / f"{number}.fits").write_bytes(file)
     (job,) = decide(settings).jobs
     assert len(str(job.keywords["INSTRUME"])) > 99_000
     assert len(job.name) <= LONGEST_NAME

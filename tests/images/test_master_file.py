@@ -25,9 +25,9 @@ IMAGE = np.linspace(0, 1, 42, dtype=np.float32).reshape(6, 7)
 
 def test_a_missing_file_is_a_frame_error(tmp_path: Path) -> None:
     with pytest.raises(FrameError):
-        read_image(tmp_path / "none.fits")
+        read_image(tmp_path / "missing.fits")
     with pytest.raises(FrameError):
-        read_image(tmp_path / "none.xisf")
+        read_image(tmp_path / "missing.xisf")
 
 
 def test_a_damaged_xisf_is_a_frame_error(tmp_path: Path) -> None:

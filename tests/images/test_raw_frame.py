@@ -52,7 +52,7 @@ def test_every_16_bit_code_is_divided_by_65535(tmp_path: Path) -> None:
     np.testing.assert_array_equal(samples, (codes / 65535).astype(np.float32))
 
 
-def test_a_strip_is_a_run_of_the_frame(tmp_path: Path) -> None:
+def test_a_strip_is_a_range_of_consecutive_samples(tmp_path: Path) -> None:
     codes = np.arange(60, dtype=np.uint16).reshape(6, 10)
     with RawFrame(write(tmp_path / "f.fits", codes)) as frame:
         assert (frame.width, frame.height, frame.format.is_uint16) == (10, 6, True)
@@ -72,7 +72,7 @@ def test_a_third_axis_of_one_plane_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("shape", [(3, 6, 7), (7,)])
 def test_an_image_of_another_shape_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
     path = write(tmp_path / "f.fits", np.zeros(shape, np.float32))
-    with pytest.raises(FrameError, match="width x height was expected"):
+    with pytest.raises(FrameError, match="expected width x height"):
         RawFrame(path)
 
 
@@ -82,7 +82,7 @@ def test_64_bit_integers_are_refused(tmp_path: Path) -> None:
         RawFrame(path)
 
 
-def test_float_range_decides_what_floats_mean(tmp_path: Path) -> None:
+def test_float_range_is_the_range_of_float_samples(tmp_path: Path) -> None:
     path = write(tmp_path / "f.fits", np.array([[0, 65535, 6553.5]], np.float32))
     np.testing.assert_array_equal(read_all(path, "adu16"), np.array([[0, 1, 0.1]], np.float32))
     with pytest.raises(FrameError, match=r"0 to 65535 where 0 to 1 .* float_range: adu16"):
@@ -116,9 +116,9 @@ def test_samples_that_are_not_finite_become_zero_and_are_counted(tmp_path: Path)
     assert strip.not_finite == 3
 
 
-def test_a_truncated_file_is_refused_with_what_was_found_and_expected(tmp_path: Path) -> None:
+def test_a_truncated_file_is_refused_with_its_size_and_the_expected_size(tmp_path: Path) -> None:
     path = write(tmp_path / "f.fits", np.zeros((40, 50), np.uint16))
-    data_offset = fits.getheader(path).tostring().__len__()
+    data_offset = len(fits.getheader(path).tostring())
     path.write_bytes(path.read_bytes()[: data_offset + 100])
     expected = rf"truncated, {data_offset + 100} bytes found where {data_offset + 4000}"
     with pytest.raises(FrameError, match=expected):

@@ -27,8 +27,8 @@ def plain(path: Path, image: Array) -> Path:
 
 
 def zipped(path: Path, image: Array) -> Path:
-    whole = plain(path.with_name("whole.fits"), image)
-    path.write_bytes(gzip.compress(whole.read_bytes()))
+    unzipped = plain(path.with_name("unzipped.fits"), image)
+    path.write_bytes(gzip.compress(unzipped.read_bytes()))
     return path
 
 
@@ -82,17 +82,17 @@ every_container = pytest.mark.parametrize("contained", CONTAINERS, indirect=True
 
 
 @every_container
-def test_headers_are_those_of_the_plain_file(contained: Path) -> None:
-    whole = plain(contained.with_name("plain.fits"), CODES)
-    ours, theirs = read_header(contained).cards, read_header(whole).cards
+def test_headers_equal_those_of_the_plain_file(contained: Path) -> None:
+    plain_file = plain(contained.with_name("plain.fits"), CODES)
+    ours, theirs = read_header(contained).cards, read_header(plain_file).cards
     names = ("IMAGETYP", "GAIN", "INSTRUME", "BITPIX", "BZERO", "NAXIS", "NAXIS1", "NAXIS2")
     assert {name: ours.get(name) for name in names} == {name: theirs.get(name) for name in names}
 
 
 @every_container
-def test_samples_are_those_of_the_plain_file(contained: Path) -> None:
-    whole = plain(contained.with_name("plain.fits"), CODES)
-    with RawFrame(contained) as ours, RawFrame(whole) as theirs:
+def test_samples_equal_those_of_the_plain_file(contained: Path) -> None:
+    plain_file = plain(contained.with_name("plain.fits"), CODES)
+    with RawFrame(contained) as ours, RawFrame(plain_file) as theirs:
         assert (ours.width, ours.height, ours.format) == (40, 30, theirs.format)
         assert np.array_equal(ours.read(70, 900).samples, theirs.read(70, 900).samples)
         codes = [np.empty(500, np.uint16) for _ in range(2)]
@@ -112,7 +112,7 @@ def test_xisf_samples_of_every_format_are_in_the_unit_range(tmp_path: Path, dtyp
 
 
 @pytest.mark.parametrize("name", ["x.fits.gz", "x.FITS.FZ"])
-def test_floats_mean_what_the_configuration_says(tmp_path: Path, name: str) -> None:
+def test_float_range_applies_to_packed_frames(tmp_path: Path, name: str) -> None:
     image = np.array([[0, 1], [1000, 65535]], np.float32)
     path = (zipped if name.endswith("gz") else tiled("GZIP_2"))(tmp_path / name, image)
     with RawFrame(path, "adu16") as frame:
@@ -127,22 +127,22 @@ def test_masters_may_be_packed(tmp_path: Path, write: Callable[[Path, Array], Pa
 
 
 @pytest.mark.parametrize("name", ["x.fits.gz", "x.FITS.FZ", "packed.XISF"])
-def test_damaged_samples_are_told_with_the_file(tmp_path: Path, name: str) -> None:
+def test_damaged_samples_are_refused_with_the_name_of_the_file(tmp_path: Path, name: str) -> None:
     path = CONTAINERS[name](tmp_path / name, CODES)
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-700])
+    content = path.read_bytes()
+    path.write_bytes(content[:-700])
     with pytest.raises(FrameError, match=rf"{name}: cannot be "):
         RawFrame(path)
 
 
-def test_open_frames_do_not_lie_in_memory(tmp_path: Path) -> None:
+def test_open_frames_are_not_kept_in_memory(tmp_path: Path) -> None:
     image = np.tile(CODES, (20, 20))
     paths = [tiled("RICE_1")(tmp_path / f"{number}.fits.fz", image) for number in range(6)]
     frames = []
     tracemalloc.start()
     try:
         for path in paths:
-            frames.append(RawFrame(path))  # noqa: PERF401 (closed below, whatever happens)
+            frames.append(RawFrame(path))  # noqa: PERF401 (closed below, also after an error)
         kept, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

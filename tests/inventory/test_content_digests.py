@@ -15,15 +15,15 @@ from calmasters.planning.planner import decide
 from calmasters.settings import Settings
 
 
-def digests(settings: Settings, tells_changes: bool = True) -> dict[str, str]:
-    contents = ContentDigests(settings, tells_changes)
-    found = contents.identify(scan_frames(settings), settings.input_dir)
+def digests(settings: Settings, ctime_is_change_time: bool = True) -> dict[str, str]:
+    contents = ContentDigests(settings, ctime_is_change_time)
+    files = contents.add_digests(scan_frames(settings), settings.input_dir)
     contents.save()
-    return {file.path: file.content for file in found}
+    return {file.path: file.content for file in files}
 
 
 def rewrite(path: Path) -> None:
-    """Change a byte; size and time stay."""
+    """Change a byte, but neither size nor modification time."""
     mtime_ns = path.stat().st_mtime_ns
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
@@ -32,28 +32,28 @@ def rewrite(path: Path) -> None:
 
 
 def settle() -> None:
-    """Wait until what was written counts as settled."""
+    """Wait until the written files are old enough to be cached."""
     time.sleep(2.1)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="st_ctime is the time of creation")
-def test_files_are_read_once_until_they_are_touched(
+def test_files_are_read_again_only_after_a_change(
     settings: Settings, add_frame: Callable[..., Path]
 ) -> None:
     path = add_frame("a.fits")
     settle()
     first = digests(settings)
     cache = settings.output_dir / ".cache" / "contents.json"
-    # What is remembered is believed: that is how one sees that the file was not read.
-    cache.write_text(cache.read_text().replace(first["a.fits"], "remembered"))
-    assert digests(settings) == {"a.fits": "remembered"}
+    # A changed cache entry is returned, which shows that the file was not read.
+    cache.write_text(cache.read_text().replace(first["a.fits"], "cached"))
+    assert digests(settings) == {"a.fits": "cached"}
     path.touch()
     assert digests(settings) == first
     rewrite(path)
     assert digests(settings) != first
 
 
-def test_a_file_of_this_moment_is_read_again(
+def test_a_recently_written_file_is_read_again(
     settings: Settings, add_frame: Callable[..., Path]
 ) -> None:
     path = add_frame("a.fits")
@@ -62,19 +62,19 @@ def test_a_file_of_this_moment_is_read_again(
     assert digests(settings) != first
 
 
-def test_where_no_time_tells_a_change_each_file_is_read_each_time(
+def test_without_a_change_time_files_are_always_read(
     settings: Settings, add_frame: Callable[..., Path]
 ) -> None:
     add_frame("a.fits")
     settle()
     first = digests(settings)
     cache = settings.output_dir / ".cache" / "contents.json"
-    cache.write_text(cache.read_text().replace(first["a.fits"], "remembered"))
-    assert digests(settings, tells_changes=False) == first
+    cache.write_text(cache.read_text().replace(first["a.fits"], "cached"))
+    assert digests(settings, ctime_is_change_time=False) == first
 
 
 @pytest.mark.parametrize("damage", ["", "[]", "{", '{"a": []}'])
-def test_a_damaged_cache_is_survived(
+def test_a_damaged_cache_is_ignored(
     settings: Settings, add_frame: Callable[..., Path], damage: str
 ) -> None:
     add_frame("a.fits")
@@ -85,19 +85,19 @@ def test_a_damaged_cache_is_survived(
     assert digests(settings) == first
 
 
-def test_what_cannot_be_opened_has_no_digest_and_holds_nothing_up(
+def test_files_that_cannot_be_opened_have_no_digest_and_do_not_block(
     settings: Settings, add_frame: Callable[..., Path]
 ) -> None:
     path = add_frame("a.fits")
     path.with_name("link.fits").symlink_to("nowhere")
     if hasattr(os, "mkfifo"):
         os.mkfifo(path.with_name("pipe.fits"))
-    found = digests(settings)
-    assert found.pop("a.fits")
-    assert set(found.values()) == {""}
+    by_path = digests(settings)
+    assert by_path.pop("a.fits")
+    assert set(by_path.values()) == {""}
 
 
-def test_with_content_the_time_of_a_frame_does_not_matter_and_with_stat_it_does(
+def test_the_time_of_a_frame_matters_with_stat_but_not_with_content(
     make_settings: Callable[..., Settings], add_frame: Callable[..., Path]
 ) -> None:
     paths = [add_frame(f"{number}.fits") for number in range(3)]

@@ -28,20 +28,20 @@ def used(settings: Settings) -> list[str]:
 
 @pytest.fixture
 def frames(settings: Settings, add_frame: AddFrame) -> list[Path]:
-    """Three biases with one header, which differ in their pixels."""
-    found = [add_frame(f"{name}.fits") for name in "abc"]
-    for path in found:
+    """Three biases with equal headers and different pixels."""
+    paths = [add_frame(f"{name}.fits") for name in "abc"]
+    for path in paths:
         date(path, 1000)
-    return found
+    return paths
 
 
-def test_frames_of_one_header_are_no_copies_if_their_pixels_differ(
+def test_frames_with_equal_headers_and_different_pixels_are_not_copies(
     settings: Settings, frames: list[Path]
 ) -> None:
     assert used(settings) == ["a.fits", "b.fits", "c.fits"]
 
 
-def test_a_copy_counts_once_and_the_plan_says_of_what(
+def test_a_copy_is_used_once_and_the_plan_names_the_original(
     settings: Settings, frames: list[Path]
 ) -> None:
     shutil.copy(frames[1], frames[1].with_name("again.fits"))
@@ -70,32 +70,32 @@ def test_the_oldest_file_is_the_original_then_the_first_by_path(
     assert used(settings) == ["a copy.fits", "c.fits", "z.fits"]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="making links needs a right there")
-def test_a_second_name_of_a_file_is_a_copy(settings: Settings, frames: list[Path]) -> None:
+@pytest.mark.skipif(os.name == "nt", reason="links need a special permission there")
+def test_a_hard_link_is_a_copy(settings: Settings, frames: list[Path]) -> None:
     os.link(frames[0], frames[0].with_name("d.fits"))
     assert used(settings) == ["a.fits", "b.fits", "c.fits"]
 
 
-class Asked(ContentDigests):
-    """Remembers which files were to be read as a whole."""
+class RecordingDigests(ContentDigests):
+    """Records which files were digested."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.paths: list[str] = []
 
-    def identify(self, files: Iterable[ScannedFile], root: Path) -> list[ScannedFile]:
+    def add_digests(self, files: Iterable[ScannedFile], root: Path) -> list[ScannedFile]:
         files = list(files)
         self.paths += [file.path for file in files]
-        return super().identify(files, root)
+        return super().add_digests(files, root)
 
 
-def test_only_files_that_are_equal_in_the_middle_are_read_as_a_whole(
+def test_only_files_with_equal_middle_bytes_are_read_completely(
     settings: Settings, frames: list[Path]
 ) -> None:
     shutil.copy(frames[0], frames[0].with_name("d.fits"))
-    asked = Asked(settings)
-    decide(settings, digests=asked)
-    assert asked.paths == ["a.fits", "d.fits"]
+    recording = RecordingDigests(settings)
+    decide(settings, digests=recording)
+    assert recording.paths == ["a.fits", "d.fits"]
 
 
 def test_a_copy_makes_no_master_stale(settings: Settings, frames: list[Path]) -> None:

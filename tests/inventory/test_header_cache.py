@@ -22,15 +22,15 @@ from calmasters.settings import Settings
 
 
 def read(settings: Settings) -> dict[str, Frame]:
-    """Scan and read the frames through a cache that is kept."""
+    """Scan and read the frames, and save the cache."""
     cache = HeaderCache(settings)
     frames = cache.read(scan_frames(settings), settings.input_dir, settings.exclude)
     cache.save()
     return {frame.path: frame for frame in frames}
 
 
-def told(frames: dict[str, Frame]) -> list[object]:
-    """Say all that there is to be said of frames, to be compared."""
+def as_values(frames: dict[str, Frame]) -> list[object]:
+    """All values of frames, for comparison."""
     return [{**frame._asdict(), "traits": asdict(frame.traits)} for frame in frames.values()]
 
 
@@ -38,11 +38,11 @@ def problem(settings: Settings, path: str) -> str:
     return "; ".join(read(settings)[path].problems)
 
 
-# --- frames left out and frames refused -----------------------------------------------------------
+# --- excluded and refused frames ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("pattern", "left_out"),
+    ("pattern", "excluded"),
     [
         ("2026-01-15/flat/a.fits", {"2026-01-15/flat/a.fits"}),
         ("2026-01-15/*", {"2026-01-15/flat/a.fits", "2026-01-15/flat/b_cloudy.fits"}),
@@ -54,39 +54,39 @@ def problem(settings: Settings, path: str) -> str:
         ("fla", set()),
     ],
 )
-def test_frames_are_left_out_by_path_folder_or_name(
+def test_frames_are_excluded_by_path_folder_or_name(
     make_settings: Callable[..., Settings],
     add_frame: Callable[..., Path],
     pattern: str,
-    left_out: set[str],
+    excluded: set[str],
 ) -> None:
     for name in ("2026-01-15/flat/a.fits", "2026-01-15/flat/b_cloudy.fits", "bias/c.fits"):
         add_frame(name)
     frames = read(make_settings(exclude=["*.none", pattern]))
     reasons = {path: frame.excluded for path, frame in frames.items() if frame.excluded}
-    assert reasons == dict.fromkeys(left_out, f"exclude: {pattern}")
+    assert reasons == dict.fromkeys(excluded, f"exclude: {pattern}")
 
 
-def test_damaged_files_are_refused_each_with_its_reason(
+def test_damaged_files_are_refused_with_their_reasons(
     settings: Settings, tmp_path: Path, add_frame: Callable[..., Path]
 ) -> None:
-    whole = add_frame("whole.fits").read_bytes()
+    valid = add_frame("valid.fits").read_bytes()
     for name, content in {
-        "cut.fits": whole[:-2880],
-        "headless.fits": whole[:1000],
+        "cut.fits": valid[:-2880],
+        "no_end.fits": valid[:1000],
         "empty.fits": b"",
-        "diary.fits": b"The sky was clear.",
+        "text.fits": b"The sky was clear.",
     }.items():
         (tmp_path / "frames" / name).write_bytes(content)
     problems = {path: frame.problems for path, frame in read(settings).items()}
     assert problems == {
-        "whole.fits": (),
+        "valid.fits": (),
         "cut.fits": ("is truncated: 2880 bytes where 2904 were expected; copy it again",),
-        "headless.fits": ("is truncated: its header has no END",),
+        "no_end.fits": ("is truncated: its header has no END; copy it again",),
         "empty.fits": (
             "is not a FITS file: it is empty; copy it again, or leave it out (exclude)",
         ),
-        "diary.fits": ("is not a FITS file; copy it again, or leave it out (exclude)",),
+        "text.fits": ("is not a FITS file; copy it again, or leave it out (exclude)",),
     }
 
 
@@ -110,7 +110,7 @@ def test_float_frames_outside_their_range_are_refused_with_the_setting(
     assert problem(adu16, "adu.fits") == ""
 
 
-# --- headers are read once ------------------------------------------------------------------------
+# --- the cache ------------------------------------------------------------------------------------
 
 
 def replace_gain(path: Path, old: int, new: int, mtime_ns: int) -> None:
@@ -132,7 +132,7 @@ def test_headers_are_read_again_only_when_size_or_time_changes(
     assert read(settings)["a.fits"].keywords["GAIN"] == 120
 
 
-def test_headers_are_read_again_when_they_are_to_be_read_in_another_way(
+def test_headers_are_read_again_when_the_rules_change(
     make_settings: Callable[..., Settings], add_frame: Callable[..., Path]
 ) -> None:
     add_frame("a.fits", cards={"CAMNAME": "mine"})
@@ -147,18 +147,18 @@ def test_frames_are_the_same_from_the_cache(
     add_frame("a.fits", cards={"BAYERPAT": "RGGB", "XBINNING": 2, "CCD-TEMP": 5.0})
     add_frame("b.fits", cards={"SET-TEMP": None, "NAXIS3": 3, "STACKCNT": 5})
     (tmp_path / "frames" / "c.fits").touch()
-    assert told(read(settings)) == told(read(settings))
+    assert as_values(read(settings)) == as_values(read(settings))
 
 
 @pytest.mark.parametrize("damage", ["", "[]", '{"rules":', "\x00\xff", '{"rules": "other"}'])
-def test_a_damaged_cache_is_survived(
+def test_a_damaged_cache_is_ignored(
     settings: Settings, tmp_path: Path, add_frame: Callable[..., Path], damage: str
 ) -> None:
     add_frame("a.fits")
-    expected = told(read(settings))
+    expected = as_values(read(settings))
     cache = tmp_path / "output" / ".cache" / "headers.json"
     cache.write_text(damage, encoding="latin-1")
-    assert told(read(settings)) == expected
+    assert as_values(read(settings)) == expected
     assert json.loads(cache.read_text(encoding="utf-8"))
 
 
@@ -170,8 +170,8 @@ from calmasters.inventory.scan import scan_frames
 from calmasters.settings import Settings
 
 config, schema, frames, output = map(Path, sys.argv[1:])
-told = {"input_dir": str(frames), "output_dir": str(output)}
-settings = Settings.from_config(yaml.safe_load(config.read_text()) | told, schema)
+folders = {"input_dir": str(frames), "output_dir": str(output)}
+settings = Settings.from_config(yaml.safe_load(config.read_text()) | folders, schema)
 for _ in range(30):
     cache = HeaderCache(settings)
     assert len(cache.read(scan_frames(settings), frames)) == 3
@@ -179,7 +179,7 @@ for _ in range(30):
 """
 
 
-def test_a_cache_is_shared_by_processes_and_always_whole(
+def test_a_cache_can_be_shared_by_processes(
     settings: Settings, add_frame: Callable[..., Path], schema: Path
 ) -> None:
     for number in range(3):
@@ -193,7 +193,7 @@ def test_a_cache_is_shared_by_processes_and_always_whole(
     assert len(json.loads(cache.read_text())["frames"][str(settings.input_dir)]) == 3
 
 
-def test_traits_are_remembered_once_and_forgotten_with_the_last_frame(
+def test_traits_are_cached_once_and_removed_with_the_last_frame(
     settings: Settings, tmp_path: Path, add_frame: Callable[..., Path]
 ) -> None:
     for number in range(3):
@@ -206,13 +206,13 @@ def test_traits_are_remembered_once_and_forgotten_with_the_last_frame(
         (tmp_path / "frames" / "bias" / f"{number}.fits").unlink()
     flats = read(settings)
     assert len(json.loads(cache.read_text())["traits"]) == 1
-    assert told(read(settings)) == told(flats)
+    assert as_values(read(settings)) == as_values(flats)
     assert {frame.keywords["TYPE"] for frame in flats.values()} == {"flat"}
     assert len({frame.traits for frame in flats.values()}) == 1
     assert first.traits not in {frame.traits for frame in flats.values()}
 
 
-def test_what_is_gone_is_forgotten(
+def test_entries_of_missing_files_are_removed(
     settings: Settings, tmp_path: Path, add_frame: Callable[..., Path]
 ) -> None:
     add_frame("a.fits")
@@ -224,35 +224,33 @@ def test_what_is_gone_is_forgotten(
 
 
 @pytest.mark.parametrize(
-    ("spoil", "reason"),
+    ("damage", "reason"),
     [
-        (lambda whole: gzip.compress(whole[:-2000]), "is truncated: 6640 bytes where 8640 were"),
-        (lambda whole: gzip.compress(whole)[:-20], "ended before the end-of-stream"),
-        (lambda whole: gzip.compress(whole) + b"behind", "Not a gzipped file"),
-        (lambda whole: whole, "Not a gzipped file"),
+        (lambda content: gzip.compress(content[:-2000]), "is truncated: 6640 bytes where 8640"),
+        (lambda content: gzip.compress(content)[:-20], "ended before the end-of-stream"),
+        (lambda content: gzip.compress(content) + b"appended", "Not a gzipped file"),
+        (lambda content: content, "Not a gzipped file"),
     ],
-    ids=["cut before it was zipped", "cut", "something behind it", "not zipped"],
+    ids=["truncated before zipping", "truncated", "bytes appended", "not zipped"],
 )
-def test_zipped_files_are_seen_to_be_whole(
-    settings: Settings, tmp_path: Path, spoil: Callable[[bytes], bytes], reason: str
+def test_damaged_zipped_files_are_refused(
+    settings: Settings, tmp_path: Path, damage: Callable[[bytes], bytes], reason: str
 ) -> None:
     image = np.random.default_rng(1).integers(0, 65536, (40, 60)).astype(np.uint16)
     path = tmp_path / "frames" / "x.fits"
     path.parent.mkdir()
     fits.PrimaryHDU(image, fits.Header({"IMAGETYP": "BIAS"})).writeto(path)
-    whole = path.read_bytes()
+    content = path.read_bytes()
     path.unlink()
     zipped = path.with_name("x.fits.gz")
-    zipped.write_bytes(gzip.compress(whole))
+    zipped.write_bytes(gzip.compress(content))
     assert not problem(settings, "x.fits.gz")
-    zipped.write_bytes(spoil(whole))
+    zipped.write_bytes(damage(content))
     assert reason in problem(settings, "x.fits.gz")
 
 
 @pytest.mark.parametrize("name", ["x.fits.fz", "x.xisf"])
-def test_packed_files_that_are_cut_are_refused(
-    settings: Settings, tmp_path: Path, name: str
-) -> None:
+def test_truncated_packed_files_are_refused(settings: Settings, tmp_path: Path, name: str) -> None:
     image = np.random.default_rng(1).integers(0, 65536, (40, 60)).astype(np.uint16)
     path = tmp_path / "frames" / name
     path.parent.mkdir()
@@ -266,19 +264,19 @@ def test_packed_files_that_are_cut_are_refused(
 
 
 @pytest.mark.parametrize("folder", ["Darks", "dark 300s -10C"])
-def test_a_folder_tells_the_type_where_the_configuration_says_so(
+def test_folder_types_gives_the_type_of_a_folder(
     make_settings: Callable[..., Settings], add_frame: Callable[..., Path], folder: str
 ) -> None:
     add_frame(f"{folder}/x.fits", "dark", {"IMAGETYP": None})
     add_frame("Flats/y.fits", "dark")
     assert "TYPE" not in read(make_settings())[f"{folder}/x.fits"].keywords
-    found = read(make_settings(folder_types=True))
-    assert found[f"{folder}/x.fits"].keywords["TYPE"] == "dark"
-    assert found[f"{folder}/x.fits"].traits.sources["TYPE"] == "folder name"
-    assert found["Flats/y.fits"].keywords["TYPE"] == "dark"
+    frames = read(make_settings(folder_types=True))
+    assert frames[f"{folder}/x.fits"].keywords["TYPE"] == "dark"
+    assert frames[f"{folder}/x.fits"].traits.sources["TYPE"] == "folder name"
+    assert frames["Flats/y.fits"].keywords["TYPE"] == "dark"
 
 
-def test_frames_of_a_warm_sensor_are_refused_where_the_configuration_says_so(
+def test_frames_of_a_warm_sensor_are_refused_with_the_action_refuse(
     make_settings: Callable[..., Settings], add_frame: Callable[..., Path]
 ) -> None:
     add_frame("warm.fits", "bias", {"CCD-TEMP": 10.7})
@@ -290,7 +288,7 @@ def test_frames_of_a_warm_sensor_are_refused_where_the_configuration_says_so(
     assert verdicts["light.fits"] == Verdict(Status.IGNORED, "type light")
     warm = verdicts["warm.fits"]
     assert warm is not None
-    assert warm.reason.startswith("sensor at 10.7 C, set-point -10.0 C; take it again")
+    assert warm.reason.startswith("sensor at 10.7 C, set-point -10.0 C; retake it")
     assert warm.remedy.endswith("raise temperature.tolerance_c")
     warning = make_settings()
     assert all(

@@ -19,7 +19,7 @@ def link(path: Path, target: Path) -> None:
     try:
         path.symlink_to(target)
     except OSError:
-        pytest.skip("links are not allowed here")
+        pytest.skip("links are not permitted here")
 
 
 # --- which files ----------------------------------------------------------------------------------
@@ -28,15 +28,15 @@ def link(path: Path, target: Path) -> None:
 def test_frames_are_found_in_all_folders_in_any_letter_case_by_path(
     settings: Settings, tmp_path: Path
 ) -> None:
-    found = ["a.fits", "B/b.FIT", "B/c.Fts", "c/d/e.FITS", "a.fits.FZ", "a.fit.gz", "a.XISF"]
-    for name in [*found, "a.txt", "a.gz", "a.tar.gz", "fits", "._a.fits", ".b/b.fits"]:
+    frames = ["a.fits", "B/b.FIT", "B/c.Fts", "c/d/e.FITS", "a.fits.FZ", "a.fit.gz", "a.XISF"]
+    for name in [*frames, "a.txt", "a.gz", "a.tar.gz", "fits", "._a.fits", ".b/b.fits"]:
         path = tmp_path / "frames" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    assert scanned(settings) == sorted(found)
+    assert scanned(settings) == sorted(frames)
 
 
-def test_output_libraries_and_hidden_folders_are_not_entered(
+def test_output_libraries_and_hidden_folders_are_skipped(
     make_settings: Callable[..., Settings], tmp_path: Path
 ) -> None:
     frames = tmp_path / "frames"
@@ -61,7 +61,7 @@ def test_a_folder_named_as_a_frame_is_a_folder(settings: Settings, tmp_path: Pat
     assert scanned(settings) == ["x.fits/y.fits"]
 
 
-def test_links_are_followed_but_lead_to_nothing_twice(settings: Settings, tmp_path: Path) -> None:
+def test_links_are_followed_but_no_file_is_listed_twice(settings: Settings, tmp_path: Path) -> None:
     frames, elsewhere = tmp_path / "frames", tmp_path / "elsewhere"
     for file in (frames / "n" / "a.fits", elsewhere / "b.fits", elsewhere / "c.fits"):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,9 @@ def test_links_are_followed_but_lead_to_nothing_twice(settings: Settings, tmp_pa
     assert scanned(settings) == ["n/a.fits", "new/b.fits", "new/c.fits"]
 
 
-def test_links_to_what_is_not_listed_itself_count(settings: Settings, tmp_path: Path) -> None:
+def test_links_to_files_that_are_not_listed_themselves_are_listed(
+    settings: Settings, tmp_path: Path
+) -> None:
     frames = tmp_path / "frames"
     (frames / "n").mkdir(parents=True)
     for name in (".hidden.fits", "n/no ending", "n/b.fits"):
@@ -93,25 +95,28 @@ def test_broken_links_and_links_to_themselves_are_refused(
 ) -> None:
     frames = tmp_path / "frames"
     frames.mkdir()
-    link(frames / "broken.fits", frames / "gone.fits")
+    link(frames / "broken.fits", frames / "missing.fits")
     link(frames / "itself.fits", frames / "itself.fits")
     link(frames / "itself", frames / "itself")
-    found = {file.path: file.problem for file in scan_frames(settings)}
-    assert list(found) == ["broken.fits", "itself.fits"]
-    assert "broken link" in found["broken.fits"]
-    assert found["itself.fits"]
+    problems = {file.path: file.problem for file in scan_frames(settings)}
+    assert list(problems) == ["broken.fits", "itself.fits"]
+    assert "broken link" in problems["broken.fits"]
+    assert problems["itself.fits"]
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"input_dir": "nowhere"}, "input_dir: there is no directory 'nowhere'.*set input_dir"),
+        ({"input_dir": "nowhere"}, "input_dir: directory 'nowhere' does not exist.*set input_dir"),
         ({"input_dir": "empty"}, r"no frames \(.fits, .*.xisf\) below 'empty'.*set input_dir"),
-        ({"input_dir": "a/b", "output_dir": "a"}, "output_dir 'a' holds input_dir 'a.b'.*choose"),
-        ({"input_dir": "a", "output_dir": "a"}, "output_dir 'a' holds input_dir 'a'"),
+        (
+            {"input_dir": "a/b", "output_dir": "a"},
+            "output_dir 'a' contains input_dir 'a.b'.*choose",
+        ),
+        ({"input_dir": "a", "output_dir": "a"}, "output_dir 'a' contains input_dir 'a'"),
     ],
 )
-def test_directories_that_cannot_be_meant_are_told(
+def test_invalid_directories_are_reported(
     make_settings: Callable[..., Settings],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -148,24 +153,24 @@ def test_libraries_are_searched_for_fits_and_xisf_each_file_once(
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
 @pytest.mark.parametrize("name", [b"{x}", b"<output>", b"a}", b"no text \xff"])
-def test_masters_that_snakemake_would_take_for_patterns_are_told(
+def test_masters_with_names_that_snakemake_rejects_are_reported(
     make_settings: Callable[..., Settings], tmp_path: Path, name: bytes
 ) -> None:
     library = tmp_path / "library"
     library.mkdir()
     (library / os.fsdecode(name + b".xisf")).touch()
-    (library / "sound, and odd'.xisf").touch()
-    odd, sound = sorted(
+    (library / "valid, but odd'.xisf").touch()
+    rejected, valid = sorted(
         scan_library(make_settings(library={"bias": [str(library)]})),
         key=lambda file: not file.problem,
     )
-    assert "rename it" in odd.problem
-    assert not sound.problem
+    assert "rename it" in rejected.problem
+    assert not valid.problem
 
 
-def test_a_library_that_is_not_there_is_told(make_settings: Callable[..., Settings]) -> None:
-    with pytest.raises(ConfigError, match=r"library: .*'gone'.*library\.bias or library\.dark"):
-        scan_library(make_settings(library={"dark": ["gone"]}))
+def test_a_missing_library_is_reported(make_settings: Callable[..., Settings]) -> None:
+    with pytest.raises(ConfigError, match=r"library: .*'missing'.*library\.bias or library\.dark"):
+        scan_library(make_settings(library={"dark": ["missing"]}))
 
 
 def test_bias_and_dark_masters_of_the_output_are_found(settings: Settings, tmp_path: Path) -> None:
@@ -173,8 +178,8 @@ def test_bias_and_dark_masters_of_the_output_are_found(settings: Settings, tmp_p
     for name in ("bias/b.xisf", "bias/b.json", "dark/d.fits", "flat/f.xisf", "dark/.d.xisf.1.tmp"):
         (masters / name).parent.mkdir(parents=True, exist_ok=True)
         (masters / name).touch()
-    found = [file.path for file in scan_masters(settings)]
-    assert found == ["masters/bias/b.xisf", "masters/dark/d.fits"]
+    paths = [file.path for file in scan_masters(settings)]
+    assert paths == ["masters/bias/b.xisf", "masters/dark/d.fits"]
 
 
 def test_masters_are_found_in_both_layouts(settings: Settings, tmp_path: Path) -> None:
@@ -182,5 +187,5 @@ def test_masters_are_found_in_both_layouts(settings: Settings, tmp_path: Path) -
     for name in ("bias/a.xisf", "MASTER DARK/ATR585M/b.xisf", "MASTER FLAT/ATR585M/c.xisf"):
         (masters / name).parent.mkdir(parents=True, exist_ok=True)
         (masters / name).touch()
-    found = [file.path for file in scan_masters(settings)]
-    assert found == ["masters/MASTER DARK/ATR585M/b.xisf", "masters/bias/a.xisf"]
+    paths = [file.path for file in scan_masters(settings)]
+    assert paths == ["masters/MASTER DARK/ATR585M/b.xisf", "masters/bias/a.xisf"]

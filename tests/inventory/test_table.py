@@ -50,18 +50,20 @@ def written(tmp_path: Path) -> Written:
 # --- the table ------------------------------------------------------------------------------------
 
 
-def test_columns_are_those_agreed_with_further_keywords_before_the_size(written: Written) -> None:
+def test_columns_are_in_the_agreed_order_with_additional_keywords_before_the_size(
+    written: Written,
+) -> None:
     agreed = [
-        *("path", "status", "reason", "group", "TYPE", "INSTRUME", "SET-TEMP", "GAIN", "OFFSET"),
-        *("READOUTM", "DATE", "FILTER", "EXPOSURE", "CCD-TEMP", "DATE-OBS", "width", "height"),
-        *("xbinning", "ybinning", "bayerpat", "size", "mtime_ns", "sources", "warnings"),
-    ]
+        "path", "status", "reason", "group", "TYPE", "INSTRUME", "SET-TEMP", "GAIN", "OFFSET",
+        "READOUTM", "DATE", "FILTER", "EXPOSURE", "CCD-TEMP", "DATE-OBS", "width", "height",
+        "xbinning", "ybinning", "bayerpat", "size", "mtime_ns", "sources", "warnings",
+    ]  # fmt: skip
     assert list(COLUMNS) == agreed
     table = written([], {}, ["GAIN", "FOCALLEN"])
     assert list(table) == [*agreed[:20], "FOCALLEN", *agreed[20:]]
 
 
-def test_values_are_written_as_in_names_and_what_is_absent_is_empty(written: Written) -> None:
+def test_values_are_written_as_in_names_and_absent_values_are_empty(written: Written) -> None:
     keywords: dict[str, Value] = {
         "TYPE": "bias",
         "SET-TEMP": -10,
@@ -71,7 +73,8 @@ def test_values_are_written_as_in_names_and_what_is_absent_is_empty(written: Wri
     }
     full = frame(
         "a.fits",
-        *(5760, 17),
+        5760,
+        17,
         keywords=keywords,
         geometry=Geometry(4, 3, 1, 2, "RGGB"),
         sources={"GAIN": "path", "OFFSET": "BLKLEVEL"},
@@ -99,8 +102,13 @@ def test_values_are_written_as_in_names_and_what_is_absent_is_empty(written: Wri
         "USBLIMIT": "50",
         "CCD-TEMP": "-9.96",
         "DATE-OBS": "2026-01-15T21:00:00",
-        **{"width": "4", "height": "3", "xbinning": "1", "ybinning": "2", "bayerpat": "RGGB"},
-        **{"size": "5760", "mtime_ns": "17"},
+        "width": "4",
+        "height": "3",
+        "xbinning": "1",
+        "ybinning": "2",
+        "bayerpat": "RGGB",
+        "size": "5760",
+        "mtime_ns": "17",
         "sources": "GAIN: path; OFFSET: BLKLEVEL",
         "warnings": "one; two",
     }
@@ -109,16 +117,16 @@ def test_values_are_written_as_in_names_and_what_is_absent_is_empty(written: Wri
 @pytest.mark.parametrize(
     "value", ["a\rb", "a,b", 'say "x"', "two\nlines", "NA", "é", " x ", "1.50", "'"]
 )
-def test_text_comes_back_as_it_was(written: Written, value: str) -> None:
+def test_text_is_quoted_correctly(written: Written, value: str) -> None:
     name = f"{value}.fits"
     table = written(
         [frame(name, keywords={"FILTER": value})], {name: Verdict(Status.IGNORED, value)}
     )
-    found = table.loc[0, ["path", "reason", "FILTER"]]
-    assert list(found) == [name, value, value]
+    cells = table.loc[0, ["path", "reason", "FILTER"]]
+    assert list(cells) == [name, value, value]
 
 
-def test_rows_are_in_order_of_their_paths(written: Written) -> None:
+def test_rows_are_sorted_by_path(written: Written) -> None:
     frames = [frame(path) for path in ("b.fits", "a/z.fits", "B.fits", "a.fits")]
     table = written(frames, {frame.path: USED for frame in frames})
     assert list(table["path"]) == ["B.fits", "a.fits", "a/z.fits", "b.fits"]
@@ -145,7 +153,7 @@ def test_a_spreadsheet_can_sort_and_filter_every_column(
     (tmp_path / "frames" / "e.fits").touch()
     frames = HeaderCache(settings).read(scan_frames(settings), settings.input_dir)
     written(frames, {frame.path: check_frame(frame, settings) or USED for frame in frames})
-    # As a spreadsheet opens it: numbers are numbers where all of a column are.
+    # As in a spreadsheet: a column is numeric if all its cells are numbers.
     table = pd.read_csv(tmp_path / "inventory.csv").set_index("path")
     numbers = ("SET-TEMP", "GAIN", "OFFSET", "EXPOSURE", "CCD-TEMP", "width", "size", "mtime_ns")
     assert all(pd.api.types.is_numeric_dtype(table[column]) for column in numbers)
@@ -160,7 +168,7 @@ def test_a_spreadsheet_can_sort_and_filter_every_column(
     assert pd.to_datetime(table["DATE"]).notna().sum() == 4
     assert pd.to_datetime(table["DATE-OBS"], format="ISO8601").notna().sum() == 4
     assert set(table["status"]) == {"used", "refused"}
-    # What a header says is text, never a formula; every row is one line.
+    # Text of headers is never a formula, and every row is one line.
     assert list(table["FILTER"].dropna()) == ["'=1+1", "'-Ha"]
     assert len((tmp_path / "inventory.csv").read_text().splitlines()) == 1 + len(table)
 
@@ -194,7 +202,7 @@ def test_columns_are_typed(settings: Settings, add_frame: Callable[..., Path]) -
     assert unread["DATE-OBS"] is pd.NaT
 
 
-def test_a_group_of_frames_without_a_filter_is_a_group_too() -> None:
+def test_frames_without_a_filter_are_a_group() -> None:
     frames = [frame("a.fits", keywords={"TYPE": "bias"})]
     frames += [frame(f"{n}.fits", keywords={"TYPE": "flat", "FILTER": "Ha"}) for n in range(2)]
     table = inventory_table(frames, {frame.path: USED for frame in frames})
@@ -214,10 +222,10 @@ def test_a_group_of_frames_without_a_filter_is_a_group_too() -> None:
         ("SET-TEMP", [-10, None], "float64"),
         ("SET-TEMP", [None], "float64"),
         ("DATE", ["2026-01-15", None], "datetime64[us]"),
-        # A night that is no date would be lost as NaT.
+        # A night that is not a valid date would be lost as NaT.
         ("DATE", ["2026-01-15", "2026-02-30"], "category"),
         ("DATE", ["0000-01-01"], "category"),
-        # Text that would not be written the same again stays text.
+        # Text that would be written differently as a number stays text.
         ("USBLIMIT", ["50", "60"], "Int64"),
         ("USBLIMIT", ["050"], "category"),
         ("USBLIMIT", ["1.5", "nan"], "category"),
@@ -240,17 +248,17 @@ def test_a_column_is_typed_by_all_of_its_values(
 
 
 def test_a_time_beyond_64_bits_is_kept(written: Written) -> None:
-    # A file that claims to be of the year 2500.
+    # A modification time in the year 2500.
     time_ns = 16_725_225_600_000_000_000
     assert list(written([frame("a.fits", 1, time_ns)], {"a.fits": USED})["mtime_ns"]) == [
         str(time_ns)
     ]
 
 
-# --- read again -----------------------------------------------------------------------------------
+# --- read the file --------------------------------------------------------------------------------
 
 
-def read_again(tmp_path: Path, table: pd.DataFrame) -> pd.DataFrame:
+def write_and_read(tmp_path: Path, table: pd.DataFrame) -> pd.DataFrame:
     path = tmp_path / "inventory.csv"
     with path.open("wb") as file:
         write_inventory(file, table)
@@ -260,23 +268,31 @@ def read_again(tmp_path: Path, table: pd.DataFrame) -> pd.DataFrame:
 @pytest.mark.parametrize(
     "text",
     [
-        *(
-            "a,b",
-            'say "x"',
-            "two\nlines",
-            "return\r",
-            "NA",
-            "nan",
-            "",
-            "é",
-            " x ",
-            "1.50",
-            "\udcff",
-        ),
-        *("'", "=1+1", "'=1+1", "''=1", "-Ha", "'-5", "-5", "+5", "@x", "./", "./=x"),
+        "a,b",
+        'say "x"',
+        "two\nlines",
+        "return\r",
+        "NA",
+        "nan",
+        "",
+        "é",
+        " x ",
+        "1.50",
+        "\udcff",
+        "'",
+        "=1+1",
+        "'=1+1",
+        "''=1",
+        "-Ha",
+        "'-5",
+        "-5",
+        "+5",
+        "@x",
+        "./",
+        "./=x",
     ],
 )
-def test_text_is_read_as_it_was(tmp_path: Path, text: str) -> None:
+def test_text_is_read_back_unchanged(tmp_path: Path, text: str) -> None:
     keywords: dict[str, Value] = {"FILTER": text, "READOUTM": text, "USBLIMIT": text or "-"}
     frames = [
         frame(f"{text}a.fits".removeprefix("./"), keywords=keywords, warnings=(text,)),
@@ -284,12 +300,10 @@ def test_text_is_read_as_it_was(tmp_path: Path, text: str) -> None:
     ]
     verdicts = {each.path: Verdict(Status.IGNORED, text, group=text) for each in frames}
     table = inventory_table(frames, verdicts, ["USBLIMIT"])
-    pd.testing.assert_frame_equal(read_again(tmp_path, table), table)
+    pd.testing.assert_frame_equal(write_and_read(tmp_path, table), table)
 
 
-def test_what_is_read_equals_what_was_written(
-    tmp_path: Path, make_frame: Callable[..., Frame]
-) -> None:
+def test_a_table_is_read_back_unchanged(tmp_path: Path, make_frame: Callable[..., Frame]) -> None:
     frames = [
         *(make_frame("flat", number, ccd_temp_c=-10 + number / 30) for number in range(20)),
         make_frame("bias", date_obs="0002-01-15T21:00:00", ccd_temp_c=1.115),
@@ -299,15 +313,15 @@ def test_what_is_read_equals_what_was_written(
     verdicts = {frame.path: USED for frame in frames}
     verdicts["unread.fits"] = Verdict(Status.REFUSED, "is empty; copy it again", "copy it again")
     table = inventory_table(frames, verdicts, ["FOCALLEN"])
-    pd.testing.assert_frame_equal(read_again(tmp_path, table), table)
+    pd.testing.assert_frame_equal(write_and_read(tmp_path, table), table)
 
 
-def test_an_inventory_without_frames_is_read_too(tmp_path: Path) -> None:
+def test_an_inventory_without_frames_can_be_read(tmp_path: Path) -> None:
     table = inventory_table([], {})
-    pd.testing.assert_frame_equal(read_again(tmp_path, table), table)
+    pd.testing.assert_frame_equal(write_and_read(tmp_path, table), table)
 
 
-def test_values_are_worked_out_once_for_frames_that_share_them(
+def test_values_are_computed_once_for_frames_that_share_traits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shared = Traits({"TYPE": "flat", "FILTER": "Ha"}, geometry=Geometry(4, 3))
@@ -326,5 +340,5 @@ def test_values_are_worked_out_once_for_frames_that_share_them(
     assert len(formatted) < 10
 
 
-def test_the_package_gives_the_function_that_reads_it() -> None:
+def test_read_inventory_is_a_public_function_of_the_package() -> None:
     assert calmasters.read_inventory is read_inventory

@@ -8,40 +8,42 @@ from typing import Any
 import pytest
 
 from calmasters.frame import Frame, Status, Verdict
-from calmasters.inventory.verdicts import check_frame, sound_frames
+from calmasters.inventory.verdicts import check_frame, usable_frames
 from calmasters.settings import Settings
 
 MakeFrame = Callable[..., Frame]
 
 
 def verdict(frame: Frame, settings: Settings) -> Verdict:
-    found = check_frame(frame, settings)
-    assert found is not None
-    assert sound_frames([frame], settings) == {}
-    return found
+    result = check_frame(frame, settings)
+    assert result is not None
+    assert usable_frames([frame], settings) == {}
+    return result
 
 
 @pytest.mark.parametrize("kind", ["bias", "dark", "flat"])
-def test_a_sound_frame_has_no_verdict(settings: Settings, make_frame: MakeFrame, kind: str) -> None:
+def test_a_usable_frame_has_no_verdict(
+    settings: Settings, make_frame: MakeFrame, kind: str
+) -> None:
     assert check_frame(make_frame(kind), settings) is None
 
 
 @pytest.mark.parametrize("spelling", ["light", "LIGHT", "Light Frame", "science", "OBJECT"])
-def test_ignored_types_are_known_in_any_spelling(
+def test_ignored_types_are_recognized_in_any_spelling(
     settings: Settings, make_frame: MakeFrame, spelling: str
 ) -> None:
     light = verdict(make_frame("light"), replace(settings, ignored_types=(spelling,)))
     assert light == Verdict(Status.IGNORED, "type light")
 
 
-@pytest.mark.parametrize("word", ["tricolor", "bpm", "badpixelmap", "focus", "platesolve"])
-def test_frames_of_no_use_are_ignored_by_the_defaults(
-    settings: Settings, make_frame: MakeFrame, word: str
+@pytest.mark.parametrize("kind", ["tricolor", "bpm", "badpixelmap", "focus", "platesolve"])
+def test_unsuitable_types_are_ignored_by_default(
+    settings: Settings, make_frame: MakeFrame, kind: str
 ) -> None:
-    assert verdict(make_frame(word), settings).status is Status.IGNORED
+    assert verdict(make_frame(kind), settings).status is Status.IGNORED
 
 
-def test_an_ignored_frame_may_be_as_damaged_as_it_likes(
+def test_a_damaged_frame_of_an_ignored_type_is_ignored(
     settings: Settings, make_frame: MakeFrame
 ) -> None:
     light = make_frame("light", problems=("is truncated",), geometry=None, master=True)
@@ -69,30 +71,30 @@ def test_an_excluded_frame_is_ignored_with_the_pattern(
             "GAIN, OFFSET to optional_keywords .*keyword_aliases.*folder GAIN_value",
         ),
     ],
-    ids=["no type", "unknown type", "master", "truncated", "unreadable", "lacking"],
+    ids=["no type", "unknown type", "master", "truncated", "unreadable", "missing keywords"],
 )
 def test_a_frame_is_refused_with_a_reason_and_a_remedy(
     settings: Settings, make_frame: MakeFrame, fields: dict[str, Any], reason: str, remedy: str
 ) -> None:
-    found = verdict(make_frame(**fields), settings)
-    assert found.status is Status.REFUSED
-    assert_matches(reason, found.reason)
-    assert_matches(remedy, found.remedy)
+    result = verdict(make_frame(**fields), settings)
+    assert result.status is Status.REFUSED
+    assert_matches(reason, result.reason)
+    assert_matches(remedy, result.remedy)
 
 
 def assert_matches(pattern: str, text: str) -> None:
     assert re.search(pattern, text), text
 
 
-def test_all_faults_of_a_frame_are_given_at_once(settings: Settings, make_frame: MakeFrame) -> None:
-    frame = make_frame("flat", keywords={"GAIN": None}, problems=("is calibrated; give the raw",))
-    found = verdict(frame, settings)
-    assert "is calibrated; give the raw. lacks GAIN; add GAIN" in found.reason
-    assert found.remedy.startswith("give the raw. add GAIN to optional_keywords")
-
-
-def test_a_light_that_is_not_ignored_is_refused_and_never_a_wildcard(
+def test_all_faults_of_a_frame_are_reported_together(
     settings: Settings, make_frame: MakeFrame
 ) -> None:
-    found = verdict(make_frame("light"), replace(settings, ignored_types=()))
-    assert (found.status, found.reason[:21]) == (Status.REFUSED, "is of type 'light'; a")
+    frame = make_frame("flat", keywords={"GAIN": None}, problems=("is calibrated; give the raw",))
+    result = verdict(frame, settings)
+    assert "is calibrated; give the raw. lacks GAIN; add GAIN" in result.reason
+    assert result.remedy.startswith("give the raw. add GAIN to optional_keywords")
+
+
+def test_a_light_that_is_not_ignored_is_refused(settings: Settings, make_frame: MakeFrame) -> None:
+    result = verdict(make_frame("light"), replace(settings, ignored_types=()))
+    assert (result.status, result.reason[:21]) == (Status.REFUSED, "is of type 'light'; a")

@@ -87,10 +87,10 @@ def test_the_digest_changes_with_each_frame(name: str) -> None:
 
 
 def test_the_time_of_a_frame_does_not_count_where_its_content_does() -> None:
-    told = FRAME._replace(content="0123456789abcdef")
-    job = replace(JOB, frames=(told,))
-    assert replace(JOB, frames=(told._replace(mtime_ns=1),)).digest == job.digest
-    assert replace(JOB, frames=(told._replace(content="f"),)).digest != job.digest
+    identified = FRAME._replace(content="0123456789abcdef")
+    job = replace(JOB, frames=(identified,))
+    assert replace(JOB, frames=(identified._replace(mtime_ns=1),)).digest == job.digest
+    assert replace(JOB, frames=(identified._replace(content="f"),)).digest != job.digest
 
 
 def test_a_library_master_counts_by_its_content_wherever_it_is() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from calmasters.errors import ConfigError
 from calmasters.frame import FrameType
 from calmasters.model.layout import (
     LAYOUTS,
@@ -54,5 +55,5 @@ def test_the_output_dir_may_be_the_working_directory(
     "path", ["m.xisf", "bias/m.xisf", "masters/m.xisf", "masters/other/m.xisf"]
 )
 def test_a_file_elsewhere_is_no_master(tmp_path: Path, path: str) -> None:
-    with pytest.raises(ValueError, match="is not a master of this workflow"):
+    with pytest.raises(ConfigError, match="is not a master of this workflow"):
         output_dir_of(tmp_path / path)

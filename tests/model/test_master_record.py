@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from calmasters.errors import RecordError
 from calmasters.frame import FrameType, Geometry
 from calmasters.headers.fits_cards import Card, CardValue
 from calmasters.headers.image_header import read_cards
@@ -125,13 +126,13 @@ def test_history_tells_the_rejection_the_masters_used_and_the_digest() -> None:
 
 
 @pytest.mark.parametrize("rejection", ["NoRejection", "MinMax", "LinearFit", "Rejection_ESD"])
-def test_only_the_settings_of_the_rejection_used_are_told(rejection: str) -> None:
+def test_only_the_settings_of_the_rejection_used_are_in_the_history(rejection: str) -> None:
     integration = Integration(rejection=rejection)
     job = replace(BIAS, recipe=replace(BIAS.recipe, integration=integration))
-    told = [str(line).split(":")[0] for line in history(header_cards(job))]
-    assert told[-1] == "frames and recipe"
+    stored = [str(line).split(":")[0] for line in history(header_cards(job))]
+    assert stored[-1] == "frames and recipe"
     assert {"NoRejection": 0, "MinMax": 2, "LinearFit": 2, "Rejection_ESD": 3}[rejection] == len(
-        told[:-1]
+        stored[:-1]
     )
 
 
@@ -193,7 +194,7 @@ def written(job: MasterJob, statistics: MasterStatistics, folder: Path) -> dict[
 
 def test_a_record_says_what_a_master_was_made_of_and_has_its_numbers(tmp_path: Path) -> None:
     job = replace(FLAT, warnings=(NO_DARK,), left_out=(LeftOut("a.fits", "is cut"),))
-    told = written(job, STATISTICS, tmp_path)
+    stored = written(job, STATISTICS, tmp_path)
     expected = {
         "version": 1,
         "master": "masters/flat/masterFlat_FILTER-B.xisf",
@@ -213,13 +214,13 @@ def test_a_record_says_what_a_master_was_made_of_and_has_its_numbers(tmp_path: P
         ],
         "left_out": [{"path": "a.fits", "reason": "is cut"}],
     }
-    assert {key: told.get(key) for key in expected} == expected
-    assert told["frames"][0] == {
+    assert {key: stored.get(key) for key in expected} == expected
+    assert stored["frames"][0] == {
         **{"path": "0.fits", "size": 5760, "mtime_ns": 0, "content": ""},
         **{"low": 2, "high": 3, "location": 0.4, "k": 1.01},
     }
-    assert (told["bias"]["origin"], told["dark"]["path"]) == ("run", "/library/d.fits")
-    assert told["recipe"]["integration"]["sigmaLow"] == 4.0
+    assert (stored["bias"]["origin"], stored["dark"]["path"]) == ("run", "/library/d.fits")
+    assert stored["recipe"]["integration"]["sigmaLow"] == 4.0
 
 
 @pytest.mark.parametrize("in_all", [7, None])
@@ -228,9 +229,9 @@ def test_counts_that_an_engine_does_not_give_by_frame_are_null(
 ) -> None:
     frames = tuple(FrameStatistics(frame.path, None, None) for frame in FLAT.frames)
     statistics = replace(STATISTICS, frames=frames, rejected_low=in_all, rejected_high=in_all)
-    told = written(FLAT, statistics, tmp_path)
-    assert (told["rejected_low"], told["rejected_high"]) == (in_all, in_all)
-    assert told["frames"][0]["low"] is None
+    stored = written(FLAT, statistics, tmp_path)
+    assert (stored["rejected_low"], stored["rejected_high"]) == (in_all, in_all)
+    assert stored["frames"][0]["low"] is None
 
 
 def test_a_record_comes_back_equal(tmp_path: Path) -> None:
@@ -262,7 +263,7 @@ def test_a_record_of_an_older_version_can_be_read(tmp_path: Path) -> None:
 def test_a_damaged_record_cannot_be_taken_for_one(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "m.json"
     path.write_text(damage)
-    with pytest.raises(ValueError, match="is not the record of a master"):
+    with pytest.raises(RecordError, match="is not the record of a master"):
         MasterRecord.read(path)
 
 

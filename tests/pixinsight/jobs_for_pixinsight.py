@@ -27,8 +27,8 @@ from calmasters.settings import Calibrated, Calibration, Integration, PixInsight
 WIDTH, HEIGHT = 24, 16
 SMALL = Geometry(WIDTH, HEIGHT)
 
-#: PixInsight as it was and as it is: (what the program is, what the scripts ask for). Tests that
-#: take neither run on what was between: 1.9.3, old engine, logs as bytes, failures as false.
+#: An old and a new PixInsight: (behaviour of the program, ``js_engine``). Tests without a mode run
+#: with 1.9.3: old engine, logs as bytes, failures return false.
 MODES = {
     "sm": ({"version": "1.8.9", "log_is_text": True, "failures_throw": True}, "sm"),
     "v8": ({"version": "1.9.4", "has_legacy_engine": False}, "v8"),
@@ -41,11 +41,11 @@ FLATS = Integration(
 
 
 class HungError(Exception):
-    """The program would wait for ever."""
+    """The program would wait forever."""
 
 
 class InProcess(Core):
-    """The program without a process of its own: quick, for tests of scripts alone."""
+    """The program in this process: fast, for tests of scripts only."""
 
     hangs = ""
 
@@ -56,7 +56,7 @@ class InProcess(Core):
 
 @dataclass
 class Program:
-    """An installed stand-in: a launcher and how the program behaves."""
+    """An installed stand-in: a launcher, and the behaviour of the program."""
 
     folder: Path
     behaviour: dict[str, Any] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class Program:
         return self.folder / ("PixInsight.bat" if os.name == "nt" else "PixInsight.sh")
 
     def install(self) -> None:
-        """Write the launcher, which is not the program itself: just so is PixInsight.sh."""
+        """Write the launcher, which starts the program as PixInsight.sh does."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.behave()
         start = f'"{sys.executable}" -m standin "{self.folder / "behaviour.json"}"'
@@ -80,23 +80,23 @@ class Program:
         self.binary.chmod(0o755)
 
     def behave(self, **behaviour: Any) -> None:
-        """Change how the program behaves from now on."""
+        """Change the behaviour of the program from now on."""
         self.behaviour |= behaviour
         text = json.dumps(asdict(Behaviour(**self.behaviour)))
         (self.folder / "behaviour.json").write_text(text, encoding="utf-8")
 
     def journal(self) -> list[dict[str, Any]]:
-        """What the program did, a record a run."""
+        """The journal of the program: one record per run."""
         path = self.folder / "journal.jsonl"
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
     def pids(self) -> list[int]:
-        """The processes that were started."""
+        """The identifiers of the processes that were started."""
         path = self.folder / "pids"
         return [int(line) for line in path.read_text().split()] if path.exists() else []
 
     def run_script(self, text: str) -> Core:
-        """Run a script without a process of its own."""
+        """Run a script in this process."""
         core = InProcess(Behaviour(**self.behaviour), self.folder, ())
         core.choose_fault(text)
         run_script(core, text)
@@ -104,8 +104,8 @@ class Program:
 
 
 @dataclass
-class Session:
-    """A directory of frames and the engines that make masters of it."""
+class Site:
+    """A directory of frames, and the engines that make masters of them."""
 
     folder: Path
     program: Program
@@ -113,12 +113,12 @@ class Session:
     supervisor: subprocess.Popen[str] | None = None
 
     def share(self) -> None:
-        """Make the masters from now on in one PixInsight."""
+        """Make all masters in one PixInsight from now on."""
         self.options["session"] = "shared"
         self.supervisor = begin(self.folder / "pixinsight.log")
 
-    def leave(self) -> None:
-        """End the PixInsight that is shared, if one is."""
+    def unshare(self) -> None:
+        """End the shared PixInsight, if there is one."""
         if self.supervisor:
             self.supervisor.communicate(timeout=30)
             self.supervisor = None
@@ -142,12 +142,12 @@ class Session:
             job, self.input_dir, self.output_dir, self.output_dir / job.master, self.log(job)
         )
 
-    def make_by_hand(self, job: MasterJob) -> None:
-        """Make a master as a person would, by its script alone."""
+    def make_by_script(self, job: MasterJob) -> None:
+        """Make a master as a user would, by running its script."""
         self.program.run_script(self.script(job))
 
     def make_native(self, job: MasterJob) -> Path:
-        """Make a master by the native engine, elsewhere."""
+        """Make a master by the native engine, in another folder."""
         output = self.folder / "native" / job.master
         output.parent.mkdir(parents=True, exist_ok=True)
         log = output.with_suffix(".log")
@@ -158,7 +158,7 @@ class Session:
         return self.output_dir / "logs" / f"{job.name}.log"
 
     def script(self, job: MasterJob, **options: Any) -> str:
-        """Write the script of a job, and the folder that the engine or the user would make."""
+        """Return the script of a job; make the folder that the engine or the user would make."""
         output = self.output_dir / job.master
         output.parent.mkdir(parents=True, exist_ok=True)
         return self.engine(**options).script(job, self.input_dir, self.output_dir, output)
@@ -173,7 +173,7 @@ class Session:
 
 
 def level_of(kind: FrameType) -> np.ndarray:
-    """What the sensor shows: a pattern, hot pixels where it is dark, vignetting where light is."""
+    """Return the noiseless image: a pattern, hot pixels in darks and flats, vignetting in flats."""
     rng = np.random.default_rng(7)
     level = 300 + rng.normal(0, 3, (HEIGHT, WIDTH))
     if kind is not FrameType.BIAS:
@@ -184,7 +184,7 @@ def level_of(kind: FrameType) -> np.ndarray:
 
 
 def make_job(
-    session: Session,
+    site: Site,
     kind: FrameType,
     frames: int = 5,
     *,
@@ -192,7 +192,7 @@ def make_job(
     dark: UsedMaster | None = None,
     **changes: Any,
 ) -> MasterJob:
-    """Write frames (with outliers, and zeros in one corner) and describe their master."""
+    """Write frames (with outliers, and zeros in one corner) and return the job of their master."""
     rng = np.random.default_rng(list(FrameType).index(kind))
     level, files = level_of(kind), []
     for number in range(frames):
@@ -200,8 +200,8 @@ def make_job(
         pixels = level * gain + rng.normal(0, 4, (HEIGHT, WIDTH))
         pixels[number, 2 * number] = 60_000
         pixels[-1, :2] = 0 if kind is FrameType.BIAS else 300
-        # Equal names in different folders, as cameras give them.
-        files.append(session.write(f"{kind}/{number}/image.fits", pixels.clip(0, 65_535).round()))
+        # Equal names in different folders, as cameras write them.
+        files.append(site.write(f"{kind}/{number}/image.fits", pixels.clip(0, 65_535).round()))
     is_flat = kind is FrameType.FLAT
     job = MasterJob(
         name=f"master{kind.capitalize()}_INSTRUME-Camera_GAIN-100",
@@ -226,29 +226,29 @@ def make_job(
 
 
 def assert_equals_native(
-    session: Session, job: MasterJob, *, by_hand: bool = False, **options: Any
+    site: Site, job: MasterJob, *, by_script: bool = False, **options: Any
 ) -> None:
-    if by_hand:
-        session.make_by_hand(job)
+    if by_script:
+        site.make_by_script(job)
     else:
-        session.make(job, **options)
-    ours = read_image(session.output_dir / job.master)[0]
-    native = read_image(session.make_native(job))[0]
+        site.make(job, **options)
+    ours = read_image(site.output_dir / job.master)[0]
+    native = read_image(site.make_native(job))[0]
     assert np.array_equal(ours, native)
     assert ours.std() > 0
 
 
-def assert_gone(pid: int) -> None:
-    assert is_gone(pid)
+def assert_ended(pid: int) -> None:
+    assert is_ended(pid)
 
 
-def is_gone(pid: int) -> bool:
+def is_ended(pid: int) -> bool:
     if os.name == "nt":
         tasks = subprocess.run(["tasklist", "/FI", f"PID eq {pid}"], capture_output=True, text=True)
         return str(pid) not in tasks.stdout
     stat = Path(f"/proc/{pid}/stat")
     if stat.exists():
-        return stat.read_text().rsplit(")", 1)[1].split()[0] == "Z"  # dead, not yet collected
+        return stat.read_text().rsplit(")", 1)[1].split()[0] == "Z"  # dead, not yet waited for
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

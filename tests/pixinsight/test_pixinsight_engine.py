@@ -1,4 +1,4 @@
-"""Masters by PixInsight: the native engine's to the bit, or a failure a person can act on."""
+"""Masters of PixInsight equal those of the native engine to the bit; failures are explained."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from astropy.io import fits
 from jobs_for_pixinsight import (
     SMALL,
     Program,
-    Session,
+    Site,
+    assert_ended,
     assert_equals_native,
-    assert_gone,
     make_job,
 )
 
@@ -39,35 +39,35 @@ BIAS, DARK, FLAT = FrameType.BIAS, FrameType.DARK, FrameType.FLAT
 
 @pytest.mark.usefixtures("mode")
 @pytest.mark.parametrize("kind", [BIAS, DARK, FLAT])
-def test_masters_equal_the_native_engines(session: Session, kind: FrameType) -> None:
-    assert_equals_native(session, make_job(session, kind))
+def test_masters_equal_the_native_engines(site: Site, kind: FrameType) -> None:
+    assert_equals_native(site, make_job(site, kind))
 
 
 @pytest.mark.usefixtures("mode")
 @pytest.mark.parametrize("kinds", [(BIAS,), (DARK,), (BIAS, DARK)], ids="+".join)
 @pytest.mark.parametrize("origin", ["run", "library"])
 def test_calibrated_flats_equal_the_native_engines(
-    session: Session,
+    site: Site,
     flat_with_masters: Callable[..., MasterJob],
     kinds: tuple[FrameType, ...],
     origin: str,
 ) -> None:
     job = flat_with_masters(*kinds, origin=origin)
-    assert_equals_native(session, job, by_hand=(origin, len(kinds)) != ("library", 2))
+    assert_equals_native(site, job, by_script=(origin, len(kinds)) != ("library", 2))
 
 
 def test_flats_with_an_unscaled_dark_equal_the_native_engines(
-    session: Session, flat_with_masters: Callable[..., MasterJob]
+    site: Site, flat_with_masters: Callable[..., MasterJob]
 ) -> None:
     job = replace(flat_with_masters(BIAS, DARK), optimize_dark=False)
-    assert_equals_native(session, job, by_hand=True)
+    assert_equals_native(site, job, by_script=True)
 
 
 def test_flats_of_a_mosaic_equal_the_native_engines(
-    session: Session, flat_with_masters: Callable[..., MasterJob]
+    site: Site, flat_with_masters: Callable[..., MasterJob]
 ) -> None:
     job = flat_with_masters(BIAS, DARK, geometry=replace(SMALL, bayerpat="RGGB"))
-    assert_equals_native(session, job, by_hand=True)
+    assert_equals_native(site, job, by_script=True)
 
 
 @pytest.mark.parametrize(
@@ -81,35 +81,35 @@ def test_flats_of_a_mosaic_equal_the_native_engines(
     ids=str,
 )
 def test_other_calibrations_equal_the_native_engines(
-    session: Session, flat_with_masters: Callable[..., MasterJob], changes: Any
+    site: Site, flat_with_masters: Callable[..., MasterJob], changes: Any
 ) -> None:
     job = flat_with_masters(BIAS, DARK, geometry=replace(SMALL, bayerpat="RGGB"))
     recipe = replace(job.recipe, calibration=replace(job.recipe.calibration, **changes))
-    assert_equals_native(session, replace(job, recipe=recipe), by_hand=True)
+    assert_equals_native(site, replace(job, recipe=recipe), by_script=True)
 
 
-def test_a_pedestal_card_is_not_acted_on_by_either_engine(
-    session: Session, flat_with_masters: Callable[..., MasterJob]
+def test_both_engines_ignore_the_pedestal_card(
+    site: Site, flat_with_masters: Callable[..., MasterJob]
 ) -> None:
     job = flat_with_masters(BIAS)
     for frame in job.frames:
-        fits.setval(session.input_dir / frame.path, "PEDESTAL", value=100)
-    assert_equals_native(session, job, by_hand=True)
+        fits.setval(site.input_dir / frame.path, "PEDESTAL", value=100)
+    assert_equals_native(site, job, by_script=True)
 
 
 def test_floating_point_frames_in_adu_equal_the_native_engines(
-    session: Session, flat_with_masters: Callable[..., MasterJob]
+    site: Site, flat_with_masters: Callable[..., MasterJob]
 ) -> None:
     job = flat_with_masters(BIAS, DARK)
     frames = []
     for frame in job.frames:
-        path = session.input_dir / frame.path
+        path = site.input_dir / frame.path
         pixels = fits.getdata(path).astype(np.float32)
         fits.PrimaryHDU(pixels).writeto(path, overwrite=True)
         frames.append(frame._replace(size=path.stat().st_size))
     recipe = replace(job.recipe, float_range="adu16")
     job = replace(job, frames=tuple(frames), recipe=recipe)
-    assert_equals_native(session, job, by_hand=True)
+    assert_equals_native(site, job, by_script=True)
 
 
 @pytest.mark.parametrize(
@@ -127,26 +127,26 @@ def test_floating_point_frames_in_adu_equal_the_native_engines(
     ],
     ids=str,
 )
-def test_other_settings_equal_the_native_engines(session: Session, changes: Any) -> None:
-    job = make_job(session, BIAS, frames=7)
+def test_other_settings_equal_the_native_engines(site: Site, changes: Any) -> None:
+    job = make_job(site, BIAS, frames=7)
     integration = replace(job.recipe.integration, **changes)
     recipe = replace(job.recipe, integration=integration)
-    assert_equals_native(session, replace(job, recipe=recipe), by_hand=True)
+    assert_equals_native(site, replace(job, recipe=recipe), by_script=True)
 
 
-# What a master carries -------------------------------------------------------------------
+# Headers and files -----------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("mode")
 @pytest.mark.parametrize("master_format", ["xisf", "fits"])
 def test_the_header_equals_the_native_engines(
-    session: Session, flat_with_masters: Callable[..., MasterJob], master_format: str
+    site: Site, flat_with_masters: Callable[..., MasterJob], master_format: str
 ) -> None:
     job = flat_with_masters(BIAS, DARK)
     job = replace(job, recipe=replace(job.recipe, master_format=master_format))
-    assert_equals_native(session, job, by_hand=True)
-    ours = dict(read_cards(session.output_dir / job.master))
-    native = dict(read_cards(session.make_native(job)))
+    assert_equals_native(site, job, by_script=True)
+    ours = dict(read_cards(site.output_dir / job.master))
+    native = dict(read_cards(site.make_native(job)))
     assert ours.pop("DATE")[:4].isdigit()  # type: ignore[index,union-attr]
     native.pop("DATE")
     assert ours == native
@@ -154,33 +154,33 @@ def test_the_header_equals_the_native_engines(
 
 
 @pytest.mark.usefixtures("mode")
-def test_hostile_header_text_passes_unharmed(session: Session) -> None:
+def test_hostile_header_text_is_preserved(site: Site) -> None:
     text = 'O\'Neil "x" \\ \n #engine */ // ${1} </script> 日本 Ω\u2028 ' + "é" * 250
-    job = make_job(session, BIAS, keywords={"TYPE": "bias", "INSTRUME": text})
-    session.make_by_hand(job)
-    ours = read_cards(session.output_dir / job.master)["INSTRUME"]
-    assert ours == read_cards(session.make_native(job))["INSTRUME"]
+    job = make_job(site, BIAS, keywords={"TYPE": "bias", "INSTRUME": text})
+    site.make_by_script(job)
+    ours = read_cards(site.output_dir / job.master)["INSTRUME"]
+    assert ours == read_cards(site.make_native(job))["INSTRUME"]
     assert str(ours).startswith('O\'Neil "x"')
 
 
 @pytest.mark.parametrize(
     "folder", ["it's, a=b #1", "日本 Ωmega", "*(x)", "a b", "$HOME `x` ${x}", "x" * 200]
 )
-def test_hostile_paths_pass_unharmed(tmp_path: Path, program: Program, folder: str) -> None:
-    session = Session(tmp_path / folder, program)
-    job = make_job(session, BIAS, name="masterBias_INSTRUME-" + "n" * 160)
-    assert_equals_native(session, job)
+def test_hostile_paths_are_supported(tmp_path: Path, program: Program, folder: str) -> None:
+    site = Site(tmp_path / folder, program)
+    job = make_job(site, BIAS, name="masterBias_INSTRUME-" + "n" * 160)
+    assert_equals_native(site, job)
 
 
-def test_the_statistics_lie_beside_the_master(
-    session: Session, flat_with_masters: Callable[..., MasterJob]
+def test_the_statistics_are_written_next_to_the_master(
+    site: Site, flat_with_masters: Callable[..., MasterJob]
 ) -> None:
     job = flat_with_masters(BIAS, DARK)
-    made = session.make(job)
-    master = session.output_dir / job.master
-    beside = json.loads(master.with_suffix(".json").read_text())
-    assert beside["versions"]["PixInsight"] == "1.9.3"
-    assert beside["rejected_high"] == sum(frame.high for frame in made.frames) >= 5
+    made = site.make(job)
+    master = site.output_dir / job.master
+    record = json.loads(master.with_suffix(".json").read_text())
+    assert record["versions"]["PixInsight"] == "1.9.3"
+    assert record["rejected_high"] == sum(frame.high for frame in made.frames) >= 5
     image = read_image(master)[0]
     assert (made.minimum, made.maximum) == (image.min(), image.max())
     assert [frame.path for frame in made.frames] == [frame.path for frame in job.frames]
@@ -188,37 +188,37 @@ def test_the_statistics_lie_beside_the_master(
 
 
 def test_nothing_but_the_master_is_left(
-    session: Session, flat_with_masters: Callable[..., MasterJob]
+    site: Site, flat_with_masters: Callable[..., MasterJob]
 ) -> None:
     job = flat_with_masters(BIAS, DARK)
-    session.make(job)
-    left = {path.name for path in (session.output_dir / job.master).parent.iterdir()}
+    site.make(job)
+    left = {path.name for path in (site.output_dir / job.master).parent.iterdir()}
     assert left == {f"{job.name}.xisf", f"{job.name}.json"}
-    assert not (session.output_dir / "calibrated" / job.name).exists()
+    assert not (site.output_dir / "calibrated" / job.name).exists()
 
 
-def test_calibrated_flats_are_kept_when_asked_for_and_do_not_pile_up(
-    session: Session, flat_with_masters: Callable[..., MasterJob]
+def test_calibrated_flats_are_kept_if_configured_and_replaced(
+    site: Site, flat_with_masters: Callable[..., MasterJob]
 ) -> None:
     job = flat_with_masters(BIAS)
     for _ in range(2):
-        session.make(job, keep=True)
-    kept = list((session.output_dir / "calibrated" / job.name).iterdir())
+        site.make(job, keep=True)
+    kept = list((site.output_dir / "calibrated" / job.name).iterdir())
     assert len(kept) == len(job.frames)
 
 
-def test_every_run_leaves_no_window(session: Session) -> None:
-    session.make(make_job(session, BIAS))
-    assert [run["windows"] for run in session.program.journal()] == [[]]
+def test_every_run_leaves_no_window(site: Site) -> None:
+    site.make(make_job(site, BIAS))
+    assert [run["windows"] for run in site.program.journal()] == [[]]
 
 
-def test_the_engine_runs_the_script_that_a_person_can_run(session: Session) -> None:
-    job = make_job(session, BIAS)
-    session.make(job)
-    by_engine = read_image(session.output_dir / job.master)[0]
-    (session.output_dir / job.master).unlink()
-    session.program.run_script(session.script(job))
-    assert np.array_equal(read_image(session.output_dir / job.master)[0], by_engine)
+def test_the_engine_runs_the_same_script_as_a_user(site: Site) -> None:
+    job = make_job(site, BIAS)
+    site.make(job)
+    by_engine = read_image(site.output_dir / job.master)[0]
+    (site.output_dir / job.master).unlink()
+    site.program.run_script(site.script(job))
+    assert np.array_equal(read_image(site.output_dir / job.master)[0], by_engine)
 
 
 # Faults ----------------------------------------------------------------------------------
@@ -235,11 +235,11 @@ FAULTS = {
 }
 
 
-def assert_nothing_left(session: Session, job: MasterJob) -> None:
-    session.leave()
-    assert list((session.output_dir / job.master).parent.iterdir()) == []
-    for run in session.program.journal():
-        assert_gone(run["pid"])
+def assert_nothing_left(site: Site, job: MasterJob) -> None:
+    site.unshare()
+    assert list((site.output_dir / job.master).parent.iterdir()) == []
+    for run in site.program.journal():
+        assert_ended(run["pid"])
 
 
 @pytest.mark.usefixtures("mode", "way")
@@ -247,155 +247,153 @@ def assert_nothing_left(session: Session, job: MasterJob) -> None:
     ("mode", "way"), [("sm", "per_master"), ("v8", "per_master"), ("v8", "shared")], indirect=True
 )
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_ends_in_a_message_and_nothing_left(session: Session, fault: str) -> None:
-    session.program.behave(fault=fault)
-    job = make_job(session, BIAS)
+def test_a_fault_ends_in_a_message_and_nothing_left(site: Site, fault: str) -> None:
+    site.program.behave(fault=fault)
+    job = make_job(site, BIAS)
     with pytest.raises(EngineError) as raised:
-        session.make(job)
+        site.make(job)
     message = str(raised.value)
     assert FAULTS[fault] in message
     assert job.master in message
     if fault != "crash":
-        assert_nothing_left(session, job)
+        assert_nothing_left(site, job)
 
 
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("fault", ["hang", "survivor"])
-def test_a_hang_is_ended_with_all_processes(session: Session, fault: str) -> None:
-    session.program.behave(fault=fault)
-    job = make_job(session, BIAS)
+def test_a_hanging_program_is_ended_with_all_processes(site: Site, fault: str) -> None:
+    site.program.behave(fault=fault)
+    job = make_job(site, BIAS)
     with pytest.raises(EngineError, match="while integrating 5 frames: raise the limit"):
-        session.make(job, timeout_minutes=0.05)
-    assert_nothing_left(session, job)
-    for run in session.program.journal():
+        site.make(job, timeout_minutes=0.05)
+    assert_nothing_left(site, job)
+    for run in site.program.journal():
         for pid in run.get("children", []):
-            assert_gone(pid)
+            assert_ended(pid)
 
 
 @pytest.mark.usefixtures("way")
-def test_a_script_that_never_began_is_told_from_one_that_crashed(session: Session) -> None:
-    session.program.behave(fault="hang-at-start")
-    job = make_job(session, BIAS)
-    with pytest.raises(EngineError, match="without running its script: start it by hand"):
-        session.make(job, timeout_minutes=0.03)
-    assert_nothing_left(session, job)
+def test_a_script_that_did_not_start_differs_from_a_crash(site: Site) -> None:
+    site.program.behave(fault="hang-at-start")
+    job = make_job(site, BIAS)
+    with pytest.raises(EngineError, match="without running its script: start PixInsight yourself"):
+        site.make(job, timeout_minutes=0.03)
+    assert_nothing_left(site, job)
 
 
 @pytest.mark.usefixtures("way")
-def test_where_there_is_no_old_engine_the_message_names_the_new_one(session: Session) -> None:
-    session.program.behave(version="1.9.4", has_legacy_engine=False)
+def test_without_the_old_engine_the_message_names_the_new_one(site: Site) -> None:
+    site.program.behave(version="1.9.4", has_legacy_engine=False)
     with pytest.raises(EngineError, match=r"set pixinsight\.js_engine: v8"):
-        session.make(make_job(session, BIAS), js_engine="sm")
+        site.make(make_job(site, BIAS), js_engine="sm")
 
 
 @pytest.mark.usefixtures("way")
-def test_a_crash_is_forgiven_as_often_as_configured(session: Session) -> None:
-    session.program.behave(fault="crash-once")
-    assert_equals_native(session, make_job(session, BIAS), retries=1)
+def test_a_crashed_master_is_repeated_as_often_as_configured(site: Site) -> None:
+    site.program.behave(fault="crash-once")
+    assert_equals_native(site, make_job(site, BIAS), retries=1)
 
 
 @pytest.mark.usefixtures("way")
-def test_a_failure_that_was_reported_is_not_tried_again(session: Session) -> None:
-    session.program.behave(fault="no-signal")
+def test_a_reported_failure_is_not_repeated(site: Site) -> None:
+    site.program.behave(fault="no-signal")
     with pytest.raises(EngineError):
-        session.make(make_job(session, BIAS), retries=3)
-    session.leave()
-    assert len(session.program.journal()) == 1
+        site.make(make_job(site, BIAS), retries=3)
+    site.unshare()
+    assert len(site.program.journal()) == 1
 
 
 @pytest.mark.usefixtures("way")
-def test_a_slow_start_is_waited_for(session: Session) -> None:
-    session.program.behave(start_s=2)
-    assert_equals_native(session, make_job(session, BIAS))
+def test_a_slow_start_is_waited_for(site: Site) -> None:
+    site.program.behave(start_s=2)
+    assert_equals_native(site, make_job(site, BIAS))
 
 
 @pytest.mark.usefixtures("way")
-def test_without_force_exit_the_program_is_ended_when_the_script_is_done(session: Session) -> None:
-    assert_equals_native(session, make_job(session, BIAS), force_exit=False)
-    session.leave()
-    (pid,) = session.program.pids()
-    assert_gone(pid)
+def test_without_force_exit_the_program_is_ended_after_its_script(site: Site) -> None:
+    assert_equals_native(site, make_job(site, BIAS), force_exit=False)
+    site.unshare()
+    (pid,) = site.program.pids()
+    assert_ended(pid)
 
 
-def test_a_running_instance_of_the_user_is_left_alone(session: Session) -> None:
-    (session.program.folder / "running").touch()
-    assert_equals_native(session, make_job(session, BIAS))
+def test_a_running_instance_of_the_user_is_not_used(site: Site) -> None:
+    (site.program.folder / "running").touch()
+    assert_equals_native(site, make_job(site, BIAS))
 
 
 @pytest.mark.parametrize(
     ("frames", "rejection", "fewest"), [(2, "WinsorizedSigmaClip", 3), (4, "LinearFit", 5)]
 )
 def test_too_few_frames_are_refused_before_pixinsight_starts(
-    session: Session, frames: int, rejection: str, fewest: int
+    site: Site, frames: int, rejection: str, fewest: int
 ) -> None:
-    job = make_job(session, BIAS, frames=frames)
+    job = make_job(site, BIAS, frames=frames)
     integration = replace(job.recipe.integration, rejection=rejection)
-    with pytest.raises(EngineError, match=f"PixInsight combines {fewest} frames or more"):
-        session.make(replace(job, recipe=replace(job.recipe, integration=integration)))
-    assert not (session.program.folder / "journal.jsonl").exists()
+    with pytest.raises(EngineError, match=f"PixInsight needs at least {fewest} "):
+        site.make(replace(job, recipe=replace(job.recipe, integration=integration)))
+    assert not (site.program.folder / "journal.jsonl").exists()
 
 
-def test_a_frame_that_cannot_be_read_is_left_out_and_told(session: Session) -> None:
-    job = make_job(session, BIAS)
+def test_a_frame_that_cannot_be_read_is_left_out_and_reported(site: Site) -> None:
+    job = make_job(site, BIAS)
     bad = job.frames[1]
-    (session.input_dir / bad.path).write_bytes(b"x" * bad.size)
-    session.make(job)
-    told = json.loads((session.output_dir / job.master).with_suffix(".json").read_text())
+    (site.input_dir / bad.path).write_bytes(b"x" * bad.size)
+    site.make(job)
+    record = json.loads((site.output_dir / job.master).with_suffix(".json").read_text())
     reason = "is not a FITS file; copy it again, or leave it out (exclude)"
-    assert told["left_out"] == [{"path": bad.path, "reason": reason}]
-    assert [frame["path"] for frame in told["frames"]] == [
+    assert record["left_out"] == [{"path": bad.path, "reason": reason}]
+    assert [frame["path"] for frame in record["frames"]] == [
         frame.path for frame in job.frames if frame != bad
     ]
-    cards = read_cards(session.output_dir / job.master)
+    cards = read_cards(site.output_dir / job.master)
     assert cards["NCOMBINE"] == 4
 
 
-def test_a_name_that_pixinsight_cannot_open_is_told_before_it_starts(session: Session) -> None:
-    job = make_job(session, BIAS)
+def test_a_name_that_pixinsight_cannot_open_is_refused_before_it_starts(site: Site) -> None:
+    job = make_job(site, BIAS)
     odd = job.frames[1]._replace(path="bias/\udcff.fits")
-    with pytest.raises(EngineError, match="bytes that are no text"):
-        session.make(replace(job, frames=(job.frames[0], odd, *job.frames[2:])))
+    with pytest.raises(EngineError, match="is not valid UTF-8"):
+        site.make(replace(job, frames=(job.frames[0], odd, *job.frames[2:])))
 
 
 @pytest.mark.parametrize("content", [None, b"shorter"])
-def test_a_frame_that_changed_since_the_plan_is_named(
-    session: Session, content: bytes | None
-) -> None:
-    job = make_job(session, BIAS)
-    frame = session.input_dir / job.frames[1].path
+def test_a_frame_that_changed_since_the_plan_is_named(site: Site, content: bytes | None) -> None:
+    job = make_job(site, BIAS)
+    frame = site.input_dir / job.frames[1].path
     frame.unlink() if content is None else frame.write_bytes(content)
     with pytest.raises(EngineError, match=r"1/image\.fits had \d+ bytes when the job was planned"):
-        session.make(job)
+        site.make(job)
 
 
-def test_the_message_of_a_failure_names_the_log_and_shows_the_console(session: Session) -> None:
-    session.program.behave(fault="no-signal")
-    job = make_job(session, BIAS)
+def test_the_message_of_a_failure_names_the_log_and_shows_the_console(site: Site) -> None:
+    site.program.behave(fault="no-signal")
+    job = make_job(site, BIAS)
     with pytest.raises(EngineError) as raised:
-        session.make(job)
-    assert str(session.log(job)) in str(raised.value)
-    assert "*** Error: Zero or insignificant signal detected." in session.log(job).read_text()
+        site.make(job)
+    assert str(site.log(job)) in str(raised.value)
+    assert "*** Error: Zero or insignificant signal detected." in site.log(job).read_text()
 
 
-def test_a_master_is_not_put_in_place_when_another_run_has_taken_over(session: Session) -> None:
-    job = make_job(session, BIAS)
-    folder = (session.output_dir / job.master).parent
+def test_a_master_is_not_put_in_place_when_another_run_has_taken_over(site: Site) -> None:
+    job = make_job(site, BIAS)
+    folder = (site.output_dir / job.master).parent
     with ThreadPoolExecutor(1) as threads:
-        making = threads.submit(session.make, job)
+        making = threads.submit(site.make, job)
         while not (folder / f".{job.digest}.status.json").is_file():
             assert not making.done()
-        write_whole(session.output_dir / ".lock", "another run")
+        write_whole(site.output_dir / ".lock", "another run")
         with pytest.raises(EngineError, match="another run has taken over"):
             making.result()
     assert not [*folder.iterdir()]
 
 
-def test_an_older_master_is_not_taken_for_the_new_one(session: Session) -> None:
-    job = make_job(session, BIAS)
-    session.make(job)
-    session.program.behave(fault="no-master")
+def test_an_older_master_is_not_mistaken_for_the_new_one(site: Site) -> None:
+    job = make_job(site, BIAS)
+    site.make(job)
+    site.program.behave(fault="no-master")
     with pytest.raises(EngineError, match="there is no master"):
-        session.make(job)
+        site.make(job)
 
 
 INTERRUPTED = """
@@ -416,32 +414,30 @@ engine.make(job, folder / "frames", output, output / job.master, output / "log")
 
 @pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_an_interrupt_ends_pixinsight_too(
-    session: Session, way: str, tmp_path: Path, name: str
-) -> None:
+def test_an_interrupt_ends_pixinsight_too(site: Site, way: str, tmp_path: Path, name: str) -> None:
     import signal
     import time
 
-    session.program.behave(fault="hang")
-    job = make_job(session, BIAS)
+    site.program.behave(fault="hang")
+    job = make_job(site, BIAS)
     (tmp_path / "job.json").write_text(job.to_json())
-    arguments = [session.program.binary, tmp_path / "job.json", tmp_path, way]
+    arguments = [site.program.binary, tmp_path / "job.json", tmp_path, way]
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED, *arguments], stderr=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 30
-    while not (session.program.folder / "journal.jsonl").exists():
+    while not (site.program.folder / "journal.jsonl").exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(getattr(signal, name))
     assert process.wait(20) != 0
-    assert_gone(session.program.journal()[0]["pid"])
-    assert_nothing_left(session, job)
+    assert_ended(site.program.journal()[0]["pid"])
+    assert_nothing_left(site, job)
 
 
 # Planted mistakes ------------------------------------------------------------------------
 
-#: A mistake: what stands in a script, what is put in its place, the fault that brings it to light.
+#: A mistake: text of a script, its replacement, the fault of the program that reveals it.
 MISTAKES = {
     "a wrong flag": ("calibration.bias !== null && calibration.dark !== null;", "false;", ""),
     "another wrong flag": ("masterFlatEnabled: false,", "", ""),
@@ -452,7 +448,7 @@ MISTAKES = {
     "a predicted name": ("rows[i][0]", 'job.calibration.directory + "/image_c.xisf"', ""),
     "a window left open": ("open.forceClose();", ";", ""),
     "the constants of one engine": ("var value = Process[name];", "var value;", ""),
-    "a newer language": ("var found =", "let found =", ""),
+    "a newer language": ("var imageWindow =", "let imageWindow =", ""),
     "the header of the first frame": (".keywords = masterKeywords(job);", ".keywords;", ""),
     "a loop over a process": (
         'execute(process, "ImageIntegration");',
@@ -463,31 +459,32 @@ MISTAKES = {
 V8_ONLY = {"the constants of one engine"}
 
 
-def problems(session: Session, job: MasterJob, script: str, expected: Any) -> list[str]:
-    """Run a script as a runner does and look at all that it should have done."""
+def problems(site: Site, job: MasterJob, script: str, expected: Any) -> list[str]:
+    """Run a script as a runner does, and return what is wrong with its results."""
     match = [line for line in script.splitlines() if line.startswith(' "status": ')]
     status = Path(json.loads(match[0].strip()[len('"status": ') : -1]))
     status.write_text('{"state": "requested"}')
     try:
-        core = session.program.run_script(script)
+        core = site.program.run_script(script)
     except SystemExit:
         return ["aborted"]
-    found = json.loads(status.read_text())
+    report = json.loads(status.read_text())
     part = status.parent / status.name.replace(".status.json", ".xisf")
     windows = ["windows left"] if core.windows else []
-    if session.program.behaviour.get("fault"):
-        named = "ImageIntegration failed" in found.get("error", "") or "could not" in str(found)
-        return windows + ([] if found["state"] == "failed" and named else ["not reported"])
-    if found["state"] != "completed":
-        return [*windows, found.get("error", found["state"])]
+    if site.program.behaviour.get("fault"):
+        error = report.get("error", "")
+        named = "ImageIntegration failed" in error or "could not write" in error
+        return windows + ([] if report["state"] == "failed" and named else ["not reported"])
+    if report["state"] != "completed":
+        return [*windows, report.get("error", report["state"])]
     pixels, cards = read_image(part)[0], read_cards(part)
     wrong_pixels = [] if np.array_equal(pixels, expected) else ["pixels"]
     return windows + wrong_pixels + ([] if cards["IMAGETYP"] == "Master Flat" else ["IMAGETYP"])
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_planted_mistake_is_found(
-    session: Session,
+def test_a_planted_mistake_is_detected(
+    site: Site,
     flat_with_masters: Callable[..., MasterJob],
     monkeypatch: pytest.MonkeyPatch,
     mistake: str,
@@ -495,13 +492,13 @@ def test_a_planted_mistake_is_found(
     monkeypatch.setattr("standin.core.abort", lambda: sys.exit(139))
     right, wrong, fault = MISTAKES[mistake]
     if mistake in V8_ONLY:
-        session.program.behave(version="1.9.4")
-        session.program.js_engine = "v8"
-    session.program.behave(fault=fault)
+        site.program.behave(version="1.9.4")
+        site.program.js_engine = "v8"
+    site.program.behave(fault=fault)
     job = flat_with_masters(BIAS, DARK)
-    expected = read_image(session.make_native(job))[0]
-    script = session.script(job)
+    expected = read_image(site.make_native(job))[0]
+    script = site.script(job)
     assert script.count(right) == 1
-    (session.output_dir / job.master).parent.mkdir(parents=True, exist_ok=True)
-    assert problems(session, job, script, expected) == []
-    assert problems(session, job, script.replace(right, wrong), expected) != []
+    (site.output_dir / job.master).parent.mkdir(parents=True, exist_ok=True)
+    assert problems(site, job, script, expected) == []
+    assert problems(site, job, script.replace(right, wrong), expected) != []

@@ -1,4 +1,4 @@
-"""Finding PixInsight, its command line and what its script reports."""
+"""The program of PixInsight, its command line and the report of its script."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from calmasters.settings import PixInsight
 
 @pytest.fixture
 def bare_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Let nothing be on the PATH, and the home directory be an empty one."""
+    """Set an empty PATH and an empty home directory."""
     monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
     for variable in ("HOME", "USERPROFILE", "ProgramFiles", "ProgramW6432"):
         monkeypatch.setenv(variable, str(tmp_path))
     return tmp_path
 
 
-# Finding it ------------------------------------------------------------------------------
+# Finding the program ---------------------------------------------------------------------
 
 
 def test_the_configured_binary_is_taken(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_the_configured_binary_is_taken(tmp_path: Path) -> None:
     assert find_binary(PixInsight(binary=binary)) == binary
 
 
-def test_a_configured_binary_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
+def test_a_configured_binary_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"pixinsight\.binary: there is no file '.*no\.sh'; set"):
         find_binary(PixInsight(binary=tmp_path / "no.sh"))
 
@@ -46,7 +46,7 @@ def test_the_usual_places_are_searched(bare_system: Path, place: str) -> None:
     assert find_binary(PixInsight()) == binary
 
 
-def test_without_pixinsight_the_message_says_how_to_set_it(bare_system: Path) -> None:
+def test_without_pixinsight_the_message_names_the_setting(bare_system: Path) -> None:
     with pytest.raises(ConfigError, match=r"not found; set pixinsight\.binary in config\.yaml"):
         find_binary(PixInsight())
 
@@ -54,14 +54,14 @@ def test_without_pixinsight_the_message_says_how_to_set_it(bare_system: Path) ->
 # The command line ------------------------------------------------------------------------
 
 
-def test_a_new_instance_runs_the_script_without_arguments_and_leaves(tmp_path: Path) -> None:
+def test_a_new_instance_runs_the_script_without_arguments_and_exits(tmp_path: Path) -> None:
     line = command(Path("PixInsight"), Path("/tmp/x/master.js"), PixInsight())
     assert line[0] == "PixInsight"
     assert {"-n", "--automation-mode", "--force-exit", "--run=/tmp/x/master.js"} <= set(line)
     assert "--force-exit" not in command(Path("P"), Path("x.js"), PixInsight(force_exit=False))
 
 
-def test_scripts_lie_where_pixinsight_does_not_split_the_path(
+def test_scripts_have_a_path_that_pixinsight_does_not_split(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     odd = tmp_path / "Müller, a=b"
@@ -74,7 +74,7 @@ def test_scripts_lie_where_pixinsight_does_not_split_the_path(
     assert not folder.exists()
 
 
-def test_without_a_plain_path_the_message_says_what_to_set(
+def test_without_a_plain_path_the_message_names_the_variable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     odd = tmp_path / "a,b"
@@ -85,7 +85,7 @@ def test_without_a_plain_path_the_message_says_what_to_set(
         pass
 
 
-# What it reports -------------------------------------------------------------------------
+# The report ------------------------------------------------------------------------------
 
 
 def test_a_status_is_read(tmp_path: Path) -> None:
@@ -95,13 +95,13 @@ def test_a_status_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [None, "", '{"state": "run', "[]", '{"other": 1}'])
-def test_a_status_in_between_is_none(tmp_path: Path, text: str | None) -> None:
+def test_an_incomplete_status_is_none(tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "status.json"
     if text is not None:
         path.write_text(text)
     assert read_status(path) is None
 
 
-def test_the_consoles_warnings_are_told_once() -> None:
+def test_each_warning_of_the_console_is_listed_once() -> None:
     console = "x\n** Warning: weak dark\n*** Error: y\n** Warning: weak dark\n** Warning: other"
     assert Status(console=console).warnings == ("weak dark", "other")

@@ -1,4 +1,4 @@
-"""One PixInsight for the masters of a run: fewer starts, the same masters, and nothing left."""
+"""One PixInsight for all masters of a run: one start, the same masters, and no processes left."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jobs_for_pixinsight import Session, assert_equals_native, assert_gone, is_gone, make_job
+from jobs_for_pixinsight import Site, assert_ended, assert_equals_native, is_ended, make_job
 
 from calmasters.engines.pixinsight.script import session_text
-from calmasters.engines.pixinsight.session import Session as Connection
-from calmasters.engines.pixinsight.session import joined
+from calmasters.engines.pixinsight.session import SupervisorConnection, connected
 from calmasters.engines.pixinsight.supervisor import Supervisor
 from calmasters.engines.pixinsight.task import Task
 from calmasters.errors import EngineError
@@ -34,10 +33,10 @@ BIAS, DARK, FLAT = FrameType.BIAS, FrameType.DARK, FrameType.FLAT
 VARIABLE = "CALMASTERS_PIXINSIGHT"
 
 
-def masters_in_each_run(session: Session) -> list[int]:
-    """How many integrations each PixInsight made that left by itself."""
-    session.leave()
-    runs = [run["executed"] for run in session.program.journal()]
+def masters_in_each_run(site: Site) -> list[int]:
+    """Return the number of integrations of each PixInsight that ended by itself."""
+    site.unshare()
+    runs = [run["executed"] for run in site.program.journal()]
     return [sum(one["process"] == "ImageIntegration" for one in run) for run in runs]
 
 
@@ -48,9 +47,9 @@ def until(condition: Callable[[], Any], seconds: float = 20) -> None:
         time.sleep(0.05)
 
 
-def task_of(session: Session, job: MasterJob) -> Task:
-    """Give the task that the engine makes of a job."""
-    data = re.search(r"var JOB = (.*?^\});", session.script(job), re.DOTALL | re.MULTILINE)
+def task_of(site: Site, job: MasterJob) -> Task:
+    """Return the task that the engine makes of a job."""
+    data = re.search(r"var JOB = (.*?^\});", site.script(job), re.DOTALL | re.MULTILINE)
     assert data
     return Task(json.loads(data[1]))
 
@@ -60,7 +59,7 @@ def task_of(session: Session, job: MasterJob) -> Task:
 
 @pytest.mark.usefixtures("mode")
 def test_one_pixinsight_makes_all_masters_and_they_equal_the_native_engines(
-    shared: Session, flat_with_masters: Callable[..., MasterJob]
+    shared: Site, flat_with_masters: Callable[..., MasterJob]
 ) -> None:
     flat = flat_with_masters(BIAS, DARK)
     plain = replace(flat, name="masterFlat_Plain", bias=None, dark=None, optimize_dark=False)
@@ -70,14 +69,14 @@ def test_one_pixinsight_makes_all_masters_and_they_equal_the_native_engines(
     assert [run["windows"] for run in shared.program.journal()] == [[]]
 
 
-def test_a_new_pixinsight_takes_over_after_so_many_masters(shared: Session) -> None:
+def test_a_new_pixinsight_starts_after_jobs_per_session(shared: Site) -> None:
     job = make_job(shared, BIAS)
     for number in range(3):
         shared.make(replace(job, name=f"masterBias_{number}"), jobs_per_session=2)
     assert masters_in_each_run(shared) == [2, 1]
 
 
-def test_masters_asked_for_at_once_are_made_one_after_the_other(shared: Session) -> None:
+def test_concurrent_requests_are_processed_in_sequence(shared: Site) -> None:
     jobs = [make_job(shared, kind) for kind in (BIAS, DARK, FLAT)]
     with ThreadPoolExecutor() as pool:
         list(pool.map(shared.make, jobs))
@@ -85,30 +84,30 @@ def test_masters_asked_for_at_once_are_made_one_after_the_other(shared: Session)
     assert masters_in_each_run(shared) == [3]
 
 
-def test_nothing_is_started_before_it_is_asked_for(shared: Session) -> None:
-    shared.leave()
+def test_pixinsight_is_not_started_before_the_first_master(shared: Site) -> None:
+    shared.unshare()
     assert shared.program.pids() == []
     assert not (shared.folder / "pixinsight.log").exists()
 
 
 @pytest.mark.parametrize("variable", ["", "elsewhere {port} {token}", "{host} 1 x", "{host}"])
 def test_without_a_supervisor_on_this_machine_there_is_no_session(
-    shared: Session, monkeypatch: pytest.MonkeyPatch, variable: str
+    shared: Site, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     host, port, token = os.environ[VARIABLE].split()
     monkeypatch.setenv(VARIABLE, variable.format(host=host, port=port, token=token))
-    with joined() as joined_session:
-        assert joined_session is None
+    with connected() as connection:
+        assert connection is None
 
 
-def test_without_a_session_a_master_starts_its_own(session: Session) -> None:
-    job = make_job(session, BIAS)
-    session.options["session"] = "shared"
-    assert_equals_native(session, job)
-    assert [run["script"] for run in session.program.journal()] == [session.script(job)]
+def test_without_a_session_a_master_starts_its_own(site: Site) -> None:
+    job = make_job(site, BIAS)
+    site.options["session"] = "shared"
+    assert_equals_native(site, job)
+    assert [run["script"] for run in site.program.journal()] == [site.script(job)]
 
 
-def test_strangers_get_no_answer_and_keep_nobody_waiting(shared: Session) -> None:
+def test_unknown_clients_get_no_answer_and_do_not_block(shared: Site) -> None:
     port = int(os.environ[VARIABLE].split()[1])
     task, options = task_of(shared, make_job(shared, BIAS)), shared.engine().options
     for question in (b"{}\n", b"GET / HTTP/1.1\n", b"\xff\n"):
@@ -117,11 +116,11 @@ def test_strangers_get_no_answer_and_keep_nobody_waiting(shared: Session) -> Non
             assert connection.recv(100) == b""
     with (
         socket.create_connection(("127.0.0.1", port), timeout=10) as connection,
-        pytest.raises(EngineError, match="has died"),
+        pytest.raises(EngineError, match="does not answer"),
     ):
-        Connection(connection, "guessed").make(task, options)
+        SupervisorConnection(connection, "guessed").make(task, options)
     assert shared.program.pids() == []
-    with joined() as known:
+    with connected() as known:
         assert known
         known.make(task, options)
     assert task.status().state == "completed"
@@ -131,7 +130,7 @@ def test_strangers_get_no_answer_and_keep_nobody_waiting(shared: Session) -> Non
 
 
 @pytest.mark.parametrize("fault", ["crash-once", "leak-once"])
-def test_one_that_crashes_or_has_no_memory_left_is_replaced(shared: Session, fault: str) -> None:
+def test_a_program_that_crashes_or_runs_out_of_memory_is_replaced(shared: Site, fault: str) -> None:
     jobs = [make_job(shared, kind) for kind in (BIAS, DARK)]
     shared.program.behave(fault=fault, fault_of="masterDark")
     for job in jobs:
@@ -140,17 +139,17 @@ def test_one_that_crashes_or_has_no_memory_left_is_replaced(shared: Session, fau
     assert len(shared.program.pids()) == 2
 
 
-def test_one_that_does_not_answer_is_replaced(session: Session, tmp_path: Path) -> None:
-    session.program.behave(fault="hang-between")
-    tasks = [task_of(session, make_job(session, kind)) for kind in (BIAS, DARK)]
+def test_a_program_that_does_not_answer_is_replaced(site: Site, tmp_path: Path) -> None:
+    site.program.behave(fault="hang-between")
+    tasks = [task_of(site, make_job(site, kind)) for kind in (BIAS, DARK)]
     supervisor = Supervisor(tmp_path / "logs" / "log", answer_s=1)
     began = time.monotonic()
     for task in tasks:
-        supervisor.make(task, session.engine().options, lambda: True)
-    assert time.monotonic() - began < 60 * session.engine().options.timeout_minutes
-    supervisor.let_go()
+        supervisor.make(task, site.engine().options, lambda: True)
+    assert time.monotonic() - began < 60 * site.engine().options.timeout_minutes
+    supervisor.stop()
     assert all(task.status().state == "completed" for task in tasks)
-    assert len(session.program.pids()) == 2
+    assert len(site.program.pids()) == 2
 
 
 @pytest.mark.parametrize(
@@ -160,8 +159,8 @@ def test_one_that_does_not_answer_is_replaced(session: Session, tmp_path: Path) 
         ("hang", "while integrating 5 frames: raise the limit"),
     ],
 )
-def test_what_fails_in_a_new_one_too_is_told_and_the_next_master_is_made(
-    shared: Session, fault: str, message: str
+def test_a_failure_in_a_new_program_is_reported_and_the_next_master_is_made(
+    shared: Site, fault: str, message: str
 ) -> None:
     shared.program.behave(fault=fault, fault_of="masterDark")
     jobs = {kind: make_job(shared, kind) for kind in (BIAS, DARK, FLAT)}
@@ -169,79 +168,77 @@ def test_what_fails_in_a_new_one_too_is_told_and_the_next_master_is_made(
     with pytest.raises(EngineError, match=message):
         shared.make(jobs[DARK], timeout_minutes=0.08)
     if fault == "hang":
-        assert all(is_gone(pid) for pid in shared.program.pids())
+        assert all(is_ended(pid) for pid in shared.program.pids())
     shared.make(jobs[FLAT])
     made = {kind for kind, job in jobs.items() if (shared.output_dir / job.master).exists()}
     assert made == {BIAS, FLAT}
     assert len(shared.program.pids()) == (2 if fault == "no-signal" else 3)
-    shared.leave()
+    shared.unshare()
     for pid in shared.program.pids():
-        assert_gone(pid)
+        assert_ended(pid)
 
 
-def test_what_pixinsight_left_open_is_closed_before_the_next_master(shared: Session) -> None:
+def test_windows_left_open_are_closed_before_the_next_master(shared: Site) -> None:
     shared.program.behave(fault="leak", fault_of="masterBias")
     with pytest.raises(EngineError, match=r"Out of memory\."):
         shared.make(make_job(shared, BIAS))
     assert_equals_native(shared, make_job(shared, DARK))
-    shared.leave()
+    shared.unshare()
     assert [run["windows"] for run in shared.program.journal()] == [[]]
 
 
-def test_one_that_works_for_somebody_who_leaves_is_ended_first(shared: Session) -> None:
+def test_a_program_is_ended_before_its_client_exits(shared: Site) -> None:
     shared.program.behave(fault="hang")
     task, options = task_of(shared, make_job(shared, BIAS)), shared.engine().options
     with ThreadPoolExecutor() as pool:
-        with suppress(KeyboardInterrupt), joined() as own:
+        with suppress(KeyboardInterrupt), connected() as own:
             assert own
             asking = pool.submit(own.make, task, options)
             until((shared.program.folder / "journal.jsonl").exists)
             raise KeyboardInterrupt
-        assert_gone(*shared.program.pids())
+        assert_ended(*shared.program.pids())
         assert isinstance(asking.exception(), EngineError)
 
 
 # The end ---------------------------------------------------------------------------------
 
 
-def test_an_idle_one_is_let_go_and_started_again_when_needed(
-    session: Session, tmp_path: Path
-) -> None:
-    task = task_of(session, make_job(session, BIAS))
-    options = session.engine().options
+def test_an_idle_program_is_ended_and_started_again_when_needed(site: Site, tmp_path: Path) -> None:
+    task = task_of(site, make_job(site, BIAS))
+    options = site.engine().options
     supervisor = Supervisor(tmp_path / "logs" / "log", idle_s=0.3)
     for _ in range(2):
         supervisor.make(task, options, lambda: True)
-        supervisor.look_after()
+        supervisor.maintain()
         time.sleep(0.4)
-        supervisor.look_after()
+        supervisor.maintain()
     assert task.status().state == "completed"
-    assert [len(run["executed"]) for run in session.program.journal()] == [1, 1]
+    assert [len(run["executed"]) for run in site.program.journal()] == [1, 1]
 
 
-def test_a_supervisor_tells_that_it_is_there(
-    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_supervisor_sends_heartbeats(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    options = session.engine().options
+    options = site.engine().options
     supervisor = Supervisor(tmp_path / "logs" / "log")
-    supervisor.make(task_of(session, make_job(session, BIAS)), options, lambda: True)
+    supervisor.make(task_of(site, make_job(site, BIAS)), options, lambda: True)
     (folder,) = tmp_path.glob("calmasters-*")
     for _ in range(2):
-        until(lambda: (supervisor.look_after(), (folder / "beat").exists())[1])
+        until(lambda: (supervisor.maintain(), (folder / "beat").exists())[1])
         until(lambda: not (folder / "beat").exists())  # the script has taken it
-    supervisor.let_go()
+    supervisor.stop()
     assert not folder.exists()
 
 
-def test_the_script_ends_when_its_supervisor_is_gone(session: Session, tmp_path: Path) -> None:
+def test_the_script_ends_without_heartbeats(site: Site, tmp_path: Path) -> None:
     patience = {"folder": tmp_path.as_posix(), "poll_ms": 10, "patience_ms": 300}
     began = time.monotonic()
-    session.program.run_script(session_text(patience, session.engine().options))
+    site.program.run_script(session_text(patience, site.engine().options))
     assert 0.3 <= time.monotonic() - began < 10
 
 
-def test_the_script_stays_while_its_supervisor_is_there(session: Session, tmp_path: Path) -> None:
+def test_the_script_continues_with_heartbeats(site: Site, tmp_path: Path) -> None:
     patience = {"folder": tmp_path.as_posix(), "poll_ms": 10, "patience_ms": 1000}
 
     def keep() -> None:
@@ -252,7 +249,7 @@ def test_the_script_stays_while_its_supervisor_is_there(session: Session, tmp_pa
 
     with ThreadPoolExecutor() as pool:
         keeping = pool.submit(keep)
-        session.program.run_script(session_text(patience, session.engine().options))
+        site.program.run_script(session_text(patience, site.engine().options))
         assert (tmp_path / "end").exists()
         keeping.result()
 
@@ -278,7 +275,7 @@ time.sleep(60)
 """
 
 
-#: What has happened when the owner dies, and how the program behaves.
+#: When the owner is killed, and the behaviour of the program.
 MOMENTS: dict[str, dict[str, Any]] = {
     "when the master is made": {},
     "while the master is made": {"fault": "hang"},
@@ -288,39 +285,39 @@ MOMENTS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_nothing_outlives_who_began_the_session(session: Session, moment: str) -> None:
-    session.program.behave(**MOMENTS[moment])
-    job = make_job(session, BIAS)
-    (session.folder / "job.json").write_text(job.to_json())
-    arguments = [session.program.binary, session.folder / "job.json", session.folder]
+def test_no_process_outlives_the_owner_of_the_session(site: Site, moment: str) -> None:
+    site.program.behave(**MOMENTS[moment])
+    job = make_job(site, BIAS)
+    (site.folder / "job.json").write_text(job.to_json())
+    arguments = [site.program.binary, site.folder / "job.json", site.folder]
     command = [sys.executable, "-c", OWNER, *arguments]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as owner:
         assert owner.stdout
         supervisor = int(owner.stdout.readline())
-        until((session.program.folder / "pids").exists)
+        until((site.program.folder / "pids").exists)
         if not MOMENTS[moment]:
             assert owner.stdout.readline() == "made\n"
         elif "fault" in MOMENTS[moment]:
-            until((session.program.folder / "journal.jsonl").exists)
+            until((site.program.folder / "journal.jsonl").exists)
         os.killpg(owner.pid, signal.SIGKILL)  # all that a terminal would end
-    for pid in (supervisor, *session.program.pids()):
-        until(lambda pid=pid: is_gone(pid))
+    for pid in (supervisor, *site.program.pids()):
+        until(lambda pid=pid: is_ended(pid))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
 def test_without_a_supervisor_a_master_starts_its_own(
-    session: Session, monkeypatch: pytest.MonkeyPatch
+    site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, "")
-    monkeypatch.setenv("TMPDIR", str(session.folder))  # a killed supervisor leaves its folder
-    session.share()
-    assert session.supervisor
-    session.make(make_job(session, BIAS))
-    session.supervisor.kill()
-    session.supervisor.wait()
-    session.make(make_job(session, DARK))
-    session.leave()
-    assert len(session.program.pids()) == 2
-    os.kill(session.program.pids()[0], signal.SIGKILL)  # it would wait a minute for its supervisor
+    monkeypatch.setenv("TMPDIR", str(site.folder))  # a killed supervisor leaves its folder
+    site.share()
+    assert site.supervisor
+    site.make(make_job(site, BIAS))
+    site.supervisor.kill()
+    site.supervisor.wait()
+    site.make(make_job(site, DARK))
+    site.unshare()
+    assert len(site.program.pids()) == 2
+    os.kill(site.program.pids()[0], signal.SIGKILL)  # it would wait a minute for a heartbeat

@@ -1,4 +1,4 @@
-"""The stand-in is strict: what would go wrong in PixInsight, or unseen, goes wrong in it."""
+"""The stand-in is strict: what fails in PixInsight, perhaps without a message, fails here."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def run(program: Program) -> Runner:
 
 
 class Runner:
-    """Runs lines of JavaScript; what they put into `out` comes back through the console."""
+    """Runs JavaScript code; returns the output of the console."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -78,7 +78,7 @@ console.writeln("made " + P.integrationImageId);
     ],
     ids=" ".join,
 )
-def test_an_option_that_is_not_known_opens_a_dialog(arguments: list[str]) -> None:
+def test_an_unknown_option_opens_a_dialog(arguments: list[str]) -> None:
     with pytest.raises(DialogError):
         parse(arguments)
 
@@ -132,7 +132,7 @@ def test_without_force_exit_or_with_a_dialog_it_never_ends(
     "code",
     ["let a = 1;", "const a = 1;", "(() => 1)();", "`a`;", "class A {}", "[1].map(x => x);"],
 )
-def test_the_old_engine_does_not_even_begin_newer_code(run: Runner, code: str) -> None:
+def test_the_old_engine_does_not_start_newer_code(run: Runner, code: str) -> None:
     assert "began" not in run("console.writeln('began');" + code)
     assert "began" in run("#engine v8\nconsole.writeln('began');" + code, version="1.9.4")
 
@@ -150,7 +150,7 @@ def test_constants_are_on_the_prototype_or_on_the_constructor(run: Runner) -> No
     assert run("#engine v8\n" + code, version="1.9.4") == [",0"]
 
 
-def test_arguments_are_where_the_engine_has_them(run: Runner) -> None:
+def test_arguments_are_in_different_objects_by_engine(run: Runner) -> None:
     code = "console.writeln(typeof jsArguments + ' ' + typeof Runtime);"
     assert run(code) == ["object undefined"]
     assert run("#engine v8\n" + code, version="1.9.4") == ["undefined object"]
@@ -166,7 +166,7 @@ def test_arguments_are_where_the_engine_has_them(run: Runner) -> None:
         ("// a /* confuses the preprocessor\n", {}),
     ],
 )
-def test_a_script_for_another_engine_is_not_begun(
+def test_a_script_for_another_engine_is_not_started(
     run: Runner, first: str, behaviour: dict[str, object]
 ) -> None:
     assert "began" not in run(first + "console.writeln('began');", **behaviour)
@@ -326,7 +326,7 @@ def test_calibration_fails_as_pixinsight_does(
     assert any(reason in line for line in console)
 
 
-def test_calibration_is_content_with_one_frame(run: Runner, tmp_path: Path) -> None:
+def test_calibration_succeeds_with_one_good_frame(run: Runner, tmp_path: Path) -> None:
     good = write_frames(tmp_path, 1)[0]
     bad = tmp_path / "bad.xisf"
     bad.touch()
@@ -342,7 +342,7 @@ def test_calibrated_frames_never_replace_others(run: Runner, tmp_path: Path) -> 
     assert [Path(path).name for path in second] == ["frame0_c_1.xisf", "frame1_c_1.xisf"]
 
 
-def test_negative_samples_are_cut_off(run: Runner, tmp_path: Path) -> None:
+def test_negative_samples_are_truncated(run: Runner, tmp_path: Path) -> None:
     paths = write_frames(tmp_path, 2)
     console = calibrate(run, tmp_path, bias=paths[1])
     assert read(console[-1].split(",")[0], "").pixels.max() == 0
@@ -351,7 +351,7 @@ def test_negative_samples_are_cut_off(run: Runner, tmp_path: Path) -> None:
 # 11-16: windows, files, keywords, dialogs -------------------------------------------------
 
 
-def test_a_window_that_is_not_there_is_an_object(run: Runner) -> None:
+def test_a_missing_window_is_an_object(run: Runner) -> None:
     code = "var w = ImageWindow.windowById('x'); console.writeln([w === null, w.isNull].join());"
     assert run(code) == ["false,true"]
 
@@ -366,7 +366,7 @@ def test_a_window_that_is_not_there_is_an_object(run: Runner) -> None:
         "var P = new ImageCalibration; P.onError = 2; P.executeGlobal();",
     ],
 )
-def test_a_dialog_waits_for_ever(program: Program, code: str) -> None:
+def test_a_dialog_waits_forever(program: Program, code: str) -> None:
     core = InProcess(Behaviour(), program.folder, ())
     core.open_window("integration", Image(np.zeros((2, 2), np.float32), []))
     run_script(core, code)

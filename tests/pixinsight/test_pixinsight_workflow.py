@@ -1,4 +1,4 @@
-"""The workflow with ``engine: pixinsight``: the real Snakefile, the stand-in for the program."""
+"""The workflow with ``engine: pixinsight``: the real Snakefile with the stand-in program."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jobs_for_pixinsight import Program, assert_gone, is_gone
+from jobs_for_pixinsight import Program, assert_ended, is_ended
 
 from calmasters.images.master_file import read_image
 from calmasters.synthetic.session import main as write_session
@@ -42,7 +42,7 @@ class Workflow:
         path.write_text(json.dumps({"pixinsight": pixinsight, **settings}))
 
     def share(self) -> None:
-        """Let one PixInsight make the masters of a run."""
+        """Make all masters of a run in one PixInsight."""
         pixinsight = {"binary": str(self.program.binary), "js_engine": "sm", "session": "shared"}
         self.configure(engine="pixinsight", pixinsight=pixinsight)
 
@@ -73,7 +73,7 @@ def workflow(tmp_path: Path, program: Program) -> Workflow:
     return Workflow(tmp_path, program)
 
 
-def test_scripts_are_written_and_nothing_is_run(workflow: Workflow) -> None:
+def test_scripts_are_written_and_not_run(workflow: Workflow) -> None:
     workflow.run("scripts")
     scripts = workflow.files("scripts", "*.js")
     assert [path.parent.name for path in scripts.values()] == ["bias", "dark", "flat", "flat"]
@@ -82,7 +82,7 @@ def test_scripts_are_written_and_nothing_is_run(workflow: Workflow) -> None:
     assert "Nothing to be done" in workflow.run("scripts")
 
 
-def test_switching_the_engine_makes_the_same_masters_anew_with_the_scripts_shown(
+def test_another_engine_rebuilds_the_same_masters_with_the_written_scripts(
     workflow: Workflow,
 ) -> None:
     workflow.run("masters")
@@ -122,7 +122,7 @@ def test_one_failing_master_leaves_the_others(workflow: Workflow) -> None:
     assert len(workflow.files("masters", "*.xisf")) == 4
 
 
-def test_settings_of_the_program_make_nothing_anew_but_those_of_pixels_do(
+def test_settings_of_the_program_rebuild_no_master_but_those_of_pixels_do(
     workflow: Workflow,
 ) -> None:
     workflow.configure(engine="pixinsight")
@@ -147,7 +147,7 @@ def test_a_run_with_one_core_starts_one_pixinsight_and_ends_it(workflow: Workflo
     workflow.share()
     workflow.run("masters", "--cores", "1", "--keep-going", succeeds=False)
     assert len(workflow.files("masters", "*.xisf")) == 3
-    # What failed in a PixInsight that had made others was tried again in a new one.
+    # The failed master was repeated in a new PixInsight.
     assert len(workflow.program.pids()) == 2
     workflow.program.behave(fault="")
     workflow.run("masters", "--cores", "1")
@@ -155,11 +155,11 @@ def test_a_run_with_one_core_starts_one_pixinsight_and_ends_it(workflow: Workflo
     assert "Nothing to be done" in workflow.run("masters", "--cores", "1")
     assert len(workflow.program.pids()) == 3
     for pid in workflow.program.pids():
-        assert_gone(pid)
+        assert_ended(pid)
 
 
 def descendants(pid: int) -> Iterator[int]:
-    """The processes that a process has started, and those that they have."""
+    """Yield the child processes of a process, recursively."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             if int(stat.read_text().rsplit(")", 1)[1].split()[1]) == pid:
@@ -169,7 +169,7 @@ def descendants(pid: int) -> Iterator[int]:
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGINT"])
-def test_nothing_outlives_a_run_that_is_killed_or_interrupted(
+def test_no_process_outlives_a_run_that_is_killed_or_interrupted(
     workflow: Workflow, name: str
 ) -> None:
     workflow.program.behave(fault="hang")
@@ -188,7 +188,7 @@ def test_nothing_outlives_a_run_that_is_killed_or_interrupted(
     else:
         os.killpg(snakemake.pid, signal.SIGINT)
     assert snakemake.wait(30) != 0
-    while not all(is_gone(pid) for pid in left):
+    while not all(is_ended(pid) for pid in left):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert not list((workflow.output / "masters").rglob("*.*"))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from calmasters.frame import Frame, FrameType, Geometry
-from calmasters.headers.keywords import describe
+from calmasters.headers.dialects import read_keywords
 from calmasters.planning.grouping import Group, group_frames
 from calmasters.planning.naming import name_groups
 from calmasters.settings import HeaderRules, Settings
@@ -165,7 +165,7 @@ def test_jitter_does_not_split_groups_and_names_stay_when_frames_arrive(
 
     def frame(number: int, temperature: float, exposure: float) -> Frame:
         cards = {"SET-TEMP": temperature, "EXPTIME": exposure}
-        found = describe(cards, PurePosixPath("x.fits"), rules).traits.keywords
+        found = read_keywords(cards, PurePosixPath("x.fits"), rules).traits.keywords
         return make_frame("dark", number, found)
 
     early = [frame(1, -10.0, 300.0), frame(2, -9.9, 300.01)]

@@ -13,8 +13,7 @@ from xisf import XISF
 from calmasters.images.master_file import write_master
 from calmasters.model.job import MasterJob
 from calmasters.model.master_record import header_cards
-from calmasters.planning.decision import Decision
-from calmasters.planning.planner import decide
+from calmasters.planning.planner import Decision, decide
 from calmasters.settings import Settings
 
 MakeSettings = Callable[..., Settings]
@@ -162,7 +161,7 @@ def test_the_binning_in_a_name_tells_masters_of_two_apart(decided: Decided, libr
     assert flat_of(decided()).bias is not None
 
 
-def test_a_raw_frame_in_a_library_is_told_and_not_used(decided: Decided, library: Path) -> None:
+def test_a_raw_frame_in_a_library_is_reported_and_not_used(decided: Decided, library: Path) -> None:
     write_fits(library / "dark_0001.fits", {"IMAGETYP": "DARK", **COLD, "EXPTIME": 1.5})
     decision = decided()
     assert flat_of(decision).dark is None

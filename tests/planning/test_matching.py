@@ -245,7 +245,7 @@ def test_the_nearest_miss_is_named(
 @pytest.mark.parametrize(
     ("keywords", "setting"),
     [
-        ({"READOUTM": None}, "name the card that holds READOUTM in keyword_aliases, or the folder"),
+        ({"READOUTM": None}, "name the card that has READOUTM in keyword_aliases, or the folder"),
         ({"GAIN": 101}, "set round: {GAIN: 2}"),
         ({"SET-TEMP": -10.5}, "set round: {SET-TEMP: 1}"),
         ({"SET-TEMP": -9.9, "GAIN": 101}, "set round: {SET-TEMP: 0.2}, and set round: {GAIN: 2}"),

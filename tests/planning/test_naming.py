@@ -76,7 +76,7 @@ def test_what_is_absent_is_left_out_and_other_lists_give_other_names(
     assert name_groups(group_frames([make_frame("dark", 1, own)], other)) == [expected]
 
 
-def test_binning_is_told_where_there_is_some() -> None:
+def test_binning_is_in_the_name_where_there_is_some() -> None:
     assert name(group("bias", Geometry(4, 3, 2, 2), GAIN="1")) == "masterBias_GAIN-1_BIN-2x2"
     assert name(group("bias", Geometry(4, 3, 1, 2), GAIN="1")) == "masterBias_GAIN-1_BIN-1x2"
 

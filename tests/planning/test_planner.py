@@ -15,7 +15,7 @@ import pytest
 from astropy.io import fits
 from xisf import XISF
 
-from calmasters.errors import FrameError
+from calmasters.errors import FrameError, RecordError
 from calmasters.frame import FrameType, Status
 from calmasters.inventory.listing import list_files
 from calmasters.model.job import LeftOut, MasterJob
@@ -116,7 +116,7 @@ def test_a_group_too_small_makes_no_master_and_says_so(
     assert len(decide(make_settings(minimum_frames=4)).not_made) == 2
 
 
-def test_a_damaged_frame_is_told_by_the_master_it_would_belong_to(
+def test_a_damaged_frame_is_listed_by_the_master_it_would_belong_to(
     settings: Settings, add_frames: AddFrames
 ) -> None:
     *_, bad = add_frames("bias", 4)
@@ -145,11 +145,11 @@ def test_damaged_frames_stop_everything_where_that_is_asked_for(
     settings = make_settings(on_bad_frame="fail")
     with pytest.raises(FrameError) as caught:
         refresh_plan(settings)
-    told = str(caught.value)
-    assert "bias/11.fits: is not a FITS file: it is empty" in told
-    assert "and 2 more: snakemake summary" in told
+    message = str(caught.value)
+    assert "bias/11.fits: is not a FITS file: it is empty" in message
+    assert "and 2 more: snakemake summary" in message
     # A group too small is no damage, and a plan can be looked at all the same.
-    assert "dark" not in told
+    assert "dark" not in message
     assert len(decide(settings).jobs) == 1
     assert not (settings.output_dir / "plan.json").exists()
     refresh_plan(make_settings())
@@ -251,8 +251,8 @@ def test_the_recipe_is_that_of_the_configuration(
     )
     assert bias.parameters == {}
     pixinsight = make_settings(engine="pixinsight", pixinsight={"parameters": parameters})
-    told = only(pixinsight, "bias").recipe.parameters
-    assert told == {"ImageIntegration": {"rcrLimit": 0.2}, "ImageCalibration": {}}
+    message = only(pixinsight, "bias").recipe.parameters
+    assert message == {"ImageIntegration": {"rcrLimit": 0.2}, "ImageCalibration": {}}
 
 
 # --- masters that are there -----------------------------------------------------------------------
@@ -300,7 +300,7 @@ def write_foreign_fits(path: Path, cards: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "write_foreign", "told"),
+    ("name", "write_foreign", "more"),
     [
         ("wbpp.xisf", write_foreign_xisf, {"IMAGETYP": "'Master Bias'"}),
         ("ap.xisf", write_foreign_xisf, {"IMAGETYP": "'MASTER BIAS'"}),
@@ -315,7 +315,7 @@ def test_a_library_master_is_found_by_its_header_whoever_made_it(
     add_frames: AddFrames,
     name: str,
     write_foreign: Callable[[Path, dict[str, str]], None],
-    told: dict[str, str],
+    more: dict[str, str],
 ) -> None:
     add_frames("flat")
     (tmp_path / "library" / "2024").mkdir(parents=True)
@@ -329,7 +329,7 @@ def test_a_library_master_is_found_by_its_header_whoever_made_it(
         "DATE-OBS": "'2024-03-01T20:00:00'",
     }
     path = tmp_path / "library" / "2024" / name
-    write_foreign(path, cards | told)
+    write_foreign(path, cards | more)
     settings = make_settings(library={"bias": [str(tmp_path / "library")]})
     flat = only(settings, "flat")
     assert flat.bias is not None
@@ -337,7 +337,7 @@ def test_a_library_master_is_found_by_its_header_whoever_made_it(
     assert decide(settings).warnings == ()
 
 
-def test_files_of_a_library_that_cannot_serve_are_told(
+def test_files_of_a_library_that_cannot_be_used_are_reported(
     make_settings: Callable[..., Settings], tmp_path: Path, add_frames: AddFrames
 ) -> None:
     add_frames("flat")
@@ -564,7 +564,7 @@ def test_setting_the_speed_of_pixinsight_makes_nothing_again(
 def test_a_damaged_plan_cannot_be_taken_for_a_plan(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "plan.json"
     path.write_text(damage)
-    with pytest.raises(ValueError, match="is not a plan"):
+    with pytest.raises(RecordError, match="is not a plan"):
         Plan.load(path)
 
 

@@ -166,7 +166,7 @@ def test_a_flat_follows_its_bias(tmp_path: Path) -> None:
     assert stale_reasons([bias, FLAT], tmp_path) == {}
     more = replace(bias, frames=(*FRAMES, NEW))
     assert stale_reasons([more, FLAT], tmp_path)[FLAT.master] == (
-        "its bias is made again: masterBias_GAIN-100",
+        "its bias is rebuilt: masterBias_GAIN-100",
     )
     os.utime(flat, ns=(0, 0))
     assert reasons(FLAT, tmp_path) == ("its bias was written after it: masterBias_GAIN-100",)
@@ -177,7 +177,7 @@ def test_a_flat_is_stale_whose_bias_was_rebuilt_whatever_the_times_are(tmp_path:
     flat = made(before, tmp_path)
     after = replace(FLAT, bias=replace(BIAS, job="fedcba9876543210"))
     flat.touch()
-    assert reasons(after, tmp_path) == ("its bias was made again after it: masterBias_GAIN-100",)
+    assert reasons(after, tmp_path) == ("its bias was rebuilt after it: masterBias_GAIN-100",)
 
 
 def test_masters_with_the_same_reasons_are_listed_together() -> None:

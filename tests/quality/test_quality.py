@@ -1,4 +1,4 @@
-"""Numbers about masters, held against cameras of which every part is known."""
+"""Numbers about masters, compared with the known properties of synthetic cameras."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
-from calmasters.errors import FrameError, QualityError
+from calmasters.errors import FrameError, QualityError, RecordError
 from calmasters.frame import Frame, FrameType, Geometry, Traits
 from calmasters.headers.fits_cards import Card
 from calmasters.images.master_file import write_master
@@ -21,26 +22,96 @@ from calmasters.model.master_warning import MasterWarning, WarningKind
 from calmasters.quality import pairs, sequence, surface
 from calmasters.quality.camera import bias_of, settings_with_defects
 from calmasters.quality.defects import DEAD, HOT, bad_pixels, defect_list, write_map
-from calmasters.quality.judgement import NUMBERS, Level, judge, require_good, verdict
-from calmasters.quality.measure import BiasReference, Quality, measure
-from calmasters.quality.sample import ADU, Sample
+from calmasters.quality.judgement import NUMBERS, check_ranges, require_good, worst_level
+from calmasters.quality.measure import BiasReference, measure
+from calmasters.quality.quality_record import (
+    Finding,
+    FrameQuality,
+    Histogram,
+    Level,
+    NightQuality,
+    QualityRecord,
+)
+from calmasters.quality.sample import ADU, FrameSample
 from calmasters.quality.trend import Point, jumps, trends
 from calmasters.settings import Integration, Settings
 from calmasters.synthetic.camera import Camera, write_frame
-from calmasters.synthetic.session import Session, Shot, nina_header
+from calmasters.synthetic.session import ObservingSession, Shot, nina_header
 
-#: An old CCD and a CMOS: what the pair method has to get right on both.
+#: An old CCD and a CMOS: noise and gain must be right for both.
 CCD = Camera(
     name="ST-7", width=765, height=510, read_noise_adu=36, electrons_per_adu=0.46, hits=20, seed=2
 )
 CMOS = Camera(width=765, height=510, read_noise_adu=2, electrons_per_adu=0.8, hits=20, seed=3)
 
-START = Session().shots()[0].start
+START = ObservingSession().shots()[0].start
 
 
-def stack(camera: Camera, count: int, exposure_s: float = 0.0, flux: float = 0.0) -> Sample:
+def stack(camera: Camera, count: int, exposure_s: float = 0.0, flux: float = 0.0) -> FrameSample:
     frames = [camera.expose(seed, exposure_s, flux) for seed in range(count)]
-    return Sample(np.array(frames, np.float32), tuple(range(camera.height)))
+    return FrameSample(np.array(frames, np.float32), tuple(range(camera.height)))
+
+
+def record_of(**fields: Any) -> QualityRecord:
+    record = QualityRecord(
+        name="master",
+        master="masters/bias/master.xisf",
+        type="bias",
+        digest="d",
+        verdict=Level.GOOD,
+        numbers={},
+        ranges={},
+        findings=[],
+        frames=[],
+        nights=[],
+        histogram=Histogram([0.0, 1.0], [1]),
+    )
+    return replace(record, **fields)
+
+
+def write_quality(path: Path, **fields: Any) -> Path:
+    path.write_text(record_of(**fields).to_json(), encoding="utf-8")
+    return path
+
+
+# --- the record -----------------------------------------------------------------------------------
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    record = record_of(
+        verdict=Level.ERROR,
+        numbers={"hot_percent": 2.0},
+        ranges={"hot_percent": [None, 1.0]},
+        findings=[Finding(Level.ERROR, "too many", "age", "cool more", "hot_percent")],
+        frames=[FrameQuality("a.fits", "2026-01-16", 612.0, None, -10.0, "")],
+        nights=[NightQuality("2026-01-16", 1, {"level_adu": 612.0})],
+        vignetting=[1.0, 0.9],
+    )
+    path = tmp_path / "q.json"
+    path.write_text(record.to_json(), encoding="utf-8")
+    read = QualityRecord.read(path)
+    assert read == record
+    assert read.verdict is Level.ERROR
+    assert read.findings[0].level is Level.ERROR
+
+
+def test_the_keys_of_a_stored_record_do_not_change() -> None:
+    night = NightQuality("2026-01-16", 1, {"level_adu": 612.0})
+    stored = json.loads(record_of(nights=[night]).to_json())
+    assert list(stored) == [
+        *("version", "name", "master", "type", "digest", "verdict", "numbers", "ranges"),
+        *("findings", "frames", "nights", "histogram", "vignetting"),
+    ]
+    assert stored["nights"] == [{"night": "2026-01-16", "frames": 1, "level_adu": 612.0}]
+    assert stored["histogram"] == {"edges_adu": [0.0, 1.0], "counts": [1]}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": "x"}'])
+def test_a_damaged_record_is_an_error_with_its_path(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "q.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(RecordError, match=r"q.json' is not the record of a measured master"):
+        QualityRecord.read(path)
 
 
 # --- noise from pairs -----------------------------------------------------------------------------
@@ -51,40 +122,40 @@ def test_pairs_give_read_noise_and_gain(camera: Camera) -> None:
     read_noise = pairs.read_noise(stack(camera, 4))
     assert read_noise == pytest.approx(camera.read_noise_adu, rel=0.03)
     flats = stack(camera, 4, 1.0, 28_000.0).less(camera.bias)
-    found = pairs.photon_transfer(flats, read_noise)
-    assert found is not None
-    assert found.gain_e_adu == pytest.approx(camera.electrons_per_adu, rel=0.05)
+    transfer = pairs.photon_transfer(flats, read_noise)
+    assert transfer is not None
+    assert transfer.gain_e_adu == pytest.approx(camera.electrons_per_adu, rel=0.05)
     expected = float(np.median(camera.sigma_adu(1.0, 28_000.0)))
-    assert found.noise_adu == pytest.approx(expected, rel=0.03)
+    assert transfer.noise_adu == pytest.approx(expected, rel=0.03)
 
 
 def test_the_gain_does_not_depend_on_the_levels_of_the_flats() -> None:
     levels = (30_000.0, 15_000.0, 20_000.0, 28_000.0)
     frames = [CMOS.expose(seed, 1.0, level) for seed, level in enumerate(levels)]
-    flats = Sample(np.array(frames, np.float32) - CMOS.bias, tuple(range(CMOS.height)))
-    found = pairs.photon_transfer(flats, CMOS.read_noise_adu)
-    assert found is not None
-    assert found.gain_e_adu == pytest.approx(0.8, rel=0.05)
+    flats = FrameSample(np.array(frames, np.float32) - CMOS.bias, tuple(range(CMOS.height)))
+    transfer = pairs.photon_transfer(flats, CMOS.read_noise_adu)
+    assert transfer is not None
+    assert transfer.gain_e_adu == pytest.approx(0.8, rel=0.05)
 
 
-def test_the_gain_of_a_mosaic_is_that_of_its_colours() -> None:
+def test_the_gain_of_a_mosaic_does_not_depend_on_its_colours() -> None:
     flats = stack(CMOS, 4, 1.0, 20_000.0).less(CMOS.bias)
     colours = np.ones_like(flats.frames[0])
     # Twilight: from the first to the second flat red fades more than blue.
     colours[::2, ::2] = 0.7
     flats.frames[1] *= colours
     flats.frames[3] *= colours
-    found = pairs.photon_transfer(replace(flats, mosaic=True), CMOS.read_noise_adu)
-    assert found is not None
-    assert found.gain_e_adu == pytest.approx(0.8, rel=0.1)
+    transfer = pairs.photon_transfer(replace(flats, mosaic=True), CMOS.read_noise_adu)
+    assert transfer is not None
+    assert transfer.gain_e_adu == pytest.approx(0.8, rel=0.1)
 
 
 def test_equal_flats_have_no_gain() -> None:
     frame = stack(CMOS, 1, 1.0, 20_000.0).frames
-    assert pairs.photon_transfer(Sample(np.repeat(frame, 2, axis=0), ()), 2.0) is None
+    assert pairs.photon_transfer(FrameSample(np.repeat(frame, 2, axis=0), ()), 2.0) is None
 
 
-def test_independent_frames_leave_the_noise_that_the_square_root_promises() -> None:
+def test_noise_of_independent_frames_falls_with_the_square_root_of_their_number() -> None:
     left, expected = pairs.remaining_noise(stack(CMOS, 16), lambda frame: frame - frame.mean())
     assert expected == pytest.approx(np.hypot(2, 1 / np.sqrt(12)) / 4, rel=0.03)
     assert left / expected == pytest.approx(1, rel=0.03)
@@ -97,11 +168,11 @@ def test_a_pattern_that_drifts_leaves_more_noise() -> None:
     drifting.frames[:8] -= np.float32(2 * pattern)
     shifted = replace(drifting, frames=drifting.frames[[0, 8, 1, 9, 2, 10, 3, 11]])
     left, expected = pairs.remaining_noise(shifted, lambda frame: frame - frame.mean())
-    # Every pair differs by the pattern, so it is in both: left does not fall with sqrt(N).
+    # Every pair differs by the pattern, which does not fall with sqrt(N).
     assert left / expected > 1.5
 
 
-def test_few_pixels_are_clipped_and_noise_is_not() -> None:
+def test_outliers_are_clipped_and_noise_is_not() -> None:
     values = np.random.default_rng(1).normal(0, 1, 100_000).astype(np.float32)
     values[::1000] = 500
     kept = pairs.clipped(values)
@@ -109,7 +180,7 @@ def test_few_pixels_are_clipped_and_noise_is_not() -> None:
     assert kept.size == pytest.approx(99_900, abs=10)
 
 
-# --- from frame to frame --------------------------------------------------------------------------
+# --- changes between frames -----------------------------------------------------------------------
 
 
 def test_drift_is_the_rise_of_a_line() -> None:
@@ -118,19 +189,19 @@ def test_drift_is_the_rise_of_a_line() -> None:
     assert sequence.drift([10.0, 11.0, 12.0, 999.0, 14.0]) == pytest.approx(4, abs=0.1)
 
 
-def test_frames_that_stand_out_are_named() -> None:
+def test_values_that_stand_out_are_found() -> None:
     assert sequence.standing_out([1.0, 1.1, 0.9, 1.0, 9.0], 0.1) == [4]
     assert sequence.standing_out([1.0, 1.1, 0.9, 1.0, 1.4], 0.1) == []
 
 
-def test_levels_do_not_move_with_hot_pixels() -> None:
+def test_levels_do_not_depend_on_hot_pixels() -> None:
     frames = stack(CMOS, 2).frames
     before = sequence.levels(frames)
     frames[:, :5, :5] = 60_000
     assert sequence.levels(frames) == pytest.approx(before, abs=0.01)
 
 
-def test_a_camera_of_fourteen_bits_is_white_where_its_samples_pile_up() -> None:
+def test_a_camera_of_fourteen_bits_saturates_at_its_maximum() -> None:
     frames = np.minimum(stack(CMOS, 1, 1.0, 28_000.0).frames, 16_383)
     assert sequence.white_level(frames) == 16_383
     assert sequence.white_level(stack(CMOS, 1, 1.0, 28_000.0).frames) == 65_535
@@ -143,12 +214,12 @@ def noise_image(sigma: float, shape: tuple[int, int] = (400, 600)) -> np.ndarray
     return np.random.default_rng(4).normal(1000, sigma, shape).astype(np.float32)
 
 
-def test_the_fixed_pattern_is_what_noise_does_not_explain() -> None:
+def test_the_fixed_pattern_is_the_deviation_less_the_noise() -> None:
     assert surface.fixed_pattern(noise_image(5), 3) == pytest.approx(4, rel=0.02)
     assert surface.fixed_pattern(noise_image(5), 6) == 0
 
 
-def test_rows_and_columns_are_told_apart() -> None:
+def test_row_and_column_banding_are_separate() -> None:
     random = np.random.default_rng(5)
     image = noise_image(5) + random.normal(0, 2, (400, 1)).astype(np.float32)
     rows, columns = surface.banding(image)
@@ -158,7 +229,7 @@ def test_rows_and_columns_are_told_apart() -> None:
     assert columns == pytest.approx(2, rel=0.1)
 
 
-def test_hot_warm_and_cold_pixels_are_counted_and_glow_is_none_of_them() -> None:
+def test_hot_warm_and_cold_pixels_are_counted_without_glow() -> None:
     y, x = np.mgrid[:400, :600]
     true_glow = (500 * np.exp(-np.hypot(y, x) / 150)).astype(np.float32)
     image = noise_image(1) + true_glow
@@ -166,7 +237,7 @@ def test_hot_warm_and_cold_pixels_are_counted_and_glow_is_none_of_them() -> None
     image[70:75, 300] += 25
     image[5, 200:203] -= 300
     odd = surface.odd_pixels(image, 10.0)
-    assert [int(np.count_nonzero(found)) for found in odd] == [10, 5, 3]
+    assert [int(np.count_nonzero(mask)) for mask in odd] == [10, 5, 3]
     corner, centre = true_glow[:40, :60], true_glow[180:220, 270:330]
     expected = np.median(corner) - np.median(centre)
     assert surface.glow(image) == pytest.approx(expected, rel=0.02)
@@ -186,13 +257,13 @@ def test_vignetting_gradient_and_response_of_a_known_flat() -> None:
     assert surface.gradient(tilted) == pytest.approx(0.1, rel=0.15)
 
 
-def test_dust_is_found_and_vignetting_is_no_dust() -> None:
+def test_dust_is_found_and_vignetting_is_not_dust() -> None:
     flat = Camera(width=640, height=480).flat_field.copy()
     assert surface.dust_shadows(surface.structure(flat)).share == 0
     flat[200:240, 304:344] *= np.float32(0.95)
-    found = surface.dust_shadows(surface.structure(flat))
-    assert found.share == pytest.approx(40 * 40 / (640 * 480), rel=0.1)
-    assert found.depth == pytest.approx(0.05, rel=0.2)
+    dust = surface.dust_shadows(surface.structure(flat))
+    assert dust.share == pytest.approx(40 * 40 / (640 * 480), rel=0.1)
+    assert dust.depth == pytest.approx(0.05, rel=0.2)
 
 
 def test_a_mosaic_becomes_grey() -> None:
@@ -215,71 +286,72 @@ def test_small_images_are_measured_too(shape: tuple[int, int]) -> None:
 # --- judgement ------------------------------------------------------------------------------------
 
 
-def test_a_number_outside_its_range_is_told_with_cause_and_remedy() -> None:
-    (found,) = judge({"level_percent": 90.0, "frames": 20.0}, {"level_percent": (15, 75)})
-    assert found.level is Level.ERROR
-    assert found.found == "level of the frames: 90 % of white (expected: at most 75)"
-    assert "too long" in found.cause
-    assert "histogram" in found.remedy
+def test_a_number_outside_its_range_has_a_cause_and_a_remedy() -> None:
+    numbers = {"level_percent": 90.0, "frames": 20.0}
+    (finding,) = check_ranges(numbers, {"level_percent": (15, 75)})
+    assert finding.level is Level.ERROR
+    assert finding.found == "level of the frames: 90 % of white (expected: at most 75)"
+    assert "too long" in finding.cause
+    assert "histogram" in finding.remedy
 
 
 @pytest.mark.parametrize("value", [15.0, 40.0, 75.0])
 def test_a_number_in_its_range_is_good(value: float) -> None:
-    assert not [*judge({"level_percent": value}, {"level_percent": (15, 75)})]
+    assert not [*check_ranges({"level_percent": value}, {"level_percent": (15, 75)})]
 
 
-def test_open_ranges_judge_one_side_only() -> None:
-    assert not [*judge({"hot_percent": 0.0}, {"hot_percent": (None, 1)})]
-    assert [*judge({"hot_percent": 2.0}, {"hot_percent": (None, 1)})]
+def test_open_ranges_are_checked_on_one_side_only() -> None:
+    assert not [*check_ranges({"hot_percent": 0.0}, {"hot_percent": (None, 1)})]
+    assert [*check_ranges({"hot_percent": 2.0}, {"hot_percent": (None, 1)})]
 
 
 def test_the_verdict_is_the_worst_finding(settings: Settings) -> None:
-    errors = [*judge({"hot_percent": 2.0}, settings.quality.ranges["dark"])]
+    errors = [*check_ranges({"hot_percent": 2.0}, settings.quality.ranges["dark"])]
     warning = replace(errors[0], level=Level.WARNING)
     note = replace(errors[0], level=Level.NOTE)
-    assert verdict([warning, *errors, note]) is Level.ERROR
-    assert verdict([note, warning]) is Level.WARNING
-    assert verdict([note]) is verdict([]) is Level.GOOD
+    assert worst_level([warning, *errors, note]) is Level.ERROR
+    assert worst_level([note, warning]) is Level.WARNING
+    assert worst_level([note]) is worst_level([]) is Level.GOOD
 
 
-def test_every_range_is_of_a_number_and_has_an_advice(settings: Settings) -> None:
+def test_every_range_has_a_number_with_advice(settings: Settings) -> None:
     for ranges in settings.quality.ranges.values():
         for name, (low, high) in ranges.items():
             assert low is None or NUMBERS[name].low, name
             assert high is None or NUMBERS[name].high, name
 
 
-def test_automation_fails_on_errors_alone(tmp_path: Path) -> None:
+def test_only_errors_fail_the_run(tmp_path: Path) -> None:
     def write(name: str, level: Level) -> Path:
-        path = tmp_path / f"{name}.json"
-        findings = [{"level": level, "found": "hot pixels: 2 % (expected: at most 1)"}]
-        path.write_text(json.dumps({"name": name, "findings": findings}), encoding="utf-8")
-        return path
+        finding = Finding(level, "hot pixels: 2 % (expected: at most 1)")
+        return write_quality(tmp_path / f"{name}.json", name=name, findings=[finding])
 
     good = write("good", Level.WARNING)
     require_good([good], tmp_path / "report.html")
-    with pytest.raises(QualityError, match=r"report.html says what to do:\n  bad: hot pixels: 2 %"):
+    with pytest.raises(
+        QualityError, match=r"see .*report.html for remedies:\n  bad: hot pixels: 2 %"
+    ):
         require_good([good, write("bad", Level.ERROR)], tmp_path / "report.html")
 
 
-# --- a whole master -------------------------------------------------------------------------------
+# --- a complete master ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Made:
-    """A master with its job and its record, made by a plain mean."""
+class MeanMaster:
+    """The mean of frames, with its job and its record."""
 
     job: MasterJob
     master: Path
     record: Path
 
 
-Make = Callable[..., Made]
+Make = Callable[..., MeanMaster]
 
 
 @pytest.fixture
 def make(tmp_path: Path, write_record: Callable[..., MasterRecord]) -> Make:
-    """Make a master of frames of a camera; ``change`` alters the pixels of one frame."""
+    """Make a master of frames of a camera; ``change`` alters the pixels of each frame."""
 
     def make(
         type_: FrameType,
@@ -289,7 +361,7 @@ def make(tmp_path: Path, write_record: Callable[..., MasterRecord]) -> Make:
         flux: float = 0.0,
         change: Callable[[int, np.ndarray], np.ndarray] = lambda _, pixels: pixels,
         rejected: Sequence[int] = (),
-    ) -> Made:
+    ) -> MeanMaster:
         files, total = [], np.zeros((camera.height, camera.width))
         for number in range(count):
             shot = Shot(type_, START, exposure_s, seed=number)
@@ -316,29 +388,31 @@ def make(tmp_path: Path, write_record: Callable[..., MasterRecord]) -> Make:
         )
         note = MasterWarning(WarningKind.SAMPLES, "a note")
         write_record(job, master, frames=frames, warnings=(note,))
-        return Made(job, master, master.with_suffix(".json"))
+        return MeanMaster(job, master, master.with_suffix(".json"))
 
     return make
 
 
-def measured(made: Made, settings: Settings, reference: BiasReference | None = None) -> Quality:
+def measured(
+    made: MeanMaster, settings: Settings, reference: BiasReference | None = None
+) -> QualityRecord:
     return measure(made.job, made.master, made.record, reference or BiasReference(), settings)
 
 
 def test_the_numbers_of_a_bias_are_those_of_the_camera(make: Make, settings: Settings) -> None:
-    found = measured(make(FrameType.BIAS, CCD, 6), settings)
-    numbers = found.numbers
+    quality = measured(make(FrameType.BIAS, CCD, 6), settings)
+    numbers = quality.numbers
     assert numbers["level_adu"] == pytest.approx(600, abs=1)
     assert numbers["read_noise_adu"] == pytest.approx(36, rel=0.03)
     assert numbers["read_noise_e"] == pytest.approx(36 * 0.46, rel=0.03)
     assert numbers["noise_over_expected"] == pytest.approx(1, abs=0.03)
     assert numbers["column_banding_adu"] == pytest.approx(3, rel=0.2)
-    assert found.verdict is Level.GOOD
-    assert [finding.level for finding in found.findings] == [Level.NOTE]
-    (night,) = found.nights
-    assert night["night"] == "2026-01-16"
-    assert night["read_noise_adu"] == pytest.approx(36, rel=0.03)
-    assert set(json.loads(found.to_json())["numbers"]) <= set(NUMBERS)
+    assert quality.verdict is Level.GOOD
+    assert [finding.level for finding in quality.findings] == [Level.NOTE]
+    (night,) = quality.nights
+    assert (night.night, night.frames) == ("2026-01-16", 6)
+    assert night.numbers["read_noise_adu"] == pytest.approx(36, rel=0.03)
+    assert set(numbers) <= set(NUMBERS)
 
 
 def test_the_numbers_of_a_dark_are_those_of_the_camera(make: Make, settings: Settings) -> None:
@@ -357,46 +431,46 @@ def test_the_numbers_of_a_dark_are_those_of_the_camera(make: Make, settings: Set
 
 def test_the_numbers_of_a_flat_are_those_of_the_camera(make: Make, settings: Settings) -> None:
     bias = make(FrameType.BIAS, CCD, 4)
-    quality = bias.master.with_name("quality.json")
-    quality.write_text(measured(bias, settings).to_json(), encoding="utf-8")
+    bias_quality = bias.master.with_name("quality.json")
+    bias_quality.write_text(measured(bias, settings).to_json(), encoding="utf-8")
     flat = make(FrameType.FLAT, CCD, 6, 1.0, 28_000.0)
-    found = measured(flat, settings, BiasReference(bias.master, quality))
-    numbers = found.numbers
+    quality = measured(flat, settings, BiasReference(bias.master, bias_quality))
+    numbers = quality.numbers
     assert numbers["gain_e_adu"] == pytest.approx(0.46, rel=0.05)
     assert numbers["gain_of_header"] == pytest.approx(1, rel=0.05)
     assert numbers["read_noise_e"] == pytest.approx(36 * 0.46, rel=0.08)
     assert numbers["level_percent"] == pytest.approx(43.5, rel=0.05)
     assert numbers["response_spread_percent"] == pytest.approx(1, rel=0.1)
     assert numbers["saturated_percent"] == 0
-    assert found.vignetting[0] == 1
-    assert found.verdict is Level.GOOD
+    assert quality.vignetting[0] == 1
+    assert quality.verdict is Level.GOOD
 
 
-def test_an_overexposed_flat_is_marked(make: Make, settings: Settings) -> None:
-    found = measured(make(FrameType.FLAT, CMOS, 4, 1.0, 64_000.0), settings)
-    about = {finding.number for finding in found.findings}
+def test_an_overexposed_flat_is_an_error(make: Make, settings: Settings) -> None:
+    quality = measured(make(FrameType.FLAT, CMOS, 4, 1.0, 64_000.0), settings)
+    about = {finding.number for finding in quality.findings}
     assert {"level_percent", "saturated_percent"} <= about
-    assert found.verdict is Level.ERROR
+    assert quality.verdict is Level.ERROR
 
 
-def test_a_frame_unlike_the_others_is_named(make: Make, settings: Settings) -> None:
+def test_a_frame_unlike_the_others_is_a_finding(make: Make, settings: Settings) -> None:
     def brighten(number: int, pixels: np.ndarray) -> np.ndarray:
         return pixels + np.uint16(200 * (number == 2))
 
     pixels = CMOS.width * CMOS.height
     rejected = [100, 100, pixels // 10, 100, 100, 100]
     made = make(FrameType.BIAS, CMOS, 6, change=brighten, rejected=rejected)
-    found = measured(made, settings)
-    (odd,) = [finding for finding in found.findings if finding.found.startswith("frame ")]
+    quality = measured(made, settings)
+    (odd,) = [finding for finding in quality.findings if finding.found.startswith("frame ")]
     assert "frame bias2.fits: its level is 800" in odd.found
     assert odd.level is Level.WARNING
-    assert [bool(frame["stands_out"]) for frame in found.frames] == [
+    assert [bool(frame.stands_out) for frame in quality.frames] == [
         *(False, False, True, False, False, False),
     ]
 
 
 @pytest.mark.parametrize(("in_all", "percent"), [(6 * 48 * 32 // 8, 12.5), (None, None)])
-def test_where_the_engine_does_not_tell_of_each_frame_the_rejection_of_all_counts(
+def test_without_counts_by_frame_the_total_rejection_is_used(
     make: Make,
     settings: Settings,
     write_record: Callable[..., MasterRecord],
@@ -409,15 +483,15 @@ def test_where_the_engine_does_not_tell_of_each_frame_the_rejection_of_all_count
     write_record(
         made.job, made.master, frames=frames, rejected_low=in_all_low, rejected_high=in_all
     )
-    found = measured(made, settings)
-    assert found.numbers.get("rejected_percent") == percent
-    assert {frame["rejected_percent"] for frame in found.frames} == {None}
+    quality = measured(made, settings)
+    assert quality.numbers.get("rejected_percent") == percent
+    assert {frame.rejected_percent for frame in quality.frames} == {None}
 
 
-def test_a_master_of_another_size_is_told(make: Make, settings: Settings) -> None:
+def test_a_master_of_another_size_is_an_error(make: Make, settings: Settings) -> None:
     made = make(FrameType.BIAS, replace(CMOS, width=48, height=32), 3)
     job = replace(made.job, geometry=Geometry(48, 30))
-    with pytest.raises(FrameError, match="has 48x32 pixels where 48x30 were expected"):
+    with pytest.raises(FrameError, match="has 48x32 pixels, expected 48x30"):
         measured(replace(made, job=job), settings)
 
 
@@ -426,8 +500,8 @@ def test_the_smallest_masters_are_measured(
     make: Make, settings: Settings, type_: FrameType
 ) -> None:
     camera = Camera(width=4, height=3, hits=0)
-    found = measured(make(type_, camera, 3, 1.0, 2e4 * (type_ is FrameType.FLAT)), settings)
-    assert np.isfinite([*found.numbers.values()]).all()
+    quality = measured(make(type_, camera, 3, 1.0, 2e4 * (type_ is FrameType.FLAT)), settings)
+    assert np.isfinite([*quality.numbers.values()]).all()
 
 
 @pytest.mark.parametrize("level", [0, 1, 65535])
@@ -437,22 +511,22 @@ def test_frames_without_any_noise_are_measured(
 ) -> None:
     camera = Camera(width=40, height=30, hits=0)
     made = make(type_, camera, 4, 1.0, change=lambda _, pixels: np.full_like(pixels, level))
-    found = measured(made, settings, BiasReference(made.master))
-    assert np.isfinite([*found.numbers.values()]).all()
+    quality = measured(made, settings, BiasReference(made.master))
+    assert np.isfinite([*quality.numbers.values()]).all()
 
 
 def test_many_large_frames_are_sampled_evenly(tmp_path: Path) -> None:
     camera = Camera(width=2000, height=1500)
     path = tmp_path / "frame.fits"
     write_frame(path, camera.bias_frame(1), nina_header(camera, Shot(FrameType.BIAS, START)))
-    sample = Sample.read([path] * 40, Geometry(2000, 1500), "unit")
+    sample = FrameSample.read([path] * 40, Geometry(2000, 1500), "unit")
     assert sample.frames.nbytes <= 4 * (1 << 24) * 1.1
     assert min(sample.rows) == 0
     assert max(sample.rows) == 1499
     np.testing.assert_array_equal(sample.frames[0], camera.bias_frame(1)[list(sample.rows)])
 
 
-# --- what belongs together ------------------------------------------------------------------------
+# --- masters of one camera setting ----------------------------------------------------------------
 
 
 def job_of(
@@ -476,53 +550,52 @@ def test_a_dark_gets_the_bias_of_its_settings() -> None:
     bias, flat = job_of(FrameType.BIAS, "b"), job_of(FrameType.FLAT, "f", kept, gain=200)
     jobs = (bias, dark, other, flat)
     keywords = ("INSTRUME", "GAIN")
-    found = bias_of(dark, jobs, keywords)
-    assert found
-    assert found.path == bias.master
+    used = bias_of(dark, jobs, keywords)
+    assert used
+    assert used.path == bias.master
     assert bias_of(other, jobs, keywords) == kept
     assert bias_of(flat, jobs, keywords) == kept
     assert bias_of(dark, (dark, other, flat), keywords) is None
     assert bias_of(bias, jobs, keywords) is None
 
 
-def test_settings_whose_names_look_alike_have_maps_of_their_own() -> None:
+def test_settings_with_similar_names_have_separate_maps() -> None:
     one, other = job_of(FrameType.DARK, "one"), job_of(FrameType.DARK, "other")
     other = replace(other, keywords={"INSTRUME": "A/B", "GAIN": 100})
     third = replace(other, keywords={"INSTRUME": "A:B", "GAIN": 100})
-    found = settings_with_defects((one, other, third), ("INSTRUME", "GAIN"))
-    assert [job.name for jobs in found.values() for job in jobs] == ["one", "other", "other"]
-    assert len(found) == 3
-    assert all(name.startswith("badPixels_INSTRUME-A") for name in found)
+    by_map = settings_with_defects((one, other, third), ("INSTRUME", "GAIN"))
+    assert [job.name for jobs in by_map.values() for job in jobs] == ["one", "other", "other"]
+    assert len(by_map) == 3
+    assert all(name.startswith("badPixels_INSTRUME-A") for name in by_map)
 
 
 # --- bad pixels -----------------------------------------------------------------------------------
 
 
-def test_a_defect_list_names_runs_and_whole_lines() -> None:
-    found = np.zeros((10, 20), np.uint8)
-    found[2, 3:6] = HOT
-    found[7, 19] = DEAD
-    found[:, 11] = HOT
-    assert defect_list(found) == "Col 11\nRow 2 3 5\nRow 7 19 19\n"
+def test_a_defect_list_has_runs_and_complete_lines() -> None:
+    bad_map = np.zeros((10, 20), np.uint8)
+    bad_map[2, 3:6] = HOT
+    bad_map[7, 19] = DEAD
+    bad_map[:, 11] = HOT
+    assert defect_list(bad_map) == "Col 11\nRow 2 3 5\nRow 7 19 19\n"
     assert defect_list(np.zeros((4, 4), np.uint8)) == ""
 
 
 def test_bad_pixels_come_from_darks_and_flats(tmp_path: Path) -> None:
     dark, flat = noise_image(2), noise_image(20) + 20_000
     dark[10, 20], flat[30, 40] = 5_000, 3_000
-    quality = tmp_path / "q.json"
-    quality.write_text(json.dumps({"numbers": {"noise_adu": 10.0}}))
+    quality = write_quality(tmp_path / "q.json", numbers={"noise_adu": 10.0})
     made = []
     for type_, image in ((FrameType.DARK, dark), (FrameType.FLAT, flat)):
         path = tmp_path / f"{type_}.xisf"
         write_master(path, image / np.float32(ADU), [Card("IMAGETYP", "x")])
         made.append((job_of(type_, type_.value), path, quality))
-    found = bad_pixels(made)
-    assert (found[10, 20], found[30, 40]) == (HOT, DEAD)
-    assert np.count_nonzero(found) == 2
-    write_map(tmp_path / "map.fits", found, ["dark", "flat"])
+    bad_map = bad_pixels(made)
+    assert (bad_map[10, 20], bad_map[30, 40]) == (HOT, DEAD)
+    assert np.count_nonzero(bad_map) == 2
+    write_map(tmp_path / "map.fits", bad_map, ["dark", "flat"])
     with fits.open(tmp_path / "map.fits") as file:
-        np.testing.assert_array_equal(file[0].data, found)
+        np.testing.assert_array_equal(file[0].data, bad_map)
         assert (file[0].header["NHOT"], file[0].header["NDEAD"]) == (1, 1)
 
 
@@ -533,37 +606,38 @@ def points(*values: float) -> list[Point]:
     return [Point(f"2026-01-{day:02d}", value, "m") for day, value in enumerate(values, 1)]
 
 
-def test_a_jump_is_named() -> None:
+def test_a_jump_is_described_with_values_and_nights() -> None:
     (jump,) = jumps(points(5.0, 5.1, 5.0, 7.5, 7.4))
     assert str(jump) == "rose from 5 (2026-01-03) to 7.5 (2026-01-04)"
     (jump,) = jumps(points(5.0, 3.0))
     assert str(jump).startswith("fell from 5")
 
 
-def test_what_wavers_does_not_jump() -> None:
+def test_usual_steps_are_not_jumps() -> None:
     assert not jumps(points(5.0, 5.5, 4.9, 5.6, 5.0))
     assert not jumps(points(1.0, 2.0, 3.0, 4.0, 5.0))
     assert not jumps(points(5.0))
 
 
-def test_runs_and_the_library_make_one_trend(tmp_path: Path, settings: Settings) -> None:
+def test_runs_and_the_library_are_one_trend(tmp_path: Path, settings: Settings) -> None:
     job = job_of(FrameType.DARK, "d")
-    nights = [{"night": "2026-01-16", "level_adu": 600.0, "hot_percent": 0.1}]
-    quality = tmp_path / "d.json"
-    quality.write_text(json.dumps({"nights": nights}))
+    night = NightQuality("2026-01-16", 5, {"level_adu": 600.0, "hot_percent": 0.1})
+    quality = write_quality(tmp_path / "d.json", nights=[night])
     library = tmp_path / "old.xisf"
     write_master(library, noise_image(3, (3, 4)) / np.float32(ADU), [Card("NCOMBINE", 9)])
     keywords = {"TYPE": "dark", "INSTRUME": "A", "GAIN": 100, "DATE": "2025-07-01"}
     frame = Frame(str(library), 1, 1, Traits(keywords, master=True, geometry=Geometry(4, 3)))
     other = frame._replace(traits=replace(frame.traits, keywords=keywords | {"GAIN": 200}))
-    found = {trend.number: trend for trend in trends([(job, quality)], [frame, other], settings)}
-    assert [point.night for point in found["level_adu"].points] == ["2025-07-01", "2026-01-16"]
-    assert found["level_adu"].points[0].value == pytest.approx(1000, rel=0.01)
-    assert len(found["hot_percent"].points) == 2
-    assert "A, dark: GAIN 100" in found["level_adu"].setting
+    by_number = {
+        trend.number: trend for trend in trends([(job, quality)], [frame, other], settings)
+    }
+    assert [point.night for point in by_number["level_adu"].points] == ["2025-07-01", "2026-01-16"]
+    assert by_number["level_adu"].points[0].value == pytest.approx(1000, rel=0.01)
+    assert len(by_number["hot_percent"].points) == 2
+    assert "A, dark: GAIN 100" in by_number["level_adu"].setting
 
 
 def test_nights_that_are_no_dates_are_left_out(tmp_path: Path, settings: Settings) -> None:
-    quality = tmp_path / "d.json"
-    quality.write_text(json.dumps({"nights": [{"night": "cloudy", "level_adu": 600.0}]}))
+    nights = [NightQuality("cloudy", 5, {"level_adu": 600.0})]
+    quality = write_quality(tmp_path / "d.json", nights=nights)
     assert trends([(job_of(FrameType.BIAS, "b"), quality)], [], settings) == []

@@ -1,4 +1,4 @@
-"""Whatever lies in the directory gets a row: nothing raises, hangs, or is read for long."""
+"""Every file of the directory gets a row: no file raises an error or is read for long."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from xisf import XISF
 
 from calmasters.frame import IMAGE_EXTENSIONS, Frame
-from calmasters.headers.keywords import ALIASES
+from calmasters.headers.dialects import ALIASES
 from calmasters.inventory.header_cache import HeaderCache
 from calmasters.inventory.scan import scan_frames
 from calmasters.inventory.verdicts import check_frame
@@ -30,7 +30,7 @@ HEADER = fits.Header({"IMAGETYP": "BIAS", "GAIN": 100, "NOTE": "long " * 30})
 
 
 def row_of(settings: Settings, name: str, content: bytes) -> Frame:
-    """Put a file into ``input_dir``, and describe it."""
+    """Write a file into ``input_dir``, and read it as a frame."""
     settings.input_dir.mkdir(exist_ok=True)
     path = settings.input_dir / name
     path.write_bytes(content)
@@ -43,8 +43,8 @@ def row_of(settings: Settings, name: str, content: bytes) -> Frame:
     return frame
 
 
-def assert_told(settings: Settings, frame: Frame) -> None:
-    """A frame is sound, or a sentence says what is wrong with it."""
+def assert_good_or_refused(settings: Settings, frame: Frame) -> None:
+    """Check that a frame is good, or is refused with a reason."""
     verdict = check_frame(frame, settings)
     if verdict is None:
         assert frame.geometry is not None
@@ -53,8 +53,8 @@ def assert_told(settings: Settings, frame: Frame) -> None:
 
 
 @pytest.fixture(scope="module")
-def somewhere(tmp_path_factory: pytest.TempPathFactory, schema: Path) -> Settings:
-    """The default settings, for one directory that all examples of a property share."""
+def shared_settings(tmp_path_factory: pytest.TempPathFactory, schema: Path) -> Settings:
+    """The default settings, for one directory that all examples of a property use."""
     directory = tmp_path_factory.mktemp("rows")
     config = yaml.safe_load(schema.with_name("config.yaml").read_text(encoding="utf-8"))
     settings = Settings.from_config(config, schema)
@@ -65,8 +65,8 @@ def somewhere(tmp_path_factory: pytest.TempPathFactory, schema: Path) -> Setting
 
 
 @pytest.fixture(scope="module")
-def sound_files(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, bytes]:
-    """A sound file of every container, by its ending."""
+def valid_files(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, bytes]:
+    """A valid file of every container, by its file extension."""
     plain, tiled = BytesIO(), BytesIO()
     fits.PrimaryHDU(IMAGE, HEADER).writeto(plain)
     fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(IMAGE, HEADER)]).writeto(tiled)
@@ -93,19 +93,21 @@ PIECES = st.one_of(
 @given(st.data())
 @pytest.mark.parametrize("ending", [".fits", ".fits.fz", ".fits.gz", ".xisf"])
 def test_damaged_files_of_every_container_have_a_row(
-    somewhere: Settings, sound_files: Mapping[str, bytes], ending: str, data: st.DataObject
+    shared_settings: Settings, valid_files: Mapping[str, bytes], ending: str, data: st.DataObject
 ) -> None:
-    content = bytearray(sound_files[ending])
+    content = bytearray(valid_files[ending])
     for _ in range(data.draw(st.integers(0, 5))):
         at, piece = data.draw(st.integers(0, len(content))), data.draw(PIECES)
         content[at : at + len(piece)] = piece
     length = data.draw(st.integers(0, len(content)))
-    assert_told(somewhere, row_of(somewhere, f"x{ending}", bytes(content[:length])))
+    assert_good_or_refused(
+        shared_settings, row_of(shared_settings, f"x{ending}", bytes(content[:length]))
+    )
 
 
 @given(st.binary(max_size=300), st.sampled_from(IMAGE_EXTENSIONS))
-def test_any_bytes_have_a_row(somewhere: Settings, content: bytes, ending: str) -> None:
-    assert row_of(somewhere, f"x{ending}", content).problems
+def test_any_bytes_have_a_row(shared_settings: Settings, content: bytes, ending: str) -> None:
+    assert row_of(shared_settings, f"x{ending}", content).problems
 
 
 NAMES = sorted({name for names in ALIASES.values() for name in names} | {"IMAGETYP", "DATE-OBS"})
@@ -117,27 +119,27 @@ LINES = st.builds(
 
 
 @given(st.lists(LINES, max_size=12), st.sampled_from(" \0"))
-def test_any_cards_have_a_row(somewhere: Settings, lines: list[str], padding: str) -> None:
+def test_any_cards_have_a_row(shared_settings: Settings, lines: list[str], padding: str) -> None:
     sizes = ("BITPIX  = 16", "NAXIS   = 2", "NAXIS1  = 4", "NAXIS2  = 3")
     cards = ("SIMPLE  = T", *sizes, *lines, "END")
     text = b"".join(card.encode("utf-8", "replace")[:80].ljust(80) for card in cards)
     content = text.ljust(-(-len(text) // 2880) * 2880, padding.encode()) + bytes(2880)
-    assert_told(somewhere, row_of(somewhere, "x.fits", content))
+    assert_good_or_refused(shared_settings, row_of(shared_settings, "x.fits", content))
 
 
-# --- no more than it must -------------------------------------------------------------------------
+# --- how much is read -----------------------------------------------------------------------------
 
 
 def bytes_read() -> int:
-    """Bytes this process has read so far, as the system counts them."""
+    """Return the bytes that this process has read so far."""
     counts = Path("/proc/self/io")
     if not counts.is_file():
-        pytest.skip("the system does not tell what a process reads")
+        pytest.skip("the system does not count what a process reads")
     return int(counts.read_text().split("rchar:")[1].split()[0])
 
 
 def long_file(content: bytes, path: Path) -> Path:
-    """A file whose data are 64 MB long; most of it a hole."""
+    """Write a sparse file with 64 MB of data."""
     path.parent.mkdir(exist_ok=True)
     with path.open("wb") as file:
         file.write(content)
@@ -172,11 +174,11 @@ def test_of_a_long_file_only_the_header_is_read(
     files, cache = scan_frames(settings), HeaderCache(settings)
     before = bytes_read()
     cache.read(files, settings.input_dir)
-    # 3 MB is where a header without an end is given up.
+    # A header without END is read up to 3 MB.
     assert bytes_read() - before < (3_200_000 if name == "no_end.fits" else 100_000)
 
 
-def test_of_a_zipped_file_only_the_beginning_is_unzipped(settings: Settings) -> None:
+def test_of_a_compressed_file_only_the_beginning_is_read(settings: Settings) -> None:
     content = header_of(fits.PrimaryHDU(IMAGE, HEADER)) + bytes(2880 * 22_223)
     path = settings.input_dir / "x.fits.gz"
     path.parent.mkdir()
@@ -197,9 +199,9 @@ def test_of_a_zipped_file_only_the_beginning_is_unzipped(settings: Settings) -> 
         + fits.ImageHDU().header.tostring().encode() * 3000,
         b"SIMPLE  = T".ljust(80) + b"END      " * 30_000,
     ],
-    ids=["no end", "thirty thousand cards", "thousands of extensions", "ends in odd places"],
+    ids=["no END", "30,000 cards", "3,000 extensions", "END in odd places"],
 )
-def test_headers_without_measure_are_given_up_in_time(settings: Settings, content: bytes) -> None:
+def test_very_long_headers_are_refused_in_time(settings: Settings, content: bytes) -> None:
     started = time.perf_counter()
     frame = row_of(settings, "x.fits", content)
     assert frame.problems

@@ -1,8 +1,7 @@
-"""The report: previews, plots, and one page that holds header text as text."""
+"""The report: previews, plots, and one page in which header text stays text."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,68 +18,78 @@ from calmasters.headers.fits_cards import Card
 from calmasters.images.master_file import write_master
 from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
 from calmasters.model.master_record import FrameStatistics, MasterRecord, MasterStatistics
-from calmasters.planning.decision import Decision
+from calmasters.planning.planner import Decision
+from calmasters.quality.quality_record import (
+    Finding,
+    FrameQuality,
+    Histogram,
+    Level,
+    QualityRecord,
+)
 from calmasters.quality.trend import Point, Trend
-from calmasters.reporting.collect import Collected
+from calmasters.reporting.collect import ReportContent
 from calmasters.reporting.masters import Defects, Master, in_electrons, short
 from calmasters.reporting.pages import write_report
 from calmasters.reporting.pictures import Pictures, auto_stretch, sections, write_pictures
 from calmasters.reporting.plots import draw_frames, draw_histogram, draw_trend, label_of
 from calmasters.settings import Integration
 
-EVIL = "<script>alert(1)</script><b>\"x\" & 'y' $\\alpha$"
+MARKUP = "<script>alert(1)</script><b>\"x\" & 'y' $\\alpha$"
 
 KEYWORDS: Mapping[str, Value] = {
-    "INSTRUME": EVIL,
+    "INSTRUME": MARKUP,
     "GAIN": 100,
     "FILTER": "<i>Ha</i>",
     "DATE": "2026-01-16",
 }
 
 
-def job_of(type_: FrameType, name: str = EVIL, **fields: Any) -> MasterJob:
+def job_of(type_: FrameType, name: str = MARKUP, **fields: Any) -> MasterJob:
     job = MasterJob(
         name=re.sub(r"[^A-Za-z0-9]", "-", name),
         type=type_,
         keywords=KEYWORDS,
         geometry=Geometry(48, 32),
-        frames=(FrameFile(f"{EVIL}.fits", 1, 1),),
+        frames=(FrameFile(f"{MARKUP}.fits", 1, 1),),
         header={},
         recipe=Recipe("native", 1, Integration(), None, "unit", "xisf"),
     )
     return replace(job, **fields)
 
 
-def quality_of(job: MasterJob, **fields: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "name": job.name,
-        "verdict": "error",
-        "numbers": {"level_adu": 612.34, "hot_percent": 2.0, "rejected_percent": 0.5},
-        "ranges": {"hot_percent": [None, 1.0]},
-        "findings": [
-            {
-                "level": "error",
-                "found": f"hot pixels of {EVIL}",
-                "cause": "the sensor ages",
-                "remedy": "cool more",
-                "number": "hot_percent",
-            }
+def quality_of(job: MasterJob, **fields: Any) -> QualityRecord:
+    record = QualityRecord(
+        name=job.name,
+        master=job.master,
+        type=job.type.value,
+        digest=job.digest,
+        verdict=Level.ERROR,
+        numbers={"level_adu": 612.34, "hot_percent": 2.0, "rejected_percent": 0.5},
+        ranges={"hot_percent": [None, 1.0]},
+        findings=[
+            Finding(
+                Level.ERROR,
+                f"hot pixels of {MARKUP}",
+                cause="the sensor ages",
+                remedy="cool more",
+                number="hot_percent",
+            )
         ],
-        "frames": [
-            {
-                "path": f"{EVIL}.fits",
-                "night": "2026-01-16",
-                "level_adu": 612.0,
-                "rejected_percent": 0.5,
-                "ccd_temp_c": -10.0,
-                "stands_out": f"it is {EVIL}",
-            }
+        frames=[
+            FrameQuality(
+                path=f"{MARKUP}.fits",
+                night="2026-01-16",
+                level_adu=612.0,
+                rejected_percent=0.5,
+                ccd_temp_c=-10.0,
+                stands_out=f"it is {MARKUP}",
+            )
         ],
-        "nights": [],
-        "histogram": {"edges_adu": [600.0, 610.0, 620.0], "counts": [3, 5]},
-        "vignetting": [1.0, 0.9, 0.8] if job.type is FrameType.FLAT else [],
-    }
-    return found | fields
+        nights=[],
+        histogram=Histogram([600.0, 610.0, 620.0], [3, 5]),
+        vignetting=[1.0, 0.9, 0.8] if job.type is FrameType.FLAT else [],
+    )
+    return replace(record, **fields)
 
 
 def image_of(shape: tuple[int, int] = (32, 48)) -> np.ndarray:
@@ -90,7 +99,7 @@ def image_of(shape: tuple[int, int] = (32, 48)) -> np.ndarray:
 def master_of(directory: Path, job: MasterJob, shape: tuple[int, int] = (32, 48)) -> Master:
     quality = directory / "quality" / f"{job.name}.json"
     quality.parent.mkdir(parents=True, exist_ok=True)
-    quality.write_text(json.dumps(quality_of(job)), encoding="utf-8")
+    quality.write_text(quality_of(job).to_json(), encoding="utf-8")
     master = directory / job.master
     master.parent.mkdir(parents=True, exist_ok=True)
     write_master(master, image_of(shape), [Card("IMAGETYP", "x")])
@@ -103,21 +112,21 @@ def master_of(directory: Path, job: MasterJob, shape: tuple[int, int] = (32, 48)
 
 def decision_of(*frames: tuple[Frame, Verdict]) -> Decision:
     verdicts = {frame.path: verdict for frame, verdict in frames}
-    return Decision("", (), (), (), tuple(frame for frame, _ in frames), verdicts, (EVIL,))
+    return Decision("", (), (), (), tuple(frame for frame, _ in frames), verdicts, (MARKUP,))
 
 
 @pytest.fixture
-def collected(tmp_path: Path) -> Collected:
-    """Everything a report can hold, with markup in every place where a header's text can be."""
+def content(tmp_path: Path) -> ReportContent:
+    """The content of a report, with markup in every place that can contain header text."""
     bias = job_of(FrameType.BIAS, "bias")
-    flat = job_of(FrameType.FLAT, "flat", bias=UsedMaster(bias.master, "run", f"because {EVIL}"))
-    frame = Frame(f"{EVIL}.fits", 1, 1, Traits({"TYPE": "flat", **KEYWORDS}))
-    refused = frame._replace(path=f"broken {EVIL}.fits")
-    trend = Trend(EVIL, "bias", "read_noise_adu", "read noise, ADU", trend_points(5.0, 8.0))
-    return Collected(
+    flat = job_of(FrameType.FLAT, "flat", bias=UsedMaster(bias.master, "run", f"because {MARKUP}"))
+    frame = Frame(f"{MARKUP}.fits", 1, 1, Traits({"TYPE": "flat", **KEYWORDS}))
+    refused = frame._replace(path=f"broken {MARKUP}.fits")
+    trend = Trend(MARKUP, "bias", "read_noise_adu", "read noise, ADU", trend_points(5.0, 8.0))
+    return ReportContent(
         decision_of(
             (frame, Verdict(Status.USED, group=flat.name)),
-            (refused, Verdict(Status.REFUSED, f"is cut {EVIL}; copy it", f"copy {EVIL}")),
+            (refused, Verdict(Status.REFUSED, f"is cut {MARKUP}; copy it", f"copy {MARKUP}")),
         ),
         [master_of(tmp_path, bias), master_of(tmp_path, flat)],
         [Defects("badPixels_x", tmp_path / "a b.fits", tmp_path / "a b.txt", [flat.name], 7, 3)],
@@ -132,7 +141,7 @@ def trend_points(*values: float) -> list[Point]:
 # --- pictures -------------------------------------------------------------------------------------
 
 
-def test_the_stretch_takes_the_median_to_a_quarter() -> None:
+def test_the_stretch_maps_the_median_to_a_quarter() -> None:
     image = image_of((200, 300))
     stretched = auto_stretch(image)
     assert np.median(stretched) == pytest.approx(0.25 * 255, abs=1)
@@ -141,16 +150,16 @@ def test_the_stretch_takes_the_median_to_a_quarter() -> None:
 
 
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
-def test_an_even_image_is_stretched_too(level: float) -> None:
+def test_a_constant_image_is_stretched(level: float) -> None:
     assert auto_stretch(np.full((8, 8), level, np.float32)).shape == (8, 8)
 
 
 def test_sections_are_pixels_of_the_master() -> None:
     image = np.random.default_rng(1).integers(0, 255, (1500, 2000), np.uint8)
-    put = sections(image)
-    np.testing.assert_array_equal(put[:200, :200], image[:200, :200])
-    np.testing.assert_array_equal(put[-200:, -200:], image[-200:, -200:])
-    np.testing.assert_array_equal(put[202:402, 202:402], image[650:850, 900:1100])
+    mosaic = sections(image)
+    np.testing.assert_array_equal(mosaic[:200, :200], image[:200, :200])
+    np.testing.assert_array_equal(mosaic[-200:, -200:], image[-200:, -200:])
+    np.testing.assert_array_equal(mosaic[202:402, 202:402], image[650:850, 900:1100])
 
 
 def size_of(path: Path) -> tuple[int, int]:
@@ -158,7 +167,7 @@ def size_of(path: Path) -> tuple[int, int]:
         return picture.size
 
 
-def test_pictures_are_as_large_as_a_page_can_take(tmp_path: Path) -> None:
+def test_previews_are_small_enough_for_a_page(tmp_path: Path) -> None:
     pictures = Pictures.of(tmp_path, "m.1")
     pictures.full.parent.mkdir()
     write_pictures(image_of((1200, 2000)), pictures)
@@ -174,7 +183,7 @@ def test_pictures_are_as_large_as_a_page_can_take(tmp_path: Path) -> None:
 # --- plots ----------------------------------------------------------------------------------------
 
 
-def test_plots_take_their_colours_from_the_page_and_have_a_title() -> None:
+def test_plots_use_the_colours_of_the_page_and_have_a_title() -> None:
     svg = draw_histogram(quality_of(job_of(FrameType.BIAS)))
     assert svg.startswith('<svg role="img"')
     assert "<title>Histogram of the master, median 612.3 ADU</title>" in svg
@@ -184,17 +193,17 @@ def test_plots_take_their_colours_from_the_page_and_have_a_title() -> None:
     assert draw_histogram(quality_of(job_of(FrameType.BIAS))) == svg
 
 
-def test_the_plot_of_frames_leaves_out_a_rejection_that_nobody_knows() -> None:
+def test_the_plot_of_frames_has_no_rejection_where_it_is_unknown() -> None:
     quality = quality_of(job_of(FrameType.BIAS))
     assert "<title>Level and rejection of 1 frames; 1 stand out</title>" in draw_frames(quality)
-    quality["frames"][0]["rejected_percent"] = None
-    svg = draw_frames(quality)
+    unknown = replace(quality.frames[0], rejected_percent=None)
+    svg = draw_frames(replace(quality, frames=[unknown]))
     assert "<title>Level of 1 frames; 1 stand out</title>" in svg
     assert "rejected" not in svg
 
 
-def test_a_plot_holds_markup_as_text() -> None:
-    trend = Trend(EVIL, "bias", "level_adu", EVIL, trend_points(5.0, 8.0))
+def test_a_plot_contains_markup_as_text() -> None:
+    trend = Trend(MARKUP, "bias", "level_adu", MARKUP, trend_points(5.0, 8.0))
     svg = draw_trend(trend)
     assert "<script" not in svg
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in svg
@@ -210,7 +219,7 @@ def test_a_plot_holds_markup_as_text() -> None:
         (FrameType.FLAT, {}, "flat"),
     ],
 )
-def test_masters_have_short_names(
+def test_masters_have_short_labels(
     type_: FrameType, keywords: Mapping[str, Value], label: str
 ) -> None:
     assert label_of(job_of(type_, keywords=keywords)) == label
@@ -231,7 +240,9 @@ def test_numbers_are_short(value: float | None, text: str) -> None:
     assert short(value) == text
 
 
-def test_a_gain_measured_on_flats_tells_electrons_of_the_same_settings(tmp_path: Path) -> None:
+def test_the_gain_of_flats_converts_numbers_of_the_same_setting_to_electrons(
+    tmp_path: Path,
+) -> None:
     bias = master_of(tmp_path, job_of(FrameType.BIAS, "bias"))
     other = master_of(tmp_path, job_of(FrameType.BIAS, "other", keywords={"GAIN": 200}))
     flat = master_of(tmp_path, job_of(FrameType.FLAT, "flat"))
@@ -240,15 +251,15 @@ def test_a_gain_measured_on_flats_tells_electrons_of_the_same_settings(tmp_path:
         for master in (bias, other)
     )
     flat = replace(flat, quality=quality_of(flat.job, numbers={"gain_e_adu": 0.5}))
-    found = in_electrons([bias, other, flat], ("GAIN",))
-    assert [master.number("read_noise_e") for master in found] == [5.0, None, None]
+    converted = in_electrons([bias, other, flat], ("GAIN",))
+    assert [master.number("read_noise_e") for master in converted] == [5.0, None, None]
 
 
 # --- the page -------------------------------------------------------------------------------------
 
 
 class Page(HTMLParser):
-    """What a browser would see: elements with their attributes, and text."""
+    """The elements of a page with their attributes, and its text."""
 
     VOID = frozenset({"meta", "link", "img", "br", "input", "path", "use", "rect"})
 
@@ -280,12 +291,12 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def page(tmp_path: Path, collected: Collected) -> Page:
-    write_report(tmp_path / "report.html", collected)
+def page(tmp_path: Path, content: ReportContent) -> Page:
+    write_report(tmp_path / "report.html", content)
     return Page(tmp_path / "report.html")
 
 
-def test_the_page_is_well_formed_and_its_links_lead_somewhere(page: Page) -> None:
+def test_the_page_is_well_formed_and_its_links_have_targets(page: Page) -> None:
     assert page.open == []
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
@@ -297,14 +308,14 @@ def test_the_page_is_well_formed_and_its_links_lead_somewhere(page: Page) -> Non
             assert attributes.get(name) is None or attributes[name] in ids
 
 
-def test_what_headers_say_is_text_and_never_markup(page: Page) -> None:
+def test_header_values_are_text_and_never_markup(page: Page) -> None:
     assert len(page.all("script")) == 1
     assert not page.all("i")
-    for place in (f"hot pixels of {EVIL}", f"because {EVIL}", f"copy {EVIL}", "<i>Ha</i>"):
+    for place in (f"hot pixels of {MARKUP}", f"because {MARKUP}", f"copy {MARKUP}", "<i>Ha</i>"):
         assert place in page.text
 
 
-def test_the_page_asks_for_nothing_from_anywhere(page: Page) -> None:
+def test_the_page_loads_nothing_from_a_network(page: Page) -> None:
     for tag, attributes in page.elements:
         for name in ("src", "href", "xlink:href", "data-sections"):
             value = str(attributes.get(name) or "")
@@ -315,19 +326,25 @@ def test_the_page_asks_for_nothing_from_anywhere(page: Page) -> None:
     assert "default-src 'none'" in policy
 
 
-def test_every_picture_says_what_it_shows(page: Page) -> None:
-    described = [image["alt"] for image in page.all("img") if image.get("src")]
-    assert len(described) == 4
-    assert all(described)
+def test_every_picture_has_an_alternative_text(page: Page) -> None:
+    texts = [image["alt"] for image in page.all("img") if image.get("src")]
+    assert len(texts) == 4
+    assert all(texts)
     assert all(svg.get("role") == "img" for svg in page.all("svg"))
 
 
-def test_a_master_is_told_with_its_numbers_and_their_remedy(page: Page) -> None:
-    for words in (
-        *("out of range", "2 % ▲", "at most 1", "Likely: the sensor ages.", "To do: cool more."),
+def test_a_master_has_its_numbers_and_remedies(page: Page) -> None:
+    for text in (
+        *(
+            "out of range",
+            "2 % ▲",
+            "at most 1",
+            "Likely cause: the sensor ages.",
+            "To do: cool more.",
+        ),
         *("WinsorizedSigmaClip", "1 left out", "2026-01-16", "rose from 5"),
     ):
-        assert words in page.text, words
+        assert text in page.text, text
 
 
 def test_links_to_files_are_relative_and_safe(page: Page) -> None:
@@ -335,23 +352,23 @@ def test_links_to_files_are_relative_and_safe(page: Page) -> None:
     assert {"a%20b.fits", "a%20b.txt", "quality/flat.jpg"} <= links
 
 
-def test_a_directory_without_masters_has_a_report_too(tmp_path: Path) -> None:
-    write_report(tmp_path / "report.html", Collected(decision_of(), [], [], []))
+def test_a_directory_without_masters_has_a_report(tmp_path: Path) -> None:
+    write_report(tmp_path / "report.html", ReportContent(decision_of(), [], [], []))
     page = Page(tmp_path / "report.html")
     assert "None: every bias, dark and flat was used." in page.text
-    assert "Nothing yet" in page.text
+    assert "No trend yet" in page.text
 
 
-def test_a_page_stays_small_whatever_the_number_of_masters(tmp_path: Path) -> None:
+def test_the_pictures_of_a_page_have_a_size_limit(tmp_path: Path) -> None:
     jobs = [
         job_of(FrameType.BIAS, f"bias {number}", geometry=Geometry(1920, 1080))
         for number in range(3)
     ]
     masters = [master_of(tmp_path, job, (1080, 1920)) for job in jobs]
-    collected = Collected(decision_of(), masters, [], [])
-    write_report(tmp_path / "whole.html", collected)
-    assert 'data-sections="data:' in (tmp_path / "whole.html").read_text(encoding="utf-8")
-    write_report(tmp_path / "small.html", collected, picture_bytes=300_000)
+    content = ReportContent(decision_of(), masters, [], [])
+    write_report(tmp_path / "complete.html", content)
+    assert 'data-sections="data:' in (tmp_path / "complete.html").read_text(encoding="utf-8")
+    write_report(tmp_path / "small.html", content, picture_bytes=300_000)
     page = (tmp_path / "small.html").read_text(encoding="utf-8")
     assert 100_000 < sum(map(len, re.findall(r'"data:image[^"]*"', page))) < 300_100
     assert all(f'href="quality/bias-{number}.jpg"' in page for number in range(3))

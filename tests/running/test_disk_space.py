@@ -78,8 +78,8 @@ def test_what_fits_is_made_and_what_cannot_fit_is_refused_with_the_numbers(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("size", "told"),
+    ("size", "text"),
     [(999, "999 bytes"), (1_234, "1.23 kB"), (999_600, "1 MB"), (234_000_000, "234 MB")],
 )
-def test_sizes_have_three_digits(size: int, told: str) -> None:
-    assert str(DiskNeed(size)) == f"{told} for masters"
+def test_sizes_have_three_digits(size: int, text: str) -> None:
+    assert str(DiskNeed(size)) == f"{text} for masters"

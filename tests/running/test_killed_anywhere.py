@@ -59,13 +59,13 @@ before = Settings.from_config(given, schema)
 given["integration"]["bias"]["sigmaLow"] = 3.5
 after = Settings.from_config(given, schema)
 
-def told(path):
+def content(path):
     # When a job file was written is all that differs each time.
     return re.sub(rb'"written_ns": \\d+', b"", path.read_bytes())
 
 def state():
     files = {path.relative_to(output): path for path in output.rglob("*") if path.is_file()}
-    return {str(name): told(path) for name, path in files.items()}
+    return {str(name): content(path) for name, path in files.items()}
 
 states = []
 for settings in (before, after):

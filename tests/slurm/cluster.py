@@ -1,4 +1,4 @@
-"""A Slurm cluster of one node: munged, slurmctld and slurmd on loopback, out of one folder."""
+"""A Slurm cluster of one node: munged, slurmctld and slurmd on loopback, in one folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import psutil
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "setpriv")
 
-#: The node claims eight processors and 32 GB, so that jobs run side by side on any machine.
+#: The node declares 8 CPUs and 32 GB, so that jobs run in parallel on any machine.
 CONFIGURATION = """\
 ClusterName=tests
 SlurmctldHost={host}(127.0.0.1)
@@ -48,12 +48,12 @@ NodeName={host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=32000 State=UNKNOWN
 PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 
-#: Jobs lose the variable that says where the configuration lies, and srun in them needs it.
+#: Jobs do not inherit SLURM_CONF, but srun in them needs it.
 SRUN = '#!/bin/sh\nSLURM_CONF="{conf}" exec {srun} "$@"\n'
 
 
 class Cluster:
-    """A running cluster, for those who have its environment."""
+    """A running cluster; commands need its environment."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -63,8 +63,8 @@ class Cluster:
             "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
         }
 
-    def ask(self, *command: str) -> str:
-        """Run a command of Slurm's: what it prints, whether it fails or not."""
+    def output_of(self, *command: str) -> str:
+        """Run a Slurm command, and return what it prints, even if it fails."""
         done = subprocess.run(
             command, env=self.environment, capture_output=True, text=True, timeout=30, check=False
         )
@@ -72,11 +72,11 @@ class Cluster:
 
     @property
     def is_idle(self) -> bool:
-        return self.ask("sinfo", "--noheader", "--format=%T").strip() == "idle"
+        return self.output_of("sinfo", "--noheader", "--format=%T").strip() == "idle"
 
     @contextmanager
     def watched(self) -> Iterator[Mapping[str, float]]:
-        """Watch the memory of jobs: the peak of each, all its processes together, 10^6 bytes."""
+        """Record the peak memory of each job, the sum of its processes, in 10^6 bytes."""
         peaks: Counter[str] = Counter()
         done = Event()
         watch = Thread(target=self._watch, args=(peaks, done))
@@ -97,14 +97,14 @@ class Cluster:
             peaks |= now
 
     def processes(self) -> Iterator[psutil.Process]:
-        """Give the processes of this cluster: daemons, jobs, and what Slurm starts between them."""
+        """Return the processes of this cluster: daemons, jobs, and the steps of Slurm."""
         for process in psutil.process_iter():
             with suppress(psutil.Error):
                 if self._is_of(process):
                     yield process
 
     def _is_of(self, process: psutil.Process) -> bool:
-        # A slurmstepd writes its title over its environment; its socket lies with the others.
+        # slurmstepd overwrites its environment with its title; its socket is in the folder.
         if process.name() == "slurmstepd":
             sockets = process.net_connections("unix")
             return any(str(socket.laddr).startswith(str(self.folder)) for socket in sockets)
@@ -113,7 +113,7 @@ class Cluster:
 
 @contextmanager
 def running_cluster(folder: Path) -> Iterator[Cluster]:
-    """Start a cluster; whatever happens, end all of it and of its jobs."""
+    """Start a cluster; end all its daemons and jobs in any case."""
     cluster = Cluster(folder)
     configure(folder)
     with ExitStack() as daemons:
@@ -127,14 +127,14 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
 
 
 def daemons_of(cluster: Cluster) -> Iterator[tuple[list[str], Callable[[], bool]]]:
-    """Give the command of each daemon, and how to see that it is ready."""
+    """Return the command of each daemon, and a function that returns whether it is ready."""
     folder = cluster.folder
     files = {"socket": "munge.socket", "key-file": "munge.key", "log-file": "munged.log"}
     files |= {"pid-file": "munged.pid", "seed-file": "munged.seed"}
     munge = [f"--{option}={folder / name}" for option, name in files.items()]
-    # By force: the folder is its user's alone, who is the only one to ask.
+    # --force: munged may not trust the folder, which only this user can access.
     yield ["munged", "--foreground", "--force", *munge], (folder / "munge.socket").exists
-    yield ["slurmctld", "-D"], lambda: "UP" in cluster.ask("scontrol", "ping")
+    yield ["slurmctld", "-D"], lambda: "UP" in cluster.output_of("scontrol", "ping")
     yield ["slurmd", "-D", "-N", host()], lambda: cluster.is_idle
 
 
@@ -166,7 +166,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def start(cluster: Cluster, *command: str) -> subprocess.Popen[bytes]:
-    """Start a daemon that ends with this process, should nobody end it."""
+    """Start a daemon that ends with this process at the latest."""
     with (cluster.folder / f"{command[0]}.out").open("wb") as out:
         return subprocess.Popen(
             ["setpriv", "--pdeathsig", "TERM", *command],
@@ -180,17 +180,19 @@ def wait_for(condition: Callable[[], bool], cluster: Cluster, limit_s: float = 3
     deadline = time.monotonic() + limit_s
     while not condition():
         if time.monotonic() > deadline:
-            said = (path.read_text(errors="replace") for path in cluster.folder.glob("*.out"))
-            raise TimeoutError("the cluster does not do as it should:\n" + "\n".join(said))
+            outputs = (path.read_text(errors="replace") for path in cluster.folder.glob("*.out"))
+            raise TimeoutError(
+                "the cluster is not ready; output of its daemons:\n" + "\n".join(outputs)
+            )
         time.sleep(0.2)
 
 
 def end(cluster: Cluster) -> None:
-    """End the jobs, then the daemons, asked first."""
-    if jobs := re.findall(r"\d+", cluster.ask("squeue", "--noheader", "--format=%i")):
-        cluster.ask("scancel", *jobs)
+    """End the jobs, then the daemons: first by SIGTERM, then by SIGKILL."""
+    if jobs := re.findall(r"\d+", cluster.output_of("squeue", "--noheader", "--format=%i")):
+        cluster.output_of("scancel", *jobs)
         with suppress(TimeoutError):
-            wait_for(lambda: not cluster.ask("squeue", "--noheader"), cluster, limit_s=10)
+            wait_for(lambda: not cluster.output_of("squeue", "--noheader"), cluster, limit_s=10)
     for end_one in (psutil.Process.terminate, psutil.Process.kill):
         left = [*cluster.processes()]
         for process in left:

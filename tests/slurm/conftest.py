@@ -1,4 +1,4 @@
-"""A cluster for all tests of this folder; where Slurm is not installed, none of them."""
+"""A cluster for all tests of this folder; they are skipped where Slurm is not installed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import pytest
 from cluster import PROGRAMS, Cluster, running_cluster
 from real_workflow import REPOSITORY, Workflow
 
-#: A job of a moment takes some seconds in a cluster, for two Snakemakes start: when to look at it.
-#: Where none has ended by then, the plugin waits ten seconds more than before.
+#: Seconds to the first status check. A short job takes some seconds, since Snakemake starts twice;
+#: if no job has ended by then, the plugin waits 10 s longer before each further check.
 STATUS_S = "8"
 
 
@@ -27,15 +27,15 @@ def cluster() -> Iterator[Cluster]:
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     if missing:
         pytest.skip(f"Slurm is not installed ({', '.join(missing)}): slurm-wlm and munge")
-    # Compiling, the first time, takes more memory than any job here asks for.
+    # The first compilation needs more memory than the jobs of these tests request.
     subprocess.run([sys.executable, "-m", "calmasters.engines.native"], cwd=REPOSITORY, check=True)
-    # Not pytest's folder: the path of a socket has about a hundred letters at most.
+    # Not pytest's folder: the path of a socket may have about 100 characters.
     with TemporaryDirectory(prefix="slurm-") as folder, running_cluster(Path(folder)) as running:
         yield running
 
 
 class OnCluster(Workflow):
-    """The workflow in a directory of its own, with its masters made by the cluster."""
+    """The workflow in its own directory, with masters made by the cluster."""
 
     def __init__(self, directory: Path, cluster: Cluster) -> None:
         super().__init__(directory)

@@ -1,4 +1,4 @@
-"""The example session on a Slurm cluster, by the profile that users take."""
+"""The example session on a Slurm cluster, with the profile for users."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from real_workflow import Workflow, add_another
 
 from calmasters.images.master_file import read_image
 from calmasters.synthetic.camera import Camera
-from calmasters.synthetic.session import Session, write_session
+from calmasters.synthetic.session import ObservingSession, write_session
 
 #: The example session with small frames; two filters of one night.
-SESSION = Session(Camera(width=48, height=32), nights=1, lights=0, broken=0)
+SESSION = ObservingSession(Camera(width=48, height=32), nights=1, lights=0, broken=0)
 ONE_OF_EACH = replace(SESSION, bias=3, darks=3, dark_exposures_s=(1.5,), flats=3, filters=("B",))
 
-#: What becomes of the jobs of the cluster; and in which order, where two may run at once.
+#: The events of jobs of the cluster, and their order where two may run at the same time.
 _SUBMITTED_OR_ENDED = re.compile(
     r"(submitted) with SLURM jobid|(?:^|\n)(Finished) jobid: \d+ \(Rule: master_"
 )
 TOGETHER = ["submitted", "submitted", "Finished", "Finished"]
 
-#: Jobs of the cluster, whose temporary folder is known there only.
-_ASKED = re.compile(r"^ +resources: tmpdir=<TBD>.*\bmem_mb=(\d+)", re.MULTILINE)
+#: The memory of jobs of the cluster: their temporary folder is not known to the main process.
+_REQUESTED_MB = re.compile(r"^ +resources: tmpdir=<TBD>.*\bmem_mb=(\d+)", re.MULTILINE)
 
 
 def pixels_of(workflow: Workflow) -> dict[str, bytes]:
@@ -38,16 +38,16 @@ def test_the_cluster_makes_the_masters_of_the_local_run(on_cluster, cluster, tmp
     write_session(on_cluster.frames, SESSION)
     with cluster.watched() as memory:
         run = on_cluster.run("masters")
-    # On the node: nothing but masters.
+    # Only masters are made on the node.
     assert run.output.count("has been submitted with SLURM jobid") == len(run.jobs) - 1
     local = Workflow(tmp_path / "local")
     shutil.copytree(on_cluster.frames, local.frames)
     local.run("masters")
     assert pixels_of(on_cluster) == pixels_of(local)
-    asked = [*map(int, _ASKED.findall(run.output))]
-    assert len(memory) == len(asked)
-    # Small jobs take little beside what is allowed for the pages of LLVM.
-    assert max(memory.values()) < min(asked) < 2.5 * max(memory.values())
+    requested_mb = [*map(int, _REQUESTED_MB.findall(run.output))]
+    assert len(memory) == len(requested_mb)
+    # Small jobs need little memory beyond the allowance for the pages of LLVM.
+    assert max(memory.values()) < min(requested_mb) < 2.5 * max(memory.values())
 
     assert on_cluster.run("masters").nothing_to_do
     flat = next(path for path in on_cluster.frames.rglob("*_B_*.fits") if "FLAT" in path.parts)
@@ -60,28 +60,28 @@ def test_the_cluster_makes_the_masters_of_the_local_run(on_cluster, cluster, tmp
     assert on_cluster.run("masters").nothing_to_do
 
 
-def test_a_failed_job_is_noticed_at_once_and_named(on_cluster):
+def test_a_failed_job_is_reported_at_once_with_its_log(on_cluster):
     write_session(on_cluster.frames, ONE_OF_EACH)
-    # Three frames are too few to fit a line to.
+    # LinearFit needs more than 3 frames.
     on_cluster.configure(integration={"bias": {"rejection": "LinearFit"}})
     run = on_cluster.run("masters", succeeds=False)
     ended = time.time()
     assert "Error in rule master_bias" in run.output
     (log,) = on_cluster.output.glob("logs/bias/*.log")
-    assert "3 frames; LinearFit needs 5" in log.read_text(encoding="utf-8")
+    assert "rejection LinearFit needs at least 5" in log.read_text(encoding="utf-8")
     assert log.name in run.output
     assert ended - log.stat().st_mtime < 60
 
 
 @pytest.mark.parametrize("slots", [1, 2])
-def test_pixinsight_runs_as_often_as_it_may(on_cluster, tmp_path, slots):
+def test_the_number_of_pixinsight_processes_is_limited(on_cluster, tmp_path, slots):
     program = Program(tmp_path / "PixInsight")
     program.install()
     write_session(on_cluster.frames, replace(ONE_OF_EACH, flats=0))
     pixinsight = {"binary": str(program.binary), "js_engine": "sm", "retries": 0}
     on_cluster.configure(engine="pixinsight", pixinsight=pixinsight)
     run = on_cluster.run("masters", "--resources", f"pixinsight={slots}")
-    events = ["".join(found) for found in _SUBMITTED_OR_ENDED.findall(run.output)]
+    events = ["".join(event) for event in _SUBMITTED_OR_ENDED.findall(run.output)]
     assert events == (["submitted", "Finished"] * 2 if slots == 1 else TOGETHER)
     if slots == 1:
         native = Workflow(tmp_path / "native")

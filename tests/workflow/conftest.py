@@ -8,7 +8,7 @@ import pytest
 from real_workflow import ALL, REPOSITORY, TINY, Run, Workflow, copied
 
 from calmasters.synthetic.camera import Camera
-from calmasters.synthetic.session import Session, write_session
+from calmasters.synthetic.session import ObservingSession, write_session
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def workflow(tmp_path: Path) -> Workflow:
 
 
 #: A session that is made in a moment: two filters, darks of two exposures.
-SMALL = Session(
+SMALL = ObservingSession(
     camera=Camera(width=48, height=32),
     bias=4,
     darks=3,
@@ -58,7 +58,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workflow, Run, 
 
 
 #: One bias, dark and flat, of enough pixels for numbers that mean something.
-FEW = Session(
+FEW = ObservingSession(
     camera=Camera(width=160, height=120),
     bias=6,
     darks=6,

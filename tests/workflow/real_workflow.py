@@ -17,7 +17,7 @@ import pandas as pd
 import yaml
 
 from calmasters.synthetic.camera import Camera
-from calmasters.synthetic.session import Session
+from calmasters.synthetic.session import ObservingSession
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -119,7 +119,7 @@ class Workflow:
         return Run(run.returncode, self.said)
 
     def run_as_predicted(self, *arguments: str) -> Run:
-        """Run what a dry run foretold, and see that nothing is left to do then."""
+        """Run what a dry run predicted, and see that nothing is left to do then."""
         predicted = self.run("-n", *(arguments or ("masters",)))
         run = self.run(*(arguments or ("masters",)))
         assert run.jobs == predicted.jobs
@@ -167,7 +167,7 @@ BLUE, RED = flat_name("B"), flat_name("Ha")
 FLATS = (BLUE, RED)
 ALL = (BIAS, DARK, *FLATS)
 
-TINY = Session(
+TINY = ObservingSession(
     camera=Camera(width=24, height=16),
     **{"bias": 4, "darks": 4, "flats": 4, "nights": 1, "lights": 1, "broken": 0},
     dark_exposures_s=(60.0,),

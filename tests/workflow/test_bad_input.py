@@ -11,7 +11,7 @@ from astropy.io import fits
 from xisf import XISF
 
 from calmasters.synthetic.camera import Camera, write_frame
-from calmasters.synthetic.session import Session, nina_header
+from calmasters.synthetic.session import ObservingSession, nina_header
 
 FLAT = "masterFlat_FILTER-B"
 
@@ -19,12 +19,12 @@ FLAT = "masterFlat_FILTER-B"
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
-        ("minimum_frame=3", "minimum_frame: there is no such key; did you mean 'minimum_frames'?"),
+        ("minimum_frame=3", "minimum_frame: unknown key; did you mean 'minimum_frames'?"),
         ("minimum_frames=two", "minimum_frames: 'two' is not of type 'integer'"),
         ("engine=natve", "engine: 'natve' is not one of"),
-        ("input_dir=nowhere", "there is no directory 'nowhere'"),
+        ("input_dir=nowhere", "directory 'nowhere' does not exist"),
         ("input_dir=config", "no frames (.fits, .fit, .fts, .fits.fz, .fit.fz, .fts.fz, .fits.gz"),
-        ("library={bias: [gone], dark: []}", "library: there is no directory 'gone'"),
+        ("library={bias: [gone], dark: []}", "library: directory 'gone' does not exist"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_remedy(session, setting, says):
@@ -45,7 +45,7 @@ def test_bad_frames_are_refused_and_the_rest_is_made(session):
     spoiled.mkdir()
     good = next(session.frames.rglob("BIAS/*.fits"))
     whole = good.read_bytes()
-    bias = nina_header(camera, Session(camera).shots()[0])
+    bias = nina_header(camera, ObservingSession(camera).shots()[0])
     (spoiled / "empty.fits").touch()
     (spoiled / "text.fits").write_text("not an image")
     (spoiled / "truncated.fits").write_bytes(whole[:-3000])
@@ -131,10 +131,10 @@ def test_a_frame_with_damaged_pixels_is_left_out_or_stops_everything(session):
 
     run = session.run_as_predicted()
     bias = next((session.output / "masters" / "bias").glob("*.json"))
-    told = json.loads(bias.read_text(encoding="utf-8"))
+    record = json.loads(bias.read_text(encoding="utf-8"))
     path = damaged.relative_to(session.frames).as_posix()
-    assert [frame["path"] for frame in told["left_out"]] == [path]
-    assert told["frames_used"] == len(good)
+    assert [frame["path"] for frame in record["left_out"]] == [path]
+    assert record["frames_used"] == len(good)
     assert len(run.jobs) == 6
 
     for arguments in (("-n",), ()):

@@ -73,9 +73,9 @@ def test_a_master_that_was_made_again_by_force_is_put_back_too(made: Workflow) -
     before = files(made)
     for number in range(3):
         dark = frame(made, "dark", number)
-        told = dark.stat()
-        dark.write_bytes(b"X" * told.st_size)
-        os.utime(dark, ns=(told.st_atime_ns, told.st_mtime_ns))
+        status = dark.stat()
+        dark.write_bytes(b"X" * status.st_size)
+        os.utime(dark, ns=(status.st_atime_ns, status.st_mtime_ns))
     run = made.run("masters", "--forceall", "--keep-going", succeeds=False)
     assert f"{DARK}.xisf; restored the previous version" in run.output
     after = files(made)

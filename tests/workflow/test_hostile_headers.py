@@ -6,7 +6,7 @@ import json
 
 from calmasters.headers.image_header import read_cards
 from calmasters.synthetic.camera import Camera, write_frame
-from calmasters.synthetic.session import Session, nina_header
+from calmasters.synthetic.session import ObservingSession, nina_header
 
 CAMERA = Camera(width=48, height=32)
 
@@ -17,7 +17,7 @@ VALUES = (
 
 
 def write_frames(workflow) -> None:
-    shot = Session(CAMERA).shots()[0]
+    shot = ObservingSession(CAMERA).shots()[0]
     for number, value in enumerate(VALUES):
         for place in range(3):
             header = nina_header(CAMERA, shot) | {"INSTRUME": value}
@@ -42,6 +42,6 @@ def test_no_value_of_a_header_is_more_than_text(workflow):
         (line,) = [line for line in text.splitlines() if line.startswith("var JOB = ")]
         start = text.index("{", text.index(line))
         job, _ = json.JSONDecoder().raw_decode(text[start:])
-        told = {name: value for name, value, _ in job["keywords"]}
-        assert told["INSTRUME"][1:-1].replace("''", "'") in VALUES
+        header = {name: value for name, value, _ in job["keywords"]}
+        assert header["INSTRUME"][1:-1].replace("''", "'") in VALUES
     assert len(masters) == len([*workflow.output.rglob("*.js")]) == len(VALUES)

@@ -14,7 +14,7 @@ from xisf import XISF
 
 from calmasters import get_fits_headers, get_metadata_for_directory
 from calmasters.synthetic.camera import Camera
-from calmasters.synthetic.session import Session, write_session
+from calmasters.synthetic.session import ObservingSession, write_session
 
 SETTINGS = "INSTRUME-ATR585M_SETTEMP--10.00_GAIN-100_OFFSET-150_READOUTM-Low Noise"
 BIAS = f"masterBias_{SETTINGS}"
@@ -77,15 +77,15 @@ def test_a_flat_is_calibrated_with_the_masters_of_its_own_run(made_once):
 def test_the_json_beside_a_master_says_what_it_is_made_of(made_once):
     workflow, _, _ = made_once
     path = workflow.output / "masters" / "flat" / f"{FLATS[0]}.json"
-    told = json.loads(path.read_text(encoding="utf-8"))
-    assert told["frames_used"] == len(told["frames"]) == 3
-    assert told["rejected_high"] == sum(frame["high"] for frame in told["frames"])
-    assert all(0.2 < frame["location"] < 0.8 for frame in told["frames"])
-    assert all(frame["k"] >= 0 for frame in told["frames"])
-    assert told["bias"]["origin"] == "run"
-    assert told["seconds"] > 0
-    assert told["noise"] > 0
-    assert "calmasters" in told["versions"]
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert record["frames_used"] == len(record["frames"]) == 3
+    assert record["rejected_high"] == sum(frame["high"] for frame in record["frames"])
+    assert all(0.2 < frame["location"] < 0.8 for frame in record["frames"])
+    assert all(frame["k"] >= 0 for frame in record["frames"])
+    assert record["bias"]["origin"] == "run"
+    assert record["seconds"] > 0
+    assert record["noise"] > 0
+    assert "calmasters" in record["versions"]
 
 
 def test_a_master_carries_its_keywords(made_once):
@@ -202,7 +202,9 @@ def test_a_setting_remakes_what_it_changes(session):
 
 def other_session(workflow, **counts: int) -> None:
     empty = {"bias": 0, "darks": 0, "flats": 0, "lights": 0, "nights": 1, "broken": 0}
-    write_session(workflow.frames, Session(camera=Camera(width=48, height=32), **empty | counts))
+    write_session(
+        workflow.frames, ObservingSession(camera=Camera(width=48, height=32), **empty | counts)
+    )
 
 
 @pytest.mark.parametrize("master_format", ["xisf", "fits"])

@@ -145,7 +145,7 @@ def test_the_plan_does_not_depend_on_the_zone_of_the_machine(session, monkeypatc
     assert len(predicted) == 1
 
 
-def test_ap_common_that_is_not_installed_is_told(session):
+def test_ap_common_that_is_not_installed_is_reported(session):
     session.configure(header_reader="ap-common")
     run = session.run("-n", "masters", succeeds=False)
     assert "header_reader: ap-common needs the package ap_common" in run.output

@@ -1,4 +1,4 @@
-"""The report, made by the real Snakefile: what it holds, and what makes it stale."""
+"""The report, made by the real Snakefile: what it contains, and what makes it stale."""
 
 from __future__ import annotations
 

@@ -123,8 +123,8 @@ def test_a_master_that_is_still_being_copied_is_not_read_half(
         assert copy.stdout.readline() == "half\n"
     flats_alone.run("masters")
     assert used(flats_alone) == [None, None]
-    told = (flats_alone.output / "logs" / "inventory.log").read_text(encoding="utf-8")
-    assert told.count(".xisf is truncated") == len(slow_copies)
+    log = (flats_alone.output / "logs" / "inventory.log").read_text(encoding="utf-8")
+    assert log.count(".xisf is truncated") == len(slow_copies)
     for copy in slow_copies:
         copy.communicate("\n" * 10_000)
         assert copy.returncode == 0

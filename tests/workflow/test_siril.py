@@ -38,8 +38,8 @@ def test_siril_makes_the_masters_that_the_native_engine_makes(
         assert np.median(read_image(path)[0]) == pytest.approx(
             np.median(read_image(other)[0]), rel=2e-3
         )
-        told = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        assert "Siril" in told["versions"]
+        record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        assert "Siril" in record["versions"]
     assert not [*session.output.glob("masters/*/.*")]
 
 

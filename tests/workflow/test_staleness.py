@@ -1,4 +1,4 @@
-"""What is made again when something changes: exactly that, foretold by a dry run."""
+"""What is rebuilt when something changes: exactly that, predicted by a dry run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LONG_AGO_NS = 1_000_000_000 * 10**9
 
 
 def see_made_again(workflow: Workflow, *expected: str, arguments: tuple[str, ...] = ()) -> None:
-    """Run what a dry run foretells, and see that just these masters were written."""
+    """Run what a dry run predicts, and see that just these masters were written."""
     before = times(workflow)
     run = workflow.run_as_predicted(*(("masters", *arguments) if arguments else ()))
     assert run.jobs == sorted(expected)
@@ -225,7 +225,7 @@ def forget(workflow: Workflow) -> None:
         *("a dark master deleted", "the plan deleted"),
     ],
 )
-def test_changes_are_seen_and_foretold_without_the_records(made: Workflow, name: str) -> None:
+def test_changes_are_seen_and_predicted_without_the_records(made: Workflow, name: str) -> None:
     change, expected = CHANGES[name]
     forget(made)
     change(made)
@@ -246,7 +246,7 @@ def test_what_the_records_say_of_older_masters_is_not_believed(made: Workflow) -
 
 @dataclass(frozen=True)
 class Clone:
-    """The repository, cloned anew: all its files are of today."""
+    """The repository, cloned again: all its files are of today."""
 
     path: Path
 
@@ -372,7 +372,7 @@ LIBRARY_CHANGES = {
 @pytest.mark.parametrize(
     ("change", "expected"), LIBRARY_CHANGES.values(), ids=LIBRARY_CHANGES.keys()
 )
-def test_a_library_master_counts_by_what_it_holds(
+def test_a_library_master_counts_by_its_content(
     with_library: Workflow, change: Callable[[Workflow], None], expected: tuple[str, ...]
 ) -> None:
     change(with_library)
@@ -394,7 +394,7 @@ def test_a_kept_master_that_goes_is_missed(made: Workflow) -> None:
     see_made_again(made, "inventory", *FLATS)
 
 
-# --- frames told by what they hold ----------------------------------------------------------------
+# --- frames identified by their content -----------------------------------------------------------
 
 
 def rewrite_in_place(path: Path) -> None:
@@ -447,7 +447,7 @@ def spoil(path: Path) -> None:
     date(path, mtime_ns)
 
 
-def test_one_broken_group_leaves_the_others_and_is_made_once_mended(made: Workflow) -> None:
+def test_one_broken_group_leaves_the_others_and_is_made_once_repaired(made: Workflow) -> None:
     made.configure(on_bad_frame="fail")
     broken = frame(made, "dark")
     whole = broken.read_bytes(), broken.stat().st_mtime_ns

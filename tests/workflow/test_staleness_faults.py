@@ -1,7 +1,7 @@
 """Clocks, copies, touches, kills and lost files: no stale master ever counts as current.
 
-What is right is told by pixels: those of a workflow that nothing disturbed, before one dark frame
-was changed and after.
+What is right is decided by pixels: those of a workflow that nothing disturbed, before and after
+one dark frame was changed.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def written(workflow: Workflow) -> dict[str, str]:
 
 
 def see_made_again(workflow: Workflow, *expected: str) -> None:
-    """Run what a dry run foretells, and see that just these masters were made."""
+    """Run what a dry run predicts, and see that just these masters were made."""
     before = written(workflow)
     run = workflow.run_as_predicted()
     assert run.jobs == sorted(expected)
@@ -113,7 +113,7 @@ def see_made_again(workflow: Workflow, *expected: str) -> None:
 
 
 def see_no_master_made(workflow: Workflow) -> None:
-    """Run what a dry run foretells, and see that it is the inventory at most."""
+    """Run what a dry run predicts, and see that it is the inventory at most."""
     before = written(workflow)
     assert set(workflow.run_as_predicted().jobs) <= {"inventory"}
     assert written(workflow) == before
@@ -147,7 +147,7 @@ if held.exists():
 
 
 class Faults:
-    """The workflow with a script that fails, or does not end, where it is told to."""
+    """The workflow with a script that fails, or does not end, where the test says so."""
 
     def __init__(self, workflow: Workflow, place: Path) -> None:
         self._workflow = workflow
@@ -269,7 +269,7 @@ TAKEN_BACK = {
 
 
 @pytest.mark.parametrize("change", cases(TAKEN_BACK))
-def test_a_change_taken_back_after_the_inventory_is_foretold(
+def test_a_change_taken_back_after_the_inventory_is_predicted(
     made: Workflow, truth: Truth, change: Change
 ) -> None:
     change(made)
@@ -307,7 +307,7 @@ def read_once(path: Path) -> None:
     Thread(target=serve, daemon=True).start()
 
 
-def test_a_plan_that_another_run_removes_meanwhile_is_told_in_words(made: Workflow) -> None:
+def test_a_plan_that_another_run_removes_meanwhile_is_reported(made: Workflow) -> None:
     other = RunLock(made.output)
     other.take()
     try:
@@ -317,9 +317,9 @@ def test_a_plan_that_another_run_removes_meanwhile_is_told_in_words(made: Workfl
         )
     finally:
         other.release()
-    told = done.stdout + done.stderr
-    assert "Nothing to be done" in told or "another run is at work there" in told, told
-    assert "Traceback" not in told
+    output = done.stdout + done.stderr
+    assert "Nothing to be done" in output or "another run is at work there" in output, output
+    assert "Traceback" not in output
 
 
 # --- the report -----------------------------------------------------------------------------------
@@ -527,7 +527,7 @@ def touch(workflow: Workflow, *patterns: str) -> None:
 
 
 @pytest.mark.parametrize("touched", cases(TOUCHED))
-def test_what_is_touched_stays_right_and_foretold(
+def test_what_is_touched_stays_right_and_predicted(
     made: Workflow, truth: Truth, touched: tuple[str, ...]
 ) -> None:
     touch(made, *touched)
@@ -556,7 +556,7 @@ def test_snakemakes_own_touch_makes_no_stale_master_current(made: Workflow, trut
     assert pixels(made) == truth.after
 
 
-def test_snakemakes_own_touch_makes_no_master_current_that_was_planned_anew(
+def test_snakemakes_own_touch_makes_no_master_current_that_was_planned_again(
     made: Workflow, truth: Truth
 ) -> None:
     change_dark(made)

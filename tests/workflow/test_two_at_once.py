@@ -103,7 +103,7 @@ def test_of_two_started_together_one_makes_and_the_other_harms_nothing(
     assert all("another run is at work there" in output for output in refused), refused
     assert len(refused) < 2, refused
     assert set(times(made)) == set(ALL)
-    # Paths are settings: written otherwise, they make the inventory anew, and no master.
+    # Paths are settings: written otherwise, they make the inventory again, and no master.
     assert elsewhere.run("masters").jobs in ([], ["inventory"])
 
 

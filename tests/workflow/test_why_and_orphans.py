@@ -17,8 +17,8 @@ def made(made_once: tuple[Workflow, object, object], tmp_path: Path) -> Workflow
     return Workflow(Path(shutil.copytree(directory, tmp_path / "work", symlinks=True)))
 
 
-def told(workflow: Workflow, *arguments: str) -> str:
-    """What is told on standard error; nothing may go to standard output, nothing be written."""
+def printed(workflow: Workflow, *arguments: str) -> str:
+    """What is printed on standard error; nothing may go to standard output, nothing be written."""
     before = files(workflow)
     done = subprocess.run(
         workflow.command(*arguments),
@@ -37,7 +37,7 @@ def files(workflow: Workflow) -> set[tuple[Path, int]]:
 
 
 def test_why_tells_what_changed_in_words_as_a_dry_run_does(made: Workflow) -> None:
-    assert "Every master is as its job says." in told(made, "why")
+    assert "Every master is current." in printed(made, "why")
     bias = sorted(made.frames.rglob("BIAS/*.fits"))
     add_another(bias[0], "late.fits")
     made.configure(integration={"dark": {"sigmaHigh": 2.5}})
@@ -45,26 +45,26 @@ def test_why_tells_what_changed_in_words_as_a_dry_run_does(made: Workflow) -> No
     words = (
         f"1 frame came: {name}",
         "integration.sigmaHigh: 3.0 is now 2.5",
-        "its bias is made again: masterBias_",
-        "its dark is made again: masterDark_EXPOSURE-1.50_",
+        "its bias is rebuilt: masterBias_",
+        "its dark is rebuilt: masterDark_EXPOSURE-1.50_",
     )
-    why, predicted = told(made, "why"), made.run("-n", "masters").output
+    why, predicted = printed(made, "why"), made.run("-n", "masters").output
     for word in words:
         assert word in why
         assert word in predicted
     made.run("masters")
     reasons = [reason for entry in made.plan["masters"].values() for reason in entry["why"]]
     assert set(words[:2]) <= set(reasons)
-    assert "Every master is as its job says." in told(made, "why")
+    assert "Every master is current." in printed(made, "why")
 
 
-def test_orphans_are_told_and_the_unused_moved_only_when_asked(made: Workflow) -> None:
-    assert "No orphans" in told(made, "orphans")
+def test_orphans_are_listed_and_the_unused_moved_only_when_asked(made: Workflow) -> None:
+    assert "No orphans" in printed(made, "orphans")
     flats = [path for path in made.frames.rglob("*_Ha_*.fits") if "FLAT" in path.parts]
     for path in [*made.frames.rglob("DARK/**/*.fits"), *flats]:
         path.unlink()
-    text = told(made, "orphans")
-    assert text.count("its frames are gone") == 3
+    text = printed(made, "orphans")
+    assert text.count("its frames are missing") == 3
     assert text.count("used by masterFlat_FILTER-B") == 1
     assert text.count("used by no flat") == 2
     masters = set(made.masters)

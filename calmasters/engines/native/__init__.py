@@ -1,4 +1,4 @@
-"""The native engine: masters without PixInsight, by the same arithmetic."""
+"""The native engine: makes masters without PixInsight, by the same arithmetic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compile the kernels ahead of the first job: ``python -m calmasters.engines.native``."""
+"""Compile the kernels before the first job: ``python -m calmasters.engines.native``."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""The compiled kernels, by name: what Python calls.
+"""The compiled kernels, by name.
 
-numba compiles them once on a machine. Importing numba takes longer than making a small master, so
-the compiled code is kept as a file and loaded by llvmlite alone. Where that is not tried or fails,
-numba itself loads the same functions: slower to start, the same bytes
+numba compiles them once on each machine. Importing numba takes longer than making a small master,
+so the machine code is cached in a file and loaded by llvmlite alone. On systems where that was not
+tested or fails, numba loads the same functions: the start is slower, the results are the same
 (``docs/decisions/0026-kernels-load-without-numba.md``).
 
-``python -m calmasters.engines.native`` compiles ahead of the first job.
+``python -m calmasters.engines.native`` compiles before the first job.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ Function: TypeAlias = Callable[..., None]
 #: Machine code and the name of the function in it, by entry point.
 Objects: TypeAlias = Mapping[str, tuple[str, bytes]]
 
-#: Arguments of each entry point, in their order: p an array's address, i int64, d float64,
-#: f float32. One table serves ctypes here and numba in ``entries.py``.
+#: Argument types of each entry point: p address of an array, i int64, d float64, f float32. Used
+#: by ctypes here and by numba in ``entries.py``.
 SIGNATURES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "unpack": "piipii",
@@ -49,7 +49,7 @@ SIGNATURES: Final[Mapping[str, str]] = MappingProxyType(
         "hot_moments": "ppifdp",
         "integrate": "ppiippppppp",
         "winsorize": "piippppppp",
-        "room_size": "ip",
+        "workspace_size": "ip",
     }
 )
 
@@ -60,35 +60,35 @@ _C_TYPES: Final = {
     "f": ctypes.c_float,
 }
 
-#: What compiled code refers to but never calls, since kernels neither allocate nor raise.
+#: Symbols that compiled code refers to but never calls, since kernels neither allocate nor raise.
 _NEVER_CALLED: Final = (
     *("NRT_Free", "NRT_MemInfo_call_dtor", "numba_do_raise", "numba_gil_ensure"),
     *("numba_gil_release", "numba_runtime_build_excinfo_struct", "numba_unpickle"),
 )
 
-#: Whose change asks for another compilation.
+#: Modules whose change requires a new compilation.
 _KERNEL_MODULES: Final = (
     *("entries", "lanes", "loading", "moments"),
     *("rejection", "settling", "stack", "tiles"),
 )
 
-#: Where loading without numba was tried.
-_TRIED: Final = ("Linux", "x86_64")
+#: The system and machine on which loading without numba is tested.
+_TESTED: Final = ("Linux", "x86_64")
 
 
 @cache
 def kernels(*, plain: bool = False) -> Any:
     """Load the kernels, each an attribute that takes arrays and numbers.
 
-    They hold no lock: several threads may run them at once.
+    They do not hold the interpreter lock: several threads can run them at once.
 
     Parameters
     ----------
     plain : bool
-        Let numba load them, even where there is a quicker way.
+        Let numba load them even where llvmlite can.
     """
-    quick = not plain and (platform.system(), platform.machine()) == _TRIED
-    functions = (quick and _load_objects()) or _load_by_numba()
+    without_numba = not plain and (platform.system(), platform.machine()) == _TESTED
+    functions = (without_numba and _load_objects()) or _load_by_numba()
     return SimpleNamespace(**{name: _by_address(call) for name, call in functions.items()})
 
 
@@ -103,15 +103,15 @@ def _by_address(function: Function) -> Function:
 
 
 def _load_objects() -> Mapping[str, Function] | None:
-    """Link the machine code of a cache file into this process; None where that fails."""
+    """Link the machine code of the cache file into this process; None if that fails."""
     try:
         return _link(_cached_objects() or _build())
     except Exception as error:
-        # The object code comes by private interfaces of numba, which any version may change and
-        # which may then raise anything. numba's public way takes longer and gives the same bytes.
+        # The machine code comes from private interfaces of numba, which can change in any version
+        # and can then raise any exception. The public interface is slower; results are the same.
         print(
-            f"the native engine cannot be loaded without numba ({error!r}); numba loads it, which "
-            "takes minutes in every job",
+            f"the native engine could not be loaded without numba ({error!r}); numba compiles it "
+            "in every job, which takes minutes: please report this error",
             file=sys.stderr,
         )
     return None
@@ -146,7 +146,7 @@ def _c_function(name: str, address: int, engine: object) -> Function:
 
 
 def _cached_objects() -> Objects | None:
-    """Read the machine code that was compiled before; None where there is none, or is damaged."""
+    """Read the cached machine code; None if it is missing or damaged."""
     name = _cache_name()
     for directory in _cache_directories():
         with suppress(OSError, EOFError, ValueError, TypeError):
@@ -155,7 +155,7 @@ def _cached_objects() -> Objects | None:
 
 
 def _build() -> Objects:
-    """Compile all kernels and keep the machine code where a later process finds it."""
+    """Compile all kernels and write the machine code to the cache."""
     started = time.perf_counter()
     print("compiling the native engine, once on this machine…", file=sys.stderr, flush=True)
     from calmasters.engines.native.entries import machine_code
@@ -172,10 +172,10 @@ def _build() -> Objects:
 
 
 def _require_self_contained(code: bytes) -> None:
-    """Refuse machine code that calls numba's runtime, which only numba can provide."""
+    """Raise LookupError if machine code calls numba's runtime, which only numba provides."""
     calls = {name.decode() for name in re.findall(rb"\0((?:NRT|numba)_\w+)", code)}
     if unknown := calls - {*_NEVER_CALLED, "NRT_incref", "NRT_decref"}:
-        raise LookupError(f"kernels need {', '.join(unknown)} of numba's runtime")
+        raise LookupError(f"kernels call {', '.join(unknown)} of numba's runtime")
 
 
 def _keep(path: Path, data: bytes) -> None:
@@ -186,7 +186,7 @@ def _keep(path: Path, data: bytes) -> None:
 
 
 def _cache_directories() -> Iterator[Path]:
-    """Places for compiled code: with the package, else the user's."""
+    """Yield the folders for compiled code: that of the package, then that of the user."""
     yield Path(__file__).parent / "__pycache__"
     if sys.platform == "win32":
         yield Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "calmasters"
@@ -196,7 +196,7 @@ def _cache_directories() -> Iterator[Path]:
 
 @cache
 def _cache_name() -> str:
-    """Name a file by everything that compiled code depends on."""
+    """Return the name of the cache file: a digest of everything that machine code depends on."""
     import llvmlite
     import llvmlite.binding as llvm
 

@@ -1,8 +1,8 @@
-"""The factor of a dark, found quickly: only pixels that stand out depend on it.
+"""A fast search of the factor of a dark.
 
-Most pixels of the thresholded dark are 0; what they contribute to the noise of the frame is summed
-once. The result differs from the reference's by rounding; where that could decide the float32
-that the search compares, the whole image is evaluated as the reference does it.
+Most pixels of the thresholded dark are 0; their contribution to the noise of the frame is summed
+once. The result differs from the reference's by rounding. Where that could change the float32 value
+that the search compares, the complete image is evaluated as in the reference.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from calmasters.engines.native.reference_flats import (
 
 __all__ = ["DarkOptimizer", "Fit"]
 
-#: Relative rounding error of a sum of squares per row and column of the image, here and in the
-#: reference together: both add columns first, and each of the few operations errs by 2^-53.
+#: Relative rounding error of a sum of squares per row and column of the image, of this module and
+#: the reference together: both add columns first, and each operation has an error of 2^-53.
 _ROUNDING: Final = 16 * 2.0**-53
 
-#: As ``moments.py`` has it (which imports numba, and this module must not).
+#: ``RUNS`` of ``moments.py``, which imports numba; this module must not.
 _HOT_RUNS: Final = 64
 
 
@@ -45,7 +45,7 @@ class Fit:
     ----------
     k : float32
     certainty : float
-        Variance of the thermal signal over that of the frame: where it is tiny, k means little.
+        Variance of the thermal signal divided by that of the frame. If it is tiny, k is uncertain.
     """
 
     k: np.float32
@@ -53,20 +53,20 @@ class Fit:
 
 
 class DarkOptimizer:
-    """Finds the factor of one dark for any number of frames; safe to use from several threads.
+    """Finds the factor of one dark for any number of frames; can be used from several threads.
 
     Parameters
     ----------
     dark : (height, width) array of float32
         Master dark minus master bias.
     sigmas : float
-        What stands out of the dark's noise by this many sigma counts.
+        Pixels of the dark this many sigma above its noise are thermal pixels.
     window : int
-        Side of the central square to look at; 0 for the whole frame.
+        Side of the central square that is evaluated; 0 for the complete frame.
     cfa : bool
-        Look at the means of the 2 x 2 cells of a Bayer mosaic.
+        Evaluate the means of the 2 x 2 cells of a Bayer mosaic.
     exact : bool
-        Evaluate every step on the whole image, as the reference does.
+        Evaluate every step on the complete image, as the reference does.
     """
 
     def __init__(
@@ -75,10 +75,10 @@ class DarkOptimizer:
         self._cfa, self._window, self._exact = cfa, window, exact
         dark = box_mean(dark) if cfa else dark
         centre = image_median(dark)
-        stands_out = dark >= threshold(centre, image_mad(dark, centre), sigmas)
-        self.thermal_pixels = int(np.count_nonzero(stands_out))
+        is_thermal = dark >= threshold(centre, image_mad(dark, centre), sigmas)
+        self.thermal_pixels = int(np.count_nonzero(is_thermal))
         self.share = self.thermal_pixels / dark.size
-        cropped = centred_crop(np.where(stands_out, dark, np.float32(0)), window)
+        cropped = centred_crop(np.where(is_thermal, dark, np.float32(0)), window)
         self._dark = np.ascontiguousarray(cropped)
         self._where = np.flatnonzero(self._dark)
         self._signal = self._dark.reshape(-1)[self._where]
@@ -86,7 +86,7 @@ class DarkOptimizer:
 
     @property
     def usable(self) -> bool:
-        """Whether enough pixels stand out; without them the factor is 1."""
+        """Whether there are enough thermal pixels; otherwise the factor is 1."""
         return self.thermal_pixels >= FEWEST_THERMAL_PIXELS
 
     def fit(self, frame: Float32) -> Fit:
@@ -108,19 +108,19 @@ class DarkOptimizer:
 
 
 class _Noise:
-    """The noise that a factor of the dark leaves in one frame: :func:`dark_objective`, faster."""
+    """The noise of one frame for a factor of the dark: a faster :func:`dark_objective`."""
 
     def __init__(
         self, target: Float32, dark: Float32, where: NDArray[np.intp], signal: Float32
     ) -> None:
-        self._slow = dark_objective(target, dark)
+        self._exact = dark_objective(target, dark)
         self._hot, self._signal = target.reshape(-1)[where], signal
         self._size = target.size
         self._rounding = (sum(target.shape) + len(where) // _HOT_RUNS) * _ROUNDING
-        # Any value near the mean will do.
+        # Any value near the mean can be used.
         self._centre = float(np.mean(target[:: 1 + target.shape[0] // 64], dtype=np.float64))
-        cold, room = np.empty(2), np.empty((2, target.shape[1]))
-        kernels().cold_moments(target, dark, *target.shape, self._centre, room, cold)
+        cold, workspace = np.empty(2), np.empty((2, target.shape[1]))
+        kernels().cold_moments(target, dark, *target.shape, self._centre, workspace, cold)
         self._cold_sum, self._cold_squares = cold.tolist()
 
     def __call__(self, k: np.float32) -> np.float32:
@@ -129,16 +129,16 @@ class _Noise:
         hot_sum, hot_squares = sums.sum(axis=1).tolist()
         total, squares = self._cold_sum + hot_sum, self._cold_squares + hot_squares
         about_mean = squares - total * total / self._size
-        doubt = self._rounding * squares
+        error_bound = self._rounding * squares
         low, high = (
             np.float32(math.sqrt(max(value, 0.0) / (self._size - 1)))
-            for value in (about_mean - doubt, about_mean + doubt)
+            for value in (about_mean - error_bound, about_mean + error_bound)
         )
-        return low if low == high else self._slow(k)
+        return low if low == high else self._exact(k)
 
 
 def box_mean(image: Float32) -> Float32:
-    """Mean of each 2 x 2 cell of a Bayer mosaic; an odd last row or column is dropped."""
+    """Return the means of the 2 x 2 cells of a Bayer mosaic, without an odd last row or column."""
     rows, columns = image.shape
     means = np.empty((rows // 2, columns // 2), np.float32)
     kernels().box_mean(np.ascontiguousarray(image), rows, columns, means)

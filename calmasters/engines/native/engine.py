@@ -24,7 +24,7 @@ from calmasters.engines.output_range import fix_range
 from calmasters.engines.preflight import left_out_for, require_enough, require_supported
 from calmasters.engines.result_warnings import weak_dark, weak_factors, weak_flats
 from calmasters.engines.takeover import TakeoverGuard
-from calmasters.errors import CalmastersError, EngineError, FrameError, explained
+from calmasters.errors import CalmastersError, EngineError, FrameError, os_error_message
 from calmasters.frame import FrameType
 from calmasters.headers.fits_cards import Card
 from calmasters.images.master_file import read_image, write_master
@@ -41,26 +41,28 @@ from calmasters.settings import BadFrames, Calibration, Integration
 
 __all__ = ["NativeEngine", "create_engine"]
 
-#: Below this ratio of variances what the search finds is mostly chance.
+#: Below this ratio of variances the result of the search is mostly random.
 _CERTAIN_RATIO: Final = 1e-2
 
-#: With a smaller share of thermal pixels in the dark, chance decides much of its factor.
+#: With a smaller share of thermal pixels in the dark, its factor is partly random.
 _FEW_THERMAL_PIXELS: Final = 1e-3
 
-#: One pixel in so many tells the level of a dark.
+#: The level of a dark is measured on one of this many pixels.
 _SIGNAL_STEP: Final = 61
 
-#: Files that a process has open besides the frames, at most.
+#: Maximum number of files that a process has open besides the frames.
 _OTHER_FILES: Final = 64
 
-_NO_LEVEL: Final = "has no level to normalize by: all its calibrated samples are black or saturated"
+_NO_LEVEL: Final = (
+    "cannot be normalized: all its calibrated samples are black or saturated; exclude this frame"
+)
 
-#: Share of pixels with hidden outliers from which on the user is told.
+#: Share of pixels with hidden outliers above which the user is warned.
 _HIDDEN_SHARE: Final = 0.01
 
 
 def create_engine(config: Mapping[str, Any], threads: int) -> NativeEngine:
-    """Create the engine from a configuration that was checked before."""
+    """Create the engine from a checked configuration."""
     return NativeEngine(threads, BadFrames.from_config(config))
 
 
@@ -70,11 +72,11 @@ class NativeEngine:
     Parameters
     ----------
     threads : int
-        How many threads to compute with; the pixels do not depend on it.
+        Number of threads; the pixels do not depend on it.
     bad_frames : BadFrames, optional
-        What becomes of frames whose pixels cannot serve.
+        What to do with frames whose pixels cannot be used.
     exact : bool
-        Do without the quick ways, pixel by pixel and step by step: slow, and the same pixels.
+        Compute pixel by pixel, without the fast kernels: slow, with the same pixels.
     """
 
     def __init__(
@@ -88,21 +90,21 @@ class NativeEngine:
     def make(
         self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path, log: Path
     ) -> MasterStatistics:
-        """Make the master of ``job`` at ``output``, whole or not at all, and its JSON beside it.
+        """Make the master of ``job`` at ``output``, whole or not at all, and its JSON next to it.
 
         Raises
         ------
         ConfigError
-            If the recipe asks for what the engine does not have.
+            If the recipe has settings that the engine does not support.
         EngineError, FrameError
-            If the frames or masters cannot serve, with the reason.
+            If the frames or masters cannot be used, with the reason.
         """
         started, guard = time.perf_counter(), TakeoverGuard(job, output_dir)
         for path in (output, log):
             path.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("w", encoding="utf-8") as lines:
-            say = _Log(lines)
-            say(f"{job.name}: {len(job.frames)} {job.type} frames, {job.geometry}")
+        with log.open("w", encoding="utf-8") as file:
+            write_log = _Log(file)
+            write_log(f"{job.name}: {len(job.frames)} {job.type} frames, {job.geometry}")
             try:
                 made = _MasterBuilder(
                     job,
@@ -110,18 +112,18 @@ class NativeEngine:
                     output_dir,
                     self._threads,
                     self._bad_frames,
-                    say,
+                    write_log,
                     exact=self._exact,
                 ).run()
                 guard.require()
-                return _finish(job, made, output, started, say)
+                return _finish(job, made, output, started, write_log)
             except CalmastersError as error:
-                say(f"failed: {error}")
+                write_log(f"failed: {error}")
                 raise
 
 
 class _Log:
-    """Writes lines for people, with the time."""
+    """Writes lines with the time of day to a log."""
 
     def __init__(self, lines: TextIO) -> None:
         self._lines = lines
@@ -132,8 +134,8 @@ class _Log:
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
-    """A master's pixels, and what is known of them before it is written."""
+class _BuiltMaster:
+    """A master before it is written: its pixels, their statistics and warnings."""
 
     image: Float32
     integrated: Integrated
@@ -152,19 +154,19 @@ class _MasterBuilder:
         output_dir: Path,
         threads: int,
         bad_frames: BadFrames,
-        say: _Log,
+        write_log: _Log,
         *,
         exact: bool,
     ) -> None:
         require_supported(job, NEEDS)
         self._exact, self._bad_frames = exact, bad_frames
-        self._job, self._threads, self._say = job, threads, say
+        self._job, self._threads, self._write_log = job, threads, write_log
         self._input_dir, self._output_dir = input_dir, output_dir
         self._calibration = job.recipe.calibration or Calibration()
         self._warnings: list[MasterWarning] = []
         self._left_out: list[LeftOut] = []
 
-    def run(self) -> _Made:
+    def run(self) -> _BuiltMaster:
         _allow_open_files(len(self._job.frames))
         with ExitStack() as opened:
             frames = self._open_sound(opened)
@@ -179,7 +181,9 @@ class _MasterBuilder:
                 exact=self._exact,
             )
         self._warn_of_stack(stack, integrated)
-        return _Made(self._in_range(integrated), integrated, levels, self._warnings, self._left_out)
+        return _BuiltMaster(
+            self._in_range(integrated), integrated, levels, self._warnings, self._left_out
+        )
 
     @property
     def _files(self) -> Sequence[FrameFile]:
@@ -192,7 +196,7 @@ class _MasterBuilder:
     def _warn_all(self, warnings: Iterable[MasterWarning]) -> None:
         for warning in warnings:
             self._warnings.append(warning)
-            self._say(f"warning: {warning}")
+            self._write_log(f"warning: {warning}")
 
     def _warn(self, kind: WarningKind, text: str) -> None:
         self._warn_all([MasterWarning(kind, text)])
@@ -200,16 +204,19 @@ class _MasterBuilder:
     def _fail(self, reason: str) -> NoReturn:
         raise EngineError(f"{self._job.name}: {reason}")
 
-    # What goes in
+    # Input
 
     def _require_enough_frames(self) -> None:
         require_enough(self._job, self._left_out, self._bad_frames)
         fewest = 5 if self._settings.rejection == "LinearFit" else 3
         if len(self._files) < fewest:
-            self._fail(f"{len(self._files)} frames; {self._settings.rejection} needs {fewest}")
+            self._fail(
+                f"there are {len(self._files)} frames; rejection {self._settings.rejection} needs "
+                f"at least {fewest}: take more frames, or choose another rejection"
+            )
 
     def _open_sound(self, opened: ExitStack) -> Sequence[RawFrame]:
-        """Open the frames that can serve, and leave the others out."""
+        """Open the usable frames, and leave the others out."""
         frames = []
         for file in self._job.frames:
             try:
@@ -221,7 +228,7 @@ class _MasterBuilder:
 
     def _leave_out(self, frame: LeftOut) -> None:
         self._left_out.append(frame)
-        self._say(f"left out: {frame.path}: {frame.reason}")
+        self._write_log(f"left out: {frame.path}: {frame.reason}")
 
     def _open(self, file: FrameFile, opened: ExitStack) -> RawFrame:
         path = self._input_dir / file.path
@@ -229,24 +236,24 @@ class _MasterBuilder:
             size = path.stat().st_size
         except OSError as error:
             raise EngineError(
-                f"{self._job.name}: {path} cannot be read: {explained(error)}"
+                f"{self._job.name}: {path} cannot be read: {os_error_message(error)}"
             ) from error
         if size != file.size:
             self._fail(
-                f"{path} has {size} bytes where the plan found {file.size};"
-                " it changed since: run again, so that it is planned again"
+                f"{path} has {size} bytes, but had {file.size} when the job was planned: run again"
+                " to plan it again"
             )
         frame = opened.enter_context(RawFrame(path, self._job.recipe.float_range))
         self._require_size(path, frame.width, frame.height)
-        frame.require_sound()
+        frame.require_valid_samples()
         return frame
 
     def _require_size(self, path: Path, width: int, height: int) -> None:
         expected = self._job.geometry
         if (width, height) != (expected.width, expected.height):
             self._fail(
-                f"{path} has {width}x{height} pixels where {expected.width}x{expected.height}"
-                " were expected; a master needs frames of one size"
+                f"{path} has {width}x{height} pixels, expected {expected.width}x{expected.height};"
+                " all files of a master must have the same size: exclude this one"
             )
 
     def _master(self, used: UsedMaster | None) -> Float32 | None:
@@ -256,15 +263,18 @@ class _MasterBuilder:
         try:
             image, not_finite = read_image(path, self._job.recipe.float_range)
         except FrameError as error:
-            raise EngineError(f"{self._job.name}: a master it needs: {error}") from error
+            raise EngineError(
+                f"{self._job.name}: a master for its calibration cannot be read: {error}"
+            ) from error
         self._require_size(path, image.shape[1], image.shape[0])
         if not_finite:
             self._warn(
-                WarningKind.SAMPLES, f"{path}: {not_finite} samples were not finite and count as 0"
+                WarningKind.SAMPLES,
+                f"{path}: {not_finite} samples were not finite and were replaced by 0",
             )
         return np.ascontiguousarray(image)
 
-    # What is measured before
+    # Measurements before the integration
 
     def _calibrator(self) -> Calibrator | None:
         bias, dark = self._master(self._job.bias), self._master(self._job.dark)
@@ -292,27 +302,27 @@ class _MasterBuilder:
         if not optimizer.usable:
             self._warn(
                 WarningKind.CALIBRATION,
-                f"only {optimizer.thermal_pixels} pixels of the dark stand out of its noise:"
-                " it is not scaled",
+                f"only {optimizer.thermal_pixels} pixels of the dark are above its noise: it is"
+                " not scaled",
             )
         elif optimizer.share < _FEW_THERMAL_PIXELS:
             self._warn(
                 WarningKind.CALIBRATION,
-                f"only {optimizer.share:.2%} of the dark's pixels decide its factor",
+                f"the factor of the dark depends on only {optimizer.share:.2%} of its pixels",
             )
         return optimizer
 
     def _with_levels(
         self, frames: Sequence[RawFrame], calibrator: Calibrator | None
     ) -> tuple[Sequence[RawFrame], Sequence[FrameLevel]]:
-        """Measure the frames, and leave out those that have nothing to normalize by."""
+        """Measure the frames, and leave out those that cannot be normalized."""
         if not self._needs_locations and not (calibrator and calibrator.optimizer):
             return frames, [FrameLevel()] * len(frames)
         measured = zip(frames, measure(frames, calibrator, self._threads), strict=True)
         kept = []
         for file, (frame, level) in zip(self._files, measured, strict=True):
             k = "" if level.k is None else f", k {level.k:.5f}"
-            self._say(f"{file.path}: level {level.location:.6f}{k}")
+            self._write_log(f"{file.path}: level {level.location:.6f}{k}")
             if self._needs_locations and level.location == 0:
                 self._leave_out(LeftOut(file.path, _NO_LEVEL))
             else:
@@ -340,30 +350,30 @@ class _MasterBuilder:
 
     def _warn_of_factors(self, levels: Sequence[FrameLevel]) -> None:
         self._warn_all(weak_factors([level.k for level in levels]))
-        unsure = sum(level.certainty < _CERTAIN_RATIO for level in levels)
-        if unsure:
+        uncertain = sum(level.certainty < _CERTAIN_RATIO for level in levels)
+        if uncertain:
             self._warn(
                 WarningKind.CALIBRATION,
                 f"the dark's signal is less than {_CERTAIN_RATIO:.0%} of the variance of"
-                f" {unsure} of {len(levels)} frames: its factor is uncertain",
+                f" {uncertain} of {len(levels)} frames: its factor is uncertain",
             )
 
-    # What came out
+    # Output
 
     def _warn_of_stack(self, stack: RawStack, integrated: Integrated) -> None:
         if any(stack.not_finite):
             frames = sum(count > 0 for count in stack.not_finite)
             self._warn(
                 WarningKind.SAMPLES,
-                f"{sum(stack.not_finite)} samples of {frames} frames were not finite and count as"
-                " 0",
+                f"{sum(stack.not_finite)} samples of {frames} frames were not finite and were"
+                " replaced by 0",
             )
         share = integrated.hidden / stack.size
         if self._settings.rejection == "WinsorizedSigmaClip" and share > _HIDDEN_SHARE:
             self._warn(
                 WarningKind.SAMPLES,
-                f"in {share:.1%} of the pixels most samples are equal: outliers there are not"
-                " rejected, as in PixInsight (noise below the step of the samples)",
+                f"in {share:.1%} of the pixels most samples are equal: outliers are not rejected"
+                " there, as in PixInsight (the noise is smaller than one ADU step)",
             )
 
     def _in_range(self, integrated: Integrated) -> Float32:
@@ -378,7 +388,7 @@ class _MasterBuilder:
 
 
 def _allow_open_files(frames: int) -> None:
-    """Raise this process's limit of open files, where there is one, to so many and some more."""
+    """Raise this process's limit of open files, if there is one, for this number of frames."""
     try:
         import resource
     except ImportError:  # Windows has no such limit
@@ -386,23 +396,23 @@ def _allow_open_files(frames: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = frames + _OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        within = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (within, hard))
+        raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
 
 
 def _finish(
-    job: MasterJob, made: _Made, output: Path, started: float, say: _Log
+    job: MasterJob, made: _BuiltMaster, output: Path, started: float, write_log: _Log
 ) -> MasterStatistics:
     write_master(output, made.image, header_cards(job, made.left_out))
     if made.integrated.maps is not None:
         _write_maps(made, output)
     statistics = _statistics(job, made, time.perf_counter() - started)
     MasterRecord.of(job, statistics).write(output)
-    say(f"{output} written after {statistics.seconds:.2f} s")
+    write_log(f"{output} written after {statistics.seconds:.2f} s")
     return statistics
 
 
-def _write_maps(made: _Made, output: Path) -> None:
+def _write_maps(made: _BuiltMaster, output: Path) -> None:
     assert made.integrated.maps is not None
     for side, pixels in zip(("low", "high"), made.integrated.maps, strict=True):
         path = output.with_name(f"{output.stem}_rejection_{side}.xisf")
@@ -411,7 +421,7 @@ def _write_maps(made: _Made, output: Path) -> None:
         write_master(path, pixels.reshape(made.image.shape), cards)
 
 
-def _statistics(job: MasterJob, made: _Made, seconds: float) -> MasterStatistics:
+def _statistics(job: MasterJob, made: _BuiltMaster, seconds: float) -> MasterStatistics:
     image, integrated = made.image, made.integrated
     frames = tuple(
         FrameStatistics(file.path, int(low), int(high), level.location, level.k)

@@ -21,14 +21,14 @@ _TYPES: Final = {"p": types.voidptr, "i": types.int64, "d": types.float64, "f": 
 
 
 def compiled(name: str, codes: str) -> Callable[..., None]:
-    """Compile an entry point, with arguments of these types, to a function that ctypes calls."""
+    """Compile an entry point with these argument types to a function that ctypes calls."""
     return cast(Callable[..., None], _compile(name, codes).ctypes)
 
 
 def machine_code(name: str, codes: str) -> tuple[str, bytes]:
-    """Compile an entry point to an object file: the name of the function, and the file."""
+    """Compile an entry point; return the name of its function and the object file."""
     function = _compile(name, codes)
-    # numba has no public way to its object code; whoever asks falls back where this one ends.
+    # numba has no public interface to its object code; the caller falls back if this one fails.
     return function.native_name, function._library._get_compiled_object()
 
 
@@ -38,7 +38,7 @@ def _compile(name: str, codes: str) -> Any:
 
 
 def unpack(stored: Address, stride: int, offset: int, samples: Address, n: int, count: int) -> None:
-    """Unpack ``count`` samples of each of n rows of ``stride``, from ``offset`` on."""
+    """Unpack ``count`` samples of each of n rows of length ``stride``, starting at ``offset``."""
     codes = carray(stored, (n, stride), np.uint16)
     into = carray(samples, (n, count), np.float32)
     for i in range(n):
@@ -92,7 +92,7 @@ def survey(
     window_low: float,
     window_high: float,
     inside: Address,
-    found: Address,
+    statistics: Address,
 ) -> None:
     moments.survey(
         carray(image, (size,), np.float32),
@@ -101,7 +101,7 @@ def survey(
         window_low,
         window_high,
         carray(inside, (size + 1,), np.float32),
-        carray(found, (5,), np.float64),
+        carray(statistics, (5,), np.float64),
     )
 
 
@@ -119,7 +119,7 @@ def cold_moments(
     rows: int,
     columns: int,
     centre: float,
-    room: Address,
+    workspace: Address,
     sums: Address,
 ) -> None:
     """Sum over pixels without thermal signal: :func:`moments.cold_moments`."""
@@ -127,7 +127,7 @@ def cold_moments(
         carray(target, (rows, columns), np.float32),
         carray(dark, (rows, columns), np.float32),
         centre,
-        carray(room, (2, columns), np.float64),
+        carray(workspace, (2, columns), np.float64),
         carray(sums, (2,), np.float64),
     )
 
@@ -156,7 +156,7 @@ def integrate(
     rejected: Address,
     by_frame: Address,
     hidden: Address,
-    room: Address,
+    workspace: Address,
 ) -> None:
     """Combine a strip by any method: :func:`rejection.integrate_strip`."""
     carray(hidden, (1,), np.int64)[0] += integrate_strip(
@@ -167,7 +167,7 @@ def integrate(
         carray(pixels, (count,), np.float32),
         carray(rejected, (2, count), np.int64),
         carray(by_frame, (2, n), np.int64),
-        scratch_of(room, 0, n),
+        scratch_of(workspace, 0, n),
     )
 
 
@@ -181,45 +181,45 @@ def winsorize(
     highest: Address,
     by_frame: Address,
     hidden: Address,
-    room: Address,
+    workspace: Address,
 ) -> None:
-    """Combine a strip by Winsorized sigma clipping, quickly: :func:`tiles.winsorize_strip`."""
+    """Combine a strip by fast Winsorized sigma clipping: :func:`tiles.winsorize_strip`."""
     stacks = carray(samples, (n, count), np.float32)
     outcome = tiles.Outcome(
         carray(pixels, (count,), np.float32),
         carray(lowest, (count,), np.float32),
         carray(highest, (count,), np.float32),
     )
-    tile, queues = tile_of(room, 8 * n, n), queues_of(room, 8 * n + tile_size(n), n)
+    tile, queues = tile_of(workspace, 8 * n, n), queues_of(workspace, 8 * n + tile_size(n), n)
     carray(hidden, (1,), np.int64)[0] += tiles.winsorize_strip(
         stacks,
         parameters_of(carray(parameters, (9,), np.float64)),
         outcome,
         tile,
         queues,
-        scratch_of(room, 0, n),
+        scratch_of(workspace, 0, n),
     )
     tiles.count_rejected(stacks, outcome, carray(by_frame, (2, n), np.int64))
 
 
-def room_size(n: int, size: Address) -> None:
-    """Tell how many float64, zeros, a thread needs as room for stacks of ``n`` samples."""
+def workspace_size(n: int, size: Address) -> None:
+    """Compute how many float64 zeros the workspace of a thread has, for ``n`` samples a stack."""
     queues = tiles.QUEUE * n * (n + 1) // 4 + (n + 1) * (tiles.QUEUE + 1)
     carray(size, (1,), np.int64)[0] = 8 * n + tile_size(n) + queues
 
 
-# Room is one block of float64. Views of it as other types are taken at its start, since compiled
-# code that is loaded without numba cannot turn one array into another type.
+# A workspace is one block of float64. Views of other types start at its first byte, since compiled
+# code that is loaded without numba cannot convert an array to another type.
 
 
 @kernel
-def scratch_of(room: Address, start: int, n: int) -> Scratch:
-    """Take the scratch of a stack of ``n`` samples: ``8 * n`` float64 of the room."""
+def scratch_of(workspace: Address, start: int, n: int) -> Scratch:
+    """Take the scratch of a stack of ``n`` samples: ``8 * n`` float64 of the workspace."""
     end = start + 8 * n
-    doubles = carray(room, (end,), np.float64)[start:]
-    integers = carray(room, (end,), np.int64)[start:]
-    floats = carray(room, (2 * end,), np.float32)[2 * start :]
-    bytes_ = carray(room, (8 * end,), np.int8)[8 * start :]
+    doubles = carray(workspace, (end,), np.float64)[start:]
+    integers = carray(workspace, (end,), np.int64)[start:]
+    floats = carray(workspace, (2 * end,), np.float32)[2 * start :]
+    bytes_ = carray(workspace, (8 * end,), np.int8)[8 * start :]
     return Scratch(
         order=integers[:n],
         ranks=integers[n : 2 * n],
@@ -234,38 +234,38 @@ def scratch_of(room: Address, start: int, n: int) -> Scratch:
 
 @kernel
 def tile_size(n: int) -> int:
-    """Give the float64 that :func:`tile_of` takes."""
+    """Return the number of float64 in a tile of :func:`tile_of`."""
     return (n + 2) * LANES + LANES + STATE + n * LANES
 
 
 @kernel
-def tile_of(room: Address, start: int, n: int) -> Tile:
-    """Take the tile of ``n`` frames from the room."""
+def tile_of(workspace: Address, start: int, n: int) -> Tile:
+    """Take the tile of ``n`` frames from the workspace."""
     rows, lanes = n * LANES, (n + 2) * LANES
     state = lanes + LANES
     end = start + tile_size(n)
-    floats = carray(room, (2 * end,), np.float32)[2 * start :]
-    bits = carray(room, (2 * end,), np.int32)[2 * start :]
+    floats = carray(workspace, (2 * end,), np.float32)[2 * start :]
+    bits = carray(workspace, (2 * end,), np.int32)[2 * start :]
     return Tile(
         x=floats[:rows],
         bits=bits[:rows],
         distances=floats[rows : 2 * lanes],
         distance_bits=bits[rows : 2 * lanes],
-        pixel=carray(room, (end,), np.int64)[start:][lanes:state],
-        lanes=carray(room, (end,), np.float64)[start:][state : state + STATE],
-        copies=carray(room, (end,), np.float64)[start:][state + STATE :],
+        pixel=carray(workspace, (end,), np.int64)[start:][lanes:state],
+        lanes=carray(workspace, (end,), np.float64)[start:][state : state + STATE],
+        copies=carray(workspace, (end,), np.float64)[start:][state + STATE :],
     )
 
 
 @kernel
-def queues_of(room: Address, start: int, n: int) -> tiles.Queues:
-    """Take the queues of up to ``n`` samples from the room."""
+def queues_of(workspace: Address, start: int, n: int) -> tiles.Queues:
+    """Take the queues of up to ``n`` samples from the workspace."""
     floats = tiles.QUEUE * n * (n + 1) // 2
     pixels = (n + 1) * tiles.QUEUE
     end = start + floats // 2 + pixels + n + 1
-    integers = carray(room, (end,), np.int64)[start + floats // 2 :]
+    integers = carray(workspace, (end,), np.int64)[start + floats // 2 :]
     return tiles.Queues(
-        x=carray(room, (2 * end,), np.float32)[2 * start :][:floats],
+        x=carray(workspace, (2 * end,), np.float32)[2 * start :][:floats],
         pixel=integers[:pixels],
         length=integers[pixels:],
     )

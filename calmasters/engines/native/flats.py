@@ -1,4 +1,4 @@
-"""Raw frames as a stack; flats calibrated on the way, by their bias and dark masters."""
+"""Raw frames as a stack; flats are calibrated with their bias and dark masters when read."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from calmasters.images.raw_frame import RawFrame
 
 __all__ = ["Calibrator", "FrameLevel", "RawStack", "measure"]
 
-_NOTHING: Final = np.empty(0, np.float32)
+_NO_SAMPLES: Final = np.empty(0, np.float32)
 
-#: Samples read at a time into a whole frame.
+#: Samples of one read while a complete frame is read.
 _READ_SAMPLES: Final = 1 << 19
 
 
@@ -32,7 +32,7 @@ class Calibrator:
     Attributes
     ----------
     bias, dark : (height, width) array of float32 or None
-        The dark has the bias subtracted, if there is one.
+        The bias, if there is one, is already subtracted from the dark.
     pedestal : int
         Added to the result, 16-bit ADU.
     optimizer : DarkOptimizer or None
@@ -45,7 +45,7 @@ class Calibrator:
     optimizer: DarkOptimizer | None = None
 
     def apply(self, samples: Float32, start: int, factors: Float32) -> None:
-        """Calibrate a run of samples in place.
+        """Calibrate consecutive samples in place.
 
         Parameters
         ----------
@@ -56,7 +56,7 @@ class Calibrator:
         """
         n, count = samples.shape
         bias, dark = (
-            _NOTHING if master is None else master.reshape(-1)[start : start + count]
+            _NO_SAMPLES if master is None else master.reshape(-1)[start : start + count]
             for master in (self.bias, self.dark)
         )
         pedestal = float(np.float32(self.pedestal / 65535))
@@ -64,14 +64,14 @@ class Calibrator:
 
 
 class RawStack:
-    """Raw frames, opened, as a stack to combine.
+    """Opened raw frames as a stack to combine.
 
     Parameters
     ----------
     frames : sequence of RawFrame
         Of one size.
     calibrator : Calibrator, optional
-        Calibrates each frame on the way.
+        Calibrates the samples of each frame when they are read.
     factors : sequence of float or None, optional
         k of each frame's dark; 1 where there is none.
     """
@@ -85,15 +85,15 @@ class RawStack:
         self._frames, self._calibrator = frames, calibrator
         known = factors or [None] * len(frames)
         self._factors = np.array([1.0 if k is None else k for k in known], np.float32)
-        self._plain = all(frame.format.is_uint16 for frame in frames)
+        self._is_uint16 = all(frame.format.is_uint16 for frame in frames)
         self._lock = Lock()
         self.count = len(frames)
         self.size = frames[0].size
         self.not_finite = [0] * len(frames)
 
     def read(self, start: int, count: int) -> Loader:
-        """Read a run of every frame; what it returns calibrates. For use from several threads."""
-        fill = self._read_codes(start, count) if self._plain else self._read_any(start, count)
+        """Read consecutive samples of all frames; see :class:`.integration.Stack`."""
+        fill = self._read_codes(start, count) if self._is_uint16 else self._read_any(start, count)
 
         def load(offset: int, samples: Float32) -> None:
             fill(offset, samples)
@@ -124,7 +124,7 @@ class RawStack:
 
 
 def read_samples(frame: RawFrame, start: int, samples: Float32) -> int:
-    """Read a run of a frame's samples; returns how many were not finite."""
+    """Read consecutive samples of a frame; return the number that were not finite."""
     if not frame.format.is_uint16:
         strip = frame.read(start, len(samples))
         samples[:] = strip.samples
@@ -137,7 +137,7 @@ def read_samples(frame: RawFrame, start: int, samples: Float32) -> int:
 
 @dataclass(frozen=True, slots=True)
 class FrameLevel:
-    """What was measured on a frame before it is combined.
+    """The measurements of a frame before it is combined.
 
     Attributes
     ----------
@@ -146,7 +146,7 @@ class FrameLevel:
     k : float or None
         Factor of the dark, where it was optimized.
     certainty : float
-        Variance of the thermal signal over that of the frame; k means little where it is tiny.
+        Variance of the thermal signal divided by that of the frame. If it is tiny, k is uncertain.
     """
 
     location: float | None = None
@@ -157,27 +157,27 @@ class FrameLevel:
 def measure(
     frames: Sequence[RawFrame], calibrator: Calibrator | None, threads: int
 ) -> list[FrameLevel]:
-    """Find the dark's factor and the level of every frame."""
+    """Measure the factor of the dark and the level of every frame."""
     levels: dict[int, FrameLevel] = {}
 
     def work(indices: Iterator[int]) -> None:
         image = np.empty((frames[0].height, frames[0].width), np.float32)
         for index in indices:
-            _read_whole(frames[index], image)
+            _read_frame(frames[index], image)
             levels[index] = _measure(image, calibrator or Calibrator())
 
     in_threads(work, range(len(frames)), threads)
     return [levels[index] for index in range(len(frames))]
 
 
-def _read_whole(frame: RawFrame, image: Float32) -> None:
+def _read_frame(frame: RawFrame, image: Float32) -> None:
     samples = image.reshape(-1)
     for start in range(0, samples.size, _READ_SAMPLES):
         read_samples(frame, start, samples[start : start + _READ_SAMPLES])
 
 
 def _measure(image: Float32, calibrator: Calibrator) -> FrameLevel:
-    """Measure a raw frame, calibrating it in place."""
+    """Measure a raw frame; it is calibrated in place."""
     k, certainty = None, math.inf
     if calibrator.optimizer:
         fit = calibrator.optimizer.fit(image)

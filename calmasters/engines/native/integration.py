@@ -21,20 +21,20 @@ __all__ = ["Integrated", "Normalization", "Stack", "in_threads", "integrate"]
 
 Counts: TypeAlias = NDArray[np.int64]
 
-#: Samples of all frames that a thread combines at a time: 1 MiB of float32 stays in the cache.
+#: Samples of all frames in a strip, which a thread combines at once: 1 MiB fits the cache.
 STRIP_SAMPLES: Final = 1 << 18
 
-#: Samples of all frames that a thread reads at a time, in any case so many of one frame: reads
-#: of less cost more than they bring.
+#: Samples of all frames that a thread reads at once, and the minimum of each frame: smaller reads
+#: are slow.
 READ_SAMPLES: Final = 1 << 20
 READ_FRAME_SAMPLES: Final = 1 << 15
 
-#: Fills an array (frames, pixels) with samples that were read, from a pixel of them on.
+#: Fills an array (frames, pixels) with samples that were read, starting at an offset in pixels.
 Loader: TypeAlias = Callable[[int, Float32], None]
 
 
 class Stack(Protocol):
-    """Frames to combine: any source of their samples by strips."""
+    """Frames to combine: any source that reads their samples in strips."""
 
     @property
     def count(self) -> int:
@@ -47,13 +47,13 @@ class Stack(Protocol):
         ...
 
     def read(self, start: int, count: int) -> Loader:
-        """Read ``count`` pixels of all frames from pixel ``start`` on; called from threads."""
+        """Read ``count`` pixels of all frames from pixel ``start`` on; threads can call it."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Normalization:
-    """How each frame is brought to the level of the first, for rejection and for the output.
+    """Scaling of each frame to the level of the first, for rejection and for the output.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Normalization:
 
     @classmethod
     def of(cls, settings: Integration, locations: Sequence[float]) -> Normalization:
-        """Derive it from the frames' levels, all above 0."""
+        """Compute it from the levels of the frames, all above 0."""
         levels = np.array(locations)
         ones, zeros = np.ones(len(levels)), np.zeros(len(levels))
         equal = settings.rejectionNormalization == "EqualizeFluxes"
@@ -79,13 +79,13 @@ class Normalization:
 
     @classmethod
     def none(cls, frames: int) -> Normalization:
-        """Leave all frames as they are."""
+        """Return a normalization that changes nothing."""
         ones = np.ones(frames)
         return cls(ones, ones, np.zeros(frames))
 
     @property
     def same(self) -> bool:
-        """Whether rejection and output see the same samples."""
+        """Whether rejection and output use the same samples."""
         return not self.raw_shifts.any() and np.array_equal(self.value_factors, self.raw_factors)
 
 
@@ -100,7 +100,7 @@ class Integrated:
     low, high : (n,) arrays of int64
         Samples of each frame rejected as too low and too high.
     hidden : int
-        Pixels whose outliers Winsorization cannot see.
+        Number of pixels whose outliers Winsorization cannot detect.
     maps : (2, size) array of float32 or None
         Share of each pixel's samples rejected as low and as high.
     """
@@ -122,7 +122,7 @@ def integrate(
 ) -> Integrated:
     """Combine all frames of a stack; the result does not depend on ``threads``.
 
-    ``exact`` does without the quick way, pixel by pixel; the result is the same.
+    ``exact`` combines pixel by pixel instead of by the fast kernels; the result is the same.
     """
     work = _Work(stack, settings, normalization, exact=exact)
     in_threads(work.strips, range(0, stack.size, work.step), threads)
@@ -130,7 +130,7 @@ def integrate(
 
 
 def in_threads(work: Callable[[Iterator[int]], None], items: Iterable[int], threads: int) -> None:
-    """Run ``work`` in each of several threads on one iterator, from which they all take."""
+    """Run ``work`` in several threads, which share one iterator over the items."""
     shared = _Shared(items)
     if threads == 1:
         work(shared)
@@ -141,7 +141,7 @@ def in_threads(work: Callable[[Iterator[int]], None], items: Iterable[int], thre
 
 
 class _Shared:
-    """An iterator that threads may share."""
+    """An iterator that threads can share."""
 
     def __init__(self, items: Iterable[int]) -> None:
         self._items, self._lock = iter(items), Lock()
@@ -155,7 +155,7 @@ class _Shared:
 
 
 class _Work:
-    """The strips of one integration, and what comes of them."""
+    """The strips of one integration and their results."""
 
     def __init__(
         self, stack: Stack, settings: Integration, normalization: Normalization, *, exact: bool
@@ -172,14 +172,14 @@ class _Work:
         self._lock = Lock()
         self._strip = max(1, STRIP_SAMPLES // stack.count)
         self.step = max(self._strip, READ_SAMPLES // stack.count, READ_FRAME_SAMPLES)
-        self._quick = not exact and normalization.same and _winsorizes_all(settings)
+        self._is_fast = not exact and normalization.same and _has_fast_kernel(settings)
 
     def strips(self, starts: Iterator[int]) -> None:
-        """Combine strips until none is left: what a thread does."""
+        """Combine strips until none is left; runs in each thread."""
         n = self._stack.count
         sums = np.zeros((2, n), np.int64), np.zeros(1, np.int64)
-        room, buffers = _room(n), np.empty((2, n * self._strip), np.float32)
-        combine = self._combine_quickly if self._quick else self._combine
+        workspace, buffers = _workspace(n), np.empty((2, n * self._strip), np.float32)
+        combine = self._combine_fast if self._is_fast else self._combine
         for start in starts:
             load = self._stack.read(start, min(self.step, self._stack.size - start))
             stop = min(start + self.step, self._stack.size)
@@ -187,7 +187,7 @@ class _Work:
                 count = min(self._strip, stop - first)
                 arrays = buffers[:, : n * count].reshape(2, n, count)
                 values, raws = self._load(load, first - start, arrays)
-                combine(first, values, raws, *sums, room)
+                combine(first, values, raws, *sums, workspace)
         with self._lock:
             self._by_frame += sums[0]
             self._hidden += sums[1]
@@ -199,31 +199,31 @@ class _Work:
         raws: Float32,
         by_frame: Counts,
         hidden: Counts,
-        room: Float64,
+        workspace: Float64,
     ) -> None:
         n, count = values.shape
         rejected = np.empty((2, count), np.int64)
         kernels().integrate(
             *(values, raws, n, count, self._parameters, self._limits),
-            *(self._pixels[start : start + count], rejected, by_frame, hidden, room),
+            *(self._pixels[start : start + count], rejected, by_frame, hidden, workspace),
         )
         if self._maps is not None:
             self._maps[:, start : start + count] = rejected / n
 
-    def _combine_quickly(
+    def _combine_fast(
         self,
         start: int,
         values: Float32,
         _: Float32,
         by_frame: Counts,
         hidden: Counts,
-        room: Float64,
+        workspace: Float64,
     ) -> None:
         n, count = values.shape
         lowest, highest = (np.full(count, end, np.float32) for end in (-math.inf, math.inf))
         kernels().winsorize(
             *(values, n, count, self._parameters),
-            *(self._pixels[start : start + count], lowest, highest, by_frame, hidden, room),
+            *(self._pixels[start : start + count], lowest, highest, by_frame, hidden, workspace),
         )
         if self._maps is not None:
             rejected = np.array([(values < lowest).sum(axis=0), (values > highest).sum(axis=0)])
@@ -242,18 +242,18 @@ class _Work:
         return values, raws
 
     def result(self) -> Integrated:
-        """Gather what all strips gave."""
+        """Return the results of all strips."""
         low, high = self._by_frame
         return Integrated(self._pixels, low, high, int(self._hidden[0]), self._maps)
 
 
-def _room(n: int) -> Float64:
-    """Make room for one thread's stacks of ``n`` samples."""
+def _workspace(n: int) -> Float64:
+    """Allocate the workspace of one thread for stacks of ``n`` samples."""
     size = np.zeros(1, np.int64)
-    kernels().room_size(n, size)
-    room = np.zeros(size[0] + 8)
-    # Vectors that begin where a cache line does are read at once.
-    return room[-(room.ctypes.data // 8) % 8 :]
+    kernels().workspace_size(n, size)
+    workspace = np.zeros(size[0] + 8)
+    # Vectors that are aligned to a cache line are read faster.
+    return workspace[-(workspace.ctypes.data // 8) % 8 :]
 
 
 def _normalize(samples: Float32, factors: Float64, shifts: Float64) -> None:
@@ -261,15 +261,15 @@ def _normalize(samples: Float32, factors: Float64, shifts: Float64) -> None:
         kernels().normalize(samples, *samples.shape, factors, shifts)
 
 
-def _winsorizes_all(settings: Integration) -> bool:
-    """Whether the quick kernels do what is asked for."""
+def _has_fast_kernel(settings: Integration) -> bool:
+    """Whether the fast kernels support these settings."""
     chosen = settings.rejection, settings.combination
     ranged = settings.rangeClipLow or settings.rangeClipHigh
     return chosen == ("WinsorizedSigmaClip", "Average") and not ranged
 
 
 def parameters(settings: Integration) -> Float64:
-    """Put the settings in the order of :class:`calmasters.engines.native.rejection.Parameters`."""
+    """Return the settings in the order of ``rejection.Parameters``."""
     low, high = _limits(settings)
     values = (
         low if settings.clipLow else 0.0 if settings.rejection == "MinMax" else math.inf,
@@ -293,7 +293,7 @@ def _limits(settings: Integration) -> tuple[float, float]:
 
 
 def _esd_limits(settings: Integration, n: int) -> Float64:
-    """Critical values of the ESD test by the number of samples left."""
+    """Return the critical values of the ESD test by the number of samples left."""
     if settings.rejection != "Rejection_ESD":
         return np.zeros(n + 1)
     alpha = float(np.float32(settings.esdAlpha))

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from calmasters.engines.native.stack import Floats, kernel
 
 __all__ = [
-    "ALONE",
     "CENTRE",
     "ERROR",
     "FAR_HIGH",
@@ -28,6 +27,7 @@ __all__ = [
     "LANES",
     "LOWER",
     "MIDDLE",
+    "NEEDS_SCALAR",
     "PENDING",
     "RESIDUE",
     "ROUNDING",
@@ -48,16 +48,17 @@ __all__ = [
 #: Pixels side by side: a few vector registers, and a tile of 100 frames fits the L1 cache.
 LANES: Final = 64
 
-#: With so many windows left it pays to ask whether the nearest is found in all lanes.
+#: With at least this many windows left, it is worth testing whether all lanes have reached their
+#: nearest window.
 WORTH_A_LOOK: Final = 8
 
-#: What is known of a lane.
-PENDING, SETTLED, ALONE, KEPT = 0.0, 1.0, 2.0, 3.0
+#: The states of a lane's result (row KNOWN).
+PENDING, SETTLED, NEEDS_SCALAR, KEPT = 0.0, 1.0, 2.0, 3.0
 
 # The state of the lanes is one array, so that the compiler sees that its rows do not overlap.
-# These are the rows: Sn without its factors; the median, about which sums are taken; the first
-# sigma; centre and sigma; the limits of all steps together; sums of the deviations and of their
-# squares; the bound of the error, and what a step adds to it; what is known.
+# The rows are: Sn without its factors; the median, about which sums are taken; the first sigma;
+# centre and sigma; the combined limits of all steps; sums of the deviations and of their squares;
+# the error bound, and what a step adds to it; the state of the result.
 SCALE, MIDDLE, FIRST, CENTRE, SIGMA, LOWER, UPPER, TOTAL, SQUARES, ERROR, ROUNDING, KNOWN = (
     LANES * row for row in range(12)
 )
@@ -71,7 +72,7 @@ Bits: TypeAlias = NDArray[np.int32]
 
 
 class Tile(NamedTuple):
-    """Room for one tile of up to n frames."""
+    """Memory of one tile of up to n frames."""
 
     x: Any  # (n * LANES,) float32: sorted columns, row by row
     bits: Any  # the same memory as int32
@@ -84,22 +85,22 @@ class Tile(NamedTuple):
 
 @kernel
 def offset(rank: int) -> int:
-    """Tell where a row begins; the compiler is told that this is not negative.
+    """Return the start of a row; the mask shows the compiler that it is not negative.
 
-    (Python's negative indices cost a choice at each access, and no loop with them is vectorised.)
+    (Support for negative indices costs a branch at each access and prevents vectorization.)
     """
     return (rank * LANES) & (2**40 - 1)
 
 
 @kernel
 def row_of(x: Floats, rank: int) -> Floats:
-    """Give the samples of a rank."""
+    """Return the samples of a rank."""
     return x[rank * LANES : (rank + 1) * LANES]
 
 
 @kernel
 def sort_pair(x: Bits, a: int, b: int) -> None:
-    """Put the smaller of each pair of two rows into row ``a``."""
+    """Move the smaller sample of each lane to row ``a``, the larger one to row ``b``."""
     a, b = offset(a), offset(b)
     for lane in range(LANES):
         one, other = x[a + lane], x[b + lane]
@@ -111,7 +112,8 @@ def sort_pair(x: Bits, a: int, b: int) -> None:
 def sort_columns(x: Bits, n: int) -> None:
     """Sort the first ``n`` rows of each lane by Batcher's odd-even merging network.
 
-    The bits of floats that are not negative sort as the floats do, in fewer instructions.
+    The bit patterns of non-negative floats have the order of the floats, and integers sort with
+    fewer instructions.
     """
     p = 1
     while p < n:
@@ -119,7 +121,7 @@ def sort_columns(x: Bits, n: int) -> None:
         while k >= 1:
             for j in range(k % p, n - k, 2 * k):
                 for i in range(j, min(j + k, n - k)):
-                    # Both in one run of 2 p rows (a power of two).
+                    # Both are in one run of 2 p rows (a power of two).
                     if (i | (2 * p - 1)) == ((i + k) | (2 * p - 1)):
                         sort_pair(x, i, i + k)
             k //= 2
@@ -128,14 +130,14 @@ def sort_columns(x: Bits, n: int) -> None:
 
 @kernel
 def farther(here: np.float32, left: np.float32, right: np.float32) -> np.float32:
-    """Larger of the distances to the ends of a window."""
+    """Return the larger of the distances to the ends of a window."""
     below, above = here - left, right - here
     return above if above > below else below
 
 
 @kernel
 def nearest_of_four(x: Floats, sample: np.float32, left: int, right: int) -> np.float32:
-    """Smallest of the distances to four windows, one row apart."""
+    """Return the smallest of the distances to four windows, one row apart."""
     one = farther(sample, x[left], x[right])
     two = farther(sample, x[left + LANES], x[right + LANES])
     three = farther(sample, x[left + 2 * LANES], x[right + 2 * LANES])
@@ -149,9 +151,10 @@ def nearest_of_four(x: Floats, sample: np.float32, left: int, right: int) -> np.
 def lower_by_four(
     x: Floats, i: int, left: int, right: int, distances: Floats, before: int, after: int
 ) -> None:
-    """Lower row ``before`` of the distances to those from row ``i`` to four windows.
+    """Update the smallest distances of row ``i`` with four windows.
 
-    The windows begin at rows ``left``, ``left`` + 1…; the result is row ``after``.
+    The windows start at rows ``left``, ``left`` + 1…. Row ``before`` of ``distances`` is the input,
+    row ``after`` the result.
     """
     here, left, right = offset(i), offset(left), offset(right)
     before, after = offset(before), offset(after)
@@ -165,7 +168,7 @@ def lower_by_four(
 def lower_by_eight(
     x: Floats, i: int, left: int, right: int, distances: Floats, before: int, after: int
 ) -> None:
-    """Lower row ``before`` of the distances to those from row ``i`` to eight windows."""
+    """Update the smallest distances of row ``i`` with eight windows; see above."""
     here, left, right = offset(i), offset(left), offset(right)
     before, after = offset(before), offset(after)
     for lane in range(LANES):
@@ -180,7 +183,7 @@ def lower_by_eight(
 def lower_by_one(
     x: Floats, i: int, left: int, right: int, distances: Floats, before: int, after: int
 ) -> None:
-    """Lower row ``before`` of the distances to those from row ``i`` to one window."""
+    """Update the smallest distances of row ``i`` with one window; see above."""
     here, left, right = offset(i), offset(left), offset(right)
     before, after = offset(before), offset(after)
     for lane in range(LANES):
@@ -195,7 +198,7 @@ def lower_by_one(
 def left_is_farther(x: Floats, i: int, left: int, right: int) -> int:
     """Count the lanes in which row ``left`` is farther from row ``i`` than row ``right``."""
     here, left, right = offset(i), offset(left), offset(right)
-    lanes = np.int32(0)  # as wide as the samples: vectors of other widths cost conversions
+    lanes = np.int32(0)  # the width of the samples: other widths cost conversions
     for lane in range(LANES):
         sample = x[here + lane]
         lanes = np.int32(lanes + np.int32(x[right + lane] - sample < sample - x[left + lane]))
@@ -204,13 +207,13 @@ def left_is_farther(x: Floats, i: int, left: int, right: int) -> int:
 
 @kernel
 def find_nearest(x: Floats, distances: Floats, i: int, n: int, first: int) -> int:
-    """Find row ``i`` of the distances: to the farthest of the ``n // 2 + 1`` nearest samples.
+    """Compute row ``i`` of the distances: to the farthest of the ``n // 2 + 1`` nearest samples.
 
     Row n is for intermediate results, row n + 1 is infinite.
 
-    Windows before ``first`` are not the nearest in any lane, for this row and all later ones;
-    returns what ``first`` is for the next row. From a window on whose right end is the farther
-    one in all lanes, windows only get worse.
+    Windows before ``first`` are not the nearest in any lane, for this row and all later ones; the
+    result is the value of ``first`` for the next row. Once the right end of a window is the farther
+    one in all lanes, the distances of later windows only increase.
     """
     size = n // 2 + 1
     start, stop = max(first, i - size + 1), min(i, n - size) + 1
@@ -220,8 +223,8 @@ def find_nearest(x: Floats, distances: Floats, i: int, n: int, first: int) -> in
     step = 8 if stop - start >= 8 else 4 if stop - start >= 4 else 1
     before, left = n + 1, start
     while left < stop:
-        # Writing where one has just read would wait for the write: two rows take turns. Some of
-        # the last windows may be done twice.
+        # Two rows alternate, since reading a row that was just written would wait for the write.
+        # Some of the last windows may be computed twice.
         at, after = min(left, stop - step), n if before == i else i
         if step == 8:
             lower_by_eight(x, i, at, at + size - 1, distances, before, after)
@@ -242,7 +245,7 @@ def find_nearest(x: Floats, distances: Floats, i: int, n: int, first: int) -> in
 
 @kernel
 def raise_row(x: Floats, into: int, rank: int) -> None:
-    """Raise row ``into`` to row ``rank`` where that is larger."""
+    """Set row ``into`` to the maximum of itself and row ``rank``."""
     into, here = offset(into), offset(rank)
     for lane in range(LANES):
         one, other = x[into + lane], x[here + lane]
@@ -251,7 +254,7 @@ def raise_row(x: Floats, into: int, rank: int) -> None:
 
 @kernel
 def all_reach(x: Floats, low: int, high: int, distances: Floats, bound: int) -> bool:
-    """Whether rows ``low`` and ``high`` are as far apart as row ``bound`` says, in all lanes."""
+    """Whether rows ``low`` and ``high`` are at least ``bound`` apart in all lanes."""
     low, high, bound = offset(low), offset(high), offset(bound)
     lanes = np.int32(0)
     for lane in range(LANES):
@@ -262,11 +265,11 @@ def all_reach(x: Floats, low: int, high: int, distances: Floats, bound: int) -> 
 
 @kernel
 def measure_distances(t: Tile, n: int) -> tuple[int, int]:
-    """Find the rows [first, last) of the distances; all others are not less than the median.
+    """Compute the rows [first, last) of the distances; all others are not less than the median.
 
-    The middle half of the rows comes first: their largest distance bounds the median from above.
-    Each window reaches at least from its sample to the median's neighbourhood, rank ``n // 2`` for
-    samples below it: where that is as far as the bound, all rows further out can be left.
+    The middle half of the rows is computed first: their largest distance is an upper bound of the
+    median. Each window extends at least from its sample to the middle ranks (rank ``n // 2`` for
+    samples below it): where that distance reaches the bound, all rows further out can be skipped.
     """
     x, distances, bound = t.x, t.distances, n + 2
     half = (n + 1) // 2
@@ -290,11 +293,12 @@ def measure_distances(t: Tile, n: int) -> tuple[int, int]:
 
 @kernel
 def scale_tile(t: Tile, n: int) -> None:
-    """Sn of each lane, without factors, in float32: the low median of the distances.
+    """Compute Sn of each lane, without factors, in float32: the low median of the distances.
 
-    The nearest neighbours of a sample are a window of the sorted column: their distance is the
-    smallest over all windows around the sample of the larger distance to its ends. Rounding
-    differences to float32 keeps their order: the result is Sn rounded to float32.
+    The nearest neighbours of a sample are a window of the sorted column. The distance to the
+    farthest of them is the minimum, over all windows around the sample, of the larger distance to
+    the ends of the window. Rounding differences to float32 keeps their order: the result is Sn
+    rounded to float32.
     """
     first, last = measure_distances(t, n)
     sort_columns(t.distance_bits[first * LANES :], last - first)

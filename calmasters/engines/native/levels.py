@@ -1,8 +1,8 @@
-"""The median of a large image, by way of the few samples around it.
+"""The median of a large image, computed from the few samples around it.
 
-PixInsight narrows a histogram around the median, level by level. A sample's bin is a monotonic
-function of the sample: which bin holds a rank follows from the sorted samples near the median
-alone, and no histogram is needed to find the same edges, to the bit.
+PixInsight narrows a histogram around the median, level by level. The bin of a sample is a monotonic
+function of the sample, so the bin of a rank follows from the sorted samples near the median. The
+same edges result to the bit, without a histogram.
 """
 
 from __future__ import annotations
@@ -26,20 +26,21 @@ from calmasters.engines.native.reference_flats import image_median as exact_imag
 
 __all__ = ["image_median", "location"]
 
-#: One sample in so many gives a first guess of the median.
+#: One of this many samples is used for the first estimate of the median.
 _GUESS_STEP: Final = 61
 
-#: Share of the samples on each side of the median that are sorted at first; then times 8.
+#: Share of the samples on each side of the median that are sorted first, and its growth if that is
+#: not enough.
 _WINDOW_SHARE: Final = 0.008
 _WINDOW_GROWTH: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """The samples of an image around its median, sorted, and what lies about them.
+    """The sorted samples of an image around its median.
 
-    Of the ``image``, the samples strictly inside (``low``, ``high``) count: ``count`` in number,
-    from ``minimum`` to ``maximum``; ``below`` of them come before the window.
+    Only samples of the ``image`` strictly inside (``low``, ``high``) are counted: there are
+    ``count``, from ``minimum`` to ``maximum``, and ``below`` of them are below the window.
     """
 
     image: Float32
@@ -53,16 +54,16 @@ class _Window:
 
 
 class _WindowLeftError(Exception):
-    """A sample was looked for outside of the window."""
+    """A sample outside of the window is needed."""
 
 
 def location(image: Float32) -> float:
-    """Level of a frame for normalization: the median without black and saturated samples."""
+    """Return the level of a frame for normalization: the median without extreme samples."""
     return image_median(image, float(DARKEST), float(BRIGHTEST))
 
 
 def image_median(image: Float32, low: float = -math.inf, high: float = math.inf) -> float:
-    """Median of the samples strictly inside (``low``, ``high``), as PixInsight finds it.
+    """Return the median of the samples strictly inside (``low``, ``high``), as PixInsight does.
 
     The same as :func:`calmasters.engines.native.reference_flats.image_median`, to the bit.
     """
@@ -73,7 +74,7 @@ def image_median(image: Float32, low: float = -math.inf, high: float = math.inf)
     guess = np.sort(guess[(guess > low) & (guess < high)])
     share = _WINDOW_SHARE
     while True:
-        window = _survey(image, low, high, *_ends(guess, share))
+        window = _read_window(image, low, high, *_ends(guess, share))
         if window.count == 0:
             return 0.0
         try:
@@ -83,20 +84,20 @@ def image_median(image: Float32, low: float = -math.inf, high: float = math.inf)
 
 
 def _ends(guess: Float32, share: float) -> tuple[float, float]:
-    """Enclose a share of the samples on each side of the median."""
+    """Return limits that enclose a share of the samples on each side of the median."""
     if share >= 0.5 or len(guess) == 0:
         return -math.inf, math.inf
     below, above = (int(len(guess) * (0.5 + side)) for side in (-share, share))
     return float(guess[below]), float(np.nextafter(guess[above], np.float32(math.inf)))
 
 
-def _survey(
+def _read_window(
     image: Float32, low: float, high: float, window_low: float, window_high: float
 ) -> _Window:
     inside = np.empty(image.size + 1, np.float32)
-    found = np.zeros(5)
-    kernels().survey(image, image.size, low, high, window_low, window_high, inside, found)
-    count, below, size, minimum, maximum = found.tolist()
+    statistics = np.zeros(5)
+    kernels().survey(image, image.size, low, high, window_low, window_high, inside, statistics)
+    count, below, size, minimum, maximum = statistics.tolist()
     samples = np.sort(inside[: int(size)]).astype(np.float64)
     return _Window(image, low, high, samples, int(below), int(count), minimum, maximum)
 
@@ -111,20 +112,20 @@ def _median_in(window: _Window) -> float:
 
 
 def _edges(window: _Window, rank: int, high: float) -> tuple[float, float]:
-    """Edges of the last bin that PixInsight's histograms find for the sample of a rank."""
+    """Return the edges of the last bin of PixInsight's histograms for the sample of a rank."""
     low = window.minimum
     below = 0
     while high - low >= BIN_WIDTH:
         # Samples up to a bin below `low` fall into bin 0 too, though they were counted before.
         start = _first_at(window, 0, low, high) if low > window.minimum else 0
-        found = _bin(_sample(window, start + rank - below), low, high)
-        if not 0 <= found < HISTOGRAM_BINS:
+        index = _bin(_sample(window, start + rank - below), low, high)
+        if not 0 <= index < HISTOGRAM_BINS:
             raise _WindowLeftError
-        below += _first_at(window, found, low, high) - start
+        below += _first_at(window, index, low, high) - start
         span = high - low
         low, high = (
-            span * found / (HISTOGRAM_BINS - 1) + low,
-            span * (found + 1) / (HISTOGRAM_BINS - 1) + low,
+            span * index / (HISTOGRAM_BINS - 1) + low,
+            span * (index + 1) / (HISTOGRAM_BINS - 1) + low,
         )
     return low, high
 
@@ -141,25 +142,25 @@ def _sample(window: _Window, position: int) -> float:
     return float(window.samples[index])
 
 
-def _first_at(window: _Window, found: int, low: float, high: float) -> int:
-    """Position, in the sorted image, of the first sample of bin ``found`` or later."""
-    first = _first_of_bin(found, low, high)
-    index = int(np.searchsorted(window.samples, first))
-    if 0 < index < len(window.samples):
-        return index + window.below
+def _first_at(window: _Window, index: int, low: float, high: float) -> int:
+    """Return the position in the sorted image of the first sample of bin ``index`` or later."""
+    first = _first_of_bin(index, low, high)
+    place = int(np.searchsorted(window.samples, first))
+    if 0 < place < len(window.samples):
+        return place + window.below
     count = np.zeros(1, np.int64)
     kernels().count_below(window.image, window.image.size, window.low, window.high, first, count)
     return int(count[0])
 
 
-def _first_of_bin(found: int, low: float, high: float) -> float:
-    """Smallest float32 in bin ``found`` or later: bins grow with the sample."""
+def _first_of_bin(index: int, low: float, high: float) -> float:
+    """Return the smallest float32 in bin ``index`` or later: bins grow with the sample."""
     # Rounding towards zero makes bin 0 twice as wide.
-    edge = found if found > 0 else -1
+    edge = index if index > 0 else -1
     sample = np.float32(low + (high - low) * edge / (HISTOGRAM_BINS - 1))
     down, up = np.float32(-math.inf), np.float32(math.inf)
-    while _bin(float(sample), low, high) >= found:
+    while _bin(float(sample), low, high) >= index:
         sample = np.nextafter(sample, down)
-    while _bin(float(sample), low, high) < found:
+    while _bin(float(sample), low, high) < index:
         sample = np.nextafter(sample, up)
     return float(sample)

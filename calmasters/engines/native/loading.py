@@ -29,7 +29,7 @@ def unpack(stored: Codes, samples: Floats) -> None:
 def calibrate(samples: Floats, bias: Floats, dark: Floats, k: float, pedestal: float) -> None:
     """Calibrate samples in place: ``sample - (bias + k * dark)``, truncated to [0, 1].
 
-    ``bias`` or ``dark`` may have length 0: it is not subtracted then.
+    A ``bias`` or ``dark`` of length 0 is not subtracted.
     """
     zero, one = np.float32(0), np.float32(1)
     for i in range(len(samples)):
@@ -45,7 +45,7 @@ def calibrate(samples: Floats, bias: Floats, dark: Floats, k: float, pedestal: f
 
 @kernel
 def normalize(samples: Floats, factor: float, shift: float) -> None:
-    """Multiply samples by a factor, or shift those that are not 0, rounded to float32."""
+    """Multiply samples by a factor or shift samples other than 0, rounded to float32."""
     if factor != 1:
         for i in range(len(samples)):
             samples[i] = samples[i] * factor
@@ -56,7 +56,7 @@ def normalize(samples: Floats, factor: float, shift: float) -> None:
 
 @kernel
 def box_mean(image: Floats, means: Floats) -> None:
-    """Mean of each 2 x 2 cell; an odd last row or column is dropped."""
+    """Compute the mean of each 2 x 2 cell; an odd last row or column is dropped."""
     for y in range(means.shape[0]):
         for x in range(means.shape[1]):
             above = np.float64(image[2 * y, 2 * x]) + image[2 * y, 2 * x + 1]

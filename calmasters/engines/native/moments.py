@@ -11,7 +11,7 @@ from calmasters.engines.native.stack import Doubles, Floats, kernel
 
 __all__ = ["cold_moments", "count_below", "hot_moments", "survey"]
 
-#: Sums that are taken side by side.
+#: Number of partial sums that are accumulated side by side.
 RUNS: Final = 64
 
 
@@ -23,14 +23,13 @@ def survey(
     window_low: float,
     window_high: float,
     inside: Floats,
-    found: Doubles,
+    statistics: Doubles,
 ) -> None:
-    """Look at the samples strictly inside (``low``, ``high``).
+    """Count the samples strictly inside (``low``, ``high``) and copy those in a window.
 
-    Those in [``window_low``, ``window_high``) are copied to ``inside``, which has room for one
-    more than all. ``found`` becomes: how
-    many samples there are, how many lie below the window, how many in it; the lowest and the
-    highest of all.
+    Samples in [``window_low``, ``window_high``) are copied to ``inside``, which is one longer than
+    ``image``. ``statistics`` receives the number of samples, the number below the window, the
+    number in it, the minimum and the maximum.
     """
     count = below = size = 0
     minimum, maximum = math.inf, -math.inf
@@ -41,10 +40,11 @@ def survey(
         below += counts & (sample < window_low)
         minimum = sample if counts & (sample < minimum) else minimum
         maximum = sample if counts & (sample > maximum) else maximum
-        # Written in any case, and kept if it counts: quicker than to choose.
+        # Always written, and kept only if it is in the window: faster than a branch.
         inside[size] = sample
         size += counts & (sample >= window_low) & (sample < window_high)
-    found[0], found[1], found[2], found[3], found[4] = count, below, size, minimum, maximum
+    statistics[0], statistics[1], statistics[2] = count, below, size
+    statistics[3], statistics[4] = minimum, maximum
 
 
 @kernel
@@ -62,7 +62,7 @@ def cold_moments(
 ) -> None:
     """Sum the deviations from ``centre``, and their squares, where the dark is 0.
 
-    Column by column, so that rounding errors stay small; ``columns`` is (2, width) of room.
+    Column by column, so that rounding errors stay small; ``columns`` is a (2, width) workspace.
     """
     for x in range(target.shape[1]):
         columns[0, x] = columns[1, x] = 0.0
@@ -79,7 +79,7 @@ def cold_moments(
 
 @kernel
 def hot_moments(hot: Floats, signal: Floats, k: float, centre: float, sums: Doubles) -> None:
-    """Add what is left of hot pixels, less ``k`` times the signal, to sums about ``centre``.
+    """Sum the deviations from ``centre`` of hot pixels less ``k`` times the signal, and squares.
 
     Product and difference are rounded to float32.
     """

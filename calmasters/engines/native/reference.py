@@ -1,12 +1,12 @@
 """The arithmetic of the native engine in plain NumPy: its kernels equal it to the bit.
 
 It follows ImageIntegration 1.6.0 as PixInsight published it; whole images and the calibration of
-flats are in :mod:`~calmasters.engines.native.reference_flats`. Samples are float32 in [0, 1];
-what is derived from several samples is float64, in strict IEEE arithmetic, summed from left to
-right; ``np.float32(...)`` marks where PixInsight rounds.
+flats are in :mod:`~calmasters.engines.native.reference_flats`. Samples are float32 in [0, 1].
+Statistics of several samples are float64, in strict IEEE arithmetic, summed from left to right.
+``np.float32(...)`` marks where PixInsight rounds.
 
 A pixel's *stack* is its sample in each of the ``n`` frames. Rejection sorts the stack and gives
-each rank its :class:`Fate`.
+each rank a :class:`Fate`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ Fates: TypeAlias = NDArray[np.int8]
 
 
 class Fate(IntEnum):
-    """What rejection makes of a sample."""
+    """Whether rejection keeps a sample."""
 
     KEPT = 0
     LOW = 1
@@ -77,17 +77,17 @@ SN_TO_SIGMA: Final = 1.1926
 
 
 def total(values: Float64) -> float:
-    """Sum from left to right (``np.sum`` adds in pairs, which rounds otherwise)."""
+    """Return the sum from left to right (``np.sum`` adds in pairs, which rounds differently)."""
     return float(np.cumsum(values, dtype=np.float64)[-1])
 
 
 def mean(values: Float64) -> float:
-    """Arithmetic mean."""
+    """Return the arithmetic mean."""
     return total(values) / len(values)
 
 
 def median(sorted_values: Float32) -> float:
-    """Median of sorted samples; the middle two of an even number are averaged in float32."""
+    """Return the median of sorted samples; two middle samples are averaged in float32."""
     half = len(sorted_values) // 2
     if len(sorted_values) % 2:
         return float(sorted_values[half])
@@ -95,7 +95,7 @@ def median(sorted_values: Float32) -> float:
 
 
 def standard_deviation(values: Float64) -> float:
-    """Two-pass standard deviation (n - 1), corrected for the rounding of the mean."""
+    """Return the two-pass standard deviation (n - 1), corrected for the rounding of the mean."""
     n = len(values)
     if n < 2:
         return 0.0
@@ -105,7 +105,7 @@ def standard_deviation(values: Float64) -> float:
 
 
 def scale_estimate_sn(values: Float64) -> float:
-    """Sn of Rousseeuw and Croux: low median over i of the high median over j of ``|x_i - x_j|``.
+    """Return Sn of Rousseeuw and Croux: lomed over i of the himed over j of ``|x_i - x_j|``.
 
     The factor for small samples is applied, :data:`SN_TO_SIGMA` is not.
     """
@@ -116,7 +116,7 @@ def scale_estimate_sn(values: Float64) -> float:
 
 
 def sn_correction(n: int) -> float:
-    """Sn's factor for samples of ``n``."""
+    """Return the correction factor of Sn for ``n`` samples."""
     if n < 10:
         return SN_CORRECTION[n - 2]
     return n / (n - 0.9) if n % 2 else 1.0
@@ -128,8 +128,8 @@ def sn_correction(n: int) -> float:
 def winsorized_huber(sorted_values: Float32, cutoff: float) -> tuple[float, float]:
     """Estimate centre and sigma of a sorted stack by repeated Winsorization.
 
-    Samples beyond 1.5 sigma are drawn in to that limit until sigma settles to 0.05 %. With a
-    ``cutoff``, those at ``cutoff`` sigma or beyond are replaced by the centre instead.
+    Samples beyond 1.5 sigma are set to that limit, until sigma changes by less than 0.05 %. With a
+    ``cutoff``, samples at ``cutoff`` sigma or beyond are replaced by the centre.
     """
     values = sorted_values.astype(np.float64)
     centre = median(sorted_values)
@@ -149,7 +149,7 @@ def winsorized_huber(sorted_values: Float32, cutoff: float) -> tuple[float, floa
     return centre, sigma
 
 
-#: Gives centre and sigma of sorted values in a round of clipping (0, 1…).
+#: Returns centre and sigma of sorted values in a round of clipping (0, 1…).
 Estimate: TypeAlias = Callable[[Float32, int], tuple[float, float]]
 
 
@@ -166,9 +166,9 @@ class Round:
 def sigma_rounds(
     sorted_values: Float32, settings: Integration, estimate: Estimate
 ) -> Iterator[Round]:
-    """Reject what lies beyond sigma limits, estimate again, until nothing more is rejected.
+    """Reject values beyond sigma limits and estimate again, until no more are rejected.
 
-    It ends with fewer than 3 values left, or a sigma that vanishes beside 1.
+    It also ends with fewer than 3 values, or with a sigma that is negligible compared with 1.
     """
     low, high = _float32(settings.sigmaLow), _float32(settings.sigmaHigh)
     first, last, rounds = 0, len(sorted_values), 0
@@ -195,7 +195,7 @@ def clip_by_sigma(sorted_values: Float32, settings: Integration, estimate: Estim
 
 
 def winsorized_estimate(settings: Integration) -> Estimate:
-    """Give Winsorized mean and sigma; the cutoff in the first round."""
+    """Return the estimate of Winsorized mean and sigma, with the cutoff in the first round."""
     cutoff = _float32(settings.winsorizationCutoff)
     return lambda values, rounds: winsorized_huber(values, 0.0 if rounds else cutoff)
 
@@ -209,12 +209,12 @@ def winsorized_sigma_clip(sorted_values: Float32, settings: Integration) -> Fate
 
 
 def no_rejection(sorted_values: Float32, _: Integration) -> Fates:
-    """Keep all."""
+    """Keep all samples."""
     return _keep(len(sorted_values), 0, len(sorted_values))
 
 
 def min_max(sorted_values: Float32, settings: Integration) -> Fates:
-    """Drop a fixed number of the lowest and of the highest samples; all where that is all."""
+    """Drop a fixed number of the lowest and of the highest samples, at most all."""
     n = len(sorted_values)
     low = min(settings.minMaxLow, n) if settings.clipLow else 0
     high = min(settings.minMaxHigh, n - low) if settings.clipHigh else 0
@@ -222,7 +222,7 @@ def min_max(sorted_values: Float32, settings: Integration) -> Fates:
 
 
 def percentile_clip(sorted_values: Float32, settings: Integration) -> Fates:
-    """Drop what differs from the median by more than a fraction of it, once."""
+    """Drop samples that differ from the median by more than a fraction of it, once."""
     n, centre = len(sorted_values), median(sorted_values)
     if n < 2 or 1 + centre == 1:
         return _keep(n, 0, n)
@@ -233,7 +233,7 @@ def percentile_clip(sorted_values: Float32, settings: Integration) -> Fates:
 
 
 def standard_estimate(values: Float32, _: int) -> tuple[float, float]:
-    """Give median and standard deviation."""
+    """Return median and standard deviation."""
     return median(values), standard_deviation(values.astype(np.float64))
 
 
@@ -243,9 +243,9 @@ def sigma_clip(sorted_values: Float32, settings: Integration) -> Fates:
 
 
 def averaged_estimate(sorted_values: Float32) -> Estimate:
-    """Give the median, and a sigma that follows its square root.
+    """Return the estimate of the median, and of a sigma proportional to its square root.
 
-    Their ratio, as of the gain of a Poisson process, is estimated once from all samples.
+    Their ratio, the gain of a Poisson process, is estimated once from all samples.
     """
     centre = median(sorted_values)
     deviations = sorted_values.astype(np.float64) - centre
@@ -255,7 +255,7 @@ def averaged_estimate(sorted_values: Float32) -> Estimate:
 
 
 def averaged_sigma_clip(sorted_values: Float32, settings: Integration) -> Fates:
-    """Clip by averaged sigma; a median that vanishes beside 1 leaves no sample."""
+    """Clip by averaged sigma; with a median negligible compared with 1, reject all samples."""
     n = len(sorted_values)
     if 1 + median(sorted_values) == 1:
         return _keep(n, n, n)
@@ -265,12 +265,12 @@ def averaged_sigma_clip(sorted_values: Float32, settings: Integration) -> Fates:
 def linear_fit_clip(sorted_values: Float32, settings: Integration) -> Fates:
     """Clip about the line of least absolute deviations through the sorted samples.
 
-    Sigma is twice the mean absolute deviation, times ``sqrt(1 + slope^2)``; what lies at the
-    limit is rejected too. The first line needs 5 samples, later ones 3.
+    Sigma is twice the mean absolute deviation, times ``sqrt(1 + slope^2)``; samples at the limit
+    are rejected too. The first line needs 5 samples, later ones 3.
 
     Notes
     -----
-    PixInsight's solver of the line is not published; :func:`least_absolute_line` is ours.
+    PixInsight's solver of the line is not published; :func:`least_absolute_line` replaces it.
     """
     low, high = _float32(settings.linearFitLow), _float32(settings.linearFitHigh)
     fates = _keep(len(sorted_values), 0, len(sorted_values))
@@ -301,8 +301,7 @@ def least_absolute_line(values: Float64) -> tuple[float, float, float]:
     -----
     A best line passes through two of the points. From a line through the middle point, the
     weighted median of the slopes to all others gives the best line through it and its second
-    point; that point is the next one to turn the line about, as long as the fit gets better
-    (Wesolowsky 1981).
+    point; that point is the next pivot, as long as the fit improves (Wesolowsky 1981).
     """
     n = len(values)
     pivot = n // 2
@@ -322,7 +321,7 @@ def least_absolute_line(values: Float64) -> tuple[float, float, float]:
 
 
 def extreme_studentized_deviates(sorted_values: Float32, settings: Integration) -> Fates:
-    """Remove the most deviant sample again and again, while each is significant (Rosner 1983).
+    """Remove the most deviant sample repeatedly, while it is significant (Rosner 1983).
 
     PixInsight's variant: deviations are measured from a trimmed mean, and the first step that
     is not significant ends it (Rosner's rule keeps the last significant one).
@@ -359,21 +358,21 @@ def _trimmed_mean(values: Float32, fraction: float, relaxation: float, step: int
     if high + low >= n - 2:
         return median(values)
     inside = (values >= values[low]) & (values <= values[n - high - 1])
-    # As PixInsight has it: ties with the outermost order statistics are summed, but not counted.
+    # As in PixInsight: ties with the outermost order statistics are summed, but not counted.
     return total(values[inside].astype(np.float64)) / (n - low - high)
 
 
 @cache
 def esd_limit(n: int, alpha: float) -> float:
-    """Critical value of the most extreme of ``n`` studentized deviates, ``n`` >= 3."""
+    """Return the critical value of the most extreme of ``n`` studentized deviates, ``n`` >= 3."""
     t = student_t_quantile(alpha / (2 * n), n - 2)
     return t * (n - 1) / math.sqrt((n - 2 + t * t) * n)
 
 
 def student_t_quantile(probability: float, freedom: int) -> float:
-    """Value that Student's t exceeds with the given probability.
+    """Return the value that Student's t exceeds with the given probability.
 
-    Bisection of the finite series for whole degrees of freedom (Abramowitz & Stegun 26.7.3-4)
+    Bisection of the finite series for integer degrees of freedom (Abramowitz & Stegun 26.7.3-4)
     in the angle ``atan(t / sqrt(freedom))``.
     """
     low, high = 0.0, math.pi / 2
@@ -418,7 +417,7 @@ def _count(mask: NDArray[np.bool_]) -> int:
 
 
 def _float32(parameter: float) -> float:
-    """Round a parameter as PixInsight stores it."""
+    """Round a parameter to float32, as PixInsight stores it."""
     return float(np.float32(parameter))
 
 
@@ -436,7 +435,7 @@ COMBINATIONS: Final[Mapping[str, Callable[[Float32], float]]] = MappingProxyType
 
 @dataclass(frozen=True, slots=True)
 class Pixel:
-    """A combined pixel: its value, and the fate of its sample in each frame."""
+    """A combined pixel: its value, and the fate of the sample of each frame."""
 
     value: np.float32
     fates: Fates
@@ -454,8 +453,8 @@ def integrate_pixel(values: Float32, raws: Float32, settings: Integration) -> Pi
 
     Notes
     -----
-    Survivors are combined in the order of their values (equal ones by frame). Where none
-    survive, the median of all ``raws`` stands for them.
+    Survivors are combined in the order of their values (equal ones by frame). If there are none,
+    the value is the median of all ``raws``.
     """
     fates = np.zeros(len(values), np.int8)
     if settings.rangeClipLow:
@@ -475,7 +474,7 @@ def normalized(frame: Float32, reference: float, location: float, method: str) -
     """Normalize a frame of level ``location`` to the level of the reference frame.
 
     The product or sum is rounded to float32. ``EqualizeFluxes`` and ``Multiplicative`` scale,
-    ``Additive`` shifts all but samples of 0; the others leave the frame as it is.
+    ``Additive`` shifts all samples but those of 0; other methods do not change the frame.
     """
     if method in {"EqualizeFluxes", "Multiplicative"}:
         return (frame * np.float64(reference / location)).astype(np.float32)

@@ -33,10 +33,10 @@ __all__ = [
 
 # Statistics of an image -----------------------------------------------------------------
 
-#: Larger images have their median found by histograms, to the width of a histogram's bin.
+#: The median of larger images is computed by histograms, to the width of a bin.
 EXACT_MEDIAN_SAMPLES: Final = 65536
 HISTOGRAM_BINS: Final = 8192
-#: Samples at or beyond these are not counted in a frame's level.
+#: Samples at or beyond these are ignored in the level of a frame.
 DARKEST: Final = np.float32(1 / 65535)
 BRIGHTEST: Final = np.float32(1 - 1 / 65535)
 
@@ -44,10 +44,10 @@ BIN_WIDTH: Final = 2 * float(np.finfo(np.float32).eps)
 
 
 def image_median(image: Float32, low: float = -math.inf, high: float = math.inf) -> float:
-    """Median of the samples strictly inside (``low``, ``high``), as PixInsight finds it.
+    """Return the median of the samples strictly inside (``low``, ``high``), as PixInsight does.
 
     Exact for images of up to 65,536 samples. For larger ones it is the lower edge of a
-    histogram bin narrower than twice the float32 epsilon. 0 when no sample is inside.
+    histogram bin narrower than twice the float32 epsilon. 0 if no sample is inside.
     """
     samples = image[(image > low) & (image < high)]
     if samples.size == 0:
@@ -58,12 +58,12 @@ def image_median(image: Float32, low: float = -math.inf, high: float = math.inf)
 
 
 def location(image: Float32) -> float:
-    """Level of a frame for normalization: the median without black and saturated samples."""
+    """Return the level of a frame for normalization: the median without extreme samples."""
     return image_median(image, float(DARKEST), float(BRIGHTEST))
 
 
 def _exact_median(samples: Float64) -> float:
-    """Median of samples, which are put in another order."""
+    """Return the median of samples; their order is changed."""
     half, samples = samples.size // 2, samples.reshape(-1)
     samples.partition((max(half - 1, 0), half))
     return float(samples[half] if samples.size % 2 else (samples[half - 1] + samples[half]) / 2)
@@ -74,31 +74,31 @@ def _histogram_median(samples: Float64) -> float:
     upper, last_high = _histogram_rank(samples, samples.size // 2, low, high)
     if samples.size % 2:
         return upper
-    # PixInsight looks for the other middle sample from the first bin on, below the bin just found.
+    # PixInsight searches the other middle sample from the first bin to the bin of this one.
     lower, _ = _histogram_rank(samples, samples.size // 2 - 1, low, last_high)
     return (lower + upper) / 2
 
 
 def _histogram_rank(samples: Float64, rank: int, low: float, high: float) -> tuple[float, float]:
-    """Narrow a histogram around the sample of a rank: the edges of its last bin."""
+    """Narrow a histogram around the sample of a rank; return the edges of its last bin."""
     below = 0
     while high - low >= BIN_WIDTH:
         positions = (HISTOGRAM_BINS - 1) * (samples - low) / (high - low)
         bins = np.trunc(positions).astype(np.int64)
         counts = np.bincount(bins[(bins >= 0) & (bins < HISTOGRAM_BINS)], minlength=HISTOGRAM_BINS)
         reached = below + np.cumsum(counts)
-        found = int(np.searchsorted(reached, rank, side="right"))
-        below = int(reached[found] - counts[found])
+        index = int(np.searchsorted(reached, rank, side="right"))
+        below = int(reached[index] - counts[index])
         span = high - low
         low, high = (
-            span * found / (HISTOGRAM_BINS - 1) + low,
-            span * (found + 1) / (HISTOGRAM_BINS - 1) + low,
+            span * index / (HISTOGRAM_BINS - 1) + low,
+            span * (index + 1) / (HISTOGRAM_BINS - 1) + low,
         )
     return low, high
 
 
 def image_mad(image: Float32, centre: float) -> float:
-    """Median of the absolute deviations from ``centre``, unscaled."""
+    """Return the median of the absolute deviations from ``centre``, unscaled."""
     deviations = image.astype(np.float64)
     deviations -= centre
     return _exact_median(np.abs(deviations, out=deviations))
@@ -106,7 +106,7 @@ def image_mad(image: Float32, centre: float) -> float:
 
 # Calibration of flats -------------------------------------------------------------------
 
-#: The smallest change of the dark's factor that the search resolves.
+#: Resolution of the search of the dark's factor.
 SEARCH_TOLERANCE: Final = np.float32(0.0005)
 GOLDEN_RATIO: Final = np.float32(1.618034)
 GOLDEN_SECTION: Final = np.float32(0.61803399)
@@ -114,7 +114,7 @@ GOLDEN_REST: Final = np.float32(1) - GOLDEN_SECTION
 MAXIMUM_GROWTH: Final = np.float32(10)
 TINY: Final = np.float32(1e-20)
 
-#: With fewer thermal pixels than this a dark is not scaled.
+#: With fewer thermal pixels a dark is not scaled.
 FEWEST_THERMAL_PIXELS: Final = 16
 
 
@@ -123,7 +123,7 @@ def calibrate(
 ) -> Float32:
     """Calibrate a flat: ``target - (bias + k * dark)``, truncated to [0, 1].
 
-    ``dark`` is the thermal signal: the bias is subtracted from it already, if there is one.
+    ``dark`` is the thermal signal: the bias, if there is one, is already subtracted.
     ``pedestal``, in 16-bit ADU, is added before the truncation.
     """
     frame = target
@@ -137,7 +137,7 @@ def calibrate(
 
 
 def box_mean(image: Float32) -> Float32:
-    """Mean of each 2 x 2 cell of a Bayer mosaic; an odd last row or column is dropped."""
+    """Return the means of the 2 x 2 cells of a Bayer mosaic, without an odd last row or column."""
     rows, columns = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
     cells = image[:rows, :columns].astype(np.float64)
     sums = cells[::2, ::2] + cells[::2, 1::2] + cells[1::2, ::2] + cells[1::2, 1::2]
@@ -145,27 +145,27 @@ def box_mean(image: Float32) -> Float32:
 
 
 def threshold(median: float, mad: float, sigmas: float) -> np.float64:
-    """Level that a pixel of the dark must reach to stand out; kept in [0, 1]."""
+    """Return the level above which pixels of the dark are thermal pixels, in [0, 1]."""
     return np.float64(min(max(median + float(np.float32(sigmas)) * 1.4826 * mad, 0.0), 1.0))
 
 
 def thresholded_dark(dark: Float32, sigmas: float) -> tuple[Float32, int]:
-    """Keep the pixels of a dark that stand out of its noise, and set the others to 0.
+    """Keep the thermal pixels of a dark, and set the others to 0.
 
     Returns
     -------
     optimizing_dark : array of float32
         Without the pixels below median + ``sigmas`` * 1.4826 MAD.
     count : int
-        How many pixels stand out.
+        Number of thermal pixels.
     """
     centre = image_median(dark)
-    stands_out = dark >= threshold(centre, image_mad(dark, centre), sigmas)
-    return np.where(stands_out, dark, np.float32(0)), int(np.count_nonzero(stands_out))
+    is_thermal = dark >= threshold(centre, image_mad(dark, centre), sigmas)
+    return np.where(is_thermal, dark, np.float32(0)), int(np.count_nonzero(is_thermal))
 
 
 def image_total(image: NDArray[np.floating[Any]]) -> float:
-    """Sum of an image: each column downwards, then the columns from left to right."""
+    """Return the sum of an image: each column downwards, then the columns from left to right."""
     columns = np.zeros(image.shape[1])
     for row in image:
         columns += row
@@ -173,7 +173,7 @@ def image_total(image: NDArray[np.floating[Any]]) -> float:
 
 
 def image_standard_deviation(image: Float32) -> float:
-    """Two-pass standard deviation (n - 1) of an image, corrected for the rounding of the mean."""
+    """Return the two-pass standard deviation (n - 1), corrected for the rounding of the mean."""
     centre = image_total(image) / image.size
     residues, squares = np.zeros(image.shape[1]), np.zeros(image.shape[1])
     for row in image:
@@ -185,7 +185,7 @@ def image_standard_deviation(image: Float32) -> float:
 
 
 def dark_objective(target: Float32, optimizing_dark: Float32) -> Callable[[np.float32], np.float32]:
-    """Make the function of the dark's factor whose minimum is wanted: what noise it leaves."""
+    """Return the noise of a frame as a function of the dark's factor, to be minimized."""
 
     def noise(k: np.float32) -> np.float32:
         return np.float32(image_standard_deviation(target - k * optimizing_dark))
@@ -194,7 +194,10 @@ def dark_objective(target: Float32, optimizing_dark: Float32) -> Callable[[np.fl
 
 
 def centred_crop(image: Float32, window: int) -> Float32:
-    """Cut out the middle of an image: ``window`` pixels of a side that is longer, 0 for all."""
+    """Return the central ``window`` x ``window`` pixels of an image, or all of a shorter side.
+
+    With a ``window`` of 0 it is the complete image.
+    """
     for axis, side in enumerate(image.shape):
         if 0 < window < side:
             start = (side - window) >> 1
@@ -214,11 +217,11 @@ def optimal_dark_scale(
     dark : (height, width) array of float32
         Master dark minus master bias.
     sigmas : float
-        ``darkOptimizationLow``: what stands out of the dark's noise by this many sigma counts.
+        ``darkOptimizationLow``: pixels this many sigma above the dark's noise are thermal pixels.
     window : int
-        Side of the central square to look at, in pixels (of the 2 x 2 means, if ``cfa``).
+        Side of the central square that is evaluated, in pixels (of the 2 x 2 means, if ``cfa``).
     cfa : bool
-        The frames have a Bayer mosaic: look at the means of its cells.
+        The frames have a Bayer mosaic: evaluate the means of its cells.
     """
     if cfa:
         target, dark = box_mean(target), box_mean(dark)
@@ -233,7 +236,7 @@ def optimal_dark_scale(
 def minimize(noise: Callable[[np.float32], np.float32]) -> np.float32:
     """Search the factor k >= 0 that minimizes ``noise``, all in float32.
 
-    A minimum is bracketed from k = 0.5 and 2 on and then narrowed by golden sections
+    A minimum is bracketed, starting with k = 0.5 and 2, and then narrowed by golden sections
     (Press et al., Numerical Recipes, 10.1).
     """
     x0, middle, x3 = _bracket(noise)

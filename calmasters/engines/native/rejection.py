@@ -1,7 +1,7 @@
 """The rejection methods and the combination of one pixel, as kernels.
 
-The counterpart of ``reference.py``, to the bit, for any method and any stack; every pixel may
-take this way. Kernels allocate nothing: :class:`Scratch` is theirs to write on.
+The counterpart of ``reference.py``, equal to the bit, for all methods and all stacks. Kernels
+allocate no memory: they work in :class:`Scratch`.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Parameters(NamedTuple):
 
     ``low`` and ``high`` are those of the method: sigmas, fractions or counts, infinite (0 for
     counts) where a side is not clipped. Samples at ``range_low`` or below, ``range_high`` or
-    above are rejected beforehand.
+    above are rejected before.
     """
 
     rejection: int
@@ -81,10 +81,10 @@ class Parameters(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Room for one pixel's stack of n samples; ``scratch_of`` in ``entries.py`` divides it."""
+    """Workspace for the stack of one pixel; ``scratch_of`` in ``entries.py`` lays it out."""
 
     order: Any  # (n,) int64: frames by value
-    ranks: Any  # (n,) int64: what a method keeps, or sorts
+    ranks: Any  # (n,) int64: ranks that a method keeps or sorts
     x: Any  # (n,) float32: values in order
     kept: Any  # (n,) float32: survivors in order
     rank_fates: Any  # (n,) int8
@@ -95,7 +95,7 @@ class Scratch(NamedTuple):
 
 @kernel
 def parameters_of(p: Doubles) -> Parameters:
-    """Take the parameters from an array of float64."""
+    """Read the parameters from an array of float64."""
     return Parameters(int(p[0]), int(p[1]), p[2], p[3], p[4], p[5], p[6], p[7], p[8])
 
 
@@ -124,7 +124,7 @@ def sort_indices(order: Integers, keys: Any) -> None:
 def clip_once(
     x: Floats, first: int, last: int, centre: float, sigma: float, p: Parameters
 ) -> tuple[int, int]:
-    """Move the ends of the surviving ranks inwards, past what lies beyond the limits."""
+    """Remove the ranks beyond the limits from both ends of [first, last)."""
     new_first, new_last = first, last
     while new_first < last and (centre - x[new_first]) / sigma > p.low:
         new_first += 1
@@ -135,7 +135,7 @@ def clip_once(
 
 @kernel
 def poisson_gain(x: Floats) -> float:
-    """Factor between a stack's sigma and the square root of its median."""
+    """Return the ratio of a stack's sigma to the square root of its median."""
     centre = median(x)
     total = 0.0
     for value in x:
@@ -146,9 +146,10 @@ def poisson_gain(x: Floats) -> float:
 
 @kernel
 def clip_by_sigma(x: Floats, p: Parameters, cutoff: float, work: Doubles) -> tuple[int, int]:
-    """Clip by sigma limits until nothing more is rejected: three methods differ in sigma.
+    """Clip by sigma limits until no more samples are rejected.
 
-    Winsorization uses ``cutoff`` in the first round.
+    Three methods use this; they differ in how sigma is estimated. Winsorization uses ``cutoff`` in
+    the first round.
     """
     first, last, gain = 0, len(x), 0.0
     if p.rejection == AVERAGED:
@@ -179,7 +180,7 @@ def clip_by_sigma(x: Floats, p: Parameters, cutoff: float, work: Doubles) -> tup
 
 @kernel
 def clip_percentiles(x: Floats, p: Parameters) -> tuple[int, int]:
-    """Clip what differs from the median by more than a fraction of it, once."""
+    """Clip samples that differ from the median by more than a fraction of it, once."""
     centre = median(x)
     if len(x) < 2 or 1 + centre == 1:
         return 0, len(x)
@@ -188,7 +189,7 @@ def clip_percentiles(x: Floats, p: Parameters) -> tuple[int, int]:
 
 @kernel
 def trimmed_mean(x: Floats, p: Parameters, step: int) -> float:
-    """Centre of an ESD step; ties with the outermost order statistics are summed, not counted."""
+    """Return the centre of an ESD step; ties at the trimming limits are summed, not counted."""
     n = len(x)
     high = max(1, int(p.fraction * n) - step)
     low = max(1, int(p.fraction / p.relaxation * n) - step)
@@ -203,7 +204,7 @@ def trimmed_mean(x: Floats, p: Parameters, step: int) -> float:
 
 @kernel
 def deviates(x: Floats, centre: float, relaxation: float) -> tuple[float, float]:
-    """Studentized deviates of the lowest and highest sample; negative if sigma vanishes."""
+    """Return the studentized deviates of the extreme samples; negative if sigma is 0."""
     n = len(x)
     squares = residue = 0.0
     for value in x:
@@ -240,7 +241,7 @@ def clip_esd(x: Floats, p: Parameters, esd_limits: Doubles) -> tuple[int, int]:
 
 @kernel
 def mean_deviation(values: Doubles, intercept: float, slope: float) -> float:
-    """Mean absolute deviation of values at 0, 1, 2… from a line."""
+    """Return the mean absolute deviation of values at 0, 1, 2… from a line."""
     total = 0.0
     for j in range(len(values)):
         total += abs(values[j] - (intercept + slope * j))
@@ -251,7 +252,7 @@ def mean_deviation(values: Doubles, intercept: float, slope: float) -> float:
 def least_absolute_line(
     values: Doubles, slopes: Doubles, order: Integers
 ) -> tuple[float, float, float]:
-    """Intercept, slope and mean deviation of the line of least absolute deviations."""
+    """Return intercept, slope and mean deviation of the line of least absolute deviations."""
     n = len(values)
     pivot = n // 2
     best_intercept, best_slope, best_deviation = math.nan, math.nan, math.inf
@@ -308,7 +309,7 @@ def clip_linear_fit(x: Floats, p: Parameters, s: Scratch) -> None:
 
 @kernel
 def reject(x: Floats, p: Parameters, esd_limits: Doubles, s: Scratch) -> None:
-    """Give each rank of a sorted stack its fate, in ``s.rank_fates``."""
+    """Decide the fate of each rank of a sorted stack, in ``s.rank_fates``."""
     n = len(x)
     first, last = 0, n
     for rank in range(n):
@@ -336,7 +337,7 @@ def reject(x: Floats, p: Parameters, esd_limits: Doubles, s: Scratch) -> None:
 
 @kernel
 def median_of(samples: Floats, s: Scratch) -> float:
-    """Median of samples in any order."""
+    """Return the median of unsorted samples."""
     n = len(samples)
     for i in range(n):
         s.ranks[i] = i
@@ -365,9 +366,9 @@ def combine(kept: Floats, combination: int, s: Scratch) -> float:
 def integrate_pixel(
     values: Floats, raws: Floats, p: Parameters, esd_limits: Doubles, fates: Fates, s: Scratch
 ) -> float:
-    """Reject and combine one pixel; writes the fate of each frame's sample.
+    """Reject and combine one pixel; store the fate of each frame's sample in ``fates``.
 
-    ``values`` are the samples normalized for rejection, ``raws`` those for the output.
+    ``values`` are the samples normalized for rejection, ``raws`` those normalized for the output.
     """
     inside = 0
     for i in range(len(values)):
@@ -394,7 +395,7 @@ def integrate_pixel(
 
 @kernel
 def hides_outliers(x: Floats) -> bool:
-    """Whether more than half of a sorted stack is one value, and not all: Sn is 0 then."""
+    """Whether more than half of a sorted stack, but not all, has one value, so that Sn is 0."""
     equal = 0
     for value in x:
         equal += value == x[len(x) // 2]
@@ -412,7 +413,7 @@ def integrate_strip(
     by_frame: Integers,
     s: Scratch,
 ) -> int:
-    """Reject and combine a strip of pixels, one after the other.
+    """Reject and combine the pixels of a strip one by one.
 
     Parameters
     ----------
@@ -422,14 +423,14 @@ def integrate_strip(
     pixels : (count,) array of float32
         The result.
     rejected : (2, count) array of int64
-        How many samples of each pixel were rejected as low and as high.
+        Number of samples of each pixel that were rejected as low and as high.
     by_frame : (2, n) array of int64
-        Has the low and high samples of each frame added.
+        The number of rejected samples of each frame is added to it.
 
     Returns
     -------
     int
-        Pixels whose outliers Winsorization cannot see, since most of their samples are equal.
+        Number of pixels whose outliers Winsorization cannot detect, since most samples are equal.
     """
     hidden = 0
     for j in range(len(pixels)):

@@ -1,13 +1,13 @@
-"""Huber's steps on a tile: centre and sigma of each lane, quickly with a bound, or exactly.
+"""Huber's steps on a tile: centre and sigma of each lane, fast with an error bound, or exactly.
 
-The quick way rounds otherwise than ``rejection.py``. Each lane carries a bound of the difference;
-the exact way winsorizes copies as ``rejection.py`` does, operation by operation.
+The fast estimate rounds differently from ``rejection.py``: each lane has a bound of the difference.
+The exact estimate winsorizes copies with the same operations as ``rejection.py``.
 
 Notes
 -----
 The bound. Let ``e`` bound the error of centre and sigma. The limits centre -+ 1.5 sigma err by at
-most 2.5 e, and so does each clipped sample: clipping at limits that err moves no sample more than
-the limits. Their mean errs by 2.5 e, their standard deviation, times 1.134, by at most
+most 2.5 e, and so does each clipped sample: an error of the limits moves no sample by more than
+that error. Their mean errs by 2.5 e, their standard deviation, times 1.134, by at most
 1.134 sqrt(n / (n - 1)) 2.5 e < 3.5 e. Rounding adds ``r`` in each step: sums of n terms err by
 (n + 8) 2^-52 of the sum of magnitudes. Hence ``e`` becomes 3.5 e + r; it starts at 0, as median
 and Sn are exact.
@@ -21,7 +21,6 @@ from typing import Final
 import numpy as np
 
 from calmasters.engines.native.lanes import (
-    ALONE,
     CENTRE,
     ERROR,
     FAR_HIGH,
@@ -33,6 +32,7 @@ from calmasters.engines.native.lanes import (
     LANES,
     LOWER,
     MIDDLE,
+    NEEDS_SCALAR,
     PENDING,
     RESIDUE,
     ROUNDING,
@@ -58,39 +58,40 @@ from calmasters.engines.native.stack import (
     sn_correction,
 )
 
-__all__ = ["settle_exactly", "settle_tile"]
+__all__ = ["estimate_fast", "settle_exactly"]
 
-#: Lanes that have not settled after so many steps are put aside.
+#: Lanes that have not converged after this many steps are deferred.
 MOST_STEPS: Final = 12
 
-#: So many when copies are winsorized: what has not settled then is done alone.
+#: The same where copies are winsorized: lanes that have not converged are computed one by one.
 MOST_EXACT_STEPS: Final = 100
 
-#: So are those whose sigma shrinks below this share of the first: their bound does not hold.
+#: Lanes whose sigma falls below this share of the first sigma are deferred: the error bound is not
+#: valid for them.
 SMALLEST_SHARE: Final = 0.1
 
-#: With a sigma below this, the limit where 1 + sigma is 1 is near.
+#: Lanes with a smaller sigma are deferred: sigma is close to the limit where 1 + sigma is 1.
 SMALLEST_SIGMA: Final = 1e-12
 
-#: One part in so many of the samples lies outside of the inner ranks, on each side: inside of it
-#: Huber's limits, 1.5 sigma, clip next to nothing.
+#: One of this many samples is outside of the inner ranks on each side. Huber's limits, 1.5 sigma,
+#: clip almost nothing inside.
 OUTER: Final = 5
 
 
 @kernel
 def start_lanes(t: Tile, n: int) -> None:
-    """Put centre and sigma at median and Sn, and lanes aside where float32 is not exact."""
+    """Start with median and Sn; defer lanes where Sn in float32 is not exact."""
     v = t.lanes
     correction = sn_correction(n)
     upper, lower = row_of(t.x, n // 2), row_of(t.x, (n - 1) // 2)
     bottom, top = row_of(t.x, 0), row_of(t.x, n - 1)
     for lane in range(LANES):
-        # The mean of two equal samples, for an odd number, is the sample.
+        # With an odd number both are the middle sample, which is their mean.
         v[MIDDLE + lane] = np.float32(lower[lane] + upper[lane]) / np.float32(2)
         v[ROUNDING + lane] = top[lane]
-        # All samples are multiples of the last place of the lowest: up to its size, so are
-        # differences, without rounding.
-        v[KNOWN + lane] = PENDING if v[SCALE + lane] <= bottom[lane] else ALONE
+        # All samples are multiples of the last place of the lowest one; so are differences up to
+        # its size, without rounding.
+        v[KNOWN + lane] = PENDING if v[SCALE + lane] <= bottom[lane] else NEEDS_SCALAR
     for lane in range(LANES):
         v[CENTRE + lane] = v[MIDDLE + lane]
         sigma = SN_TO_SIGMA * (correction * v[SCALE + lane])
@@ -100,12 +101,12 @@ def start_lanes(t: Tile, n: int) -> None:
         v[UPPER + lane] = math.inf
         v[ERROR + lane] = 0.0
         v[ROUNDING + lane] = (n + 8) * (1e-14 * sigma + 2.0**-52 * v[ROUNDING + lane])
-        v[KNOWN + lane] = v[KNOWN + lane] if sigma > SMALLEST_SIGMA else ALONE
+        v[KNOWN + lane] = v[KNOWN + lane] if sigma > SMALLEST_SIGMA else NEEDS_SCALAR
 
 
 @kernel
 def leave_far_lanes(t: Tile, cutoff: float, n: int) -> None:
-    """Put lanes aside whose samples reach the cutoff."""
+    """Defer lanes whose samples reach the cutoff."""
     v, bottom, top = t.lanes, row_of(t.x, 0), row_of(t.x, n - 1)
     for lane in range(LANES):
         centre, known = v[CENTRE + lane], v[KNOWN + lane]
@@ -116,16 +117,17 @@ def leave_far_lanes(t: Tile, cutoff: float, n: int) -> None:
         slack = (1 + cutoff) * (v[ERROR + lane] + v[ROUNDING + lane])
         reach = cutoff * v[SIGMA + lane] - slack
         far = (centre - lowest >= reach) | (highest - centre >= reach)
-        v[KNOWN + lane] = ALONE if far & (known == PENDING) else known
+        v[KNOWN + lane] = NEEDS_SCALAR if far & (known == PENDING) else known
 
 
 @kernel
 def clip_lanes(v: Doubles) -> None:
-    """Draw in the limits of each lane by 1.5 sigma about its centre."""
+    """Narrow the limits of each lane to 1.5 sigma about its centre."""
     for lane in range(LANES):
         low = v[CENTRE + lane] - HUBER_LIMIT * v[SIGMA + lane]
         high = v[CENTRE + lane] + HUBER_LIMIT * v[SIGMA + lane]
-        # Clipping by the old limits and then by the new: by both of the old, clipped.
+        # Clipping to the old limits and then to the new ones equals clipping once to the old
+        # limits after these are clipped to the new ones.
         lower = v[LOWER + lane] if v[LOWER + lane] > low else low
         upper = v[UPPER + lane] if v[UPPER + lane] > low else low
         v[LOWER + lane] = lower if lower < high else high
@@ -134,7 +136,7 @@ def clip_lanes(v: Doubles) -> None:
 
 @kernel
 def clipped(sample: np.float32, v: Doubles, lane: int) -> float:
-    """Clip a sample to its lane's limits, and take the median off."""
+    """Clip a sample to its lane's limits, and subtract the median."""
     value, lower, upper = np.float64(sample), v[LOWER + lane], v[UPPER + lane]
     value = value if value > lower else lower
     value = value if value < upper else upper
@@ -176,7 +178,7 @@ def add_ranks(v: Doubles, x: Floats, first: int, last: int) -> None:
 
 @kernel
 def clips_none(v: Doubles, x: Floats, first: int, last: int) -> bool:
-    """Whether the limits leave the ranks [first, last) as they are, in all lanes."""
+    """Whether the limits clip none of the ranks [first, last) in any lane."""
     bottom, top = offset(first), offset(last - 1)
     lanes = 0
     for lane in range(LANES):
@@ -186,7 +188,7 @@ def clips_none(v: Doubles, x: Floats, first: int, last: int) -> bool:
 
 @kernel
 def copy_sums(v: Doubles, total: int, squares: int) -> None:
-    """Begin the sums with those of other rows of the state."""
+    """Start the sums with those of other rows of the state."""
     for lane in range(LANES):
         v[TOTAL + lane] = v[total + lane]
         v[SQUARES + lane] = v[squares + lane]
@@ -194,7 +196,7 @@ def copy_sums(v: Doubles, total: int, squares: int) -> None:
 
 @kernel
 def sum_inner(v: Doubles, x: Floats, first: int, last: int) -> bool:
-    """Sum the inner ranks [first, last) once for all steps; False if they are clipped."""
+    """Sum the inner ranks [first, last) once for all steps; return False if they are clipped."""
     if not clips_none(v, x, first, last):
         return False
     for lane in range(LANES):
@@ -211,8 +213,8 @@ def sum_inner(v: Doubles, x: Floats, first: int, last: int) -> bool:
 def sum_lanes(v: Doubles, x: Floats, n: int, inner: bool) -> None:
     """Sum the clipped samples about the median, and their squares.
 
-    The sums of the inner ranks are known if ``inner``, and are what they were while no limit
-    reaches these ranks.
+    ``inner``: the sums of the inner ranks are available; they are valid while no limit reaches
+    these ranks.
     """
     first, last = n // OUTER, n - n // OUTER
     if inner and clips_none(v, x, first, last):
@@ -228,7 +230,7 @@ def sum_lanes(v: Doubles, x: Floats, n: int, inner: bool) -> None:
 
 @kernel
 def step_lanes(v: Doubles, n: int, first: bool) -> int:
-    """Take the new centre and sigma; returns how many lanes go on."""
+    """Set the new centre and sigma; return the number of lanes that need another step."""
     going = 0
     for lane in range(LANES):
         total, before = v[TOTAL + lane], v[SIGMA + lane]
@@ -239,7 +241,7 @@ def step_lanes(v: Doubles, n: int, first: bool) -> int:
         sound = (sigma >= SMALLEST_SHARE * v[FIRST + lane]) & (first | (abs(change) > 3 * error))
         pending = v[KNOWN + lane] == PENDING
         known = PENDING if first | (change > 0) else SETTLED
-        known = known if sound else ALONE
+        known = known if sound else NEEDS_SCALAR
         v[CENTRE + lane] = v[MIDDLE + lane] + total / n if pending else v[CENTRE + lane]
         v[SIGMA + lane] = sigma if pending else before
         v[ERROR + lane] = error if pending else v[ERROR + lane]
@@ -249,8 +251,8 @@ def step_lanes(v: Doubles, n: int, first: bool) -> int:
 
 
 @kernel
-def settle_tile(t: Tile, n: int, cutoff: float) -> None:
-    """Estimate centre and sigma of each lane; lanes that are not sure of them stay unsettled."""
+def estimate_fast(t: Tile, n: int, cutoff: float) -> None:
+    """Estimate centre and sigma of each lane; lanes that are not certain are not ``SETTLED``."""
     scale_tile(t, n)
     start_lanes(t, n)
     inner = False
@@ -283,7 +285,7 @@ def limit_lanes(v: Doubles, cutoff: float) -> None:
 
 @kernel
 def winsorize_row(v: Doubles, copies: Doubles, rank: int) -> None:
-    """Draw a row in to the limits, and add it."""
+    """Clip a row to the limits, and add it."""
     at = offset(rank)
     for lane in range(LANES):
         value = copies[at + lane]
@@ -307,7 +309,7 @@ def spread_row(v: Doubles, copies: Doubles, rank: int) -> None:
 
 @kernel
 def step_exactly(v: Doubles, n: int, first: bool) -> int:
-    """Take the new centre and sigma, as ``winsorized_huber`` does; how many lanes go on."""
+    """Set the new centre and sigma as ``winsorized_huber`` does; return the pending lanes."""
     going = 0
     for lane in range(LANES):
         before, residue = v[SIGMA + lane], v[RESIDUE + lane]
@@ -324,7 +326,7 @@ def step_exactly(v: Doubles, n: int, first: bool) -> int:
 
 @kernel
 def settle_exactly(t: Tile, n: int, cutoff: float) -> None:
-    """Find centre and sigma of each lane by the arithmetic of ``rejection.py``, to the bit."""
+    """Compute centre and sigma of each lane, equal to those of ``rejection.py`` to the bit."""
     scale_tile(t, n)
     start_lanes(t, n)
     v = t.lanes
@@ -343,5 +345,5 @@ def settle_exactly(t: Tile, n: int, cutoff: float) -> None:
         if step_exactly(v, n, step == 0) == 0:
             break
     for lane in range(LANES):
-        # What is left: the rounding of a comparison with the limits.
+        # The remaining error is the rounding of a comparison with the limits.
         v[ERROR + lane] = 1e-15 * (v[CENTRE + lane] + v[SIGMA + lane])

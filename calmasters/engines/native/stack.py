@@ -1,7 +1,7 @@
 """Statistics of one pixel's stack, as kernels: the counterpart of ``reference.py``.
 
-Every function works on a sorted float32 stack ``x`` in place of which nothing is allocated:
-``work`` arrays come from the caller. Strict IEEE arithmetic: no ``fastmath`` anywhere.
+Functions take a sorted float32 stack ``x`` and allocate no memory: the caller provides ``work``.
+The arithmetic is strict IEEE: no ``fastmath`` anywhere.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ HUBER_TOLERANCE: Final = 0.0005
 
 
 def kernel(function: Function) -> Function:
-    """Compile a function; ``error_model`` makes division by zero IEEE, and free of branches."""
+    """Compile a function; ``error_model`` gives IEEE division by zero, without branches."""
     return cast(Function, njit(error_model="numpy", nogil=True)(function))
 
 
 @kernel
 def sort(values: Doubles) -> None:
-    """Sort in place (Shell's method: short, and quick for the sizes of a stack)."""
+    """Sort in place (Shell's method: short, and fast for stacks)."""
     gap = len(values) // 2
     while gap > 0:
         for i in range(gap, len(values)):
@@ -49,7 +49,7 @@ def sort(values: Doubles) -> None:
 
 @kernel
 def mean(values: Doubles) -> float:
-    """Arithmetic mean."""
+    """Return the arithmetic mean."""
     total = 0.0
     for value in values:
         total += value
@@ -58,7 +58,7 @@ def mean(values: Doubles) -> float:
 
 @kernel
 def median(x: Floats) -> float:
-    """Median of sorted samples; the middle two of an even number are averaged in float32."""
+    """Return the median of sorted samples; two middle samples are averaged in float32."""
     half = len(x) // 2
     if len(x) % 2:
         return np.float64(x[half])
@@ -67,7 +67,7 @@ def median(x: Floats) -> float:
 
 @kernel
 def standard_deviation(values: Doubles) -> float:
-    """Two-pass standard deviation (n - 1), corrected for the rounding of the mean."""
+    """Return the two-pass standard deviation (n - 1), corrected for the rounding of the mean."""
     n = len(values)
     if n < 2:
         return 0.0
@@ -82,7 +82,7 @@ def standard_deviation(values: Doubles) -> float:
 
 @kernel
 def sn_correction(n: int) -> float:
-    """Sn's factor for samples of ``n``."""
+    """Return the correction factor of Sn for ``n`` samples."""
     if n < 10:
         return np.float64(SN_CORRECTION[n - 2])
     return n / (n - 0.9) if n % 2 else 1.0
@@ -90,10 +90,10 @@ def sn_correction(n: int) -> float:
 
 @kernel
 def scale_sn(x: Floats, work: Doubles) -> float:
-    """Sn of Rousseeuw and Croux, not yet scaled to sigma.
+    """Return Sn of Rousseeuw and Croux, not scaled to sigma.
 
-    In a sorted stack the ``n // 2 + 1`` nearest neighbours of a sample are a window around it,
-    which moves to the right with the sample: no distances need be sorted.
+    In a sorted stack the ``n // 2 + 1`` nearest neighbours of a sample are a window around it that
+    moves to the right with the sample: no distances have to be sorted.
     """
     n = len(x)
     size = n // 2 + 1
@@ -110,7 +110,7 @@ def scale_sn(x: Floats, work: Doubles) -> float:
 
 @kernel
 def winsorized_huber(x: Floats, cutoff: float, work: Doubles) -> tuple[float, float]:
-    """Centre and sigma of a sorted stack by repeated Winsorization."""
+    """Estimate centre and sigma of a sorted stack by repeated Winsorization."""
     n = len(x)
     centre = median(x)
     sigma = SN_TO_SIGMA * scale_sn(x, work)

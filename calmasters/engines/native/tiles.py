@@ -1,4 +1,4 @@
-"""Winsorized sigma clipping of many pixels side by side: the quick way to the same result.
+"""Winsorized sigma clipping of many pixels side by side: faster, with the same result.
 
 A *tile* (``lanes.py``) is an array of sorted stacks, ranks down, pixels (lanes) across, so that
 every step is a loop over lanes that the compiler turns into vector instructions:
@@ -8,11 +8,12 @@ every step is a loop over lanes that the compiler turns into vector instructions
 3. Huber's steps (``settling.py``) take sums of clipped samples about the median, instead of
    winsorizing copies.
 
-Step 3 rounds otherwise than ``rejection.py``. Each lane carries a bound of the difference; a lane
-whose fate hangs on less than that bound, or that does anything unusual, waits until a tile of such
-lanes is full, in which copies are winsorized as ``rejection.py`` does, operation by operation; or
-it is done by ``rejection.py`` alone. So the result is the same to the bit. Pixels that lose samples
-wait in a queue of their new size, until a tile of them is full, and are then treated likewise.
+Step 3 rounds differently from ``rejection.py``. Each lane has a bound of the difference. A lane
+whose decision depends on less than that bound, or that is unusual, is queued until a tile of such
+lanes is full; this tile winsorizes copies with the same operations as ``rejection.py``. Lanes for
+which that is not possible are computed by ``rejection.py`` one by one. So the result is the same to
+the bit. Pixels that lose samples are queued by their new size until a tile of them is full, and are
+then processed in the same way.
 """
 
 from __future__ import annotations
@@ -44,17 +45,17 @@ from calmasters.engines.native.rejection import (
     clip_by_sigma,
     median_of,
 )
-from calmasters.engines.native.settling import settle_exactly, settle_tile
+from calmasters.engines.native.settling import estimate_fast, settle_exactly
 from calmasters.engines.native.stack import Doubles, Floats, kernel
 
 __all__ = ["QUEUE", "Outcome", "count_rejected", "winsorize_strip"]
 
-#: Waiting pixels of one size: a full tile, and as many again as another tile may send.
+#: Capacity of the queue of one size: a full tile, plus the pixels that one more tile can add.
 QUEUE: Final = 2 * LANES
 
 
 class Queues(NamedTuple):
-    """Pixels that lost samples, by the number left; with all n those put aside."""
+    """Queued pixels by the number of samples left; with all n, the deferred ones."""
 
     x: Any  # float32: (m, QUEUE) for each size m, one after the other
     pixel: Any  # int64: QUEUE for each size from 0 on
@@ -62,7 +63,7 @@ class Queues(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What comes of a strip of pixels."""
+    """The results of a strip of pixels."""
 
     values: Any  # (count,) float32
     lowest: Any  # (count,) float32: lowest sample kept
@@ -74,7 +75,7 @@ class Outcome(NamedTuple):
 
 @kernel
 def keep_lanes(t: Tile, n: int, p: Parameters) -> None:
-    """Tell in which lanes nothing is rejected."""
+    """Mark the lanes in which no sample is rejected."""
     v, bottom, top = t.lanes, row_of(t.x, 0), row_of(t.x, n - 1)
     for lane in range(LANES):
         error, sigma = v[ERROR + lane], v[SIGMA + lane]
@@ -107,7 +108,7 @@ def add_four_rows(v: Doubles, x: Floats, rank: int) -> None:
 
 @kernel
 def average_lanes(v: Doubles, x: Floats, n: int) -> None:
-    """Average each lane, in TOTAL: the pixel's value if nothing is rejected."""
+    """Average each lane, in TOTAL: the pixel's value if no sample is rejected."""
     for lane in range(LANES):
         v[TOTAL + lane] = 0.0
     for rank in range(0, n - 3, 4):
@@ -123,7 +124,7 @@ def average_lanes(v: Doubles, x: Floats, n: int) -> None:
 
 @kernel
 def average(x: Floats, lane: int, first: int, last: int) -> float:
-    """Average of the ranks [first, last) of a lane."""
+    """Return the average of the ranks [first, last) of a lane."""
     total = 0.0
     for rank in range(first, last):
         total += x[rank * LANES + lane]
@@ -132,7 +133,7 @@ def average(x: Floats, lane: int, first: int, last: int) -> float:
 
 @kernel
 def mark(o: Outcome, t: Tile, lane: int, n: int, first: int, last: int) -> None:
-    """Write down that a pixel keeps only the ranks [first, last) of its lane."""
+    """Record that a pixel keeps only the ranks [first, last) of its lane."""
     pixel = t.pixel[lane]
     if first > 0:
         o.lowest[pixel] = t.x[first * LANES + lane] if first < n else np.float32(math.inf)
@@ -151,7 +152,7 @@ def do_alone(
     o: Outcome,
     s: Scratch,
 ) -> None:
-    """Do one lane as ``rejection.py`` does."""
+    """Compute one lane by the functions of ``rejection.py``."""
     column, pixel = s.x[:n], t.pixel[lane]
     for i in range(n):
         column[i] = t.x[i * LANES + lane]
@@ -165,7 +166,7 @@ def do_alone(
 
 @kernel
 def decide(t: Tile, lane: int, n: int, p: Parameters) -> tuple[int, int]:
-    """Find the ranks that a lane keeps; (0, 0) if its bound does not tell."""
+    """Find the ranks that a lane keeps; (0, 0) if its error bound leaves that undecided."""
     v = t.lanes
     first, last = 0, n
     centre, sigma, error = v[CENTRE + lane], v[SIGMA + lane], v[ERROR + lane]
@@ -188,7 +189,7 @@ def decide(t: Tile, lane: int, n: int, p: Parameters) -> tuple[int, int]:
 
 @kernel
 def queued(q: Queues, m: int) -> Floats:
-    """Give the rows of the waiting columns of m samples, one after the other."""
+    """Return the queue of columns of m samples, row by row."""
     start = QUEUE * (m * (m - 1) // 2)
     columns: Floats = q.x[start : start + QUEUE * m]
     return columns
@@ -196,13 +197,13 @@ def queued(q: Queues, m: int) -> Floats:
 
 @kernel
 def may_wait(t: Tile, lane: int) -> bool:
-    """Whether Sn of a lane is exact, so that it can be done exactly beside others."""
+    """Whether Sn of a lane is exact, so that it can be computed exactly in a tile."""
     return bool(t.lanes[SCALE + lane] <= t.x[lane])
 
 
 @kernel
 def enqueue(t: Tile, lane: int, first: int, last: int, q: Queues) -> None:
-    """Let a lane's ranks [first, last) wait for a tile of their size."""
+    """Queue a lane's ranks [first, last) for a tile of their size."""
     m = last - first
     slot = q.length[m]
     columns = queued(q, m)
@@ -228,11 +229,11 @@ def do_tile(
     s: Scratch,
     exactly: bool,
 ) -> None:
-    """Do a tile of which the first ``lanes`` lanes are pixels."""
+    """Process a tile of which the first ``lanes`` lanes are pixels."""
     if exactly:
         settle_exactly(t, n, cutoff)
     else:
-        settle_tile(t, n, cutoff)
+        estimate_fast(t, n, cutoff)
     keep_lanes(t, n, p)
     average_lanes(t.lanes, t.x, n)
     for lane in range(lanes):
@@ -258,7 +259,7 @@ def do_tile(
 def do_queue(
     m: int, p: Parameters, samples: Floats, o: Outcome, t: Tile, q: Queues, s: Scratch
 ) -> None:
-    """Do as many waiting pixels of m samples as a tile holds."""
+    """Process up to a tile of the queued pixels of m samples."""
     lanes = min(LANES, q.length[m])
     q.length[m] -= lanes
     start = q.length[m]
@@ -276,9 +277,9 @@ def do_queue(
 def do_full_queues(
     p: Parameters, samples: Floats, o: Outcome, t: Tile, q: Queues, s: Scratch
 ) -> None:
-    """Do the waiting pixels of which there is a full tile.
+    """Process the queues that fill a tile.
 
-    Smaller sizes first: a tile sends pixels to these only, so none overflows.
+    Smaller sizes come first: a tile adds pixels to these only, so no queue overflows.
     """
     m = 3
     while m <= len(samples):
@@ -291,7 +292,7 @@ def do_full_queues(
 
 @kernel
 def load_tile(samples: Floats, start: int, lanes: int, t: Tile) -> None:
-    """Take the pixels from ``start`` on as a tile; the last one fills lanes left over."""
+    """Load the pixels from ``start`` on into a tile; the last one fills the unused lanes."""
     for i in range(len(samples)):
         into, here = row_of(t.x, i), samples[i]
         if lanes == LANES:
@@ -315,12 +316,12 @@ def winsorize_strip(
     ----------
     samples : (n, count) array of float32
     o : Outcome
-        ``lowest`` and ``highest`` are minus and plus infinity before.
+        Its ``lowest`` must be minus infinity and its ``highest`` plus infinity on entry.
 
     Returns
     -------
     int
-        Pixels whose outliers Winsorization cannot see, since most of their samples are equal.
+        Number of pixels whose outliers Winsorization cannot detect, since most samples are equal.
     """
     n, count = samples.shape
     hidden = 0
@@ -340,7 +341,7 @@ def winsorize_strip(
 
 @kernel
 def count_rejected(samples: Floats, o: Outcome, by_frame: Integers) -> None:
-    """Add to ``by_frame`` how many of each frame's samples lie outside what pixels keep."""
+    """Add the number of each frame's samples outside the kept range of pixels to ``by_frame``."""
     lowest, highest = o.lowest, o.highest
     for i in range(len(samples)):
         row = samples[i]

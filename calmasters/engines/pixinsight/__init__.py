@@ -1,7 +1,7 @@
-"""The engine that has PixInsight make the masters.
+"""The engine that makes masters with PixInsight.
 
-It writes a script (:mod:`.script`), runs PixInsight with it (:mod:`.runner`) and believes nothing
-but the script's own report (:mod:`.status`) and a master that it can read itself (:mod:`.result`).
+It writes a script (:mod:`.script`), runs PixInsight with it (:mod:`.runner`), and relies only on
+the report of the script (:mod:`.status`) and on a master that it can read (:mod:`.result`).
 """
 
 from __future__ import annotations

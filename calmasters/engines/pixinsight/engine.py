@@ -1,4 +1,4 @@
-"""The engine: from a job, by way of PixInsight, to a master that was looked at."""
+"""The PixInsight engine: makes the master of a job and checks it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import Any, BinaryIO, Final
 from calmasters.atomic_files import put_in_place
 from calmasters.engines.pixinsight.find_program import find_binary
 from calmasters.engines.pixinsight.needs import NEEDS
-from calmasters.engines.pixinsight.result import check_master, describe
+from calmasters.engines.pixinsight.result import check_master, master_statistics
 from calmasters.engines.pixinsight.runner import EXIT_GRACE_S, command, safe_folder
 from calmasters.engines.pixinsight.script import Places, script_job, script_text
-from calmasters.engines.pixinsight.session import joined
-from calmasters.engines.pixinsight.status import Status, explain
+from calmasters.engines.pixinsight.session import connected
+from calmasters.engines.pixinsight.status import Status, failure_reason
 from calmasters.engines.pixinsight.task import Task
 from calmasters.engines.preflight import find_bad_frames, require_frames, require_supported
 from calmasters.engines.subprocesses import run
@@ -30,15 +30,15 @@ from calmasters.settings import BadFrames, Calibrated, PixInsight
 
 __all__ = ["PixInsightEngine", "create_engine"]
 
-#: ImageIntegration refuses fewer frames; linear fit clipping fewer still.
+#: Minimum number of frames of ImageIntegration, and of its linear fit clipping.
 _FEWEST: Final = 3
 _FEWEST_TO_FIT: Final = 5
 
 
 def create_engine(config: Mapping[str, Any], _threads: int) -> PixInsightEngine:
-    """Create the engine from a configuration that was checked before.
+    """Create the engine from a checked configuration.
 
-    PixInsight takes the threads that its own preferences give it.
+    PixInsight uses the number of threads of its own preferences.
     """
     return PixInsightEngine.from_config(config)
 
@@ -50,11 +50,11 @@ class PixInsightEngine:
     Attributes
     ----------
     options : PixInsight
-        How PixInsight is found and run.
+        How to find and run PixInsight.
     calibrated : Calibrated
-        What becomes of calibrated flats.
+        What to do with calibrated flats.
     bad_frames : BadFrames
-        What becomes of frames whose pixels cannot serve.
+        What to do with frames whose pixels cannot be used.
     """
 
     options: PixInsight
@@ -63,7 +63,7 @@ class PixInsightEngine:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> PixInsightEngine:
-        """Read how PixInsight is run from a configuration that was checked before."""
+        """Create the engine from a checked configuration."""
         return cls(
             PixInsight.from_config(config["pixinsight"]),
             Calibrated.from_config(config["calibrated"]),
@@ -71,7 +71,7 @@ class PixInsightEngine:
         )
 
     def script(self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path) -> str:
-        """Write the script that makes a master: the one that :meth:`make` runs."""
+        """Return the script that makes a master, as :meth:`make` runs it."""
         places = self._places(job, input_dir, output_dir, output)
         return script_text(job, places, self.options)
 
@@ -80,7 +80,7 @@ class PixInsightEngine:
     ) -> None:
         """Write the scripts of job files, as ``folder/TYPE/NAME.js``.
 
-        A job that was planned for another engine gets the script that this one would run.
+        For a job that was planned for another engine, it is the script that this one would run.
         """
         for path in jobs:
             job = self._adopted(MasterJob.from_json(path.read_text(encoding="utf-8")))
@@ -104,7 +104,7 @@ class PixInsightEngine:
         """Make a master, whole or not at all; see :meth:`calmasters.engines.Engine.make`."""
         started, guard = time.perf_counter(), TakeoverGuard(job, output_dir)
         require_supported(job, NEEDS)
-        _require_possible(job)
+        _require_usable_frames(job)
         require_frames(job, input_dir)
         left_out = find_bad_frames(job, input_dir, self.bad_frames)
         places = self._places(job, input_dir, output_dir, output)
@@ -112,10 +112,12 @@ class PixInsightEngine:
         with _working_files(job, places):
             status = self._run(job, places, log, left_out)
             image = check_master(places.part(job), job)
-            statistics = describe(job, status, image, time.perf_counter() - started, left_out)
+            statistics = master_statistics(
+                job, status, image, time.perf_counter() - started, left_out
+            )
             guard.require()
             put_in_place(places.part(job), output)
-            # Last: it says what the master was made of.
+            # Last: a record must not describe a master that is not in place yet.
             MasterRecord.of(job, statistics).write(output)
         return statistics
 
@@ -126,7 +128,7 @@ class PixInsightEngine:
     def _run(
         self, job: MasterJob, places: Places, log: Path, left_out: Sequence[LeftOut]
     ) -> Status:
-        """Let PixInsight work until it has reported, as often as crashes are forgiven."""
+        """Run PixInsight until it has reported; after crashes, as often as ``retries`` allows."""
         task = Task(script_job(job, places, self.options, left_out))
         script = script_text(job, places, self.options, left_out)
         with log.open("wb") as file:
@@ -139,21 +141,21 @@ class PixInsightEngine:
                     break
             file.write(f"{status.console}\n".encode("utf-8", "backslashreplace"))
         if status.state != "completed":
-            why = explain(status, ending, self.options)
-            raise EngineError(f"{job.master}: {why}\n  all that PixInsight said: {log}")
+            reason = failure_reason(status, ending, self.options)
+            raise EngineError(f"{job.master}: {reason}\n  complete output of PixInsight: {log}")
         return status
 
     def _attempt(self, task: Task, script: str, log: BinaryIO) -> str | None:
-        """Have PixInsight try once: how it ended, None where it did not by itself."""
+        """Run PixInsight once; return how it ended, or None if it did not end by itself."""
         if self.options.session == "shared":
-            with joined() as session:
-                if session:
-                    log.write(b"in the PixInsight of this run; see logs/pixinsight.log\n")
-                    return session.make(task, self.options)
+            with connected() as connection:
+                if connection:
+                    log.write(b"made by the PixInsight of this run; see logs/pixinsight.log\n")
+                    return connection.make(task, self.options)
         return self._start(task, script, log)
 
     def _start(self, task: Task, script: str, log: BinaryIO) -> str | None:
-        """Start a PixInsight for this master alone."""
+        """Start PixInsight for this master only."""
         task.prepare()
         with safe_folder() as folder:
             file = folder / "master.js"
@@ -170,19 +172,19 @@ class PixInsightEngine:
             )
 
 
-def _require_possible(job: MasterJob) -> None:
-    """Refuse frames before the half minute that PixInsight takes to start."""
+def _require_usable_frames(job: MasterJob) -> None:
+    """Refuse too few frames and unusable names before PixInsight starts, which takes long."""
     fewest = _FEWEST_TO_FIT if job.recipe.integration.rejection == "LinearFit" else _FEWEST
     if len(job.frames) < fewest:
         raise EngineError(
-            f"{job.master}: PixInsight combines {fewest} frames or more "
-            f"(rejection: {job.recipe.integration.rejection}), and there are {len(job.frames)}; "
-            f"take more, or set minimum_frames: {fewest}"
+            f"{job.master}: there are {len(job.frames)} frames; PixInsight needs at least {fewest} "
+            f"(rejection: {job.recipe.integration.rejection}): take more, or set minimum_frames: "
+            f"{fewest}"
         )
-    if nameless := [frame.path for frame in job.frames if not _is_text(frame.path)]:
+    if not_text := [frame.path for frame in job.frames if not _is_text(frame.path)]:
         raise EngineError(
-            f"{job.master}: the name {nameless[0]!r} holds bytes that are no text (UTF-8), which "
-            "PixInsight cannot open; rename the file, or set engine: native"
+            f"{job.master}: the file name {not_text[0]!r} is not valid UTF-8, and PixInsight "
+            "cannot open it: rename the file, or set engine: native"
         )
 
 
@@ -192,10 +194,10 @@ def _is_text(path: str) -> bool:
 
 @contextmanager
 def _working_files(job: MasterJob, places: Places) -> Iterator[None]:
-    """Make the folders that the script writes into, and leave nothing in them but the master."""
+    """Make the folders that the script writes to, and finally remove all files but the master."""
     places.output.parent.mkdir(parents=True, exist_ok=True)
     if job.bias or job.dark:
-        # Frames of an earlier run would give these ones other names.
+        # Frames of an earlier run would change the names of the new ones.
         shutil.rmtree(places.calibrated, ignore_errors=True)
         places.calibrated.mkdir(parents=True)
     try:

@@ -1,4 +1,4 @@
-"""Finding PixInsight: where its program is, as configured or in the usual places."""
+"""Find the program of PixInsight, as configured or in the usual places."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def find_binary(options: PixInsight) -> Path:
     Raises
     ------
     ConfigError
-        If it is not there.
+        If it is not found.
     """
     names = ("PixInsight.sh", "PixInsight")
     return find_program("pixinsight", options.binary, names, _usual_places(), remedy=_SET_BINARY)

@@ -1,7 +1,7 @@
-"""One PixInsight that makes one master after another.
+"""One PixInsight that makes several masters in sequence.
 
-Its script (``pixinsight/session.js``) waits for files in a folder of its own; of each master it
-reports what the script of a single one does.
+Its script (``pixinsight/session.js``) waits for files in its own folder. For each master it writes
+the same report as the script of a single master.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from calmasters.settings import PixInsight
 
 __all__ = ["Instance", "Timeouts", "running"]
 
-#: How often the script looks for its files, and how long it stays without a sign of its supervisor.
-_SCRIPT_WAITS: Final = {"poll_ms": 50, "patience_ms": 60_000}
+#: How often the script checks for files, and how long it continues without its supervisor.
+_SCRIPT_TIMES: Final = {"poll_ms": 50, "patience_ms": 60_000}
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long PixInsight is waited for.
+    """How long to wait for PixInsight.
 
     Attributes
     ----------
     limit_s : float
-        For a master, and for a new PixInsight to start, in seconds.
+        Seconds for a master, and for the start of a new PixInsight.
     answer_s : float
-        For one that has made masters to take the next, in seconds: later, it hangs.
+        Seconds in which a running PixInsight must take the next master; otherwise it hangs.
     """
 
     limit_s: float
@@ -52,7 +52,7 @@ def running(options: PixInsight, log: BinaryIO) -> Iterator[Instance]:
     ----------
     options : PixInsight
     log : file
-        Takes what it prints.
+        Receives its output.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def running(options: PixInsight, log: BinaryIO) -> Iterator[Instance]:
     """
     with safe_folder() as folder:
         script = folder / "session.js"
-        session = {"folder": folder.as_posix(), **_SCRIPT_WAITS}
+        session = {"folder": folder.as_posix(), **_SCRIPT_TIMES}
         script.write_text(session_text(session, options), encoding="ascii", newline="\n")
         arguments = command(find_binary(options), script, options)
         _note(log, f"$ {' '.join(arguments)}")
@@ -78,18 +78,18 @@ def _note(log: BinaryIO, line: str) -> None:
 
 
 class Instance:
-    """A PixInsight that was started.
+    """A running PixInsight.
 
     Attributes
     ----------
-    asked : int
-        How many masters it was asked for.
+    requests : int
+        Number of masters that were requested from it.
     """
 
     def __init__(
         self, folder: Path, process: subprocess.Popen[bytes], log: BinaryIO, exit_grace_s: float
     ) -> None:
-        self.asked = 0
+        self.requests = 0
         self._folder = folder
         self._process = process
         self._log = log
@@ -100,34 +100,34 @@ class Instance:
         """Whether it has not ended by itself."""
         return self._process.poll() is None
 
-    def beat(self) -> None:
-        """Tell the script, while it has nothing to do, that somebody is there who will end it."""
+    def send_heartbeat(self) -> None:
+        """Show an idle script that its supervisor, which will end it, is still running."""
         if not (self._folder / "beat").exists():
             self._put("beat", ".")
 
     def make(self, task: Task, timeouts: Timeouts, is_wanted: Callable[[], bool]) -> str | None:
-        """Ask for a master, and wait until the script has reported, or will not any more.
+        """Request a master, and wait until the script has reported or can no longer report.
 
         Parameters
         ----------
         task : Task
         timeouts : Timeouts
         is_wanted : callable
-            Whether somebody still waits for the master.
+            Returns whether the client still waits for the master.
 
         Returns
         -------
         str or None
-            How PixInsight ended by itself (``exit code 0``); None where it did not.
+            How PixInsight ended by itself (``exit code 0``); None if it did not.
         """
-        answered_by = time.monotonic() + (timeouts.answer_s if self.asked else timeouts.limit_s)
-        self.asked += 1
+        answered_by = time.monotonic() + (timeouts.answer_s if self.requests else timeouts.limit_s)
+        self.requests += 1
         _note(self._log, task.master)
         task.prepare()
-        handed_in = self._put("job.json", task.to_json())
+        request = self._put("job.json", task.to_json())
 
         def is_over() -> bool:
-            hangs = time.monotonic() > answered_by and handed_in.exists()
+            hangs = time.monotonic() > answered_by and request.exists()
             return task.status().is_final or hangs or not is_wanted()
 
         wait(self._process, is_over, timeouts.limit_s, 0.0)
@@ -135,12 +135,12 @@ class Instance:
         return None if code is None else f"exit code {code}"
 
     def _put(self, name: str, text: str) -> Path:
-        """Put a file where the script looks for it: whole, and open nowhere."""
+        """Write a file for the script: atomically, so that it never reads a part of it."""
         new = self._folder / "new"
         new.write_text(text, encoding="ascii")
         return new.replace(self._folder / name)
 
-    def leave(self) -> None:
-        """Let it end by itself, which it does more tidily than one that is ended."""
+    def request_exit(self) -> None:
+        """Ask PixInsight to end by itself, and wait for that; it can then clean up."""
         self._put("end", "")
         wait(self._process, lambda: False, self._exit_grace_s, 0.0)

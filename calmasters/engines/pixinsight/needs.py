@@ -1,7 +1,6 @@
 """What the PixInsight engine declares.
 
-PixInsight was not at hand to be measured: its memory is estimated from what its parameters say
-that it holds.
+Its memory was not measured; it is estimated from the parameters of PixInsight.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ from calmasters.settings import Settings
 
 __all__ = ["NEEDS", "PixInsightNeeds"]
 
-#: PixInsight by its own parameters: itself, ``stackSizeMB``, ``bufferSizeMB`` of each frame.
+#: Memory by PixInsight's parameters: the program, ``stackSizeMB``, ``bufferSizeMB`` of each frame.
 _PROGRAM_MB, _STACK_MB, _BUFFER_MB = 2000, 1024, 16
-#: Bytes a pixel of the images it holds: frame, bias, dark, calibrated, master and maps, as float32.
+#: Bytes per pixel of its images: frame, bias, dark, calibrated, master and maps, as float32.
 _IMAGES: Final = 32
 
 
@@ -29,36 +28,36 @@ class PixInsightNeeds(EngineNeeds):
     keeps_calibrated = True
 
     def process_mb(self, job: MasterJob, threads: int) -> float:
-        """Give the memory that PixInsight is estimated to take, in 10^6 bytes."""
+        """Return the estimated memory of PixInsight, in 10^6 bytes."""
         images = _IMAGES * pixels(job.geometry) / 1e6
         return _PROGRAM_MB + _STACK_MB + _BUFFER_MB * len(job.frames) + images
 
     def work_min(self, job: MasterJob, settings: Settings) -> float:
-        """Give the minutes after which PixInsight is ended, for as many starts as are allowed."""
+        """Return the minutes after which PixInsight is ended, for all allowed attempts."""
         options = settings.pixinsight
         return options.timeout_minutes * (1 + options.retries)
 
     def calibrated_bytes(self, job: MasterJob) -> int:
-        """Give the disk space of all frames, which ImageCalibration writes as float32."""
+        """Return the disk space of all frames, which ImageCalibration writes as float32."""
         return calibrated_flats_bytes(job)
 
     def unsupported(self, job: MasterJob) -> Iterator[str]:
-        """Give a sentence for each setting that PixInsight takes otherwise than is meant."""
+        """Yield a sentence for each setting that PixInsight would apply in another way."""
         used = (master.path for master in (job.bias, job.dark) if master)
         fits = [path for path in used if not path.endswith(".xisf")]
         if fits and job.recipe.float_range == "adu16":
             yield (
                 f"float_range: adu16 is not supported by engine pixinsight with the master "
-                f"{fits[0]}, which it would read as 16-bit ADU too; convert it to XISF, or choose "
-                "engine: native"
+                f"{fits[0]}, whose samples it would also read as 16-bit ADU; convert the master "
+                "to XISF, or choose engine: native"
             )
 
     def pixel_parameters(self, settings: Settings) -> Mapping[str, Mapping[str, Any]]:
-        """Give the further parameters of ImageCalibration and ImageIntegration."""
+        """Return the additional parameters of ImageCalibration and ImageIntegration."""
         return settings.pixinsight.pixel_parameters
 
     def begin_session(self, settings: Settings) -> Callable[[], object] | None:
-        """Begin one PixInsight for all masters of the run, where ``session`` is ``shared``."""
+        """Start the supervisor of one PixInsight for all masters, if ``session`` is ``shared``."""
         if settings.pixinsight.session != "shared":
             return None
         from calmasters.engines.pixinsight.session import begin

@@ -1,4 +1,4 @@
-"""What PixInsight made: looked at before it is believed, and described."""
+"""Check the master that PixInsight made, and collect its statistics."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from calmasters.engines.image_stats import numbers_of
+from calmasters.engines.image_stats import pixel_statistics
 from calmasters.engines.pixinsight.status import Status
 from calmasters.engines.result_warnings import weak_factors
 from calmasters.errors import EngineError, FrameError
@@ -17,11 +17,11 @@ from calmasters.model.job import FrameFile, LeftOut, MasterJob
 from calmasters.model.master_record import FrameStatistics, MasterStatistics
 from calmasters.model.master_warning import MasterWarning, WarningKind
 
-__all__ = ["check_master", "describe"]
+__all__ = ["check_master", "master_statistics"]
 
 
 def check_master(path: Path, job: MasterJob) -> Image:
-    """Read the master that PixInsight says it has written.
+    """Read and check the master that PixInsight has reported.
 
     Returns
     -------
@@ -31,7 +31,7 @@ def check_master(path: Path, job: MasterJob) -> Image:
     Raises
     ------
     EngineError
-        If it is not there, not whole, or not the master of ``job``.
+        If it is missing, truncated, or not the master of ``job``.
     """
     if not path.exists():
         raise EngineError(f"{job.master}: PixInsight reported success, but there is no master")
@@ -42,40 +42,40 @@ def check_master(path: Path, job: MasterJob) -> Image:
         raise EngineError(
             f"{job.master}: PixInsight reported success, but its master cannot be used: {error}"
         ) from error
-    found = (image.shape[1], image.shape[0], not_finite, image_type)
+    actual = (image.shape[1], image.shape[0], not_finite, image_type)
     expected = (job.geometry.width, job.geometry.height, 0, job.type.master_name)
-    if found != expected:
+    if actual != expected:
         raise EngineError(
-            f"{job.master}: PixInsight's master has (width, height, NaNs, IMAGETYP) {found}; "
-            f"{expected} was expected"
+            f"{job.master}: PixInsight's master has (width, height, NaNs, IMAGETYP) {actual}, "
+            f"expected {expected}"
         )
     return image
 
 
-def describe(
+def master_statistics(
     job: MasterJob,
     status: Status,
     image: Image,
     seconds: float,
     left_out: Sequence[LeftOut] = (),
 ) -> MasterStatistics:
-    """Say what is known of a master.
+    """Return the statistics of a master.
 
     Parameters
     ----------
     job : MasterJob
     status : Status
-        What PixInsight reported: rejected samples, factors of the dark, warnings.
+        The report of PixInsight: rejected samples, factors of the dark, warnings.
     image : (height, width) array of float32
         The master, in [0, 1].
     seconds : float
-        Wall time it took.
+        Duration.
     left_out : sequence of LeftOut
-        Frames of the job that PixInsight did not get.
+        Frames of the job that were not combined.
     """
     return MasterStatistics(
         frames=_frames(job.frames_without(left_out), status),
-        **numbers_of(image, job.geometry),
+        **pixel_statistics(image, job.geometry),
         seconds=seconds,
         versions={"PixInsight": status.version, "calmasters": version("calmasters")},
         warnings=(
@@ -87,7 +87,7 @@ def describe(
 
 
 def _frames(files: Sequence[FrameFile], status: Status) -> tuple[FrameStatistics, ...]:
-    """Say what became of each frame, as far as PixInsight tells."""
+    """Return the statistics of each frame that PixInsight reports."""
     n = len(files)
     rejected = status.rejected if len(status.rejected) == n else [(0, 0)] * n
     factors = status.k if len(status.k) == n else [None] * n

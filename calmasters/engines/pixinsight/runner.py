@@ -1,4 +1,4 @@
-"""How PixInsight is started; :mod:`calmasters.engines.subprocesses` runs it."""
+"""The command line of PixInsight; :mod:`calmasters.engines.subprocesses` runs it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from calmasters.settings import PixInsight
 
 __all__ = ["EXIT_GRACE_S", "command", "safe_folder"]
 
-#: Seconds that PixInsight has to exit when its script has ended.
+#: Seconds in which PixInsight can exit by itself after its script has ended.
 EXIT_GRACE_S: Final = 15.0
 
-#: PixInsight splits its arguments at commas and equals signs, and shows a dialog at what it does
-#: not understand; blanks do not survive every launcher.
+#: PixInsight splits its arguments at commas and equals signs, and shows a dialog for unknown ones;
+#: some launchers split at spaces.
 _SAFE_PATH: Final = re.compile(r"[A-Za-z0-9_.:~/\\-]+")
 
-#: Options: a new instance in the next free slot (without it the script would go to a PixInsight
-#: that the person has open), no messages, nothing that starts with the program.
+#: Options: a new instance in the next free slot (otherwise a PixInsight that the user has open
+#: would run the script), no messages, no startup scripts.
 _OPTIONS: Final = (
     "-n",
     "--automation-mode",
@@ -36,19 +36,19 @@ _OPTIONS: Final = (
 
 
 def command(binary: Path, script: Path, options: PixInsight) -> list[str]:
-    """Make the command line; the script takes no arguments, for PixInsight would split them."""
-    leave = ["--force-exit"] if options.force_exit else []
-    return [str(binary), *_OPTIONS, f"--run={script.as_posix()}", *leave]
+    """Return the command line; the script has no arguments, since PixInsight would split them."""
+    force_exit = ["--force-exit"] if options.force_exit else []
+    return [str(binary), *_OPTIONS, f"--run={script.as_posix()}", *force_exit]
 
 
 @contextmanager
 def safe_folder() -> Iterator[Path]:
-    """Make a temporary folder whose path PixInsight takes as an argument.
+    """Make a temporary folder whose path PixInsight accepts as an argument.
 
     Raises
     ------
     EngineError
-        If there is no place for one.
+        If no suitable folder is writable.
     """
     places = [tempfile.gettempdir(), os.environ.get("PUBLIC", ""), "/tmp", "/var/tmp"]
     for place in places:
@@ -57,7 +57,7 @@ def safe_folder() -> Iterator[Path]:
                 yield Path(folder)
             return
     raise EngineError(
-        "PixInsight cannot run a script whose path has letters beyond ASCII, blanks, commas or "
-        f"equals signs, and the temporary folder is '{places[0]}': set the environment variable "
-        "TMPDIR (TEMP on Windows) to a folder with a plain path"
+        "PixInsight cannot run a script whose path has non-ASCII letters, spaces, commas or equals "
+        f"signs, and the temporary folder is '{places[0]}': set the environment variable TMPDIR "
+        "(TEMP on Windows) to a folder with a plain path"
     )

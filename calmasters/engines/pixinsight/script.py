@@ -1,7 +1,6 @@
-"""Scripts for PixInsight: the hand-written files of ``pixinsight/`` and what to do as JSON.
+"""Scripts for PixInsight: the files of ``pixinsight/``, and the job as JSON.
 
-No code is ever made from a template: what a header or a path says stands in a JSON string, and
-nowhere else.
+No code is generated: the text of headers and paths is in JSON strings only.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ __all__ = ["Places", "script_job", "script_text", "session_text"]
 
 _HEAD: Final = """\
 // Makes one master in PixInsight; generated, and the same for the same frames and settings.
-// By hand: Script > Execute Script File. Paths are absolute: write it again after moving files.
+// To run it yourself: Script > Execute Script File. Paths are absolute: run "snakemake scripts"
+// again after moving files.
 """
 
 _SESSION_HEAD: Final = """\
-// Makes masters in PixInsight as they are asked for; generated.
+// Makes masters in PixInsight on request; generated.
 """
 
-#: The files of ``pixinsight/`` in the order in which they stand in a script, before the one that
-#: begins.
+#: The files of ``pixinsight/`` in their order in a script, before the one with the entry point.
 _SOURCES: Final = ("report", "process", "windows", "calibration", "integration", "master", "job")
 
 _DIRECTORY: Final = Path(__file__).parents[3] / "pixinsight"
@@ -49,33 +48,33 @@ _RANGE_HINTS: Final[Mapping[str, str]] = {
     "unit": "",
     "adu16": " lower-range 0 upper-range 65535",
 }
-#: As WBPP writes its masters. Hints given once stay for a whole session: they are always given.
+#: As WBPP writes its masters. Hints stay active for the complete session, so they are always given.
 _OUTPUT_HINTS: Final[Mapping[str, str]] = {
     "xisf": "properties fits-keywords no-compress-data block-alignment 4096 "
     "max-inline-block-size 3072 no-embedded-data no-resolution",
     "fits": "",
 }
 
-#: Inside JSON these can only stand in strings. PixInsight's preprocessor reads the text before
-#: JavaScript does; it must see neither a directive nor the start or end of a comment.
+#: In JSON these characters occur in strings only. PixInsight's preprocessor reads the text before
+#: JavaScript does; it must not see a directive, or the start or end of a comment.
 _ESCAPED: Final = str.maketrans({"#": "\\u0023", "*": "\\u002a"})
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the files of a job lie.
+    """The paths of the files of a job.
 
     Attributes
     ----------
     input_dir, output_dir : Path
         Of the workflow.
     output : Path
-        The master. What is written on the way lies beside it under short names that begin with
-        a dot, so that the name's length and letters do not matter.
+        The master. Temporary files are in the same folder, with short names that start with a
+        dot: they do not depend on the name of the master.
     calibrated : Path
-        The folder of this job's calibrated frames.
+        The folder of the calibrated frames of this job.
     keep_calibrated : bool
-        Leave them there when the master is made.
+        Keep them after the master is made.
     """
 
     input_dir: Path
@@ -85,33 +84,33 @@ class Places:
     keep_calibrated: bool
 
     def part(self, job: MasterJob) -> Path:
-        """Where the master lies before it was looked at."""
+        """Return the path of the master before it is checked."""
         return self.output.with_name(f".{job.digest}.{job.recipe.master_format}")
 
     def status(self, job: MasterJob) -> Path:
-        """Where the script reports."""
+        """Return the path of the report of the script."""
         return self.output.with_name(f".{job.digest}.status.json")
 
 
 def script_text(
     job: MasterJob, places: Places, options: PixInsight, left_out: Sequence[LeftOut] = ()
 ) -> str:
-    """Write the script that makes a master in PixInsight: ASCII, LF, ECMAScript 5.
+    """Return the script that makes a master in PixInsight: ASCII, LF, ECMAScript 5.
 
-    The text depends on the job, the places and the options alone, so that the script a person
-    runs by hand is the one that the engine runs; but for frames that the engine has to leave out.
+    The text depends only on the arguments, so that a user can run the same script as the engine,
+    except for frames that the engine leaves out.
     """
     data = _json(script_job(job, places, options, left_out))
     return _script(_HEAD, f"var JOB = {data};\n", "main", options)
 
 
 def session_text(session: Mapping[str, Any], options: PixInsight) -> str:
-    """Write the script that makes the masters of a session: ASCII, LF, ECMAScript 5.
+    """Return the script that makes the masters of a session: ASCII, LF, ECMAScript 5.
 
     Parameters
     ----------
     session : mapping
-        What ``pixinsight/session.js`` reads.
+        The variable ``SESSION`` of ``pixinsight/session.js``.
     options : PixInsight
     """
     return _script(_SESSION_HEAD, f"var SESSION = {_json(session)};\n", "session", options)
@@ -120,7 +119,7 @@ def session_text(session: Mapping[str, Any], options: PixInsight) -> str:
 def script_job(
     job: MasterJob, places: Places, options: PixInsight, left_out: Sequence[LeftOut] = ()
 ) -> dict[str, Any]:
-    """Tell all that a script reads of its job: paths are absolute, with ``/`` on every system."""
+    """Return the job of a script; paths are absolute, with ``/`` on every system."""
     return {
         "type": job.type.value,
         "imageType": _IMAGE_TYPE[job.type],
@@ -140,10 +139,10 @@ def script_job(
     }
 
 
-def _script(head: str, data: str, beginning: str, options: PixInsight) -> str:
-    # The preprocessor looks for the directive in the first lines only.
+def _script(head: str, data: str, entry_point: str, options: PixInsight) -> str:
+    # The preprocessor searches the directive in the first lines only.
     engine = ["#engine v8"] if options.wants_v8 else []
-    sources = [_source(name) for name in (*_SOURCES, beginning)]
+    sources = [_source(name) for name in (*_SOURCES, entry_point)]
     return "\n".join([*engine, head, data, *sources])
 
 
@@ -152,7 +151,7 @@ def _source(name: str) -> str:
 
 
 def _json(value: Any) -> str:
-    # A path //server/share must not look like a comment either.
+    # A path such as //server/share must not look like a comment.
     return json.dumps(value, indent=1).translate(_ESCAPED).replace("//", "/\\/")
 
 
@@ -188,9 +187,9 @@ def _input_hints(job: MasterJob) -> str:
 
 
 def _fits_keyword(card: Card) -> tuple[str, str | None, str]:
-    """Write a card as PixInsight's FITSKeyword takes it: name, value as FITS text, comment.
+    """Return the arguments of PixInsight's FITSKeyword: name, value as FITS text, comment.
 
-    DATE is None: the script knows when the master is created, and its text must not change.
+    DATE is None: the script inserts the time of creation, so that its text does not change.
     """
     if card.keyword in ("HISTORY", "COMMENT"):
         return card.keyword, "", str(card.value)

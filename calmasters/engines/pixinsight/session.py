@@ -1,4 +1,4 @@
-"""One PixInsight for the masters of one run: begun by the run, asked by the jobs of its masters."""
+"""One PixInsight for all masters of a run: started by the run, used by the jobs of its masters."""
 
 from __future__ import annotations
 
@@ -18,36 +18,37 @@ from calmasters.engines.subprocesses import ended_by_sigterm
 from calmasters.errors import EngineError
 from calmasters.settings import PixInsight
 
-__all__ = ["Session", "begin", "joined"]
+__all__ = ["SupervisorConnection", "begin", "connected"]
 
-#: The environment variable that tells the jobs of a run: host, port, token.
+#: The environment variable for the jobs of a run: host, port and token of the supervisor.
 _VARIABLE: Final = "CALMASTERS_PIXINSIGHT"
-#: Seconds in which PixInsight is ended for certain.
-_LEAVE_S: Final = 20.0
+#: Seconds after which PixInsight has certainly been ended.
+_CLOSE_S: Final = 20.0
 
 
 def begin(log: Path) -> subprocess.Popen[str]:
-    """Begin a session for this process and all that it starts.
+    """Begin a session for this process and all processes that it starts.
 
-    PixInsight is not started before it is asked for. It is kept by a process of its own
+    PixInsight is started with the first master. Its supervisor is a separate process
     (:mod:`.supervisor`), which ends when this one does.
 
     Parameters
     ----------
     log : Path
-        Takes what PixInsight prints; not written before there is one.
+        Receives the output of PixInsight; created when that starts.
 
     Returns
     -------
     Popen
-        The supervisor. Its ``communicate`` ends the session and returns when all of it has ended.
+        The supervisor. Its ``communicate`` ends the session, and returns when all processes have
+        ended.
     """
     supervisor = subprocess.Popen(
         [sys.executable, "-m", "calmasters.engines.pixinsight.supervisor", log.absolute()],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        # What ends all that a terminal runs must not end the supervisor: it would end nobody else.
+        # A signal to all processes of a terminal must not end the supervisor before PixInsight.
         start_new_session=sys.platform != "win32",
         creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
     )
@@ -56,14 +57,14 @@ def begin(log: Path) -> subprocess.Popen[str]:
     return supervisor
 
 
-class Session:
+class SupervisorConnection:
     """A connection to the supervisor of this run's PixInsight.
 
     Parameters
     ----------
     connection : socket
     token : str
-        Which the supervisor requires.
+        The token that the supervisor requires.
     """
 
     def __init__(self, connection: socket.socket, token: str) -> None:
@@ -71,49 +72,49 @@ class Session:
         self._token = token
 
     def make(self, task: Task, options: PixInsight) -> str | None:
-        """Have a master made; see :meth:`.instance.Instance.make`.
+        """Make a master; see :meth:`.instance.Instance.make`.
 
         Raises
         ------
         EngineError
-            If PixInsight cannot be started, or its supervisor has died.
+            If PixInsight cannot be started, or its supervisor does not answer.
         """
         binary = str(options.binary) if options.binary else None
-        question = {
+        request = {
             "token": self._token,
             "job": task.job,
             "options": {**asdict(options), "binary": binary},
         }
         try:
-            answer = self._ask(json.dumps(question))
+            answer = self._send(json.dumps(request))
         except (OSError, ValueError) as error:
             raise EngineError(
-                "the process that keeps PixInsight for the masters of this run has died; run again"
+                "the process that supervises PixInsight for this run does not answer; run again"
             ) from error
         if "error" in answer:
             raise EngineError(answer["error"])
         ending: str | None = answer["ending"]
         return ending
 
-    def _ask(self, question: str) -> dict[str, Any]:
-        self._connection.sendall(f"{question}\n".encode("ascii"))
+    def _send(self, request: str) -> dict[str, Any]:
+        self._connection.sendall(f"{request}\n".encode("ascii"))
         with self._connection.makefile("r", encoding="ascii") as stream:
             answer: dict[str, Any] = json.loads(stream.readline())
         return answer
 
-    def leave(self) -> None:
-        """Break off, and return when PixInsight does not work for us any more."""
+    def close(self) -> None:
+        """Cancel the request, and return when PixInsight no longer works on it."""
         with suppress(OSError):
-            # Who is not served yet would wait for the masters of others.
-            self._connection.settimeout(_LEAVE_S)
+            # Without a time limit, a queued request would wait for the masters of other jobs.
+            self._connection.settimeout(_CLOSE_S)
             self._connection.shutdown(socket.SHUT_WR)
             while self._connection.recv(4096):
                 pass
 
 
 @contextmanager
-def joined() -> Iterator[Session | None]:
-    """Join the session of this run: None where there is none, or not on this machine."""
+def connected() -> Iterator[SupervisorConnection | None]:
+    """Connect to the session of this run; None if there is none on this machine."""
     host, port, token = (os.environ.get(_VARIABLE, "").split() + [""] * 3)[:3]
     connection = None
     if host == socket.gethostname() and port:
@@ -122,9 +123,9 @@ def joined() -> Iterator[Session | None]:
     if connection is None:
         yield None
         return
-    session = Session(connection, token)
+    supervisor = SupervisorConnection(connection, token)
     with connection, ended_by_sigterm():
         try:
-            yield session
+            yield supervisor
         finally:
-            session.leave()
+            supervisor.close()

@@ -1,4 +1,4 @@
-"""What a script reports: the only word of PixInsight that is believed."""
+"""The report of a script: the only information about its result that is used."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Final
 
 from calmasters.settings import PixInsight
 
-__all__ = ["REQUESTED", "Status", "explain", "read_status"]
+__all__ = ["REQUESTED", "Status", "failure_reason", "read_status"]
 
-#: What lies at the place of the status before PixInsight starts: it tells the script that a
-#: runner waits, and the runner whether the script ever began.
+#: Content of the status file before PixInsight starts: the script sees that a runner waits, and the
+#: runner sees whether the script has started.
 REQUESTED: Final = '{"state": "requested"}\n'
 
-#: How many of the console's last lines a failing job shows.
+#: Number of the last console lines in the message of a failed job.
 _LAST_LINES: Final = 12
 
 _WARNING: Final = re.compile(r"^\*\* Warning:\s*(.+)$", re.MULTILINE)
@@ -25,24 +25,24 @@ _WARNING: Final = re.compile(r"^\*\* Warning:\s*(.+)$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How far a script came.
+    """The progress of a script.
 
     Attributes
     ----------
     state : str
-        ``requested`` (it never began), ``running``, ``completed`` or ``failed``.
+        ``requested`` (not started), ``running``, ``completed`` or ``failed``.
     step : str
-        What it was doing when it last reported.
+        The step of the last report.
     error : str
         Why it failed.
     version : str
-        Of PixInsight.
+        Version of PixInsight.
     console : str
-        All that PixInsight's console said.
+        Complete output of PixInsight's console.
     rejected : sequence of [int, int]
         Samples of each frame rejected as too low and too high.
     k : sequence of (float or None)
-        Factor of the dark of each frame; empty where none was calibrated.
+        Factor of the dark of each frame; empty if frames were not calibrated.
     """
 
     state: str = "requested"
@@ -60,14 +60,14 @@ class Status:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What PixInsight's console warned of, each once."""
+        """The distinct warnings of PixInsight's console."""
         return tuple(dict.fromkeys(_WARNING.findall(self.console)))
 
 
 def read_status(path: Path) -> Status | None:
-    """Read a status; None where there is none to read (just now).
+    """Read a status; None if it is missing or incomplete.
 
-    The script replaces the file in two steps, between which there is none.
+    The script replaces the file in two steps, between which it does not exist.
     """
     try:
         return Status(**json.loads(path.read_text(encoding="utf-8")))
@@ -75,32 +75,32 @@ def read_status(path: Path) -> Status | None:
         return None
 
 
-def explain(status: Status, ending: str | None, options: PixInsight) -> str:
-    """Say why there is no master, and what a person can do.
+def failure_reason(status: Status, ending: str | None, options: PixInsight) -> str:
+    """Return why there is no master, and what the user can do.
 
     Parameters
     ----------
     status : Status
-        What the script reported last.
+        The last report of the script.
     ending : str or None
-        How PixInsight ended; None where it was ended by us.
+        How PixInsight ended; None if the engine ended it.
     options : PixInsight
     """
     if status.state == "failed":
         lines = "\n    ".join(status.console.splitlines()[-_LAST_LINES:])
-        return f"{status.error}\n  the console's last lines:\n    {lines}"
+        return f"{status.error}\n  last lines of the console:\n    {lines}"
     limit = f"did not end within pixinsight.timeout_minutes: {options.timeout_minutes:g}"
     ended = f"ended ({ending})" if ending else limit
     if status.state == "requested":
         return (
-            f"PixInsight {ended} without running its script: start it by hand to see whether "
-            "it waits for a licence, an update or another dialog (docs/pixinsight.md); where it "
+            f"PixInsight {ended} without running its script: start PixInsight yourself and check "
+            "whether it shows a dialog (licence, update; see docs/pixinsight.md); if this version "
             "has no old JavaScript engine, set pixinsight.js_engine: v8"
         )
     if ending is None:
         return (
-            f"PixInsight {limit} while {status.step}: raise the limit for large groups; see "
-            "docs/pixinsight.md for what to do when it hangs"
+            f"PixInsight {limit} while {status.step}: raise the limit for large groups; if "
+            "PixInsight hangs, see docs/pixinsight.md"
         )
     tries = f" in {1 + options.retries} attempts" if options.retries else ""
     return f"PixInsight crashed{tries} while {status.step} ({ending})"

@@ -1,9 +1,8 @@
 """The process that supervises the PixInsight of one run.
 
-``python -m calmasters.engines.pixinsight.supervisor LOG`` prints where it can be asked, a port and
-a token to connect with, and makes the masters it is asked for one after the other. It ends, and
-PixInsight with it, when its standard input does: at the death of the process that started it,
-whatever that died of.
+``python -m calmasters.engines.pixinsight.supervisor LOG`` prints the port and the token of its
+server, and makes requested masters in sequence. It ends, and PixInsight with it, when its standard
+input ends: that is when the process that started it ends, even if that was killed.
 """
 
 from __future__ import annotations
@@ -30,27 +29,27 @@ from calmasters.settings import PixInsight
 
 __all__ = ["Supervisor", "main"]
 
-#: Seconds after which a PixInsight that nobody asks for anything is let go; others want its memory.
+#: Seconds after which an idle PixInsight is ended, to free its memory.
 _IDLE_S: Final = 600.0
-#: Seconds in which a PixInsight that waits for a job takes it; it looks twenty times a second.
+#: Seconds in which a waiting PixInsight must take a job; it checks twenty times a second.
 _ANSWER_S: Final = 30.0
-#: Seconds between two looks at an idle PixInsight.
-_LOOK_S: Final = 0.5
-#: Seconds in which a question must have come, once somebody has begun to ask.
-_QUESTION_S: Final = 10.0
+#: Seconds between two checks of an idle PixInsight.
+_CHECK_S: Final = 0.5
+#: Seconds in which a connected client must send its request.
+_REQUEST_S: Final = 10.0
 
 
 class Supervisor:
-    """Keeps a PixInsight running while it is needed: starts, replaces and ends it.
+    """Starts, replaces and ends PixInsight as it is needed.
 
     Parameters
     ----------
     log : Path
-        Takes what PixInsight prints; not written before there is one.
+        Receives the output of PixInsight; created when that starts.
     idle_s : float
-        How long it stays without being asked for a master.
+        Seconds without a request after which PixInsight is ended.
     answer_s : float
-        How long it may take to begin one, if it has made others.
+        Seconds in which a PixInsight that has made masters must take the next.
     """
 
     def __init__(self, log: Path, idle_s: float = _IDLE_S, answer_s: float = _ANSWER_S) -> None:
@@ -59,124 +58,124 @@ class Supervisor:
         self._answer_s = answer_s
         self._idle_s = idle_s
         self._instance: Instance | None = None
-        self._holding = ExitStack()
-        self._last_asked = time.monotonic()
+        self._resources = ExitStack()
+        self._last_request = time.monotonic()
 
     def make(self, task: Task, options: PixInsight, is_wanted: Callable[[], bool]) -> str | None:
-        """Have a master made; see :meth:`.instance.Instance.make`.
+        """Make a master; see :meth:`.instance.Instance.make`.
 
-        What goes wrong in a PixInsight that has made other masters may be their fault: such a
-        task is tried once more in a new one.
+        A failure in a PixInsight that has made other masters can be a consequence of these, so the
+        task is repeated once in a new one.
         """
         is_new = self._instance is None
         ending = self._attempt(task, options, is_wanted)
         if not is_new and is_wanted() and task.status().state != "completed":
             self.end()
             ending = self._attempt(task, options, is_wanted)
-        if self._instance and self._instance.asked >= options.jobs_per_session:
-            self.let_go()
-        self._last_asked = time.monotonic()
+        if self._instance and self._instance.requests >= options.jobs_per_session:
+            self.stop()
+        self._last_request = time.monotonic()
         return ending
 
     def _attempt(
         self, task: Task, options: PixInsight, is_wanted: Callable[[], bool]
     ) -> str | None:
         if self._instance is None:
-            self._instance = self._started(options)
+            self._instance = self._start(options)
         timeouts = Timeouts(60 * options.timeout_minutes, self._answer_s)
         ending = self._instance.make(task, timeouts, is_wanted)
         if not task.status().is_final:
             self.end()
         return ending
 
-    def _started(self, options: PixInsight) -> Instance:
+    def _start(self, options: PixInsight) -> Instance:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with ExitStack() as opening:
             log = opening.enter_context(self._log.open(self._mode))
             instance = opening.enter_context(running(options, log))
-            self._mode, self._holding = "ab", opening.pop_all()
+            self._mode, self._resources = "ab", opening.pop_all()
         return instance
 
-    def look_after(self) -> None:
-        """Do between masters what has to be done."""
+    def maintain(self) -> None:
+        """Send a heartbeat to an idle PixInsight; end it after a long idle time."""
         if self._instance is None:
             return
-        self._instance.beat()
-        if time.monotonic() - self._last_asked > self._idle_s or not self._instance.is_running:
-            self.let_go()
+        self._instance.send_heartbeat()
+        if time.monotonic() - self._last_request > self._idle_s or not self._instance.is_running:
+            self.stop()
 
-    def let_go(self) -> None:
-        """End PixInsight, if there is one, when it has left by itself or had the time to."""
+    def stop(self) -> None:
+        """End PixInsight, if it runs, after giving it time to exit by itself."""
         if self._instance:
-            self._instance.leave()
+            self._instance.request_exit()
         self.end()
 
     def end(self) -> None:
-        """End PixInsight, if there is one, with all its processes."""
+        """End PixInsight, if it runs, with all its processes."""
         self._instance = None
-        self._holding.close()
+        self._resources.close()
 
 
 def _serve(
     server: socket.socket, token: str, supervisor: Supervisor, is_over: Callable[[], bool]
 ) -> None:
-    """Answer one after the other until it is over."""
-    server.settimeout(_LOOK_S)
+    """Answer clients one by one until ``is_over``."""
+    server.settimeout(_CHECK_S)
     while not is_over():
         try:
             client, _ = server.accept()
         except TimeoutError:
-            supervisor.look_after()
+            supervisor.maintain()
             continue
         with client:
-            client.settimeout(_QUESTION_S)
+            client.settimeout(_REQUEST_S)
             _answer(client, token, supervisor, is_over)
 
 
 def _answer(
     client: socket.socket, token: str, supervisor: Supervisor, is_over: Callable[[], bool]
 ) -> None:
-    """Answer one question; strangers are not heard, and who breaks off is not waited for."""
+    """Answer one client; ignore clients without the token and those that disconnect."""
     with suppress(OSError, ValueError, TypeError, KeyError):
         with client.makefile("r", encoding="ascii") as stream:
-            question = json.loads(stream.readline())
-        if not hmac.compare_digest(question.pop("token"), token):
+            request = json.loads(stream.readline())
+        if not hmac.compare_digest(request.pop("token"), token):
             return
 
         def is_wanted() -> bool:
-            return not is_over() and not _has_left(client)
+            return not is_over() and not _has_disconnected(client)
 
-        answer = _made(question, supervisor, is_wanted)
+        answer = _make_master(request, supervisor, is_wanted)
         if is_wanted():
             client.sendall(f"{json.dumps(answer)}\n".encode("ascii"))
 
 
-def _made(
-    question: Mapping[str, Any], supervisor: Supervisor, is_wanted: Callable[[], bool]
+def _make_master(
+    request: Mapping[str, Any], supervisor: Supervisor, is_wanted: Callable[[], bool]
 ) -> dict[str, str | None]:
-    """Have the master made that is asked for: how PixInsight ended, or why it did not start."""
-    task = Task(question["job"])
-    options = PixInsight.from_config(question["options"])
+    """Make the requested master; return how PixInsight ended, or why it did not start."""
+    task = Task(request["job"])
+    options = PixInsight.from_config(request["options"])
     try:
         return {"ending": supervisor.make(task, options, is_wanted)}
     except (CalmastersError, OSError) as error:
         return {"error": str(error)}
 
 
-def _has_left(client: socket.socket) -> bool:
-    """Whether who asked has gone: it says nothing more, so there is only an end to read."""
+def _has_disconnected(client: socket.socket) -> bool:
+    """Whether a client has disconnected; it sends nothing else after its request."""
     return bool(select.select([client], [], [], 0)[0])
 
 
 def _await_end_of_input(ended: Event) -> None:
-    # Not sys.stdin: a thread that waits in it would not let the process end.
+    # Not sys.stdin: a thread that is blocked in it would keep the process from ending.
     while os.read(0, 1):
         pass
     ended.set()
 
 
 def main() -> None:
-    """Keep a PixInsight until the standard input ends."""
+    """Supervise PixInsight until the standard input ends."""
     token, ended = secrets.token_hex(), Event()
     Thread(target=_await_end_of_input, args=[ended], daemon=True).start()
     supervisor = Supervisor(Path(sys.argv[1]))
@@ -184,7 +183,7 @@ def main() -> None:
         print(server.getsockname()[1], token, flush=True)
         try:
             _serve(server, token, supervisor, ended.is_set)
-            supervisor.let_go()
+            supervisor.stop()
         finally:
             supervisor.end()
 

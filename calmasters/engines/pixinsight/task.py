@@ -1,4 +1,4 @@
-"""A master that PixInsight is asked for: what its script reads, and where it answers."""
+"""A master to be made by PixInsight: the input of its script, and the file of its report."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ __all__ = ["Task"]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is the same whichever PixInsight makes the master.
+    """A master to be made by a PixInsight of its own or a shared one.
 
     Attributes
     ----------
     job : mapping
-        What the script reads of its job (:func:`.script.script_job`).
+        The job of the script (:func:`.script.script_job`).
     """
 
     job: Mapping[str, Any]
 
     @property
     def master(self) -> str:
-        """Where the master is to be in the end."""
+        """The final path of the master."""
         return str(self.job["master"])
 
     @property
     def part(self) -> Path:
-        """Where the script writes it."""
+        """The path to which the script writes the master."""
         return Path(self.job["part"])
 
     @property
     def report(self) -> Path:
-        """Where the script reports."""
+        """The path of the report of the script."""
         return Path(self.job["status"])
 
     def to_json(self) -> str:
-        """Write the job for the script, in ASCII."""
+        """Return the job for the script, in ASCII."""
         return json.dumps(self.job, indent=1)
 
     def prepare(self) -> None:
-        """Take away what an earlier attempt has left, and ask for a report."""
+        """Remove the results of an earlier attempt, and request a report."""
         self.part.unlink(missing_ok=True)
         self.report.write_text(REQUESTED, encoding="ascii")
 
     def status(self) -> Status:
-        """Read what was reported last."""
-        # Between the two steps in which the script replaces its report there is none.
+        """Read the last report."""
+        # The script replaces its report in two steps, between which it does not exist.
         return read_status(self.report) or Status(state="running", step="reporting")

@@ -1,8 +1,8 @@
-"""The engine that has Siril make the masters.
+"""The engine that makes masters with Siril.
 
-It puts the frames into a folder as one of Siril's sequences (:mod:`.sequence`), writes a script
-(:mod:`.script`), runs siril-cli with it (:mod:`.program`), and writes the master of what it finds
-then (:mod:`.result`).
+It puts the frames into a folder as a sequence of Siril (:mod:`.sequence`), writes a script
+(:mod:`.script`), runs siril-cli with it (:mod:`.program`), and writes the master from the result
+(:mod:`.result`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The engine: from a job, by way of Siril, to a master that was looked at."""
+"""The Siril engine: makes the master of a job and checks it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, Final
 from calmasters.engines.output_range import fix_range
 from calmasters.engines.preflight import find_bad_frames, require_frames
 from calmasters.engines.siril.program import VARIABLES, command, find_binary, version_of
-from calmasters.engines.siril.result import describe, last_lines, read_result
+from calmasters.engines.siril.result import last_lines, master_statistics, read_result
 from calmasters.engines.siril.script import CALIBRATION, FRAMES, MASTER, script_text
 from calmasters.engines.siril.sequence import place_frames, write_image
 from calmasters.engines.subprocesses import run
@@ -34,7 +34,7 @@ _PREFERENCES: Final = "siril.cfg"
 
 
 def create_engine(config: Mapping[str, Any], threads: int) -> SirilEngine:
-    """Create the engine from a configuration that was checked before."""
+    """Create the engine from a checked configuration."""
     bad_frames = BadFrames.from_config(config)
     return SirilEngine(Siril.from_config(config["siril"]), threads, bad_frames)
 
@@ -46,11 +46,11 @@ class SirilEngine:
     Attributes
     ----------
     options : Siril
-        How Siril is found and run.
+        How to find and run Siril.
     threads : int
-        How many it may use.
+        Maximum number of threads.
     bad_frames : BadFrames
-        What becomes of frames whose pixels cannot serve.
+        What to do with frames whose pixels cannot be used.
     """
 
     options: Siril
@@ -68,8 +68,8 @@ class SirilEngine:
         left_out = find_bad_frames(job, input_dir, self.bad_frames)
         used = replace(job, frames=job.frames_without(left_out))
         script = script_text(used, version, min(self.threads, _processors()))
-        told = [f"left out: {frame.path}: {frame.reason}" for frame in left_out]
-        _begin(log, [*told, f"{binary} with the script:", script])
+        lines = [f"left out: {frame.path}: {frame.reason}" for frame in left_out]
+        _start_log(log, [*lines, f"{binary} with the script:", script])
         with _working_folder(output) as folder:
             warnings = _place(used, input_dir, output_dir, folder)
             self._run(job, binary, script, folder, log)
@@ -84,7 +84,7 @@ class SirilEngine:
                 )
             )
         seconds = time.perf_counter() - started
-        statistics = describe(used, image, _read(log), version, seconds, warnings)
+        statistics = master_statistics(used, image, _read(log), version, seconds, warnings)
         statistics = replace(statistics, left_out=tuple(left_out))
         guard.require()
         write_master(output, image, header_cards(job, left_out))
@@ -107,19 +107,19 @@ class SirilEngine:
             limit = f"did not end within siril.timeout_minutes: {self.options.timeout_minutes:g}"
             ended = f"failed ({ending})" if ending else limit
             raise EngineError(
-                f"{job.master}: Siril {ended}; the last lines of its log:\n"
-                f"    {last_lines(_read(log))}\n  all that Siril said: {log}"
+                f"{job.master}: Siril {ended}; last lines of its log:\n"
+                f"    {last_lines(_read(log))}\n  complete output of Siril: {log}"
             )
 
 
 def _processors() -> int:
-    """Count the processors that we may use; Siril refuses to use more."""
+    """Return the number of available processors; Siril refuses to use more."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def _begin(log: Path, lines: Iterable[str]) -> None:
+def _start_log(log: Path, lines: Iterable[str]) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("\n".join(lines), encoding="utf-8", errors="backslashreplace")
 
@@ -130,9 +130,9 @@ def _read(log: Path) -> str:
 
 @contextmanager
 def _working_folder(output: Path) -> Iterator[Path]:
-    """Make a folder beside the master, which is gone afterwards, whatever happens.
+    """Make a folder next to the master, and remove it at the end, also after errors.
 
-    Its name depends on the master's alone: what a killed run left there is removed by the next one.
+    Its name depends only on that of the master, so the next run removes what a killed run left.
     """
     folder = output.with_name(f".{output.name}.siril")
     shutil.rmtree(folder, ignore_errors=True)
@@ -144,13 +144,13 @@ def _working_folder(output: Path) -> Iterator[Path]:
 
 
 def _place(job: MasterJob, input_dir: Path, output_dir: Path, folder: Path) -> list[MasterWarning]:
-    """Put all that Siril reads into its folder; what is to be warned of."""
+    """Put the input of Siril into its folder; return warnings."""
     float_range = job.recipe.float_range
     paths = [input_dir / frame.path for frame in job.frames]
     warnings = []
     if not_finite := place_frames(paths, folder, FRAMES, float_range):
         warnings.append(_not_finite(f"{not_finite} samples"))
-    # A dark holds the bias too: without optimization it is all that is subtracted.
+    # A dark contains the bias: without optimization only the dark is subtracted.
     if used := job.dark or job.bias:
         path = used.located(output_dir)
         image, not_finite = read_image(path, float_range)
@@ -165,10 +165,10 @@ def _require_size(job: MasterJob, path: Path, image: Image) -> None:
     expected = (job.geometry.height, job.geometry.width)
     if image.shape != expected:
         raise EngineError(
-            f"{job.master}: the master {path} has (height, width) {image.shape} where {expected} "
-            "were expected"
+            f"{job.master}: the master {path} has (height, width) {image.shape}, expected "
+            f"{expected}: flats need a bias and dark of their own size"
         )
 
 
 def _not_finite(samples: str) -> MasterWarning:
-    return MasterWarning(WarningKind.SAMPLES, f"{samples} were not finite and count as 0")
+    return MasterWarning(WarningKind.SAMPLES, f"{samples} were not finite and were replaced by 0")

@@ -1,6 +1,6 @@
-"""What the Siril engine declares, and what Siril can be asked for.
+"""What the Siril engine declares, and which settings Siril supports.
 
-Its memory was measured, and ``tests/engines`` measure it.
+``tests/engines`` compare its memory with measurements.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from calmasters.settings import Calibration, Integration, Settings
 
 __all__ = ["NEEDS", "NORMALIZATIONS", "REJECTIONS", "SirilNeeds"]
 
-#: The letter of each rejection, and the settings that are its two parameters.
+#: Siril's letter of each rejection, and the settings of its two parameters.
 REJECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "NoRejection": ("n",),
     "PercentileClip": ("p", "pcClipLow", "pcClipHigh"),
@@ -32,13 +32,13 @@ REJECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "Rejection_ESD": ("g", "esdOutliersFraction", "esdAlpha"),
 }
 
-#: Siril normalizes once, for rejection and output: the pairs of settings that say the same.
+#: Siril normalizes once, for rejection and output: the pairs of settings with one meaning.
 NORMALIZATIONS: Final[Mapping[tuple[str, str], str]] = {
     ("NoNormalization", "NoRejectionNormalization"): "-nonorm",
     ("Multiplicative", "EqualizeFluxes"): "-norm=mul",
 }
 
-#: Settings whose other values Siril does not have.
+#: Settings of which Siril supports only this value.
 _FIXED: Final[Mapping[str, object]] = {
     "weightMode": "DontCare",
     "clipLow": True,
@@ -52,8 +52,8 @@ _FIXED_OF: Final[Mapping[str, Mapping[str, object]]] = {
     "Rejection_ESD": {"esdLowRelaxation": Integration().esdLowRelaxation},
 }
 
-#: Siril itself, in 10^6 bytes; bytes a pixel of its result, and of the images of the process that
-#: runs it.
+#: Memory of the program, in 10^6 bytes; bytes per pixel of its result, and of the images of the
+#: process that runs it.
 _PROGRAM_MB: Final = 60
 _IMAGES: Final = 4 + 11
 
@@ -65,34 +65,34 @@ class SirilNeeds(EngineNeeds):
     slots: Mapping[str, int] = {"siril": 1}
 
     def process_mb(self, job: MasterJob, threads: int) -> float:
-        """Give the peak memory of Siril and of the process that runs it, in 10^6 bytes.
+        """Return the peak memory of Siril and of the process that runs it, in 10^6 bytes.
 
         Notes
         -----
-        Siril holds all frames of a master at once: as 16 bits where they are linked, as floats
-        where they are calibrated or rewritten first.
+        Siril has all frames of a master in memory: as 16 bits if they are linked, as float32 if
+        they are calibrated or rewritten.
         """
         as_floats = job.bias or job.dark or any_packed(job)
         of_pixel = len(job.frames) * (4 if as_floats else sample_bytes(job)) + _IMAGES
         return PYTHON_MB + _PROGRAM_MB + of_pixel * pixels(job.geometry) / 1e6
 
     def work_min(self, job: MasterJob, settings: Settings) -> float:
-        """Give the minutes after which Siril is ended."""
+        """Return the minutes after which Siril is ended."""
         return settings.siril.timeout_minutes
 
     def calibrated_bytes(self, job: MasterJob) -> int:
-        """Give the disk space of all frames, which Siril writes as float32."""
+        """Return the disk space of all frames, which Siril writes as float32."""
         return calibrated_flats_bytes(job)
 
     def unsupported(self, job: MasterJob) -> Iterator[str]:
-        """Give a sentence for each setting that Siril cannot do as it is asked."""
+        """Yield a sentence for each setting that Siril does not support."""
         where = f"integration.{job.type.value}"
         for name, value, choices in _unsupported_integration(job.recipe.integration):
             yield _sentence(f"{where}.{name}", value, choices)
         if job.bias or job.dark:
             calibration = job.recipe.calibration or Calibration()
             if job.optimize_dark:
-                # Siril 1.0.6 ends in a crash at -opt.
+                # Siril 1.0.6 crashes with -opt.
                 yield _sentence("calibration.flat.optimizeDarks", True, "false")
             if pedestal := calibration.outputPedestal:
                 yield _sentence("calibration.flat.outputPedestal", pedestal, "0")
@@ -103,7 +103,7 @@ def _sentence(key: str, value: object, choices: str) -> str:
 
 
 def _unsupported_integration(settings: Integration) -> Iterator[tuple[str, object, str]]:
-    """Give name, value, and what to choose, of the settings that Siril does not have."""
+    """Yield name, value and choices of each setting that Siril does not support."""
     fixed = {**_FIXED, **_FIXED_OF.get(settings.rejection, {})}
     for name, only in fixed.items():
         value = getattr(settings, name)
@@ -124,7 +124,7 @@ def _unsupported_integration(settings: Integration) -> Iterator[tuple[str, objec
         and settings.rejection == "NoRejection"
         and settings.normalization != "NoNormalization"
     ):
-        # Siril 1.0 passes over -norm there, and says so only in its log.
+        # Siril 1.0 ignores -norm here, with a note in its log only.
         choices = "NoNormalization with Average and NoRejection"
         yield "normalization", settings.normalization, choices
 

@@ -1,4 +1,4 @@
-"""Finding siril-cli, its version and its command line."""
+"""Find siril-cli, read its version, and form its command line."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from calmasters.settings import Siril
 
 __all__ = ["VARIABLES", "Version", "command", "find_binary", "version_of"]
 
-#: Its log is read, so it must not be translated.
+#: The log is parsed, so it must not be translated.
 VARIABLES: Final = {"LANGUAGE": "C"}
 
 _SET_BINARY: Final = "set siril.binary in config.yaml to siril-cli, or engine: native"
 
-#: Seconds in which a program that only says its version must have done so.
-_PATIENCE_S: Final = 60
+#: Seconds in which the program must print its version.
+_VERSION_S: Final = 60
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Version:
-    """A version of Siril; ``text`` is all of it (``1.4.0-beta3``)."""
+    """A version of Siril; ``text`` is the complete version (``1.4.0-beta3``)."""
 
     major: int
     minor: int
@@ -40,7 +40,7 @@ def find_binary(options: Siril) -> Path:
     Raises
     ------
     ConfigError
-        If it is not there.
+        If it is not found.
     """
     return find_program("siril", options.binary, ["siril-cli"], _usual_places(), remedy=_SET_BINARY)
 
@@ -53,37 +53,37 @@ def _usual_places() -> Iterator[Path]:
 
 
 def version_of(binary: Path) -> Version:
-    """Ask the program for its version.
+    """Return the version that the program prints.
 
     Raises
     ------
     EngineError
-        If it does not tell.
+        If it cannot be started, or prints no version.
     """
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [str(binary), "--version"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
             errors="replace",
-            timeout=_PATIENCE_S,
+            timeout=_VERSION_S,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EngineError(f"'{binary}' cannot be started: {error}; {_SET_BINARY}") from error
-    found = re.search(r"siril (\d+)\.(\d+)\S*", done.stdout, re.IGNORECASE)
-    if not found:
+    match = re.search(r"siril (\d+)\.(\d+)\S*", process.stdout, re.IGNORECASE)
+    if not match:
         raise EngineError(
-            f"'{binary} --version' does not say which Siril it is ({done.stdout.strip()!r}); "
+            f"'{binary} --version' does not print a version of Siril ({process.stdout.strip()!r}); "
             f"{_SET_BINARY}"
         )
-    return Version(int(found[1]), int(found[2]), found[0].split()[1])
+    return Version(int(match[1]), int(match[2]), match[0].split()[1])
 
 
 def command(binary: Path, preferences: str, script: str) -> list[str]:
-    """Make the command line, for files of the working directory: no path has to be quoted.
+    """Return the command line, with files of the working directory: no path has to be quoted.
 
-    Siril writes its preferences when it ends; those of the person who uses it are left alone.
+    Siril writes its preferences when it ends; so it gets its own file, not that of the user.
     """
     return [str(binary), "-i", preferences, "-d", ".", "-s", script]

@@ -1,4 +1,4 @@
-"""What Siril made and what it said: looked at before it is believed."""
+"""Check the image that Siril made, and collect its statistics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from calmasters.engines.image_stats import numbers_of
+from calmasters.engines.image_stats import pixel_statistics
 from calmasters.engines.siril.program import Version
 from calmasters.errors import EngineError
 from calmasters.images.raw_frame import Image
@@ -17,26 +17,26 @@ from calmasters.model.job import MasterJob
 from calmasters.model.master_record import FrameStatistics, MasterStatistics
 from calmasters.model.master_warning import MasterWarning
 
-__all__ = ["describe", "last_lines", "read_result"]
+__all__ = ["last_lines", "master_statistics", "read_result"]
 
-#: How many of the log's last lines a failing job shows.
+#: Number of the last log lines in the message of a failed job.
 _LAST_LINES: Final = 12
 
 _REJECTED: Final = re.compile(r"channel #0: ([\d.]+)% - ([\d.]+)%")
 
 
 def read_result(path: Path, job: MasterJob) -> Image:
-    """Read the image that Siril has stacked.
+    """Read and check the image that Siril has stacked.
 
     Returns
     -------
     (height, width) array of float32
-        As Siril left it: a calibrated flat may have samples outside [0, 1].
+        As Siril wrote it: a calibrated flat can have samples outside [0, 1].
 
     Raises
     ------
     EngineError
-        If it is not there, not whole, or not what ``job`` makes.
+        If it is missing, truncated, or not the master of ``job``.
     """
     from astropy.io import fits
 
@@ -50,19 +50,19 @@ def read_result(path: Path, job: MasterJob) -> Image:
     expected = (job.geometry.height, job.geometry.width)
     if image.shape != expected or image.dtype.kind != "f" or not np.isfinite(image).all():
         raise EngineError(
-            f"{job.master}: Siril has made {image.shape} samples (height, width) of "
-            f"{image.dtype.name}; {expected} finite floats were expected"
+            f"{job.master}: Siril's master has (height, width) {image.shape} and samples of "
+            f"{image.dtype.name}, expected {expected} and finite floats"
         )
     return np.ascontiguousarray(image, np.float32)
 
 
 def last_lines(log: str) -> str:
-    """Give the end of what Siril said, without what it tells of its progress."""
-    said = [line.removeprefix("log: ") for line in log.splitlines() if line.startswith("log: ")]
-    return "\n    ".join(said[-_LAST_LINES:])
+    """Return the last lines of Siril's log, without its progress."""
+    lines = [line.removeprefix("log: ") for line in log.splitlines() if line.startswith("log: ")]
+    return "\n    ".join(lines[-_LAST_LINES:])
 
 
-def describe(
+def master_statistics(
     job: MasterJob,
     image: Image,
     log: str,
@@ -70,7 +70,7 @@ def describe(
     seconds: float,
     warnings: Sequence[MasterWarning],
 ) -> MasterStatistics:
-    """Say what is known of a master.
+    """Return the statistics of a master.
 
     Parameters
     ----------
@@ -78,21 +78,21 @@ def describe(
     image : (height, width) array of float32
         The master, in [0, 1].
     log : str
-        What Siril said.
+        The output of Siril.
     version : Version
     seconds : float
-        Wall time it took.
+        Duration.
     warnings : sequence of MasterWarning
-        What weakens it.
+        Warnings about its input and result.
 
     Notes
     -----
-    Siril tells the share of samples that it rejected in all, to 0.001 %, and nothing of frames.
+    Siril reports only the total share of rejected samples, to 0.001 %, and no counts of frames.
     """
     low, high = _rejected(job, log)
     return MasterStatistics(
         frames=tuple(FrameStatistics(frame.path, low=None, high=None) for frame in job.frames),
-        **numbers_of(image, job.geometry),
+        **pixel_statistics(image, job.geometry),
         seconds=seconds,
         versions={"Siril": version.text},
         warnings=tuple(warnings),
@@ -102,9 +102,9 @@ def describe(
 
 
 def _rejected(job: MasterJob, log: str) -> tuple[int | None, int | None]:
-    found = _REJECTED.search(log)
-    if not found:
+    match = _REJECTED.search(log)
+    if not match:
         return None, None
     samples = job.geometry.width * job.geometry.height * len(job.frames)
-    low, high = (round(float(percent) / 100 * samples) for percent in found.groups())
+    low, high = (round(float(percent) / 100 * samples) for percent in match.groups())
     return low, high

@@ -1,6 +1,6 @@
 """The script of one master: PixInsight's parameters as commands of Siril.
 
-What Siril cannot do is refused (:mod:`.needs`); nothing is replaced by something near.
+Settings that Siril does not support are refused (:mod:`.needs`), never approximated.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from calmasters.settings import Integration
 
 __all__ = ["CALIBRATION", "FRAMES", "MASTER", "script_text"]
 
-#: Names without their extension ``.fit``: of the sequence, what is subtracted, the result.
+#: File names without extension ``.fit``: the sequence, the subtracted master, the result.
 FRAMES: Final = "frame_"
 CALIBRATION: Final = "calibration"
 MASTER: Final = "master"
@@ -25,19 +25,19 @@ _CALIBRATED: Final = "calibrated_"
 
 
 def script_text(job: MasterJob, version: Version, threads: int) -> str:
-    """Write the script that makes ``master.fit`` of the frames ``frame_00001.fit`` and on.
+    """Return the script that makes ``master.fit`` from ``frame_00001.fit``, ``frame_00002.fit``….
 
     Parameters
     ----------
     job : MasterJob
     version : Version
-        Siril 1.0 has another name for the command that calibrates.
+        Siril 1.0 has another name for the calibration command.
     threads : int
 
     Raises
     ------
     ConfigError
-        If Siril cannot do what the job asks for.
+        If Siril does not support the settings of the job.
     """
     require_supported(job, NEEDS)
     frames = FRAMES

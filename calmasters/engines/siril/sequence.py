@@ -1,4 +1,4 @@
-"""Frames as a sequence of Siril: files of one folder that are numbered from 1."""
+"""Frames as a sequence of Siril: files in one folder, numbered from 1."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["place_frames", "write_image"]
 
 
 def place_frames(paths: Sequence[Path], folder: Path, name: str, float_range: str) -> int:
-    """Put frames into a folder, in their order, as ``<name>00001.fit`` and on.
+    """Put frames into a folder, in their order, as ``<name>00001.fit``, ``<name>00002.fit``….
 
-    Plain 16-bit FITS files are linked, or copied where the system does not let us. All others
-    (packed ones, XISF, other kinds of samples) are rewritten as floats in [0, 1], since Siril reads
-    some of them otherwise than we do or not at all; with one of them its whole group, since Siril
-    does not combine both kinds.
+    Plain 16-bit FITS files are linked, or copied if the system does not allow links. All others
+    (compressed files, XISF, other sample formats) are rewritten as floats in [0, 1], since Siril
+    reads some of them differently or not at all. If one frame is rewritten, all frames of the group
+    are, since Siril does not combine both formats.
 
     Parameters
     ----------
@@ -30,17 +30,17 @@ def place_frames(paths: Sequence[Path], folder: Path, name: str, float_range: st
     folder : Path
     name : str
     float_range : {'unit', 'adu16'}
-        What the float samples of a FITS file mean.
+        The range of float samples of FITS files.
 
     Returns
     -------
     int
-        Samples that were NaN or infinite and became 0.
+        Number of samples that were NaN or infinite and were replaced by 0.
 
     Raises
     ------
     FrameError
-        If a file cannot serve as a frame.
+        If a file cannot be used as a frame.
     """
     targets = [folder / f"{name}{number + 1:05}.fit" for number in range(len(paths))]
     pairs = zip(paths, targets, strict=True)
@@ -52,7 +52,7 @@ def place_frames(paths: Sequence[Path], folder: Path, name: str, float_range: st
 
 
 def _is_plain(path: Path) -> bool:
-    """Tell whether a file is what Siril reads as we do: unsigned 16-bit codes as they are."""
+    """Return whether Siril reads a file as this workflow does: plain unsigned 16-bit codes."""
     try:
         header = read_header(path)
     except FrameError as error:
@@ -61,7 +61,7 @@ def _is_plain(path: Path) -> bool:
 
 
 def _is_uint16(cards: Cards) -> bool:
-    # Without BZERO the samples are signed, which Siril cuts off at 0.
+    # Without BZERO the samples are signed; Siril truncates these at 0.
     names = ("NAXIS", "BITPIX", "BZERO", "BSCALE")
     return tuple(cards.get(name, 1) for name in names) == (2, 16, 32768, 1)
 
@@ -81,7 +81,7 @@ def _rewrite(path: Path, target: Path, float_range: str) -> int:
 
 
 def write_image(path: Path, image: Image) -> None:
-    """Write an image as Siril reads it: FITS of 32-bit floats.
+    """Write an image for Siril: FITS of 32-bit floats.
 
     Parameters
     ----------

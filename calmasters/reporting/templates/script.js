@@ -1,6 +1,6 @@
 "use strict";
 
-// Tables: a click on a heading sorts, another turns the order.
+// Tables: a click on a heading sorts the rows; a second click reverses the order.
 
 function valueOf(row, column) {
   const text = row.cells[column].textContent.trim();
@@ -34,14 +34,14 @@ const filter = document.getElementById("filter");
 const verdict = document.getElementById("verdict");
 
 function applyFilter() {
-  const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const terms = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
   const rows = [...document.getElementById("table").tBodies[0].rows];
   let shown = 0;
   for (const row of rows) {
     const article = document.getElementById(row.dataset.for);
     const name = article.querySelector(".name").textContent;
     const text = `${row.textContent} ${name}`.toLowerCase();
-    const fits = words.every((word) => text.includes(word))
+    const fits = terms.every((term) => text.includes(term))
       && (!verdict.value || row.dataset.verdict === verdict.value);
     row.hidden = article.hidden = !fits;
     shown += fits;
@@ -53,7 +53,7 @@ filter.addEventListener("input", applyFilter);
 verdict.addEventListener("change", applyFilter);
 applyFilter();
 
-// Light or dark: as the system says, until the button is pressed.
+// Light or dark: the setting of the system, until the button is pressed.
 
 document.getElementById("theme").addEventListener("click", () => {
   const root = document.documentElement;
@@ -63,7 +63,7 @@ document.getElementById("theme").addEventListener("click", () => {
   root.dataset.theme = dark ? "light" : "dark";
 });
 
-// Pictures: a click opens them; + and - zoom, 0 fits, 1 shows pixel by pixel.
+// Pictures: a click opens them; + and - zoom, 0 fits the window, 1 shows them at 1:1.
 
 const dialog = document.getElementById("zoom");
 const pane = dialog.querySelector(".pane");
@@ -98,15 +98,15 @@ async function show(source, pixels, text, then) {
 function showWhole(then) {
   const pixels = zoomed.dataset.scale;
   const text = pixels > 1
-    ? `All of the master; one pixel here is ${pixels} by ${pixels} of it. 1:1 shows nine places pixel by pixel.`
-    : "All of the master, pixel by pixel.";
+    ? `The complete master; one pixel here is ${pixels} by ${pixels} pixels. 1:1 shows nine sections.`
+    : "The complete master at 1:1.";
   return show(zoomed.querySelector("img").src, pixels, text, then);
 }
 
 function showReal() {
   const sections = zoomed.dataset.sections;
   if (!sections) return showWhole(() => setScale(Number(picture.dataset.scale)));
-  const text = "Nine places pixel by pixel: the corners, the middles of the sides, the centre.";
+  const text = "Nine sections at 1:1: the corners, the middles of the sides, the centre.";
   return show(sections, 1, text, () => setScale(1));
 }
 

@@ -1,5 +1,5 @@
 """A program that behaves as PixInsight does, for tests.
 
-It runs real scripts and computes real masters, but only as far as this workflow asks for them; it
-is stricter than PixInsight where PixInsight would go on with a mistake.
+It runs real scripts and computes real masters, with the functions that this workflow uses. It is
+stricter than PixInsight where that would continue after a mistake.
 """

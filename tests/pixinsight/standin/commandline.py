@@ -1,4 +1,4 @@
-"""PixInsight's command line; what it does not understand opens a dialog that nobody clicks."""
+"""PixInsight's command line; an unknown argument opens a dialog."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEW_INSTANCE = re.compile(r"-n(=\d+)?|--new-instance=\d+")
 
 
 class DialogError(Exception):
-    """A modal dialog opens: the program waits for ever."""
+    """A modal dialog opens: the program waits forever."""
 
 
 @dataclass(frozen=True)

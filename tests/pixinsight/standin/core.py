@@ -1,4 +1,4 @@
-"""The running program: its objects, its console, its windows, and the faults it was asked for."""
+"""The running program: its objects, its console, its windows and its faults."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from standin.process import Process, abort, process_class
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How the stand-in behaves; the defaults are those of a healthy PixInsight."""
+    """The behaviour of the stand-in; the defaults are a PixInsight without faults."""
 
     version: str = "1.9.3"
     has_legacy_engine: bool = True
@@ -39,12 +39,12 @@ class Behaviour:
     #: crash, crash-once, hang, hang-at-start, hang-between, survivor, truncated, no-master, empty,
     #: wrong-size, write-fails, no-signal, leak, leak-once
     fault: str = ""
-    #: The fault is that of jobs whose master's name contains this.
+    #: Only jobs whose master's name contains this have the fault.
     fault_of: str = ""
 
 
 class Core:
-    """What the scripts' objects share."""
+    """The state that the objects of the scripts share."""
 
     def __init__(self, behaviour: Behaviour, state: Path, arguments: tuple[str, ...]) -> None:
         self.behaviour = behaviour
@@ -59,7 +59,7 @@ class Core:
         self.journal: dict[str, Any] = {"executed": [], "pid": os.getpid()}
 
     def choose_fault(self, text: str) -> None:
-        """Have the fault that is that of a job, which a script or a file tells."""
+        """Set the fault of the job in the text of a script or file."""
         master = re.search(r'^ "master": (.*),$', text, re.MULTILINE)
         of = self.behaviour.fault_of
         self.fault = self.behaviour.fault if not of or (master and of in master[1]) else ""
@@ -70,7 +70,7 @@ class Core:
             self.log.append(text)
 
     def open_window(self, id_: str, image: Image) -> str:
-        """Open a window under an id that is made unique; return it."""
+        """Open a window with a unique id made from ``id_``; return the id."""
         unique, number = id_, 0
         while unique in self.windows:
             number += 1
@@ -79,12 +79,12 @@ class Core:
         return unique
 
     def execute(self, process: Process) -> bool:
-        """Run a process; it fails by returning false or by an exception, as configured."""
+        """Execute a process; it fails by returning false or by an exception, as configured."""
         from standin.execute import EXECUTE, ProcessFailedError
 
         self.note(process)
         try:
-            self.suffer(process)
+            self.apply_fault(process)
             EXECUTE[process.process](process)
         except (ProcessFailedError, ScriptError) as error:
             self.write_console(f"*** Error: {error}")
@@ -98,8 +98,8 @@ class Core:
         self.journal["executed"].append(executed)
         self.write_console(f"{process.process}: Global context")
 
-    def suffer(self, process: Process) -> None:
-        """Do what a fault does in the middle of ImageIntegration."""
+    def apply_fault(self, process: Process) -> None:
+        """Apply a fault that occurs during ImageIntegration."""
         from standin.execute import ProcessFailedError
 
         if process.process != "ImageIntegration":
@@ -111,7 +111,7 @@ class Core:
         if self.fault == "survivor":
             child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
             self.journal["children"] = [child.pid]
-            self.hang("a dialog, beside another process")
+            self.hang("a dialog, with another process running")
         if self.fault == "no-signal":
             raise ProcessFailedError("Zero or insignificant signal detected.")
         if self.fault == "leak" or (self.fault == "leak-once" and self.is_first("leak")):
@@ -130,11 +130,11 @@ class Core:
     def sleep(self, milliseconds: int) -> None:
         made = bool(self.journal["executed"])
         if made and self.fault == "hang-between" and self.is_first("hang-between"):
-            self.hang("a dialog that has nothing to do with the script")
+            self.hang("a dialog that does not belong to the script")
         time.sleep(milliseconds / 1000)
 
     def hang(self, why: str) -> None:
-        """Show a modal dialog: wait for somebody who never comes."""
+        """Show a modal dialog: wait forever."""
         self.write_journal(hangs=why)
         while True:
             time.sleep(60)
@@ -195,7 +195,7 @@ def cards_of(value: Any) -> list[Keyword]:
 
 
 class NullWindow(Remote):
-    """What windowById returns for an id that is not there: an object, never null."""
+    """The result of windowById for an unknown id: an object, never null."""
 
     isNull = True  # noqa: N815
     readable = frozenset({"isNull"})
@@ -387,7 +387,7 @@ class File(Remote):
 
     def writeTextFile(self, path: str, text: str) -> None:  # noqa: N802
         if not text.isascii():
-            raise ScriptError("File.writeTextFile(): the stand-in knows no encoding but ASCII")
+            raise ScriptError("File.writeTextFile(): the stand-in supports ASCII only")
         Path(path).write_text(text, encoding="ascii")
 
 
@@ -478,7 +478,7 @@ class MessageBox(Remote):
         self.core.hang("a message box")
 
 
-# What JavaScript sees --------------------------------------------------------------------
+# Interface to JavaScript -----------------------------------------------------------------
 
 
 def global_objects(core: Core) -> dict[str, Any]:
@@ -503,7 +503,7 @@ def global_objects(core: Core) -> dict[str, Any]:
 
 
 class World(Remote):
-    """Object 0: what the prelude asks for when it starts."""
+    """Object 0: the globals that the prelude reads when it starts."""
 
     readable = frozenset({"globals", "names", "functions", "isLegacy"})
     methods = frozenset({"msleep", "processEvents"})
@@ -525,13 +525,13 @@ class World(Remote):
 
 
 class Bridge:
-    """Answers the questions of ``prelude.js``; objects go over it by number."""
+    """Answers the requests of ``prelude.js``; objects are passed by number."""
 
     def __init__(self, world: World) -> None:
         self.objects: list[Remote] = [world]
 
-    def answer(self, question: str) -> str:
-        operation, id_, name, values = json.loads(question)
+    def answer(self, request: str) -> str:
+        operation, id_, name, values = json.loads(request)
         try:
             value = self.do(operation, self.objects[id_], name, [self.decode(v) for v in values])
             return json.dumps({"value": self.encode(value)})

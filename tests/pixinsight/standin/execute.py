@@ -1,4 +1,4 @@
-"""What ImageIntegration and ImageCalibration do, with real pixels."""
+"""ImageIntegration and ImageCalibration with real pixels."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from standin.images import Image, Keyword, Pixels, read, write
 from standin.objects import ScriptError
 from standin.process import Process
 
-#: The IMAGETYP that ImageIntegration gives its result: not one a master should keep.
+#: The IMAGETYP that ImageIntegration writes; a master must have another one.
 IMAGE_TYPES = {1: "BIAS", 2: "DARK", 3: "MASTER FLAT"}
 STARLESS_WEIGHTS = {"SNREstimate", "SignalWeight", "PSFSignalWeight", "PSFSNR", "PSFScaleSNR"}
 
 
 class ProcessFailedError(Exception):
-    """A process fails: its reason goes to the console."""
+    """A process fails; the reason is written to the console."""
 
 
 # ImageIntegration ------------------------------------------------------------------------
@@ -70,7 +70,7 @@ def check_integration(process: Process, images: Sequence[Image]) -> None:
 
 
 def combined(process: Process, frames: Sequence[Pixels]) -> tuple[Pixels, Any]:
-    """Reject and combine: the image, and the fate of each sample, (height, width, frames)."""
+    """Reject and combine; return the image and the fates, (height, width, frames)."""
     names = {field.name for field in fields(Integration)}
     settings = Integration(
         **{
@@ -106,7 +106,7 @@ def normalize(frames: Sequence[Pixels], method: str) -> list[Pixels]:
 
 
 def image_data(fates: Any) -> list[float]:
-    """A row of imageData: weights, rejected low, rejected high, each of three channels."""
+    """Return a row of imageData: weights, rejected low and high, each of three channels."""
     count = Counter(fates.ravel().tolist())
     return [1.0, 0.0, 0.0, count[Fate.LOW], 0, 0, count[Fate.HIGH], 0, 0]
 
@@ -179,7 +179,7 @@ def calibration_master(process: Process, kind: str) -> Image | None:
 
 
 def read_to_calibrate(process: Process, path: str) -> Image:
-    """Read an image and subtract its pedestal, as the pedestal mode has it."""
+    """Read an image and subtract its pedestal according to the pedestal mode."""
     image = read(path, process.values["inputHints"])
     pedestal = float(process.values["pedestal"])
     if process.item("pedestalMode") == "Keyword":
@@ -191,7 +191,7 @@ def read_to_calibrate(process: Process, path: str) -> Image:
 def calibrated_row(
     process: Process, path: str, bias: Pixels | None, dark: Pixels | None, is_mosaic: bool
 ) -> list[Any]:
-    """Calibrate a frame: a row of outputData, without a path where it failed."""
+    """Calibrate a frame; return its row of outputData, without a path if it failed."""
     row: list[Any] = ["", 0.0, 0.0, 0.0]
     try:
         image = read_to_calibrate(process, path)
@@ -221,7 +221,7 @@ def dark_factor(process: Process, target: Pixels, dark: Pixels | None, is_mosaic
 
 
 def write_calibrated(process: Process, path: str, image: Image) -> Path:
-    """Write a calibrated frame: always XISF, and never onto a file that is to be kept."""
+    """Write a calibrated frame: always XISF; existing files get overwritten only if allowed."""
     values = process.values
     folder = Path(values["outputDirectory"] or Path(path).parent)
     stem = f"{values['outputPrefix']}{Path(path).stem}{values['outputPostfix']}"
@@ -229,7 +229,7 @@ def write_calibrated(process: Process, path: str, image: Image) -> Path:
     while place.exists() and not values["overwriteExistingFiles"]:
         number += 1
         place = folder / f"{stem}_{number}.xisf"
-    place.touch()  # the placeholder that a failed writing leaves behind
+    place.touch()  # the empty file that remains if writing fails
     write(place, [image])
     return place
 

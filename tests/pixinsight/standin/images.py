@@ -14,7 +14,7 @@ from standin.objects import ScriptError
 
 Pixels = NDArray[np.float32]
 
-#: Room for the XML before the pixels.
+#: Size of the XML header before the pixels.
 HEADER_BYTES = 65536
 
 #: White of an integer sample.
@@ -33,7 +33,7 @@ class Image(NamedTuple):
 
 
 def read(path: str, hints: str) -> Image:
-    """Read an image; an empty or damaged file is an error of the run."""
+    """Read an image; raise ScriptError for an empty or damaged file."""
     try:
         image = _read_xisf(path) if path.lower().endswith(".xisf") else _read_fits(path, hints)
     except Exception as error:
@@ -60,9 +60,9 @@ def _read_fits(path: str, hints: str) -> Image:
     with fits.open(path, memmap=False) as file:
         pixels = file[0].data
         keywords = [Keyword(c.keyword, f"'{c.value}'", c.comment) for c in file[0].header.cards]
-    words = hints.split()
-    if pixels.dtype.kind == "f" and "upper-range" in words:
-        low, high = (float(words[words.index(f"{end}-range") + 1]) for end in ("lower", "upper"))
+    parts = hints.split()
+    if pixels.dtype.kind == "f" and "upper-range" in parts:
+        low, high = (float(parts[parts.index(f"{end}-range") + 1]) for end in ("lower", "upper"))
         pixels = ((pixels.astype(np.float64) - low) / (high - low)).astype(np.float32)
     return Image(_normalized(pixels), keywords)
 
@@ -76,7 +76,7 @@ def _normalized(pixels: NDArray[Any]) -> Pixels:
 
 
 def write(path: Path, pictures: list[Image]) -> None:
-    """Write images, by the extension; the first one's keywords are the file's."""
+    """Write images in the format of the extension, with the keywords of the first one."""
     if path.suffix == ".xisf":
         _write_xisf(path, pictures)
     else:

@@ -1,4 +1,4 @@
-"""What a JavaScript object of PixInsight is to Python: strict about every name and every type."""
+"""JavaScript objects of PixInsight in Python, with checks of all names and types."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ UNDEFINED = UndefinedType()
 
 
 class Remote:
-    """An object that scripts see; subclasses name what can be read, written and called."""
+    """An object of scripts; subclasses list the members that can be read, written and called."""
 
     readable: ClassVar[frozenset[str]] = frozenset()
     writable: ClassVar[dict[str, type | tuple[type, ...]]] = {}
@@ -85,7 +85,7 @@ class Class(Remote):
 
 
 def expect(value: Any, kind: type | tuple[type, ...], what: str) -> None:
-    """Refuse a value that is not of a kind; true and false are no numbers, NaN is none either."""
+    """Raise ScriptTypeError for a value of another type; booleans and NaN are not numbers."""
     wanted = kind if isinstance(kind, tuple) else (kind,)
     is_wanted = type(value) in wanted or (float in wanted and type(value) is int)
     if isinstance(value, float) and math.isnan(value):

@@ -1,5 +1,5 @@
-// PixInsight's JavaScript objects, as the scripts see them. Every property and every call of them
-// is asked of Python (core.py), which is strict; here is only the passing on.
+// PixInsight's JavaScript objects for the scripts. Every property and every call is passed to Python
+// (core.py), which checks it.
 
 (function (global) {
    "use strict";
@@ -35,8 +35,8 @@
    }
 
    function ask(operation, id, name, values) {
-      var question = [operation, id, name, values.map(encode)];
-      var answer = JSON.parse(pass("answer", JSON.stringify(question)));
+      var request = [operation, id, name, values.map(encode)];
+      var answer = JSON.parse(pass("answer", JSON.stringify(request)));
       if (answer.error)
          throw new (answer.error === "TypeError" ? TypeError : Error)(answer.message);
       return decode(answer.value, id);
@@ -61,20 +61,20 @@
       return proxy;
    }
 
-   // What the engine of PixInsight does not have besides what it shares with this one.
+   // Names of this JavaScript engine that PixInsight does not have.
    ["call_python", "dukpy", "process", "console", "require", "performance", "DOMException",
     "queueMicrotask", "_dukpy_cjs_source_compiles", "_dukpy_eval_cjs_source"]
       .forEach(function (name) { delete global[name]; });
 
    var world = ask("get", 0, "globals", []);
    ask("get", 0, "names", []).forEach(function (name, i) { global[name] = world[i]; });
-   // The old engine has no statics here, so its scripts' methods are called on plain globals.
+   // In the old engine these methods are global functions.
    ask("get", 0, "functions", []).forEach(function (name) { global[name] = method(0, name); });
    if (ask("get", 0, "isLegacy", []))
-      forget(global);
+      restrictToES5(global);
 
-   // The old engine: only what ECMAScript 5 has.
-   function forget(global) {
+   // The old engine: keep only what ECMAScript 5 has.
+   function restrictToES5(global) {
       keep(global, "Object Function Error EvalError RangeError ReferenceError SyntaxError TypeError "
          + "URIError Array parseInt parseFloat isNaN isFinite decodeURI decodeURIComponent encodeURI "
          + "encodeURIComponent escape unescape Infinity NaN undefined Number Boolean String Math eval "

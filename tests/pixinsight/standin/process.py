@@ -17,13 +17,13 @@ DEFAULTS = {"bool": False, "string": "", "int": 0, "uint": 0, "real": 0.0, "enum
 
 @cache
 def table(process: str) -> dict[str, dict[str, Any]]:
-    """The parameters of a process by their names."""
+    """Return the parameters of a process by name."""
     path = Path(__file__).with_name("parameters.json")
     return {row["id"]: row for row in json.loads(path.read_text(encoding="utf-8"))[process]}
 
 
 def constants(process: str) -> dict[str, int]:
-    """Every item of every enumeration of a process."""
+    """Return the items of all enumerations of a process."""
     enums = [row["items"] for row in table(process).values() if row["type"] == "enum"]
     return {name: number for items in enums for name, number in items.items() if number is not None}
 
@@ -48,7 +48,7 @@ class Process(Remote):
         self.explicit: dict[str, Any] = {}
 
     def named(self, name: str) -> str:
-        """The parameter of a name: its own or its alias."""
+        """Return the name of the parameter with this name or alias."""
         return next((key for key, row in self.rows.items() if row.get("alias") == name), name)
 
     def get(self, name: str) -> Any:
@@ -69,7 +69,7 @@ class Process(Remote):
         self.values[name] = self.explicit[name] = value
 
     def item(self, name: str) -> str:
-        """The name of the item that an enumeration is set to."""
+        """Return the name of the current item of an enumeration."""
         items = self.rows[name]["items"]
         return next(key for key, number in items.items() if number == self.values[name])
 
@@ -84,7 +84,7 @@ class Process(Remote):
 
 
 def check(value: Any, row: dict[str, Any], what: str) -> None:
-    """Refuse what a parameter does not take."""
+    """Raise ScriptTypeError for a value that a parameter does not accept."""
     if row["type"] == "table":
         check_table(value, row, what)
         return
@@ -122,7 +122,7 @@ class Constants(Remote):
 
 
 class Prototype(Remote):
-    """The statics of a process in the old engine: nothing but the prototype."""
+    """The statics of a process in the old engine: only the prototype."""
 
     def __init__(self, process: str) -> None:
         self.prototype = Constants(process)
@@ -132,7 +132,7 @@ class Prototype(Remote):
 
 
 class V8Statics(Constants):
-    """In V8: the constants themselves; the prototype has none of them."""
+    """The statics of a process in V8: the constants; the prototype has none."""
 
     def get(self, name: str) -> Any:
         return Remote() if name == "prototype" else super().get(name)
@@ -144,5 +144,5 @@ def process_class(core: Any, process: str) -> Class:
 
 
 def abort() -> None:
-    """An access violation: no exception, no exit handlers."""
+    """End like an access violation: without exceptions and exit handlers."""
     os._exit(139)

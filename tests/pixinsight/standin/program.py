@@ -1,4 +1,4 @@
-"""The program from its start to its end: command line, script, exit."""
+"""The program: command line, script, exit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from standin.core import Behaviour, Bridge, Core, World
 
 NOISE = "libEGL warning: failed to get driver name for fd -1\nGLES: MESA-LOADER: no device\n"
 
-#: The directive must be among these first lines to be seen.
+#: The directive is read only in these first lines.
 PROLOGUE_LINES = 5
 
 
@@ -52,7 +52,7 @@ def start(core: Core, line: CommandLine) -> None:
 
 
 def run_script(core: Core, script: str) -> None:
-    """Run a script; whatever is wrong with it, nobody hears of it."""
+    """Run a script; its errors go to the console only."""
     import dukpy
 
     prologue = script.splitlines()[:PROLOGUE_LINES]
@@ -72,7 +72,7 @@ def run_script(core: Core, script: str) -> None:
 
 
 def preprocessed(core: Core, script: str) -> str | None:
-    """What the JavaScript engine gets; None where the script is not even begun."""
+    """Return the code for the JavaScript engine; None if the script is not started."""
     if core.is_legacy:
         if not core.behaviour.has_legacy_engine:
             core.write_console("The legacy 'sm' JavaScript engine is not available")

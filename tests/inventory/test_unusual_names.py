@@ -1,4 +1,4 @@
-"""Names that are hard to handle are names like any other; what is no file is never opened."""
+"""Files with unusual names are used like any other; pipes and devices are never opened."""
 
 from __future__ import annotations
 
@@ -28,23 +28,17 @@ from calmasters.settings import Settings
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
 
 NAMES = (
-    *(b"line\nbreak.fits", b"tab\tand return\r.fits", b"quo'te\".fits", b"-dash.fits", b"  .fits"),
-    *(
-        b"no text \xff\xfe.fits",
-        b"x" * 250 + b".fits",
-        b"{name}.fits",
-        b"<output>.fits",
-        b"%s.fits",
-    ),
-    *(b"$(touch x).fits", b"; rm -rf x.fits", b"=cmd().fits", b"</script>.fits".replace(b"/", b"")),
-    *("\u202ertl.fits".encode(), "\ufffe.fits".encode(), b"#include *.fits", b"back\\slash.fits"),
-)
+    b"line\nbreak.fits", b"tab\tand return\r.fits", b"quo'te\".fits", b"-dash.fits", b"  .fits",
+    b"no text \xff\xfe.fits", b"x" * 250 + b".fits", b"{name}.fits", b"<output>.fits", b"%s.fits",
+    b"$(touch x).fits", b"; rm -rf x.fits", b"=cmd().fits", b"<script>.fits",
+    "\u202ertl.fits".encode(), "\ufffe.fits".encode(), b"#include *.fits", b"back\\slash.fits",
+)  # fmt: skip
 FOLDER = os.fsdecode(b"fol\nder \xff {x}/")
 
 
 @pytest.fixture
 def names(add_frame: Callable[..., Path]) -> list[str]:
-    """Biases of odd names, some in a folder of an odd name."""
+    """Biases with unusual names, some in a folder with an unusual name."""
     paths = [
         (FOLDER if number % 3 else "") + os.fsdecode(name) for number, name in enumerate(NAMES)
     ]
@@ -64,7 +58,7 @@ def test_frames_of_any_name_are_used(settings: Settings, names: list[str]) -> No
     assert "masterBias" in summarize(decision)
 
 
-def test_the_table_has_a_row_for_each_name_and_none_is_a_formula(
+def test_the_table_has_a_row_for_each_name_and_no_formula(
     settings: Settings, names: list[str]
 ) -> None:
     refresh_plan(settings)
@@ -75,7 +69,9 @@ def test_the_table_has_a_row_for_each_name_and_none_is_a_formula(
 
 
 @pytest.mark.parametrize("ending", ["xisf", "fits"])
-def test_a_header_can_tell_of_any_name(settings: Settings, names: list[str], ending: str) -> None:
+def test_any_name_can_be_written_to_a_header(
+    settings: Settings, names: list[str], ending: str
+) -> None:
     (job,) = refresh_plan(settings).jobs
     cards = header_cards(job, [LeftOut(name, "is empty") for name in names])
     path = settings.output_dir / f"master.{ending}"
@@ -83,12 +79,12 @@ def test_a_header_can_tell_of_any_name(settings: Settings, names: list[str], end
     assert read_cards(path)["LAST"] == 7
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_pipes_sockets_and_devices_are_refused_and_never_opened(
     settings: Settings, add_frame: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = add_frame("sound.fits").parent
-    # The name of a socket has few bytes.
+    folder = add_frame("valid.fits").parent
+    # The path of a socket must be short.
     monkeypatch.chdir(folder)
     os.mkfifo("pipe.fits")
     Path("to_pipe.fits").symlink_to("pipe.fits")
@@ -96,6 +92,6 @@ def test_pipes_sockets_and_devices_are_refused_and_never_opened(
     with closing(socket.socket(socket.AF_UNIX)) as listening:
         listening.bind("socket.fits")
         verdicts = decide(settings).verdicts
-    odd = {path: verdict for path, verdict in verdicts.items() if path != "sound.fits"}
-    assert sorted(odd) == ["pipe.fits", "socket.fits", "zero.fits"]
-    assert all("is not a regular file" in verdict.reason for verdict in odd.values())
+    refused = {path: verdict for path, verdict in verdicts.items() if path != "valid.fits"}
+    assert sorted(refused) == ["pipe.fits", "socket.fits", "zero.fits"]
+    assert all("is not a regular file" in verdict.reason for verdict in refused.values())
