@@ -136,7 +136,7 @@ def test_a_read_only_output_is_reported_and_left_alone(
     for _ in range(2):
         run = made.run("masters", succeeds=False)
         assert "output_dir 'output': Read-only file system ('output/.lock')" in run.output
-        assert "make it writable, or choose another folder" in run.output
+        assert "make it writable or choose another folder" in run.output
     mount("disk", "rw")
     assert made.run("masters").jobs == sorted(["inventory", BLUE])
 

@@ -87,7 +87,7 @@ def test_a_run_takes_over_from_one_that_was_killed_and_says_so(
     other.wait()
     add(made, "blue")
     run = elsewhere.run("masters")
-    assert "A run before was cut short" in run.output
+    assert "The previous run was interrupted" in run.output
     assert f"process {other.pid} on" in run.output
     assert run.jobs == sorted(["inventory", BLUE])
     assert not (made.output / ".lock").exists()
