@@ -11,14 +11,15 @@ from calmasters.reporting.pictures import Pictures, write_pictures
 from calmasters.settings import Settings
 
 # The path, not the input: a library's bias with a date in the future is not an input.
-bias, bias_quality = snakemake.params.bias, snakemake.input.get("bias_quality")
+files = (snakemake.params.bias, snakemake.input.get("bias_quality"))
+reference = BiasReference(*(Path(file) if file else None for file in files))
 
 with exit_on_error(Path(snakemake.log[0])):
     quality = measure(
         MasterJob.read(Path(snakemake.input.job)),
         master=Path(snakemake.input.master),
         record=Path(snakemake.input.record),
-        reference=BiasReference(bias and Path(bias), bias_quality and Path(bias_quality)),
+        reference=reference,
         settings=Settings.from_config(snakemake.config),
     )
     output = snakemake.output
