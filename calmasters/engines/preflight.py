@@ -1,4 +1,7 @@
-"""Checks before an engine starts: supported settings, unchanged and usable frames."""
+"""Checks before an engine starts and before its master is put in place.
+
+Settings must be supported, frames unchanged and usable, and the job must still belong to its run.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,11 @@ from calmasters.engines.needs import EngineNeeds
 from calmasters.errors import ConfigError, EngineError, FrameError
 from calmasters.images.raw_frame import RawFrame
 from calmasters.model.job import FrameFile, LeftOut, MasterJob
+from calmasters.model.layout import LOCK
 from calmasters.settings import BadFrames
 
 __all__ = [
+    "TakeoverGuard",
     "find_bad_frames",
     "left_out_for",
     "require_enough",
@@ -98,3 +103,36 @@ def require_enough(job: MasterJob, left_out: Sequence[LeftOut], rules: BadFrames
             f"{job.name}: {left} of {len(job.frames)} frames are good, and minimum_frames is "
             f"{rules.minimum_frames}; copy the damaged ones again or take more:\n  {bad}"
         )
+
+
+class TakeoverGuard:
+    """Checks that the job file and the lock of the run do not change while a master is made.
+
+    When a run is killed, its jobs can continue; another run can then take the lock and start the
+    same master.
+
+    Parameters
+    ----------
+    job : MasterJob
+    output_dir : Path
+    """
+
+    def __init__(self, job: MasterJob, output_dir: Path) -> None:
+        self._job = job
+        self._files = (output_dir / job.file, output_dir / LOCK)
+        self._before = [*map(_content, self._files)]
+
+    def require(self) -> None:
+        """Raise EngineError if the job file was written again, or another run has the lock."""
+        if [*map(_content, self._files)] != self._before:
+            raise EngineError(
+                f"{self._job.master}: another run has taken over while it was made, so it was "
+                "discarded; run again"
+            )
+
+
+def _content(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError:
+        return ""

@@ -15,11 +15,10 @@ from calmasters.errors import FrameError
 from calmasters.frame import Frame, FrameType, Status, Value, Verdict
 from calmasters.garbage import without_collection
 from calmasters.inventory.content_digests import ContentDigests
-from calmasters.inventory.duplicates import mark_duplicates
 from calmasters.inventory.header_cache import HeaderCache
 from calmasters.inventory.listing import list_files
 from calmasters.inventory.scan import ScannedFile, scan_masters
-from calmasters.inventory.verdicts import check_frame
+from calmasters.inventory.verdicts import check_frame, mark_duplicates
 from calmasters.model.job import FrameFile, LeftOut, MasterJob, Recipe, UsedMaster, read_made_of
 from calmasters.model.layout import master_path, record_path
 from calmasters.model.master_record import MasterRecord, small_group_warning

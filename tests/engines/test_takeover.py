@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from calmasters.atomic_files import write_whole
-from calmasters.engines.takeover import TakeoverGuard
+from calmasters.engines.preflight import TakeoverGuard
 from calmasters.errors import EngineError
 from calmasters.frame import FrameType, Geometry
 from calmasters.model.job import FrameFile, MasterJob, Recipe

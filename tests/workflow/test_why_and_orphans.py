@@ -43,7 +43,7 @@ def test_why_tells_what_changed_in_words_as_a_dry_run_does(made: Workflow) -> No
     made.configure(integration={"dark": {"sigmaHigh": 2.5}})
     name = bias[0].with_name("late.fits").relative_to(made.frames).as_posix()
     words = (
-        f"1 frame came: {name}",
+        f"1 frame added: {name}",
         "integration.sigmaHigh: 3.0 is now 2.5",
         "its bias is rebuilt: masterBias_",
         "its dark is rebuilt: masterDark_EXPOSURE-1.50_",

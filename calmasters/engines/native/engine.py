@@ -21,9 +21,13 @@ from calmasters.engines.native.levels import image_median
 from calmasters.engines.native.needs import NEEDS
 from calmasters.engines.native.reference import Float32
 from calmasters.engines.output_range import fix_range
-from calmasters.engines.preflight import left_out_for, require_enough, require_supported
+from calmasters.engines.preflight import (
+    TakeoverGuard,
+    left_out_for,
+    require_enough,
+    require_supported,
+)
 from calmasters.engines.result_warnings import weak_dark, weak_factors, weak_flats
-from calmasters.engines.takeover import TakeoverGuard
 from calmasters.errors import CalmastersError, EngineError, FrameError, os_error_message
 from calmasters.frame import FrameType
 from calmasters.headers.fits_cards import Card

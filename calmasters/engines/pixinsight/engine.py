@@ -20,9 +20,13 @@ from calmasters.engines.pixinsight.script import Places, script_job, script_text
 from calmasters.engines.pixinsight.session import connected
 from calmasters.engines.pixinsight.status import Status, failure_reason
 from calmasters.engines.pixinsight.task import Task
-from calmasters.engines.preflight import find_bad_frames, require_frames, require_supported
+from calmasters.engines.preflight import (
+    TakeoverGuard,
+    find_bad_frames,
+    require_frames,
+    require_supported,
+)
 from calmasters.engines.subprocesses import run
-from calmasters.engines.takeover import TakeoverGuard
 from calmasters.errors import EngineError
 from calmasters.model.job import LeftOut, MasterJob
 from calmasters.model.master_record import MasterRecord, MasterStatistics

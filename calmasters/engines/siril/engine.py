@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from calmasters.engines.output_range import fix_range
-from calmasters.engines.preflight import find_bad_frames, require_frames
+from calmasters.engines.preflight import TakeoverGuard, find_bad_frames, require_frames
 from calmasters.engines.siril.program import VARIABLES, command, find_binary, version_of
 from calmasters.engines.siril.result import last_lines, master_statistics, read_result
 from calmasters.engines.siril.script import CALIBRATION, FRAMES, MASTER, script_text
 from calmasters.engines.siril.sequence import place_frames, write_image
 from calmasters.engines.subprocesses import run
-from calmasters.engines.takeover import TakeoverGuard
 from calmasters.errors import EngineError
 from calmasters.images.master_file import read_image, write_master
 from calmasters.images.raw_frame import Image
