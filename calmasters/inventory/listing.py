@@ -7,6 +7,7 @@ from pathlib import Path
 
 from calmasters import __version__
 from calmasters.engines import needs_of
+from calmasters.garbage import without_collection
 from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.scan import ScannedFile, fingerprint, scan_frames, scan_library
 from calmasters.settings import Settings
@@ -30,6 +31,7 @@ class Listing:
     digest: str
 
 
+@without_collection()
 def list_files(settings: Settings, digests: ContentDigests | None = None) -> Listing:
     """List frames and library masters.
 

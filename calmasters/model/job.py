@@ -63,7 +63,7 @@ class MadeOf(NamedTuple):
         )
 
 
-def read_made_of(path: Path) -> MadeOf | None:
+def read_made_of(path: Path | str) -> MadeOf | None:
     """Read what a job file, or the record beside a master, begins with.
 
     Only the beginning of the file is read, and its end to see that it is complete: a run with
@@ -75,7 +75,7 @@ def read_made_of(path: Path) -> MadeOf | None:
         None where there is no such file, or it is damaged.
     """
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
             head = file.read(_HEAD_BYTES)
             file.seek(-min(2, len(head)), os.SEEK_END)
             end = file.read()
