@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from calmasters.errors import ConfigError, OutputError, RecordError, os_error_message
 from calmasters.frame import FrameType
@@ -39,7 +39,7 @@ from calmasters.planning.plan_file import Plan, PlannedMaster
 from calmasters.planning.stale_reasons import format_reasons, stale_reasons
 from calmasters.planning.staleness import (
     FileTimes,
-    date_back,
+    make_times_usable,
     masters_to_rebuild,
     plan_holds,
     trigger_file,
@@ -47,7 +47,7 @@ from calmasters.planning.staleness import (
 from calmasters.quality import MEASURE_VERSION
 from calmasters.quality.camera import bias_of, settings_with_defects
 from calmasters.running import job_resources
-from calmasters.running.run import Run, restored_message
+from calmasters.running.run import Run
 from calmasters.settings import Settings
 
 if TYPE_CHECKING:
@@ -57,6 +57,12 @@ __all__ = ["Input", "Workflow"]
 
 #: A file as an input of a rule; Snakemake writes "none" as an empty list.
 Input: TypeAlias = str | list[str]
+
+
+_INTERRUPTED: Final = (
+    "The previous run was interrupted. A run first restores the masters that it was rebuilding, so "
+    "it may make fewer than are listed here."
+)
 
 
 class Workflow:
@@ -100,8 +106,8 @@ class Workflow:
         """Find out whether the stored plan holds, and prepare files for Snakemake's graph.
 
         A run that has something to plan or to rebuild takes the lock, restores what a killed run
-        was rebuilding, and dates back files that are ahead of the clock. Where the plan does not
-        hold, the trigger file is made. A preview makes nothing but that file.
+        was rebuilding, and gives other times to files whose times Snakemake cannot use. Where the
+        plan does not hold, the trigger file is made. A preview makes nothing but that file.
 
         Parameters
         ----------
@@ -126,22 +132,22 @@ class Workflow:
         if not self._is_main_process:
             return []
         messages = []
-        if not is_preview and self._run.was_interrupted:
-            messages += self.begin()
+        if self._run.was_interrupted:
+            messages += [_INTERRUPTED] if is_preview else self.begin()
         digests = ContentDigests(self._settings)
         listing = list_files(self._settings, digests)
-        if not is_preview:
+        if not is_preview and self._settings.fingerprint == "content":
             digests.save()
         stored = self._stored_plan()
         self._holds = stored is not None and plan_holds(
-            stored, self._settings, listing.digest, self._times
+            stored, self._settings, listing.digest, self._times, digests
         )
         if self._holds and not wants_all:
             self._plan = stored
         try:
             if not is_preview and (self._plan is None or self._masters_to_rebuild):
                 messages += self.begin()
-                date_back(stored, self._output_dir, self._run.now_ns)
+                make_times_usable(self._output_dir, self._run.now_ns)
             if not self._holds and (not is_preview or (self._output_dir / PLAN).exists()):
                 self._trigger = trigger_file(self._output_dir, is_preview=is_preview)
         except OSError as error:
@@ -150,22 +156,11 @@ class Workflow:
         return messages
 
     def begin(self) -> list[str]:
-        """Take ``output_dir`` for this run; once, and in the main process only.
-
-        Returns
-        -------
-        list of str
-            What a person should know.
-
-        Raises
-        ------
-        OutputError
-            If another run is at work there, or it cannot be written.
-        """
+        """Take ``output_dir``, in the main process; see ``Run.begin``."""
         return self._run.begin() if self._is_main_process else []
 
-    def keep(self, outputs: Iterable[str], *, is_forced: bool) -> None:
-        """Keep the masters that this run will rebuild until the new ones are there.
+    def save_previous(self, outputs: Iterable[str], *, is_forced: bool) -> None:
+        """Save the masters that this run will rebuild until the new ones are there.
 
         Parameters
         ----------
@@ -182,17 +177,14 @@ class Workflow:
             for path in paths
             if path.suffix == suffix and path.is_relative_to(self._output_dir / MASTERS)
         ]
-        self._run.keep(made)
+        self._run.save_previous(made)
 
     def end(self) -> list[str]:
-        """Restore masters that could not be rebuilt.
-
-        Returns
-        -------
-        list of str
-            A message for each.
-        """
-        return [restored_message(master) for master in self._run.end()]
+        """Restore masters that could not be rebuilt; return a message for each."""
+        return [
+            f"Could not rebuild {master}; restored the previous version, which is out of date."
+            for master in self._run.end()
+        ]
 
     def release(self) -> None:
         """Leave ``output_dir`` to other runs, and remove the trigger file."""

@@ -27,6 +27,11 @@ def prepared():
             logger.warning(message)
         if reasons:
             logger.info(f"Why masters are made:\n{reasons}")
+        if workflow.dag_settings.until and WORKFLOW.trigger():
+            # Snakemake would cut off the checkpoint, and end with nothing made.
+            raise WorkflowError(
+                "--until needs a plan that is up to date: run 'snakemake inventory' first"
+            )
     return WORKFLOW
 
 

@@ -1,4 +1,4 @@
-# What a run does before the first job and after the last: it has output_dir for itself, and keeps
+# What a run does before the first job and after the last: it has output_dir for itself, and saves
 # the masters that it rebuilds until the new ones are there. Previews, and rules that only print, do
 # without. An engine may need something of its own for the whole run, such as one PixInsight.
 
@@ -43,7 +43,7 @@ onstart:
         outputs = (
             file for job in workflow.dag.needrun_jobs() for file in job.output
         )
-        WORKFLOW.keep(outputs, is_forced=is_forced())
+        WORKFLOW.save_previous(outputs, is_forced=is_forced())
         begin_session()
 
 

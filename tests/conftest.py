@@ -195,6 +195,9 @@ def write_record() -> WriteRecord:
             seconds=1.0,
             versions={"python": "3.11"},
         )
+        master.parent.mkdir(parents=True, exist_ok=True)
+        if not master.exists():
+            master.write_text("pixels")
         record = MasterRecord.of(job, replace(statistics, **changes))
         record.write(master)
         return record

@@ -216,12 +216,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         output_dir, master = output_dir_of(options.master)
         job = _read_job(output_dir, master)
         record = MasterRecord.read(output_dir / record_path(master))
+        _require_same_job(master, job, record)
         pixel = explain(job, record, options.x, options.y, options.input_dir, output_dir)
         print(*lines(pixel), sep="\n")
     except (CalmastersError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _require_same_job(master: str, job: MasterJob, record: MasterRecord) -> None:
+    if not record.made_of.serves(job.made_of):
+        raise EngineError(
+            f"{master} is out of date: its job has changed since it was made; "
+            "run the workflow to rebuild it, then explain it"
+        )
 
 
 def _read_job(output_dir: Path, master: str) -> MasterJob:

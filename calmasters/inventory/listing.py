@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from calmasters.engines import needs_of
 from calmasters.garbage import without_collection
 from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.scan import ScannedFile, fingerprint, scan_frames, scan_library
+from calmasters.model.job import read_made_of
+from calmasters.model.layout import record_path
 from calmasters.settings import Settings
 
-__all__ = ["Listing", "list_files"]
+__all__ = ["Listing", "kept_identities", "list_files"]
 
 
 @dataclass(frozen=True)
@@ -57,3 +60,22 @@ def list_files(settings: Settings, digests: ContentDigests | None = None) -> Lis
     decisive_settings = replace(settings, prune=False)
     plan_inputs = (decisive_settings, needs_of(settings.engine).algorithm_version, __version__)
     return Listing(tuple(frames), tuple(library), fingerprint(lines, *plan_inputs))
+
+
+def kept_identities(
+    files: Iterable[ScannedFile], output_dir: Path, digests: ContentDigests
+) -> dict[str, str]:
+    """Identify kept masters: by the job that made them, or by content where they have no record.
+
+    Parameters
+    ----------
+    files : iterable of ScannedFile
+        Their paths are relative to ``output_dir``.
+    output_dir : Path
+    digests : ContentDigests
+    """
+    files = list(files)
+    made = {file.path: read_made_of(output_dir / record_path(file.path)) for file in files}
+    foreign = digests.add_digests([file for file in files if not made[file.path]], output_dir)
+    by_job = {path: each.digest for path, each in made.items() if each}
+    return by_job | {file.path: file.content for file in foreign}

@@ -30,12 +30,13 @@ __all__ = [
     "MasterJob",
     "Recipe",
     "UsedMaster",
+    "read_head",
     "read_made_of",
 ]
 
-#: Digests at the beginning of a job file and of a record. Inside a text, quotes have backslashes.
-_MADE_OF: Final = re.compile(rb'"(digest|bias_job|dark_job)": ?"([0-9a-f]{16})?"')
-#: They are in the first bytes of the file: only a path is before them.
+#: What a job file and a record begin with. Inside a text, quotes have backslashes.
+_HEAD: Final = re.compile(rb'"(digest|bias_job|dark_job|master_bytes)": ?"?([0-9a-f]*)"?')
+#: The first bytes of the file contain it: only a path is before it.
 _HEAD_BYTES: Final = 4096
 
 
@@ -63,15 +64,16 @@ class MadeOf(NamedTuple):
         )
 
 
-def read_made_of(path: Path | str) -> MadeOf | None:
-    """Read what a job file, or the record beside a master, begins with.
+def read_head(path: Path | str) -> Mapping[str, str] | None:
+    """Read the values that a job file, or the record next to a master, begins with.
 
     Only the beginning of the file is read, and its end to see that it is complete: a run with
     nothing to do looks at the record of every master.
 
     Returns
     -------
-    MadeOf or None
+    mapping of str to str or None
+        ``digest`` and, where the file has them, ``bias_job``, ``dark_job`` and ``master_bytes``.
         None where there is no such file, or it is damaged.
     """
     try:
@@ -82,9 +84,15 @@ def read_made_of(path: Path | str) -> MadeOf | None:
     except OSError:
         return None
     # Of several with one name the first counts: others would be keys of the mappings below.
-    digests = {key.decode(): digest.decode() for key, digest in reversed(_MADE_OF.findall(head))}
-    is_complete = head.startswith(b"{") and end.rstrip().endswith(b"}") and digests.get("digest")
-    return MadeOf(**digests) if is_complete else None
+    values = {key.decode(): value.decode() for key, value in reversed(_HEAD.findall(head))}
+    is_complete = head.startswith(b"{") and end.rstrip().endswith(b"}") and values.get("digest")
+    return values if is_complete else None
+
+
+def read_made_of(path: Path | str) -> MadeOf | None:
+    """Read the digests in a job file or a record; None where it is missing or damaged."""
+    head = read_head(path)
+    return MadeOf(*(head.get(name, "") for name in MadeOf._fields)) if head else None
 
 
 class FrameFile(NamedTuple):
@@ -135,7 +143,8 @@ class UsedMaster:
     content : str
         Digest of a library's file, which may be touched, copied and moved; empty for the others.
     job : str
-        Digest of the job that makes it, or made a kept one; empty for a library's.
+        Digest of the job that makes it, or made a kept one (of the content of a kept one that has
+        no record); empty for a library's.
     """
 
     path: str

@@ -315,7 +315,7 @@ class MasterRecord:
         )
 
     def write(self, master: Path) -> None:
-        """Write the record beside its master's file, completely or not at all."""
+        """Write the record next to its master, completely or not at all; the master is there."""
         fields = asdict(self) | {"frames_used": len(self.frames)}
         made_of = fields.pop("made_of")
         # The digests first: staleness is decided by the beginning of the file.
@@ -324,6 +324,7 @@ class MasterRecord:
             "master": fields.pop("master"),
             "type": fields.pop("type"),
             **MadeOf(*made_of)._asdict(),
+            "master_bytes": master.stat().st_size,
             **fields,
         }
         write_whole(master.with_suffix(".json"), json.dumps(stored, indent=1) + "\n")

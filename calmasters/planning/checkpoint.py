@@ -15,7 +15,7 @@ from calmasters.planning.planner import Decision, decide, require_sound
 from calmasters.planning.stale_reasons import stale_reasons
 from calmasters.planning.staleness import write_job_files
 from calmasters.running.disk_space import disk_need, require_disk_space
-from calmasters.running.kept_masters import bytes_to_copy, keep
+from calmasters.running.previous_masters import bytes_to_copy, save
 from calmasters.settings import Settings
 
 __all__ = ["refresh_plan"]
@@ -45,7 +45,7 @@ def refresh_plan(settings: Settings) -> Decision:
     require_disk_space(need, output_dir)
     write_job_files(decision.jobs, output_dir)
     # Snakemake removes a master before its job starts.
-    keep(output_dir, reasons)
+    save(output_dir, reasons)
     _remove_old_job_files(output_dir, {job.file for job in decision.jobs})
     with replacing(output_dir / INVENTORY) as file:
         write_inventory(file, decision.inventory)

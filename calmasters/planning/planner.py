@@ -16,7 +16,7 @@ from calmasters.frame import Frame, FrameType, Status, Value, Verdict
 from calmasters.garbage import without_collection
 from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.header_cache import HeaderCache
-from calmasters.inventory.listing import list_files
+from calmasters.inventory.listing import kept_identities, list_files
 from calmasters.inventory.scan import ScannedFile, scan_masters
 from calmasters.inventory.verdicts import check_frame, mark_duplicates
 from calmasters.model.job import FrameFile, LeftOut, MasterJob, Recipe, UsedMaster, read_made_of
@@ -140,9 +140,9 @@ def decide(
 
     build = _JobBuilder(settings, verdicts)
     jobs = {paths[name]: build.job(name, group) for name, group in others.items()}
-    made_by = _MadeBy(jobs, matches, listing.library, digests, settings)
+    used = _UsedMasters(jobs, matches, kept_files, listing.library, digests, settings)
     for (name, group), match in zip(flats.items(), matches, strict=True):
-        jobs[paths[name]] = build.job(name, group, made_by.with_digests(match))
+        jobs[paths[name]] = build.job(name, group, used.with_digests(match))
 
     return Decision(
         digest=listing.digest,
@@ -293,16 +293,16 @@ def _numbers(values: Iterable[Value | None]) -> list[float]:
     return [float(value) for value in values if isinstance(value, int | float)]
 
 
-class _MadeBy:
-    """Identifies the masters that flats use: a library's by content, others by their jobs.
+class _UsedMasters:
+    """Identifies the masters that flats use: by their jobs, a library's by content.
 
     Parameters
     ----------
     jobs : mapping of str to MasterJob
         Of bias and dark masters, by the master's path.
     matches : iterable of Match
-        Only the library masters in them are read.
-    library : iterable of ScannedFile
+        Only the kept and library masters in them are read.
+    kept, library : iterable of ScannedFile
     digests : ContentDigests
     settings : Settings
     """
@@ -311,13 +311,15 @@ class _MadeBy:
         self,
         jobs: Mapping[str, MasterJob],
         matches: Iterable[Match],
+        kept: Iterable[ScannedFile],
         library: Iterable[ScannedFile],
         digests: ContentDigests,
         settings: Settings,
     ) -> None:
-        self._output_dir = settings.output_dir
-        self._jobs = {path: job.digest for path, job in jobs.items()}
         used = {each.path for match in matches for each in (match.bias, match.dark) if each}
+        used_kept = [file for file in kept if file.path in used]
+        self._jobs = {path: job.digest for path, job in jobs.items()}
+        self._jobs |= kept_identities(used_kept, settings.output_dir, digests)
         chosen = digests.add_digests([file for file in library if file.path in used], Path())
         self._contents = {file.path: file.content for file in chosen}
 
@@ -330,9 +332,6 @@ class _MadeBy:
             return None
         if used.origin == "library":
             return replace(used, content=self._contents.get(used.path, ""))
-        if used.path not in self._jobs:  # a kept master
-            made = read_made_of(self._output_dir / record_path(used.path))
-            self._jobs[used.path] = made.digest if made else ""
         return replace(used, job=self._jobs[used.path])
 
 

@@ -11,9 +11,8 @@ from typing import Any, Final
 
 from calmasters.errors import RecordError
 from calmasters.model.job import FrameFile, MasterJob, UsedMaster, read_made_of
-from calmasters.model.layout import record_path
 from calmasters.model.master_record import MasterRecord
-from calmasters.planning.staleness import FileTimes
+from calmasters.planning.staleness import FileTimes, is_current
 
 __all__ = ["format_reasons", "stale_reasons"]
 
@@ -22,7 +21,7 @@ _SHOWN: Final = 3
 
 
 def stale_reasons(jobs: Iterable[MasterJob], output_dir: Path) -> dict[str, tuple[str, ...]]:
-    """Say why masters are to be made, by comparing each job with the record beside its master.
+    """Say why masters are to be made, by comparing each job with the record of its master.
 
     Parameters
     ----------
@@ -38,32 +37,19 @@ def stale_reasons(jobs: Iterable[MasterJob], output_dir: Path) -> dict[str, tupl
     reasons: dict[str, tuple[str, ...]] = {}
     times = FileTimes(output_dir)
     for job in jobs:
-        sentences = [*_own_reasons(job, output_dir, times)]
-        for kind, used in _used_masters(job):
-            if used.path in reasons:
-                sentences.append(f"its {kind} is rebuilt: {_name(used)}")
-            elif used.origin != "library" and times.of(job.master) < times.of(used.path) < inf:
-                sentences.append(f"its {kind} was written after it: {_name(used)}")
+        sentences = [*_own_reasons(job, times), *_reasons_of_used(job, reasons, times)]
         if sentences:
-            reasons[job.master] = tuple(dict.fromkeys(sentences))
+            reasons[job.master] = tuple(sentences)
     return reasons
 
 
-def _used_masters(job: MasterJob) -> Iterator[tuple[str, UsedMaster]]:
-    return ((kind, used) for kind, used in (("bias", job.bias), ("dark", job.dark)) if used)
-
-
-def _own_reasons(job: MasterJob, output_dir: Path, times: FileTimes) -> Iterator[str]:
+def _own_reasons(job: MasterJob, times: FileTimes) -> Iterator[str]:
     """Say why a master is stale whatever becomes of its bias and dark."""
-    is_missing, path = times.of(job.master) == inf, output_dir / record_path(job.master)
+    is_missing, path = times.of(job.master) == inf, times.folder / job.record
     made = read_made_of(path)
-    if not is_missing and made is not None and made.serves(job.made_of):
-        return
     if not is_missing and made is not None and made.digest == job.digest:
-        both = (("bias", job.bias, made.bias_job), ("dark", job.dark, made.dark_job))
-        for kind, used, before in both:
-            if used and used.job and before and used.job != before:
-                yield f"its {kind} was rebuilt after it: {_name(used)}"
+        if not is_current(job.master, made, times):
+            yield f"its file is not complete: it has {times.size_of(job.master)} bytes"
         return
     try:
         record = MasterRecord.read(path)
@@ -71,12 +57,29 @@ def _own_reasons(job: MasterJob, output_dir: Path, times: FileTimes) -> Iterator
         if is_missing:
             yield "it is missing"
         else:
-            yield "its record, the JSON file beside it, is missing or damaged"
+            yield "its record, the JSON file next to it, is missing or damaged"
         return
     if is_missing:
         yield "its file is missing"
     else:
         yield from _differences(record, job) or ["its job is another one"]
+
+
+def _reasons_of_used(
+    job: MasterJob, reasons: Mapping[str, object], times: FileTimes
+) -> Iterator[str]:
+    """Say what happened, or will happen, to the bias and dark of a flat."""
+    made = read_made_of(times.folder / job.record) or job.made_of
+    both = (("bias", job.bias, made.bias_job), ("dark", job.dark, made.dark_job))
+    for kind, used, before in both:
+        if used is None or used.origin == "library":
+            continue
+        if used.path in reasons:
+            yield f"its {kind} is rebuilt: {_name(used)}"
+        elif used.job and before and used.job != before:
+            yield f"its {kind} is not the one it was made with: {_name(used)}"
+        elif times.of(job.master) < times.of(used.path) < inf:
+            yield f"its {kind} was written after it: {_name(used)}"
 
 
 def _name(used: UsedMaster) -> str:

@@ -1,18 +1,20 @@
 """Which masters are stale, and how Snakemake comes to see it.
 
-The record beside a master says what it was made of, its job what it is to be made of: the master is
-current where both agree, and no date decides alone. Snakemake compares times, so times have to say
-the same as the records: **a job file is newer than a master that another job made, and not newer
-than one that it made itself.** The checkpoint writes job files so, at the natural time or at that
-of the master. Where somebody touched or copied files, times and records disagree; then the plan
-does not hold, and the checkpoint sets the job files right.
+The record next to a master says what it was made of, its job what it is to be made of: the master
+is current where both agree, and no date decides alone. Snakemake compares times, so times have to
+say the same as the records: **a job file is newer than a master that another job made, and not
+newer than one that it made itself.** The checkpoint writes job files so, at the natural time or at
+that of the master. Where somebody touched or copied files, times and records disagree; then the
+plan does not hold, and the checkpoint sets the job files right.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,16 +22,26 @@ from typing import Final
 
 from calmasters.atomic_files import temporary_folder, write_whole
 from calmasters.errors import OutputError
+from calmasters.inventory.content_digests import ContentDigests
+from calmasters.inventory.listing import kept_identities
 from calmasters.inventory.scan import scan_masters
-from calmasters.model.job import MadeOf, MasterJob, read_made_of
-from calmasters.model.layout import INVENTORY, PLAN, TRIGGER_FOLDER, job_path_of, record_path
+from calmasters.model.job import MadeOf, MasterJob, read_head, read_made_of
+from calmasters.model.layout import (
+    INVENTORY,
+    JOBS,
+    MASTERS,
+    PLAN,
+    TRIGGER_FOLDER,
+    job_path_of,
+    record_path,
+)
 from calmasters.planning.plan_file import Plan
 from calmasters.settings import Settings
 
 __all__ = [
     "FileTimes",
-    "date_back",
     "is_current",
+    "make_times_usable",
     "masters_to_rebuild",
     "plan_holds",
     "trigger_file",
@@ -46,7 +58,7 @@ _POLL_S: Final = 0.002
 
 
 class FileTimes:
-    """When files were modified, each looked at once.
+    """When files were modified, and their size; each is looked at once.
 
     Parameters
     ----------
@@ -55,18 +67,25 @@ class FileTimes:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = str(folder)
+        self.folder = folder
         self._times_ns: dict[str, float] = {}
+        self._sizes: dict[str, int] = {}
 
     def of(self, path: str) -> float:
         """Give the time of a file in nanoseconds; infinite for a missing one."""
         if path not in self._times_ns:
             try:
                 # Thousands of files are looked at; a Path for each would take as long again.
-                self._times_ns[path] = os.stat(f"{self._folder}/{path}").st_mtime_ns  # noqa: PTH116
+                status = os.stat(f"{self.folder}/{path}")  # noqa: PTH116
+                self._times_ns[path], self._sizes[path] = status.st_mtime_ns, status.st_size
             except OSError:
                 self._times_ns[path] = inf
         return self._times_ns[path]
+
+    def size_of(self, path: str) -> int | None:
+        """Give the size of a file in bytes; None for a missing one."""
+        self.of(path)
+        return self._sizes.get(path)
 
     def of_master(self, master: str) -> float:
         """Give the time of a master or of its record, the older one; infinite if one is missing."""
@@ -74,14 +93,21 @@ class FileTimes:
         return inf if inf in both else min(both)
 
 
-def is_current(output_dir: Path, master: str, wanted: MadeOf) -> bool:
-    """Return whether the record of a master says that it was made of what is wanted."""
+def is_current(master: str, wanted: MadeOf, times: FileTimes) -> bool:
+    """Return whether a master is complete and, by its record, made of what is wanted."""
     # Text: a Path for each of thousands of masters takes as long as reading it.
-    made = read_made_of(f"{output_dir}/{record_path(master)}")
-    return made is not None and made.serves(wanted)
+    head = read_head(f"{times.folder}/{record_path(master)}")
+    if head is None:
+        return False
+    made = MadeOf(*(head.get(name, "") for name in MadeOf._fields))
+    # Records of older versions do not have the size.
+    size = str(times.size_of(master))
+    return made.serves(wanted) and head.get("master_bytes", size) == size
 
 
-def plan_holds(plan: Plan, settings: Settings, digest: str, times: FileTimes) -> bool:
+def plan_holds(
+    plan: Plan, settings: Settings, digest: str, times: FileTimes, digests: ContentDigests
+) -> bool:
     """Return whether a plan is what would be decided now, and its files are as it left them.
 
     Parameters
@@ -93,26 +119,34 @@ def plan_holds(plan: Plan, settings: Settings, digest: str, times: FileTimes) ->
         Of the files and settings of now (:func:`calmasters.inventory.listing.list_files`).
     times : FileTimes
         Of ``output_dir``.
+    digests : ContentDigests
     """
-    kept = (file.path for file in scan_masters(settings) if file.path not in plan.masters)
+    kept = {file.path: file for file in scan_masters(settings) if file.path not in plan.masters}
+    used = {
+        each.path: each.job
+        for planned in plan.masters.values()
+        for each in (planned.bias, planned.dark)
+        if each and each.origin == "kept"
+    }
     return (
         plan.digest == digest
         and plan.kept == tuple(kept)
+        and used == kept_identities(map(kept.__getitem__, used), settings.output_dir, digests)
         and times.of(INVENTORY) < inf
         and all(
-            _times_agree(settings.output_dir, master, planned.made_of, times)
-            for master, planned in plan.masters.items()
+            _times_agree(master, planned.made_of, times) for master, planned in plan.masters.items()
         )
     )
 
 
-def _times_agree(output_dir: Path, master: str, wanted: MadeOf, times: FileTimes) -> bool:
+def _times_agree(master: str, wanted: MadeOf, times: FileTimes) -> bool:
     """Return whether the times of a master and its job file say what its record says."""
     job_ns, made_ns = times.of(job_path_of(master)), times.of_master(master)
     if inf in (job_ns, made_ns):
         # Snakemake sees that a master is missing; only the checkpoint writes job files.
         return job_ns < inf
-    return (job_ns <= made_ns) == is_current(output_dir, master, wanted)
+    # Snakemake takes the time 0 (1970) for no time at all.
+    return made_ns != 0 and (job_ns <= made_ns) == is_current(master, wanted, times)
 
 
 def masters_to_rebuild(plan: Plan, times: FileTimes) -> list[str]:
@@ -153,7 +187,7 @@ def write_job_files(jobs: Iterable[MasterJob], output_dir: Path) -> None:
         if made_ns == inf:
             if not is_same:
                 write_whole(path, job.to_json(time.time_ns()))
-        elif is_current(output_dir, job.master, job.made_of):
+        elif is_current(job.master, job.made_of, times):
             if not is_same:
                 write_whole(path, job.to_json(time.time_ns()), mtime_ns=int(made_ns))
             elif times.of(job.file) > made_ns:
@@ -179,30 +213,45 @@ def _wait_until_newer(path: Path, than_ns: float) -> None:
         os.utime(path)
 
 
-def date_back(plan: Plan | None, output_dir: Path, now_ns: int) -> None:
-    """Date files that are ahead of the disk's clock just before now, in the order that they have.
+def make_times_usable(output_dir: Path, now_ns: int) -> None:
+    """Give other times to files whose times Snakemake cannot use; their order stays.
 
-    Snakemake dates what a job makes at the end of the job, and refuses it where an input is newer.
+    Files ahead of the disk's clock are dated just before now: Snakemake dates what a job makes at
+    the end of the job, and refuses it where an input is newer. Files dated 0 (1970) are dated just
+    after it, because Snakemake takes 0 for no time.
 
     Parameters
     ----------
-    plan : Plan or None
-        As stored; None where there is none.
     output_dir : Path
     now_ns : int
         By the clock of the disk.
     """
-    masters = (*plan.masters, *plan.kept) if plan else ()
-    jobs = map(job_path_of, plan.masters) if plan else ()
-    times = FileTimes(output_dir)
-    ahead: dict[float, list[str]] = {}
-    for path in (INVENTORY, PLAN, *jobs, *masters, *map(record_path, masters)):
-        if now_ns < times.of(path) < inf:
-            ahead.setdefault(times.of(path), []).append(path)
+    ahead: dict[int, list[Path]] = defaultdict(list)
+    for path in _own_files(output_dir):
+        time_ns = path.stat().st_mtime_ns
+        if time_ns > now_ns:
+            ahead[time_ns].append(path)
+        elif time_ns == 0:
+            _date_just_after(path, 0)
     for steps, time_ns in enumerate(sorted(ahead, reverse=True)):
         for path in ahead[time_ns]:
             dated_ns = now_ns - steps * _STEPS_NS[0]
-            os.utime(output_dir / path, ns=(dated_ns, dated_ns))
+            os.utime(path, ns=(dated_ns, dated_ns))
+
+
+def _own_files(output_dir: Path) -> Iterator[Path]:
+    """Give the files that Snakemake compares: whatever the plan says, which may be missing."""
+    yield from filter(Path.is_file, (output_dir / INVENTORY, output_dir / PLAN))
+    for folder in (JOBS, MASTERS):
+        yield from filter(Path.is_file, (output_dir / folder).rglob("*"))
+
+
+def _date_just_after(path: Path, time_ns: int) -> None:
+    """Date a file by the smallest step after a time that its file system distinguishes."""
+    for step_ns in _STEPS_NS:
+        os.utime(path, ns=(time_ns + step_ns, time_ns + step_ns))
+        if path.stat().st_mtime_ns > time_ns:
+            return
 
 
 def trigger_file(output_dir: Path, *, is_preview: bool) -> tuple[TemporaryDirectory[str], Path]:
@@ -230,11 +279,14 @@ def trigger_file(output_dir: Path, *, is_preview: bool) -> tuple[TemporaryDirect
     if not is_preview and not plan.exists():
         # Snakemake does not make a missing plan for a master that is there.
         plan.touch()
-    plan_ns = plan.stat().st_mtime_ns
-    for step_ns in _STEPS_NS:
-        os.utime(file, ns=(plan_ns + step_ns, plan_ns + step_ns))
-        if file.stat().st_mtime_ns > plan_ns:
-            break
+    if is_preview:
+        # Here a preview changes what a run changes in `make_times_usable`: Snakemake would not
+        # see a trigger that is newer than 0.
+        for output in filter(Path.is_file, (plan, output_dir / INVENTORY)):
+            if output.stat().st_mtime_ns == 0:
+                with suppress(OSError):
+                    _date_just_after(output, 0)
+    _date_just_after(file, plan.stat().st_mtime_ns)
     if not is_preview:
         # The checkpoint's outputs must not be older, when it ends.
         probe = file.with_name("now")

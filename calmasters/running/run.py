@@ -7,10 +7,10 @@ from pathlib import Path
 
 from calmasters.atomic_files import sweep, sweep_temporary
 from calmasters.errors import OutputError, os_error_message
-from calmasters.running import kept_masters
+from calmasters.running import previous_masters
 from calmasters.running.lock import RunLock
 
-__all__ = ["Run", "restored_message"]
+__all__ = ["Run"]
 
 
 class Run:
@@ -29,7 +29,7 @@ class Run:
     @property
     def was_interrupted(self) -> bool:
         """Whether the previous run was killed, and nobody has cleaned up after it."""
-        left = self._lock.exists or kept_masters.restore_needed(self._output_dir)
+        left = self._lock.exists or previous_masters.restore_needed(self._output_dir)
         return left and not self._lock.is_held
 
     def begin(self) -> list[str]:
@@ -50,8 +50,11 @@ class Run:
         try:
             left_by = self._lock.take()
             self._has_begun = True
-            messages = [f"The previous run was interrupted ({left_by}); resuming."]
-            return [*(messages if left_by else []), *map(restored_message, self.end())]
+            messages = [f"The previous run was interrupted ({left_by}); resuming."] * bool(left_by)
+            return messages + [
+                f"It could not rebuild {master}; restored the previous version."
+                for master in self.end()
+            ]
         except OSError as error:
             raise OutputError(
                 f"output_dir '{self._output_dir}': {os_error_message(error)}"
@@ -62,9 +65,9 @@ class Run:
         """The time of now by the clock of the disk; for a run that has begun."""
         return self._lock.now_ns()
 
-    def keep(self, masters: Iterable[str]) -> None:
-        """Keep masters that are about to be rebuilt, until the new ones are there."""
-        kept_masters.keep(self._output_dir, masters)
+    def save_previous(self, masters: Iterable[str]) -> None:
+        """Save masters that are about to be rebuilt, until the new ones are there."""
+        previous_masters.save(self._output_dir, masters)
 
     def end(self) -> list[str]:
         """Restore masters that could not be rebuilt, and remove what killed jobs have left.
@@ -78,13 +81,8 @@ class Run:
             return []
         sweep(self._output_dir)
         sweep_temporary()
-        return kept_masters.restore(self._output_dir)
+        return previous_masters.restore(self._output_dir)
 
     def release(self) -> None:
         """Leave ``output_dir`` to others."""
         self._lock.release()
-
-
-def restored_message(master: str) -> str:
-    """Say that a master was restored."""
-    return f"Could not rebuild {master}; restored the previous version, which is still out of date."

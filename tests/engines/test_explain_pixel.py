@@ -76,6 +76,13 @@ def test_a_file_that_is_not_a_master_of_the_workflow_is_refused(site, capsys) ->
     assert "'elsewhere/m.xisf' is not a master of this workflow" in capsys.readouterr().err
 
 
+def test_a_master_that_another_job_made_is_refused(site, made, capsys) -> None:
+    other = replace(made[0], optimize_dark=not made[0].optimize_dark)
+    (site.output_dir / other.file).write_text(other.to_json())
+    assert main([str(site.output), "3", "2", "--input-dir", str(site.input_dir)]) == 1
+    assert "is out of date: its job has changed" in capsys.readouterr().err
+
+
 def test_a_master_without_its_job_is_refused(site, made, capsys) -> None:
     (site.output_dir / made[0].file).unlink()
     assert main([str(site.output), "3", "2", "--input-dir", str(site.input_dir)]) == 1

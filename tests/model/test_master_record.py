@@ -187,6 +187,7 @@ NO_DARK = MasterWarning(WarningKind.CALIBRATION, "no dark-flat")
 
 
 def written(job: MasterJob, statistics: MasterStatistics, folder: Path) -> dict[str, Any]:
+    (folder / "m.xisf").write_text("pixels")
     MasterRecord.of(job, statistics).write(folder / "m.xisf")
     stored: dict[str, Any] = json.loads((folder / "m.json").read_text(encoding="utf-8"))
     return stored
@@ -200,6 +201,7 @@ def test_a_record_says_what_a_master_was_made_of_and_has_its_numbers(tmp_path: P
         "master": "masters/flat/masterFlat_FILTER-B.xisf",
         "type": "flat",
         "digest": FLAT.digest,
+        "master_bytes": 6,
         "frames_used": 12,
         "rejected_low": 24,
         "rejected_high": 36,
@@ -237,6 +239,7 @@ def test_counts_that_an_engine_does_not_give_by_frame_are_null(
 def test_a_record_comes_back_equal(tmp_path: Path) -> None:
     job = replace(FLAT, warnings=(NO_DARK,), left_out=(LeftOut("a.fits", "is cut"),))
     record = MasterRecord.of(job, STATISTICS)
+    (tmp_path / "m.xisf").write_text("pixels")
     record.write(tmp_path / "m.xisf")
     again = MasterRecord.read(tmp_path / "m.json")
     assert json.loads(json.dumps(again.recipe)) == json.loads(json.dumps(record.recipe))
@@ -246,7 +249,7 @@ def test_a_record_comes_back_equal(tmp_path: Path) -> None:
 
 def test_a_record_of_an_older_version_can_be_read(tmp_path: Path) -> None:
     stored = written(FLAT, STATISTICS, tmp_path)
-    for added in ("bias_job", "dark_job"):
+    for added in ("bias_job", "dark_job", "master_bytes"):
         del stored[added]
     for kind in ("bias", "dark"):
         del stored[kind]["job"]

@@ -17,6 +17,7 @@ from xisf import XISF
 
 from calmasters.errors import FrameError, RecordError
 from calmasters.frame import FrameType, Status
+from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.listing import list_files
 from calmasters.model.job import LeftOut, MasterJob
 from calmasters.model.layout import job_path_of
@@ -426,7 +427,8 @@ def test_each_job_file_is_the_job(
 def holds(settings: Settings) -> bool:
     plan = Plan.load(settings.output_dir / "plan.json")
     times = FileTimes(settings.output_dir)
-    return plan_holds(plan, settings, list_files(settings).digest, times)
+    digest = list_files(settings).digest
+    return plan_holds(plan, settings, digest, times, ContentDigests(settings))
 
 
 def test_a_plan_holds_until_something_changes(

@@ -141,10 +141,10 @@ def spoil(content: str) -> Callable[[Path], None]:
         (lambda master: master.unlink(), "its file is missing"),
         (
             lambda master: master.with_suffix(".json").unlink(),
-            "its record, the JSON file beside it",
+            "its record, the JSON file next to it",
         ),
-        (spoil("{"), "its record, the JSON file beside it"),
-        (spoil('{"frames": []}'), "its record, the JSON file beside it"),
+        (spoil("{"), "its record, the JSON file next to it"),
+        (spoil('{"frames": []}'), "its record, the JSON file next to it"),
     ],
 )
 def test_a_master_that_is_not_whole_has_a_reason(
@@ -177,7 +177,9 @@ def test_a_flat_is_stale_whose_bias_was_rebuilt_whatever_the_times_are(tmp_path:
     flat = made(before, tmp_path)
     after = replace(FLAT, bias=replace(BIAS, job="fedcba9876543210"))
     flat.touch()
-    assert reasons(after, tmp_path) == ("its bias was rebuilt after it: masterBias_GAIN-100",)
+    assert reasons(after, tmp_path) == (
+        "its bias is not the one it was made with: masterBias_GAIN-100",
+    )
 
 
 def test_masters_with_the_same_reasons_are_listed_together() -> None:
@@ -190,3 +192,8 @@ def test_masters_with_the_same_reasons_are_listed_together() -> None:
             *("z", "    it is missing", "    so it is"),
         ]
     )
+
+
+def test_a_master_that_is_cut_has_a_reason(tmp_path: Path) -> None:
+    made(FLAT, tmp_path).write_text("more than its record says")
+    assert reasons(FLAT, tmp_path) == ("its file is not complete: it has 25 bytes",)

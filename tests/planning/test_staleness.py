@@ -10,13 +10,16 @@ import pytest
 
 from calmasters.errors import OutputError
 from calmasters.frame import FrameType, Geometry
+from calmasters.inventory.content_digests import ContentDigests
+from calmasters.inventory.listing import kept_identities
+from calmasters.inventory.scan import scan_masters
 from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
 from calmasters.model.master_record import MasterRecord
 from calmasters.planning.plan_file import Plan, PlannedMaster
 from calmasters.planning.staleness import (
     FileTimes,
-    date_back,
     is_current,
+    make_times_usable,
     masters_to_rebuild,
     plan_holds,
     trigger_file,
@@ -59,15 +62,16 @@ class Output:
         for job in jobs:
             master = self.folder / job.master
             self.write_record(job, master)
-            master.write_text("pixels")
 
     def plan(self, *jobs: MasterJob) -> Plan:
         masters = {job.master: PlannedMaster(job.digest, job.bias, job.dark) for job in jobs}
         (self.folder / "inventory.csv").touch()
+        (self.folder / "plan.json").touch()
         return Plan("digest", masters, ())
 
-    def holds(self, *jobs: MasterJob) -> bool:
-        return plan_holds(self.plan(*jobs), self.settings, "digest", FileTimes(self.folder))
+    def holds(self, *jobs: MasterJob, kept: tuple[str, ...] = ()) -> bool:
+        plan, digests = replace(self.plan(*jobs), kept=kept), ContentDigests(self.settings)
+        return plan_holds(plan, self.settings, "digest", FileTimes(self.folder), digests)
 
     def stale(self, *jobs: MasterJob) -> list[str]:
         return masters_to_rebuild(self.plan(*jobs), FileTimes(self.folder))
@@ -88,7 +92,8 @@ def output(settings: Settings, write_record: Callable[..., MasterRecord]) -> Out
 
 
 def test_masters_made_by_their_jobs_are_current(output: Output) -> None:
-    assert all(is_current(output.folder, job.master, job.made_of) for job in (BIAS, FLAT))
+    times = FileTimes(output.folder)
+    assert all(is_current(job.master, job.made_of, times) for job in (BIAS, FLAT))
     assert output.holds(BIAS, FLAT)
     assert output.stale(BIAS, FLAT) == []
 
@@ -167,8 +172,53 @@ def test_masters_of_a_version_that_did_not_record_their_bias_are_current(output:
     old = record.read_text().replace(f'"bias_job": "{BIAS.digest}",', "")
     assert old != record.read_text()
     record.write_text(old)
-    assert is_current(output.folder, FLAT.master, FLAT.made_of)
-    assert is_current(output.folder, FLAT.master, OTHER_FLAT.made_of)
+    times = FileTimes(output.folder)
+    assert is_current(FLAT.master, FLAT.made_of, times)
+    assert is_current(FLAT.master, OTHER_FLAT.made_of, times)
+
+
+@pytest.mark.parametrize("content", ["", "pix", "pixels and more"])
+def test_a_master_of_another_size_than_its_record_says_is_not_current(
+    output: Output, content: str
+) -> None:
+    before = output.time_of(BIAS.master)
+    (output.folder / BIAS.master).write_text(content)
+    output.date(BIAS.master, before)
+    assert not is_current(BIAS.master, BIAS.made_of, FileTimes(output.folder))
+    assert not output.holds(BIAS, FLAT)
+
+
+def test_a_record_of_a_version_without_the_size_is_believed(output: Output) -> None:
+    record = output.folder / BIAS.record
+    old = record.read_text().replace('"master_bytes": 6,', "")
+    assert old != record.read_text()
+    record.write_text(old)
+    assert is_current(BIAS.master, BIAS.made_of, FileTimes(output.folder))
+
+
+KEPT = replace(FLAT, bias=replace(FLAT.bias, origin="kept"))
+
+
+@pytest.mark.parametrize("has_record", [True, False])
+def test_a_plan_does_not_hold_where_a_kept_master_was_replaced_whatever_its_time(
+    output: Output, has_record: bool
+) -> None:
+    bias = output.folder / BIAS.master
+    if not has_record:
+        (output.folder / BIAS.record).unlink()
+    (file,) = scan_masters(output.settings)
+    identity = kept_identities([file], output.folder, ContentDigests(output.settings))
+    kept = replace(KEPT, bias=replace(KEPT.bias, job=identity[BIAS.master]))
+    output.make(kept)
+    write_job_files([kept], output.folder)
+    assert output.holds(kept, kept=(BIAS.master,))
+    before = bias.stat().st_mtime_ns
+    if has_record:
+        output.make(OTHER_BIAS)
+    else:
+        bias.write_text("others")
+    output.date(BIAS.master, before)
+    assert not output.holds(kept, kept=(BIAS.master,))
 
 
 # --- clocks ---------------------------------------------------------------------------------------
@@ -180,7 +230,7 @@ def test_files_ahead_of_the_clock_are_dated_back_in_their_order(output: Output) 
     for place, path in enumerate(order):
         output.date(path, now + (3600 + place) * SECOND_NS)
     output.date(BIAS.record, now - 1)
-    date_back(output.plan(BIAS, FLAT), output.folder, now)
+    make_times_usable(output.folder, now)
     times = [output.time_of(path) for path in order]
     assert times == sorted(set(times))
     assert max(times) == now
@@ -191,8 +241,43 @@ def test_files_of_one_time_ahead_of_the_clock_stay_of_one_time(output: Output) -
     now = time.time_ns()
     for path in (BIAS.file, BIAS.master, BIAS.record):
         output.date(path, now + SECOND_NS)
-    date_back(output.plan(BIAS), output.folder, now)
+    make_times_usable(output.folder, now)
     assert {output.time_of(path) for path in (BIAS.file, BIAS.master, BIAS.record)} == {now}
+
+
+def test_all_files_ahead_of_the_clock_are_dated_back_also_without_a_plan(output: Output) -> None:
+    now = time.time_ns()
+    for path in output.folder.rglob("*.*"):
+        os.utime(path, ns=(now + SECOND_NS, now + SECOND_NS))
+    make_times_usable(output.folder, now)
+    assert {path.stat().st_mtime_ns for path in output.folder.rglob("*.*")} == {now}
+
+
+@pytest.mark.parametrize("path", [BIAS.master, BIAS.record])
+def test_a_plan_does_not_hold_where_a_file_has_the_time_0_and_it_gets_another(
+    output: Output, path: str
+) -> None:
+    assert output.holds(BIAS, FLAT)
+    plan = output.plan(BIAS, FLAT)
+    output.date(path, 0)
+    times, digests = FileTimes(output.folder), ContentDigests(output.settings)
+    assert not plan_holds(plan, output.settings, "digest", times, digests)
+    make_times_usable(output.folder, time.time_ns())
+    assert 0 < output.time_of(path) <= 2 * SECOND_NS
+
+
+@pytest.mark.parametrize("is_preview", [True, False])
+def test_the_trigger_is_newer_than_a_plan_of_the_time_0(output: Output, is_preview: bool) -> None:
+    output.plan(BIAS, FLAT)
+    for path in ("plan.json", "inventory.csv"):
+        output.date(path, 0)
+    if not is_preview:
+        make_times_usable(output.folder, time.time_ns())
+    folder, file = trigger_file(output.folder, is_preview=is_preview)
+    # Snakemake takes 0 for no time.
+    assert 0 < output.time_of("plan.json") < file.stat().st_mtime_ns
+    assert output.time_of("inventory.csv") > 0
+    folder.cleanup()
 
 
 def test_a_master_ahead_of_the_clock_cannot_be_overtaken_and_the_error_says_so(

@@ -91,7 +91,7 @@ MASTER = """
 import numpy as np
 from calmasters.atomic_files import sweep, write_whole
 from calmasters.images.master_file import read_image, write_master
-from calmasters.running.kept_masters import keep, restore
+from calmasters.running.previous_masters import restore, save
 
 output = Path(sys.argv[1])
 master = output / "masters/bias/masterBias.xisf"
@@ -104,7 +104,7 @@ def make(level, words):
     write_whole(numbers, words)
 
 def run():
-    keep(output, ["masters/bias/masterBias.xisf"])
+    save(output, ["masters/bias/masterBias.xisf"])
     master.unlink()  # in Snakemake's order
     numbers.unlink()
     make(*ENDS[1])

@@ -476,6 +476,78 @@ def test_stale_masters_copied_in_one_tick_of_the_clock_are_made_again(
     assert pixels(made) == truth.after
 
 
+# --- times that Snakemake takes for none ----------------------------------------------------------
+
+
+ZERO = {
+    "the plan": ("plan.json",),
+    "the masters and their records": ("masters/**/*",),
+    "everything": ("**/*",),
+}
+
+
+@pytest.mark.parametrize("files", cases(ZERO))
+@pytest.mark.parametrize("planned", ["by that run", "before"])
+def test_a_stale_master_is_made_again_where_files_have_the_time_0(
+    made: Workflow, truth: Truth, files: tuple[str, ...], planned: str
+) -> None:
+    change_dark(made)
+    if planned == "before":
+        made.run("inventory")
+    for path in files_of(made, *files):
+        date(path, 0)
+    assert set(made.run_as_predicted().jobs) - {"inventory"} == {DARK, *FLATS}
+    assert pixels(made) == truth.after
+
+
+# --- masters that are not those of their records --------------------------------------------------
+
+
+def test_a_truncated_bias_is_made_again_and_its_flats(made: Workflow, truth: Truth) -> None:
+    (bias,) = made.output.glob("masters/bias/*.xisf")
+    before = bias.stat().st_mtime_ns
+    bias.write_bytes(bias.read_bytes()[:4000])
+    date(bias, before)
+    see_made_again(made, "inventory", BIAS, *FLATS)
+    assert pixels(made) == truth.before
+
+
+def test_flats_are_made_again_where_an_older_version_of_a_kept_dark_comes_back(
+    made: Workflow, truth: Truth
+) -> None:
+    folder, backup = made.output / "masters" / "dark", made.directory / "backup"
+    shutil.copytree(folder, backup)
+    change_dark(made)
+    made.run("masters")
+    darks = next(path for path in made.frames.rglob("DARK"))
+    darks.rename(made.directory / "archive")
+    see_made_again(made, "inventory")
+    shutil.copytree(backup, folder, dirs_exist_ok=True)
+    see_made_again(made, "inventory", *FLATS)
+    assert pixels(made) == truth.before
+
+
+def test_masters_ahead_of_the_clock_are_used_also_without_a_plan(
+    made: Workflow, truth: Truth
+) -> None:
+    ahead = time.time_ns() + DAY_NS
+    for path in files_of(made, "masters/**/*"):
+        date(path, ahead)
+    lose_plan(made)
+    change_dark(made)
+    see_made_again(made, "inventory", DARK, *FLATS)
+    assert pixels(made) == truth.after
+
+
+def test_until_is_refused_where_the_plan_has_to_be_made_first(made: Workflow) -> None:
+    change_dark(made)
+    for arguments in (["-n"], []):
+        run = made.run("masters", "--until", "master_dark", *arguments, succeeds=False)
+        assert "run 'snakemake inventory' first" in run.output
+    made.run("inventory")
+    assert made.run("masters", "--until", "master_dark").jobs == [DARK]
+
+
 # --- touched files --------------------------------------------------------------------------------
 
 TOUCHED = {

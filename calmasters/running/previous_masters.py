@@ -1,8 +1,8 @@
-"""The masters that are being rebuilt, as they were before: kept until the new ones are there.
+"""The masters that are being rebuilt, as they were before: saved until the new ones are there.
 
-Snakemake removes what a job makes before the job starts. A second name, below
-``output_dir/.previous``, keeps a master and its record; where the job fails or is killed they are
-restored with their times, and are still out of date.
+Snakemake removes what a job makes before the job starts. A master and its record get a second
+name below ``output_dir/.previous``. Where the job fails or is killed, they are restored with their
+times.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from calmasters.errors import RecordError
 from calmasters.model.job import MasterJob, read_made_of
 from calmasters.model.layout import PREVIOUS_MASTERS, job_path_of
 
-__all__ = ["bytes_to_copy", "keep", "restore", "restore_needed"]
+__all__ = ["bytes_to_copy", "restore", "restore_needed", "save"]
 
 
-def keep(output_dir: Path, masters: Iterable[str]) -> None:
+def save(output_dir: Path, masters: Iterable[str]) -> None:
     """Give masters that are about to be rebuilt a second name; nothing is written for it.
 
     Parameters
@@ -34,22 +34,22 @@ def keep(output_dir: Path, masters: Iterable[str]) -> None:
     """
     for master in masters:
         for file in _with_record(output_dir / master):
-            kept = output_dir / PREVIOUS_MASTERS / file.relative_to(output_dir)
-            # One that is there already was kept before the rebuild began.
-            if file.is_file() and not kept.exists():
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                _link(file, kept)
+            saved = output_dir / PREVIOUS_MASTERS / file.relative_to(output_dir)
+            # One that is there already was saved before the rebuild began.
+            if file.is_file() and not saved.exists():
+                saved.parent.mkdir(parents=True, exist_ok=True)
+                _link(file, saved)
 
 
 def bytes_to_copy(output_dir: Path, masters: Iterable[str]) -> int:
-    """Count the bytes that :func:`keep` will copy: none where a file can have two names."""
+    """Count the bytes that :func:`save` will copy: none where a file can have two names."""
     both = (file for master in masters for file in _with_record(output_dir / master))
     files = [file for file in both if file.is_file()]
     return 0 if not files or _has_links(output_dir) else sum(file.stat().st_size for file in files)
 
 
 def _has_links(folder: Path) -> bool:
-    """Say whether a file can have two names in a folder."""
+    """Return whether a file can have two names in a folder."""
     with NamedTemporaryFile(dir=folder, prefix=".") as file:
         second = Path(f"{file.name}.link")
         try:
@@ -65,18 +65,18 @@ def _with_record(master: Path) -> tuple[Path, Path]:
     return master.with_suffix(".json"), master
 
 
-def _link(file: Path, kept: Path) -> None:
+def _link(file: Path, saved: Path) -> None:
     try:
-        os.link(file, kept)
+        os.link(file, saved)
     except OSError:
         # FAT and some network folders allow one name only.
-        partial = kept.with_name(f".{kept.name}.{os.getpid()}.partial")
+        partial = saved.with_name(f".{saved.name}.{os.getpid()}.partial")
         shutil.copy2(file, partial)
-        put_in_place(partial, kept)
+        put_in_place(partial, saved)
 
 
 def restore_needed(output_dir: Path) -> bool:
-    """Say whether a run was killed that had masters to restore."""
+    """Return whether a run was killed that had masters to restore."""
     return (output_dir / PREVIOUS_MASTERS).is_dir()
 
 
@@ -95,14 +95,14 @@ def restore(output_dir: Path) -> list[str]:
 
 
 def _restore(folder: Path, output_dir: Path) -> Iterator[str]:
-    for kept in sorted(folder.rglob("*")):
-        master = output_dir / kept.relative_to(folder)
-        if kept.suffix == ".json" or kept.name.startswith(".") or not kept.is_file():
+    for saved in sorted(folder.rglob("*")):
+        master = output_dir / saved.relative_to(folder)
+        if saved.suffix == ".json" or saved.name.startswith(".") or not saved.is_file():
             continue
         if not master.is_file():
             path = master.relative_to(output_dir).as_posix()
-            _renew_job_file(output_dir / job_path_of(path), kept.with_suffix(".json"))
-            for before, file in zip(_with_record(kept), _with_record(master), strict=True):
+            _renew_job_file(output_dir / job_path_of(path), saved.with_suffix(".json"))
+            for before, file in zip(_with_record(saved), _with_record(master), strict=True):
                 if before.is_file():
                     file.parent.mkdir(parents=True, exist_ok=True)
                     put_in_place(before, file)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from calmasters.atomic_files import write_whole
-from calmasters.running.kept_masters import keep, restore, restore_needed
+from calmasters.running.previous_masters import restore, restore_needed, save
 
 MASTER = "masters/dark/masterDark.xisf"
 NUMBERS = "masters/dark/masterDark.json"
@@ -17,7 +17,7 @@ def output(tmp_path: Path) -> Path:
     """A directory with a master of long ago that is about to be made again."""
     write_whole(tmp_path / MASTER, "old pixels", mtime_ns=10**18)
     write_whole(tmp_path / NUMBERS, "old numbers", mtime_ns=10**18)
-    keep(tmp_path, [MASTER, "masters/dark/never made.xisf"])
+    save(tmp_path, [MASTER, "masters/dark/never made.xisf"])
     assert restore_needed(tmp_path)
     return tmp_path
 
@@ -67,7 +67,7 @@ def test_new_numbers_give_way_where_the_old_pixels_come_back(output: Path) -> No
 def test_what_was_kept_first_stays_kept(output: Path) -> None:
     lose(output, MASTER)
     write_whole(output / MASTER, "half")
-    keep(output, [MASTER])
+    save(output, [MASTER])
     lose(output, MASTER)
     restore(output)
     assert (output / MASTER).read_text() == "old pixels"
@@ -81,7 +81,7 @@ def test_where_files_have_one_name_only_a_copy_is_kept(
 
     monkeypatch.setattr(os, "link", refuse)
     write_whole(tmp_path / MASTER, "old pixels", mtime_ns=10**18)
-    keep(tmp_path, [MASTER])
+    save(tmp_path, [MASTER])
     assert (tmp_path / MASTER).stat().st_nlink == 1
     lose(tmp_path, MASTER)
     assert restore(tmp_path) == [MASTER]
