@@ -1,8 +1,8 @@
-# What the rules ask. calmasters/workflow.py answers; nothing is decided here.
+# What the rules ask. calmasters/workflow/ answers; nothing is decided here.
 
 from snakemake.logging import logger
 
-from calmasters.workflow import Workflow
+from calmasters.workflow.workflow import Workflow
 
 WORKFLOW = Workflow(SETTINGS, is_main_process=workflow.is_main_process)
 

@@ -11,6 +11,15 @@
 # Nothing here is an input of a master.
 
 from calmasters.quality import MEASURE_VERSION
+from calmasters.workflow.report_inputs import ReportInputs
+
+REPORT = ReportInputs(WORKFLOW, SETTINGS)
+
+
+def reported():
+    """The object that answers about the report, once the checkpoint has run."""
+    planned()
+    return REPORT
 
 
 wildcard_constraints:
@@ -20,11 +29,11 @@ wildcard_constraints:
 rule quality:
     """Measure a master and its frames, judge the numbers, make its pictures."""
     input:
-        job=lambda wildcards: planned().measured_job(wildcards.name),
-        master=lambda wildcards: planned().measured_master(wildcards.name),
-        record=lambda wildcards: planned().measured_record(wildcards.name),
-        bias=lambda wildcards: as_input(planned().measured_bias(wildcards.name)),
-        bias_quality=lambda wildcards: planned().bias_quality_input(wildcards.name),
+        job=lambda wildcards: reported().measured_job(wildcards.name),
+        master=lambda wildcards: reported().measured_master(wildcards.name),
+        record=lambda wildcards: reported().measured_record(wildcards.name),
+        bias=lambda wildcards: as_input(reported().measured_bias(wildcards.name)),
+        bias_quality=lambda wildcards: reported().bias_quality_input(wildcards.name),
     output:
         quality=report(
             "<output>/quality/{name}.json",
@@ -50,11 +59,11 @@ rule quality:
         "<output>/logs/quality/{name}.log",
     resources:
         mem_mb=lambda wildcards, attempt: attempt
-        * planned().measuring_mb(wildcards.name),
+        * reported().measuring_mb(wildcards.name),
         runtime=runtime_needed,
     params:
-        digest=lambda wildcards: planned().quality_digest(wildcards.name),
-        bias=lambda wildcards: planned().measured_bias_file(wildcards.name),
+        digest=lambda wildcards: reported().quality_digest(wildcards.name),
+        bias=lambda wildcards: reported().measured_bias_file(wildcards.name),
     script:
         "../scripts/quality.py"
 
@@ -62,9 +71,9 @@ rule quality:
 rule defects:
     """Map the bad pixels of a camera setting."""
     input:
-        jobs=lambda wildcards: planned().setting_jobs(wildcards.setting),
-        masters=lambda wildcards: planned().setting_masters(wildcards.setting),
-        quality=lambda wildcards: planned().setting_quality(wildcards.setting),
+        jobs=lambda wildcards: reported().setting_jobs(wildcards.setting),
+        masters=lambda wildcards: reported().setting_masters(wildcards.setting),
+        quality=lambda wildcards: reported().setting_quality(wildcards.setting),
     output:
         map="<output>/defects/{setting}.fits",
         list=report(
@@ -77,10 +86,10 @@ rule defects:
         "<output>/logs/defects/{setting}.log",
     resources:
         mem_mb=lambda wildcards, attempt: attempt
-        * planned().mapping_mb(wildcards.setting),
+        * reported().mapping_mb(wildcards.setting),
         runtime=30,
     params:
-        digest=lambda wildcards: planned().setting_digest(wildcards.setting),
+        digest=lambda wildcards: reported().setting_digest(wildcards.setting),
     script:
         "../scripts/defects.py"
 
@@ -89,9 +98,9 @@ rule report_page:
     """Put everything on one page."""
     input:
         plan=plan_file,
-        quality=lambda wildcards: planned().all_quality(),
-        pictures=lambda wildcards: planned().all_pictures(),
-        defects=lambda wildcards: planned().all_defects(),
+        quality=lambda wildcards: reported().all_quality(),
+        pictures=lambda wildcards: reported().all_pictures(),
+        defects=lambda wildcards: reported().all_defects(),
     output:
         page=report(
             "<output>/report.html",
@@ -111,13 +120,13 @@ rule verdict:
     """Fail where a number is outside its range, after the report is written."""
     input:
         page="<output>/report.html",
-        quality=lambda wildcards: planned().all_quality(),
+        quality=lambda wildcards: reported().all_quality(),
     output:
         verdict="<output>/quality/verdict.txt",
     log:
         "<output>/logs/verdict.log",
     params:
-        digest=WORKFLOW.verdict_digest(),
+        digest=REPORT.verdict_digest(),
     script:
         "../scripts/verdict.py"
 
@@ -128,4 +137,4 @@ rule report:
         "<output>/report.html",
         # Where the plan does not hold any more, everything is checked again.
         plan_file,
-        WORKFLOW.verdict(),
+        REPORT.verdict(),

@@ -181,7 +181,7 @@ HEAVY = (
         "calmasters.model.job",
         "calmasters.running.job_resources",
         "calmasters.planning.plan_file",
-        "calmasters.workflow",
+        "calmasters.workflow.workflow",
         "calmasters.running.disk_space",
         *(f"{package}.needs" for package in ENGINES.values()),
         "calmasters.planning.planner",

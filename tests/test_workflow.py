@@ -18,7 +18,8 @@ from calmasters.model.master_record import MasterRecord, header_cards
 from calmasters.planning.checkpoint import refresh_plan
 from calmasters.running.lock import RunLock
 from calmasters.settings import Settings
-from calmasters.workflow import Workflow
+from calmasters.workflow.report_inputs import ReportInputs
+from calmasters.workflow.workflow import Workflow
 
 SETTINGS = "INSTRUME-ATR585M_SETTEMP--10.00_GAIN-100_OFFSET-150_READOUTM-Low Noise"
 BIAS = f"masterBias_{SETTINGS}"
@@ -272,6 +273,7 @@ def test_a_flat_has_its_bias_and_dark_as_inputs(site: Site, layout: str) -> None
     site.configure(layout=layout)
     site.make_all()
     workflow = site.workflow()
+    report = ReportInputs(workflow, site.settings)
     (flat,) = (job for job in workflow.jobs if job.type == "flat")
     planned = workflow.planned("flat", flat.name)
     assert flat.bias is not None
@@ -280,9 +282,13 @@ def test_a_flat_has_its_bias_and_dark_as_inputs(site: Site, layout: str) -> None
     assert workflow.threads(flat.name) >= 1
     assert workflow.memory_mb(flat.name, threads=1) > 100
     assert workflow.runtime_min(flat.name) > 0
-    assert workflow.measuring_mb(flat.name) > 100
-    assert workflow.measured_record(flat.name) == workflow.path(flat.record)
-    assert workflow.bias_quality_input(flat.name).endswith(f"{Path(flat.bias.path).stem}.json")
+    assert report.measuring_mb(flat.name) > 100
+    assert report.measured_record(flat.name) == workflow.path(flat.record)
+    assert (
+        ReportInputs(workflow, site.settings)
+        .bias_quality_input(flat.name)
+        .endswith(f"{Path(flat.bias.path).stem}.json")
+    )
 
 
 def test_a_kept_master_is_written_so_that_it_matches_no_output(site: Site) -> None:
@@ -306,23 +312,25 @@ def test_a_library_master_ahead_of_the_clock_is_no_input_and_measured_all_the_sa
     site.configure(library={"bias": [str(library.parent)], "dark": []})
     site.make_all()
     workflow = site.workflow()
+    report = ReportInputs(workflow, site.settings)
     bias = workflow.planned("flat", FLAT).bias
     assert workflow.used_input(bias) == f"{library.parent}/./{library.name}"
     os.utime(library, (time.time() + 3600, time.time() + 3600))
     assert workflow.used_input(bias) == []
-    assert workflow.measured_bias_file(FLAT) == library.as_posix()
+    assert report.measured_bias_file(FLAT) == library.as_posix()
 
 
 def test_the_report_asks_for_the_numbers_of_all_masters(site: Site) -> None:
     site.make_all()
     workflow = site.workflow()
-    assert workflow.all_quality() == [
+    report = ReportInputs(workflow, site.settings)
+    assert report.all_quality() == [
         workflow.path(f"quality/{name}.json") for name in (BIAS, DARK, FLAT)
     ]
-    assert len(workflow.all_pictures()) == 12
-    (setting,) = workflow.camera_settings
-    assert workflow.all_defects() == [workflow.path(f"defects/{setting}.fits")]
-    assert workflow.setting_masters(setting) == [workflow.path(FILES[n]) for n in (DARK, FLAT)]
-    assert len(workflow.setting_jobs(setting)) == len(workflow.setting_quality(setting)) == 2
-    assert workflow.mapping_mb(setting) > 100
-    assert workflow.verdict() == []
+    assert len(report.all_pictures()) == 12
+    (setting,) = report.camera_settings
+    assert report.all_defects() == [workflow.path(f"defects/{setting}.fits")]
+    assert report.setting_masters(setting) == [workflow.path(FILES[n]) for n in (DARK, FLAT)]
+    assert len(report.setting_jobs(setting)) == len(report.setting_quality(setting)) == 2
+    assert report.mapping_mb(setting) > 100
+    assert report.verdict() == []

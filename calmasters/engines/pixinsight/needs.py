@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from calmasters.engines.needs import EngineNeeds, calibrated_flats_bytes, pixels
 from calmasters.model.job import MasterJob
+from calmasters.model.layout import PIXINSIGHT_LOG
 from calmasters.settings import Settings
 
 __all__ = ["NEEDS", "PixInsightNeeds"]
@@ -62,7 +63,7 @@ class PixInsightNeeds(EngineNeeds):
             return None
         from calmasters.engines.pixinsight.session import begin
 
-        return begin(settings.output_dir / "logs" / "pixinsight.log").communicate
+        return begin(settings.output_dir / PIXINSIGHT_LOG).communicate
 
 
 NEEDS: Final = PixInsightNeeds()

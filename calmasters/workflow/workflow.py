@@ -1,4 +1,4 @@
-"""Everything that the Snakemake rules ask: targets, inputs and resources, as paths and numbers.
+"""What the rules ask of the plan: targets, inputs and resources, as paths and numbers.
 
 The rules only wire. What they know of the run (is it a preview, is this the main process) comes in
 as plain arguments, so that all of this is tested without Snakemake. :meth:`Workflow.prepare` is the
@@ -23,16 +23,11 @@ from calmasters.model.job import MasterJob, UsedMaster
 from calmasters.model.layout import (
     INVENTORY,
     MASTERS,
-    PICTURES,
     PLAN,
-    VERDICT,
-    defect_map_path,
     job_path,
     job_path_of,
     master_name,
     master_path,
-    picture_path,
-    quality_path,
     record_path,
 )
 from calmasters.planning.plan_file import Plan, PlannedMaster
@@ -44,8 +39,6 @@ from calmasters.planning.staleness import (
     plan_holds,
     trigger_file,
 )
-from calmasters.quality import MEASURE_VERSION
-from calmasters.quality.camera import bias_of, settings_with_defects
 from calmasters.running import job_resources
 from calmasters.running.run import Run
 from calmasters.settings import Settings
@@ -354,114 +347,13 @@ class Workflow:
         """Give the minutes after which making a master must have ended."""
         return job_resources.runtime_min(self.job(name), self._settings)
 
-    def measuring_mb(self, name: str) -> int:
-        """Give the memory that measuring a master takes, in 10^6 bytes."""
-        job = self.job(name)
-        return job_resources.requested_mb(job_resources.measuring_mb(job.geometry, len(job.frames)))
-
-    def mapping_mb(self, setting: str) -> int:
-        """Give the memory that mapping the bad pixels of a camera setting takes, in 10^6 bytes."""
-        geometry = self.camera_settings[setting][0].geometry
-        return job_resources.requested_mb(job_resources.measuring_mb(geometry, frames=1))
-
-    # --- the report -------------------------------------------------------------------------------
-
-    def all_quality(self) -> list[str]:
-        """Give the numbers of every master."""
-        return [self.path(quality_path(job.name)) for job in self.jobs]
-
-    def all_pictures(self) -> list[str]:
-        """Give the pictures of every master."""
-        return [
-            self.path(picture_path(job.name, ending)) for job in self.jobs for ending in PICTURES
-        ]
-
-    def all_defects(self) -> list[str]:
-        """Give the map of bad pixels of every camera setting."""
-        return [self.path(defect_map_path(setting)) for setting in self.camera_settings]
-
-    def verdict(self) -> list[str]:
-        """Give the file that only good masters make, where the configuration asks for it."""
-        return [self.path(VERDICT)] if self._settings.quality.fail_on == "error" else []
-
-    @cached_property
-    def camera_settings(self) -> Mapping[str, Sequence[MasterJob]]:
-        """The dark and flat masters of each camera setting, by the name of its map."""
-        return settings_with_defects(self.jobs, self._settings.master_match_keywords)
-
-    def setting_jobs(self, setting: str) -> list[str]:
-        """Give the job files of a camera setting."""
-        return self._if_made(job.file for job in self.camera_settings[setting])
-
-    def setting_masters(self, setting: str) -> list[str]:
-        """Give the masters of a camera setting."""
-        return [self.path(job.master) for job in self.camera_settings[setting]]
-
-    def setting_quality(self, setting: str) -> list[str]:
-        """Give the numbers of the masters of a camera setting."""
-        return [self.path(quality_path(job.name)) for job in self.camera_settings[setting]]
-
-    def measured_job(self, name: str) -> Input:
-        """Give the job file of a master that is measured."""
-        return next(iter(self._if_made([self.job(name).file])), [])
-
-    def measured_master(self, name: str) -> str:
-        """Give the file of a master that is measured."""
-        return self.path(self.job(name).master)
-
-    def measured_record(self, name: str) -> str:
-        """Give the record of a master that is measured."""
-        return self.path(record_path(self.job(name).master))
-
-    def _if_made(self, paths: Iterable[str]) -> list[str]:
-        """Give files as inputs; a preview leaves out those that the checkpoint has yet to write."""
-        return [
-            self.path(path)
-            for path in paths
-            if not self._is_preview or (self._output_dir / path).exists()
-        ]
-
-    def measured_bias(self, name: str) -> UsedMaster | None:
-        """Give the bias that belongs to a master which is measured."""
-        return bias_of(self.job(name), self.jobs, self._settings.master_match_keywords)
-
-    def measured_bias_file(self, name: str) -> str:
-        """Give the file of that bias, whatever its time says; empty where there is none."""
-        bias = self.measured_bias(name)
-        return bias.located(self._output_dir).as_posix() if bias else ""
-
-    def bias_quality_input(self, name: str) -> Input:
-        """Give the numbers of a flat's bias; a kept one's are of the run that made it."""
-        job = self.job(name)
-        if job.type is not FrameType.FLAT or job.bias is None or job.bias.origin == "library":
-            return []
-        path = quality_path(master_name(job.bias.path))
-        if job.bias.origin == "run":
-            return self.path(path)
-        kept = (self._output_dir / path).absolute()
-        return f"{kept.parent.as_posix()}/./{kept.name}" if kept.is_file() else []
-
-    def quality_digest(self, name: str) -> str:
-        """Give a digest of what the numbers of a master depend on."""
-        job, bias = self.job(name), self.measured_bias(name)
-        ranges = self._settings.quality.ranges[job.type.value]
-        return fingerprint(job.digest, bias and bias.path, ranges, MEASURE_VERSION)
-
-    def setting_digest(self, setting: str) -> str:
-        """Give a digest of what the bad pixels of a camera setting depend on."""
-        return fingerprint([job.digest for job in self.camera_settings[setting]], MEASURE_VERSION)
-
-    def verdict_digest(self) -> str:
-        """Give a digest of what is expected of masters."""
-        return fingerprint(self._settings.quality)
-
     def scripts_digest(self) -> str:
         """Give a digest of what PixInsight's scripts depend on besides the jobs."""
         return fingerprint(self._settings.pixinsight, self._settings.calibrated, Path.cwd())
 
 
 def _is_ahead(path: Path) -> bool:
-    """Say whether a file is there and dated later than now, by another machine's clock."""
+    """Return whether a file is there and dated later than now, by another machine's clock."""
     try:
         return path.stat().st_mtime > time.time()
     except OSError:
