@@ -2,9 +2,11 @@
 
 from snakemake.logging import logger
 
+from calmasters.workflow.report_inputs import ReportInputs
 from calmasters.workflow.workflow import Workflow
 
 WORKFLOW = Workflow(SETTINGS, is_main_process=workflow.is_main_process)
+REPORT = ReportInputs(WORKFLOW, SETTINGS)
 
 
 def is_forced():
@@ -40,6 +42,12 @@ def planned():
     if not prepared().is_preview:
         checkpoints.inventory.get()
     return WORKFLOW
+
+
+def reported():
+    """The object that answers about the report, once the checkpoint has run."""
+    planned()
+    return REPORT
 
 
 def as_input(master):

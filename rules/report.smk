@@ -11,15 +11,6 @@
 # Nothing here is an input of a master.
 
 from calmasters.quality import MEASURE_VERSION
-from calmasters.workflow.report_inputs import ReportInputs
-
-REPORT = ReportInputs(WORKFLOW, SETTINGS)
-
-
-def reported():
-    """The object that answers about the report, once the checkpoint has run."""
-    planned()
-    return REPORT
 
 
 wildcard_constraints:
