@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 __all__ = [
     "IMAGE_EXTENSIONS",
@@ -177,12 +177,16 @@ class Verdict:
         ignored frame its category.
     group : str
         Name of the master; empty if the frame belongs to no group.
+    settings : mapping of str to object
+        Settings that make such frames usable, as a part of ``config.yaml``: lists have only what
+        is to be added. Empty where no setting is the right remedy.
     """
 
     status: Status
     reason: str = ""
     remedy: str = ""
     group: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 @lru_cache(1 << 16)  # 100,000 frames have few different values
