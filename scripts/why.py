@@ -9,5 +9,8 @@ from calmasters.settings import Settings
 
 with exit_on_error():
     settings = Settings.from_config(snakemake.config)
-    reasons = stale_reasons(decide(settings).jobs, settings.output_dir)
-    print(format_reasons(reasons) or "Every master is current.", file=sys.stderr)
+    decision = decide(settings)
+    reasons = stale_reasons(decision.jobs, settings.output_dir)
+    print(
+        format_reasons(reasons, decision.short_names) or "Every master is current.", file=sys.stderr
+    )

@@ -41,12 +41,14 @@ ORDER = (
     "commands",
     "synthetic",
     "workflow",
+    "console",
 )
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 #: What engines may import: jobs and frames, but not planning.
 ALLOWED_IN_ENGINES = {
     "errors",
+    "progress",
     "atomic_files",
     "frame",
     "settings",
