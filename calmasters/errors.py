@@ -71,8 +71,6 @@ class QualityError(CalmastersError):
 MESSAGES_IN_LOG: Final = "CALMASTERS_MESSAGES_IN_LOG"
 
 _MARK: Final = "calmasters: "
-#: Exit status of a program that Ctrl-C has ended.
-_INTERRUPTED: Final = 130
 #: File systems count times in steps of up to two seconds.
 _CLOCK_STEP_S: Final = 2.0
 
@@ -103,7 +101,6 @@ def exit_on_error(log: Path | None = None) -> Iterator[None]:
     permission, a missing folder). The message also goes to the log, for errors of the operating
     system with the traceback; where the run shows the messages of its jobs itself, only to the log.
     Any other exception is a defect: its traceback goes to the log, or to the terminal without one.
-    An interrupted process ends without a message.
     """
     try:
         yield
@@ -111,8 +108,6 @@ def exit_on_error(log: Path | None = None) -> Iterator[None]:
         _end(str(error), log)
     except OSError as error:
         _end(os_error_message(error), log, traceback.format_exc())
-    except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
     except Exception as error:
         if log is None:
             raise

@@ -2,6 +2,7 @@
 
 import sys
 
+import calmasters.interrupts  # noqa: F401
 from calmasters.errors import exit_on_error
 from calmasters.planning.planner import decide
 from calmasters.planning.stale_reasons import format_reasons, stale_reasons

@@ -104,12 +104,6 @@ def test_the_message_of_an_earlier_job_is_not_that_of_this_one(tmp_path: Path) -
     assert message_in_log(tmp_path / "none.log", since=0.0) == ""
 
 
-def test_an_interrupted_process_ends_without_a_message(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit) as ended, exit_on_error(tmp_path / "run.log"):
-        raise KeyboardInterrupt
-    assert ended.value.code == 130
-
-
 def test_a_block_without_an_error_writes_no_log(tmp_path: Path) -> None:
     with exit_on_error(tmp_path / "run.log"):
         pass

@@ -22,6 +22,7 @@ PACKAGE = REPOSITORY / "calmasters"
 
 #: Top-level modules and packages: each imports only from itself and from those before it.
 ORDER = (
+    "interrupts",
     "errors",
     "progress",
     "garbage",

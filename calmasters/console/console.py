@@ -23,6 +23,7 @@ from typing import Any, Final, NamedTuple, TextIO
 
 from calmasters.atomic_files import temporary_folder
 from calmasters.console.bar import Bar, State
+from calmasters.console.job_output import JobOutput
 from calmasters.console.summary import Ending, Failure, RunResult, end_of_run
 from calmasters.errors import MESSAGES_IN_LOG, CalmastersError, message_in_log
 from calmasters.model.layout import REPORT
@@ -41,7 +42,8 @@ _PRINTING_RULES: Final = frozenset({"why", "summary", "orphans"})
 #: Beginnings of Snakemake's texts that say how a run ends.
 _NOTHING_TO_DO: Final = "Nothing to be done"
 _INTERRUPTED: Final = ("Terminating processes on user request", "Will exit after finishing")
-_RETRY: Final = "Trying to restart job"
+_INTERRUPT_S: Final = 0.3
+_RETRY: Final = "Trying to restart job "
 #: Errors that only repeat that a job failed.
 _REPEATED: Final = (
     "Exiting because a job execution failed",
@@ -77,16 +79,16 @@ class Console(logging.Handler):
         self._workflow: Workflow | None = None
         self._started_s = time.monotonic()
         self._has_started = self._nothing_to_do = self._is_interrupted = False
-        self._jobs: dict[int, _Job] = {}
         self._running: dict[int, _Job] = {}
-        self._failed: int | None = None
         self._rules: set[str] = set()
         self._steps = (0, 0)
         self._built: list[str] = []
-        self._failures: list[Failure] = []
+        self._failures: dict[int, Failure] = {}
+        self._groups: dict[str, list[int]] = {}
         self._errors: list[str] = []
         self._lock = threading.RLock()
         self._exit_status: int | None = None
+        self._output: JobOutput | None = None
         self._bar: Bar | None = None
         self._shares: TemporaryDirectory[str] | None = None
 
@@ -101,7 +103,6 @@ class Console(logging.Handler):
         event = getattr(record, "event", None)
         name = event.value if event is not None else ""
         try:
-            self._settle_failure(record)
             if name in _ON_EVENT:
                 _ON_EVENT[name](self, vars(record))
             elif not name:
@@ -120,6 +121,8 @@ class Console(logging.Handler):
         elif text.startswith(_INTERRUPTED):
             self._is_interrupted = True
             self._print("Stopping…")
+        elif text.startswith(_RETRY):
+            self._on_retry(text.removeprefix(_RETRY).rstrip("."))
         elif not text.startswith(_REPEATED) and (
             record.levelno >= logging.WARNING or hasattr(record, "calmasters")
         ):
@@ -128,11 +131,10 @@ class Console(logging.Handler):
     def _on_job(self, record: Mapping[str, Any]) -> None:
         log = record["log"][0] if record["log"] else ""
         job = _Job(record["rule_name"], tuple(record["output"]), log, time.time())
-        self._jobs[record["jobid"]] = job
         self._rules.add(job.rule)
         if not self._is_dry_run:
             self._running[record["jobid"]] = job
-            self._start_bar()
+            self._watch_jobs()
 
     def _on_progress(self, record: Mapping[str, Any]) -> None:
         self._steps = record["done"], record["total"]
@@ -145,31 +147,36 @@ class Console(logging.Handler):
                 self._print(self._line(name, job))
 
     def _on_job_error(self, record: Mapping[str, Any]) -> None:
-        self._failed = record["jobid"]
+        number = record["jobid"]
+        job = self._running.pop(number, None)
+        if job and not self._is_interrupted:
+            name = self._master_of(job) or job.rule
+            self._failures[number] = Failure(name, self._message_of(job), job.log)
+            self._print(f"  {name}  FAILED")
+
+    def _on_group_error(self, record: Mapping[str, Any]) -> None:
+        self._groups[str(record["groupid"])] = [job["jobid"] for job in record["job_error_info"]]
+
+    def _on_retry(self, number: str) -> None:
+        """Take back the failure of a job, or of a group of jobs, that is tried again."""
+        numbers = self._groups.get(number, [int(number)] if number.isdigit() else [])
+        for each in numbers:
+            if failure := self._failures.pop(each, None):
+                self._print(f"  {failure.name}  trying again")
 
     def _on_error(self, record: Mapping[str, Any]) -> None:
         """Take an error that Snakemake prints from within its ``except``."""
         chain = [*_chain(sys.exc_info()[1])]
         ours = next((error for error in chain if isinstance(error, CalmastersError)), None)
         status = next((status for e in chain if (status := getattr(e, "returncode", None))), None)
+        if self._is_interrupted:
+            return
         if ours:
             self._add_error(str(ours))
         elif status is not None:
             self._exit_status = status
         elif not record["msg"].startswith(_REPEATED):
             self._add_error(record["msg"])
-
-    def _settle_failure(self, record: logging.LogRecord) -> None:
-        """Count a job as failed, unless the next record says that it is tried again."""
-        if self._failed is None:
-            return
-        number, self._failed = self._failed, None
-        job = self._running.pop(number, None) or self._jobs.get(number)
-        if job and not record.getMessage().startswith(_RETRY):
-            name = self._master_of(job) or job.rule
-            message = self._message_of(job)
-            self._failures.append(Failure(name, message, job.log))
-            self._print(f"  {name}  FAILED")
 
     def _add_error(self, text: str) -> None:
         if text not in self._errors:
@@ -214,10 +221,26 @@ class Console(logging.Handler):
             self._stream.write(f"{text}\n")
             self._stream.flush()
 
-    def _start_bar(self) -> None:
-        is_wanted = not (self._shows_all or self._quiet & {"progress", "all"})
-        if self._bar or not is_wanted or not self._is_terminal():
+    def _watch_jobs(self) -> None:
+        """Take over the output of jobs, and start the bar, before the first job."""
+        if self._output or self._shows_all:
             return
+        self._stream.flush()
+        self._stream = os.fdopen(
+            os.dup(self._stream.fileno()), "w", encoding="utf-8", errors="backslashreplace"
+        )
+        self._output = JobOutput(self._on_output)
+        if not self._quiet & {"progress", "all"} and self._is_terminal():
+            self._start_bar()
+
+    def _on_output(self, line: str) -> None:
+        if line.startswith("Traceback"):
+            # Ctrl-C reaches jobs before this process knows of it.
+            time.sleep(_INTERRUPT_S)
+        if not self._is_interrupted:
+            self._print(line)
+
+    def _start_bar(self) -> None:
         self._shares = temporary_folder()
         os.environ[PROGRESS_FOLDER] = self._shares.name
         self._bar = Bar(self._stream, self._lock, self._state)
@@ -245,8 +268,8 @@ class Console(logging.Handler):
 
     def end(self) -> None:
         """Print the summary; called when the process ends, after everything else."""
-        if self._failed is not None:
-            self._settle_failure(logging.makeLogRecord({"msg": ""}))
+        if self._output:
+            self._output.close()
         if self._bar:
             self._bar.stop()
         if self._shares:
@@ -266,7 +289,7 @@ class Console(logging.Handler):
             ending=self._ending(),
             seconds=time.monotonic() - self._started_s,
             built=self._built,
-            failures=self._failures,
+            failures=[*self._failures.values()],
             error="\n".join(self._errors),
         )
         workflow = self._workflow
@@ -316,6 +339,7 @@ _ON_EVENT: Final[Mapping[str, Any]] = {
     "job_info": Console._on_job,
     "job_finished": Console._on_job_finished,
     "job_error": Console._on_job_error,
+    "group_error": Console._on_group_error,
     "progress": Console._on_progress,
     "error": Console._on_error,
 }

@@ -95,6 +95,8 @@ def end_of_run(result: RunResult, findings: Findings | None) -> str:
         About a dozen lines; a single one if there was nothing to do. Empty if there is nothing to
         say.
     """
+    if findings and not (findings.has_calibration_frames or result.planned or result.failures):
+        return f"Nothing to do: there are no bias, dark or flat frames ({_counts(findings)})."
     if result.ending is Ending.NOTHING_TO_DO:
         return _nothing_to_do(result, findings)
     lines = [*_masters(result)]
@@ -105,8 +107,6 @@ def end_of_run(result: RunResult, findings: Findings | None) -> str:
 
 
 def _nothing_to_do(result: RunResult, findings: Findings | None) -> str:
-    if findings and not findings.has_calibration_frames:
-        return f"Nothing to do: there are no bias, dark or flat frames, only {_counts(findings)}."
     masters = f"{_number(result.planned, 'master')} {_are(result.planned)} up to date"
     parts = [masters + (f", {len(result.warnings)} of them weak" if result.warnings else "")]
     if findings:
@@ -156,7 +156,7 @@ def _frames(findings: Findings) -> Iterator[str]:
 
 def _counts(findings: Findings) -> str:
     return "; ".join(
-        f"{kind} " + ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+        f"{kind} " + ", ".join(f"{counts[each]} {each}" for each in Status if each in counts)
         for kind, counts in findings.frames.items()
     )
 

@@ -165,9 +165,7 @@ def test_a_flat_follows_its_bias(tmp_path: Path) -> None:
     flat = made(FLAT, tmp_path)
     assert stale_reasons([bias, FLAT], tmp_path) == {}
     more = replace(bias, frames=(*FRAMES, NEW))
-    assert stale_reasons([more, FLAT], tmp_path)[FLAT.master] == (
-        "its bias is rebuilt",
-    )
+    assert stale_reasons([more, FLAT], tmp_path)[FLAT.master] == ("its bias is rebuilt",)
     os.utime(flat, ns=(0, 0))
     assert reasons(FLAT, tmp_path) == ("its bias was written after it: masterBias_GAIN-100",)
 
