@@ -223,7 +223,7 @@ class Console(logging.Handler):
 
     def _watch_jobs(self) -> None:
         """Take over the output of jobs, and start the bar, before the first job."""
-        if self._output or self._shows_all:
+        if self._output or self._shows_all or self._stream is not sys.stderr:
             return
         self._stream.flush()
         self._stream = os.fdopen(
@@ -251,7 +251,9 @@ class Console(logging.Handler):
 
     def _state(self) -> State:
         shares = read_shares(Path(self._shares.name)) if self._shares else []
-        running = [self._master_of(job) or job.rule for job in [*self._running.values()]]
+        running = [
+            self._master_of(job) or job.rule for job in [*self._running.values()] if job.output
+        ]
         if "inventory" in running:
             # What follows is not known yet.
             return State(max((each.share for each in shares), default=0.0), ["looking at frames"])

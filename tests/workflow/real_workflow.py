@@ -66,8 +66,7 @@ class Workflow:
 
     def command(self, *arguments: str) -> list[str | Path]:
         where = ["--snakefile", self.repository / "Snakefile", "--directory", self.directory]
-        # The tests read in Snakemake's own output which jobs ran.
-        return [sys.executable, "-m", "snakemake", "--verbose", *where, *arguments]
+        return [sys.executable, "-m", "snakemake", *where, *arguments]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -76,7 +75,19 @@ class Workflow:
         return {**os.environ, **own}
 
     def run(self, *arguments: str, succeeds: bool = True) -> Run:
-        """Run Snakemake; in the default profile, with whatever arguments."""
+        """Run Snakemake in the default profile; its own output says which jobs ran."""
+        return self._run("--verbose", *arguments, succeeds=succeeds)
+
+    def show(self, *arguments: str, succeeds: bool = True) -> list[str]:
+        """Run Snakemake, and give what a person sees, without seconds and the line on profiles."""
+        lines = self._run(*arguments, succeeds=succeeds).output.splitlines()
+        return [
+            re.sub(r" *\d+\.\d s\b", "… s", line)
+            for line in lines
+            if not line.startswith("Using workflow specific profile")
+        ]
+
+    def _run(self, *arguments: str, succeeds: bool) -> Run:
         done = subprocess.run(
             self.command(*arguments),
             cwd=self.directory,
@@ -95,7 +106,7 @@ class Workflow:
         """Start a run in a process group of its own; come back when something is seen."""
         with (self.directory / "run.log").open("wb") as log:
             run = subprocess.Popen(
-                self.command(*arguments),
+                self.command("--verbose", *arguments),
                 cwd=self.directory,
                 env=self.environment,
                 stdout=log,
