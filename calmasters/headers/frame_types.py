@@ -78,6 +78,7 @@ _NEUTRAL: Final = (
         "e f k t x a sec secs sek second seconds ms us min mins m mm deg degc adu",
         "gain iso bin binning binned temp temperature exp exptime filter filt date camera cam ccd "
         "cmos hcg lcg scope telescope target autosave autorun capture ngc ic messier",
+        "bad reject rejects rejected trash discarded",
         "jan feb mar apr may jun jul aug sep oct nov dec and und et with the",
     )
 )
