@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ README = Path(__file__).parents[1] / "config" / "README.md"
 AGREED_ORDER = (
     "engine", "input_dir", "output_dir", "library", "pixinsight", "siril",
     "required_keywords", "optional_keywords", "master_match_keywords", "ignored_types",
-    "keyword_aliases", "exclude", "fingerprint", "path_keywords", "folder_types",
+    "keyword_aliases", "exclude", "fingerprint", "path_keywords", "types_from",
     "header_reader", "night", "round", "temperature",
     "minimum_frames", "on_bad_frame", "flat_dark_tolerance_s",
     "integration", "calibration", "calibrated",
@@ -100,14 +100,14 @@ def test_the_rules_for_headers_name_every_keyword_of_the_lists(
         keyword_aliases={"INSTRUME": ["CAMNAME"]},
         night={"timezone": "+02:00"},
         temperature={"tolerance_c": 2.5, "action": "refuse"},
-        folder_types=True,
+        types_from=["folder", "header"],
         header_reader="ap-common",
     ).headers
     assert {"FOCALLEN", "USBLIMIT", "EGAIN", "GAIN", "EXPOSURE"} <= set(rules.extra)
     assert len(rules.extra) == len(set(rules.extra))
     assert rules.aliases == {"INSTRUME": ("CAMNAME",)}
     assert (rules.timezone, rules.temperature_tolerance_c) == ("+02:00", 2.5)
-    assert (rules.temperature_action, rules.folder_types) == ("refuse", True)
+    assert (rules.temperature_action, rules.types_from) == ("refuse", ("folder", "header"))
     assert rules.reader == "ap-common"
 
 
@@ -146,7 +146,7 @@ def test_configuration_schema_and_settings_have_the_same_keys(
     config: dict[str, Any], properties: dict[str, Any]
 ) -> None:
     assert list(config) == names(properties) == properties["required"]
-    assert list(config) == [field.name for field in fields(Settings)]
+    assert list(config) == [each.name for each in fields(Settings) if each.default is MISSING]
 
 
 @pytest.mark.parametrize(

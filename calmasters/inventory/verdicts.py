@@ -46,7 +46,7 @@ def usable_frames(frames: Iterable[Frame], settings: Settings) -> dict[Traits, l
 def _check_traits(traits: Traits, settings: Settings) -> Verdict | None:
     kind = str(traits.keywords.get("TYPE", ""))
     if kind and kind in _canonical(settings.ignored_types):
-        return Verdict(Status.IGNORED, f"type {kind}")
+        return _ignored(traits, kind, settings)
     faults = [*_faults(traits, kind, settings)]
     if not faults:
         return None
@@ -56,6 +56,21 @@ def _check_traits(traits: Traits, settings: Settings) -> Verdict | None:
         ". ".join("; ".join(filter(None, fault)) for fault in faults),
         ". ".join(dict.fromkeys(filter(None, remedies))) or reasons[0],
     )
+
+
+def _ignored(traits: Traits, kind: str, settings: Settings) -> Verdict:
+    """Say that a type is ignored, and whether its folder or file name gives another type."""
+    other = traits.other_type
+    if other is None:
+        return Verdict(Status.IGNORED, f"type {kind}")
+    where = "folders" if other.place == "folder" else "file names"
+    types_from = other.types_from(settings.types_from)
+    remedy = (
+        f"type {kind}, but their {where} say {other.type}; if that is right, "
+        f"set types_from: [{', '.join(types_from)}]"
+    )
+    reason = f"type {kind}, but {other}"
+    return Verdict(Status.IGNORED, reason, remedy, settings={"types_from": types_from})
 
 
 @cache
@@ -79,7 +94,7 @@ def _faults(traits: Traits, kind: str, settings: Settings) -> Iterator[tuple[str
         yield (
             "has no frame type",
             "set IMAGETYP in the capture program, or name its folder TYPE_bias, TYPE_dark "
-            "or TYPE_flat, or set folder_types: true for folders named Bias, Darks, Flats",
+            "or TYPE_flat, or Bias, Darks or Flats",
         )
     elif kind not in settings.required_keywords:
         yield f"is of type '{kind}'", "add the type to ignored_types to ignore such frames"
