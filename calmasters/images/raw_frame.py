@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from calmasters.errors import FrameError
 from calmasters.headers.fits_cards import CardValue, ImageHeader
+from calmasters.headers.geometry import FLOAT_RANGE_REMEDY
 from calmasters.headers.image_header import read_header
 from calmasters.images.unpack import unpack_frame
 
@@ -312,10 +313,10 @@ def _require_unit_range(samples: Image, path: Path, float_range: str | None) -> 
     if low >= 0 and high <= 1:
         return
     message = f"{path}: samples from {low:g} to {high:g} where 0 to 1 was expected"
+    if float_range == "unit" and low >= 0 and high <= _ADU16:
+        raise FrameError(f"{message}; {FLOAT_RANGE_REMEDY}")
     if float_range == "unit":
-        raise FrameError(f"{message}; if they are 16-bit ADU, set float_range: adu16")
+        raise FrameError(f"{message}, and no 16-bit ADU; exclude it")
     if float_range == "adu16":
-        raise FrameError(
-            f"{message} after division by 65535 (float_range: adu16); set float_range: unit"
-        )
+        raise FrameError(f"{message} after division by 65535 (float_range: adu16); exclude it")
     raise FrameError(f"{message}; BZERO and BSCALE do not fit 16-bit ADU, exclude it")

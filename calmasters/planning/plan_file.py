@@ -111,6 +111,7 @@ def write_plan(path: Path, decision: Decision, reasons: Mapping[str, Iterable[st
         "not_made": json.dumps([asdict(group) for group in decision.not_made]),
         "kept": json.dumps(decision.kept),
         "warnings": json.dumps(decision.warnings),
+        "absent_keywords": json.dumps(decision.absent_keywords),
     }
     write_whole(path, _json_object(plan.items(), " ") + "\n")
 

@@ -1,0 +1,176 @@
+"""What is wrong with frames, what a person can do about it, and the settings that do it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from calmasters.frame import FrameType, Traits, Value
+from calmasters.headers.geometry import FLOAT_RANGE_REMEDY
+from calmasters.inventory.camera_keywords import (
+    ESSENTIAL,
+    CameraKeywords,
+    camera_of,
+    missing_keywords,
+)
+from calmasters.settings import Settings
+
+__all__ = ["Fault", "NamedType", "find_faults"]
+
+#: Remedies of headers and pixels that a setting carries out.
+_SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {FLOAT_RANGE_REMEDY: {"float_range": "adu16"}}
+#: What takes the type of frames from a part of their path.
+_TYPE_SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "folder": {"folder_types": True},
+    "name": {"types_from": ["name"]},
+}
+#: Values of a keyword that a remedy shows.
+_SHOWN: Final = 3
+
+
+class NamedType(NamedTuple):
+    """The type that a path says, and the part of the path that says it: 'folder' or 'name'."""
+
+    type: FrameType
+    part: str
+
+
+class Fault(NamedTuple):
+    """A reason why a frame is refused.
+
+    Attributes
+    ----------
+    reason, remedy : str
+    settings : mapping of str to object
+        What to add to ``config.yaml``; empty where no setting is the right remedy.
+    """
+
+    reason: str
+    remedy: str
+    settings: Mapping[str, Any]
+
+
+def find_faults(
+    traits: Traits, named: NamedType | None, settings: Settings, cameras: CameraKeywords
+) -> Iterator[Fault]:
+    """Give all faults of frames of a type that is not ignored.
+
+    Parameters
+    ----------
+    traits : Traits
+    named : NamedType or None
+        For a frame without a type, the one that its path says.
+    settings : Settings
+    cameras : CameraKeywords
+    """
+    for problem in traits.problems:
+        reason, _, remedy = problem.partition("; ")
+        yield Fault(reason, remedy, _SETTINGS.get(remedy, {}))
+    if traits.geometry is None:
+        return
+    if traits.master:
+        yield Fault(
+            "is a master, not a raw frame",
+            "move it to a directory named in library, or exclude it",
+            {},
+        )
+        return
+    kind = str(traits.keywords.get("TYPE", ""))
+    if not kind:
+        yield _no_type(named, settings)
+        kind = named.type if named else ""
+    elif kind not in settings.required_keywords:
+        yield _unknown_type(kind)
+    if missing := missing_keywords(traits, kind, settings, cameras):
+        yield _missing(missing, camera_of(traits.keywords), settings, cameras)
+
+
+# --- type -----------------------------------------------------------------------------------------
+
+
+def _no_type(named: NamedType | None, settings: Settings) -> Fault:
+    remedies = ["set IMAGETYP in the capture program"]
+    if settings.path_keywords != "off":
+        remedies.append("name its folder TYPE_bias, TYPE_dark or TYPE_flat")
+    if not settings.folder_types:
+        remedies.append("set folder_types: true for folders named Bias, Darks, Flats")
+    fix = _TYPE_SETTINGS[named.part] if named else {}
+    return Fault("has no frame type", ", or ".join(remedies), fix)
+
+
+def _unknown_type(kind: str) -> Fault:
+    reason = f"is of type '{kind}'"
+    if kind == FrameType.LIGHT:
+        return Fault(reason, "add the type to ignored_types to ignore such frames", {})
+    ignore = f"otherwise add '{kind}' to ignored_types"
+    contained = [each for each in ("bias", "dark", "flat") if each in kind]
+    if len(contained) != 1:
+        setting = _pasted({"type_words": {"flat": [kind]}})
+        remedy = f"if these are flats (or bias, dark), set {setting}; {ignore}"
+        return Fault(reason, remedy, {})
+    fix = {"type_words": {contained[0]: [kind]}}
+    return Fault(reason, f"if these are {contained[0]} frames, set {_pasted(fix)}; {ignore}", fix)
+
+
+# --- keywords -------------------------------------------------------------------------------------
+
+
+def _missing(
+    missing: Sequence[str], camera: str, settings: Settings, cameras: CameraKeywords
+) -> Fault:
+    unwritten = [keyword for keyword in missing if cameras.is_unwritten(camera, keyword)]
+    known = {
+        keyword: values
+        for keyword in missing
+        if keyword not in ESSENTIAL and (values := cameras.known(camera, keyword))
+    }
+    assumed = {
+        key: next(iter(values.values())) for key, values in known.items() if len(values) == 1
+    }
+    fix: dict[str, Any] = {}
+    remedies = []
+    if assumed:
+        fix["assume_keywords"] = {camera: assumed}
+    if known:
+        of_camera = f" of {camera}" if camera else ""
+        remedies.append(f"other frames{of_camera} have {_listed(known)}")
+        if len(assumed) == len(known):
+            remedies.append(f"if these were taken with the same, set {_pasted(fix)}")
+    if unwritten:
+        fix["missing_keywords"] = "by_camera"
+        names = " and no ".join(unwritten)
+        remedies.append(f"if the camera writes no {names}, set missing_keywords: by_camera")
+    if names := _other_places(missing, settings):
+        remedies.append(f"{'otherwise ' if fix else ''}name {names}")
+    is_fixed = {*assumed, *unwritten} == {*missing}
+    return Fault(f"lacks {', '.join(missing)}", "; ".join(remedies), fix if is_fixed else {})
+
+
+def _listed(known: Mapping[str, Mapping[str, Value]]) -> str:
+    """Write the values of keywords: 'GAIN 100 or 200, OFFSET 150'."""
+    texts = []
+    for keyword, values in known.items():
+        shown = sorted(values)[:_SHOWN] + ["another"] * (len(values) > _SHOWN)
+        texts.append(f"{keyword} {' or '.join(shown)}")
+    return ", ".join(texts)
+
+
+def _other_places(missing: Sequence[str], settings: Settings) -> str:
+    """Say where the values of missing keywords may be given besides the settings for cameras."""
+    places = []
+    # The night is made of several cards, and ap_common knows no aliases.
+    cards = [keyword for keyword in missing if keyword != "DATE"]
+    if cards and settings.header_reader == "native":
+        places.append(f"the card that has {' or '.join(cards)} in keyword_aliases")
+    if settings.path_keywords != "off":
+        tokens = (f"{key}_{'2026-01-15' if key == 'DATE' else 'value'}" for key in missing)
+        places.append(f"their folder {'_'.join(tokens)}")
+    return ", or ".join(places)
+
+
+def _pasted(settings: Mapping[str, Any]) -> str:
+    """Write settings in one line, ready to paste: JSON in YAML."""
+    return ", ".join(
+        f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()
+    )
