@@ -222,6 +222,12 @@ class RawFrame:
             raise FrameError(f"{self.path}: every pixel is NaN or infinite: exclude this frame")
         if max(high) <= 0:
             raise FrameError(f"{self.path}: every pixel is 0: retake or exclude this frame")
+        highest_adu = _ADU16 * max(high)
+        if self.format.is_float and self._float_range == "adu16" and highest_adu <= 1:
+            raise FrameError(
+                f"{self.path}: samples up to {highest_adu:g} where 16-bit ADU were expected "
+                "(float_range: adu16); exclude it"
+            )
         if min(low) >= _SATURATED:
             raise FrameError(f"{self.path}: every pixel is saturated: retake or exclude this frame")
 

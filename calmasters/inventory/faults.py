@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from calmasters.frame import FrameType, Traits, Value
@@ -107,8 +107,7 @@ def _unknown_type(kind: str) -> Fault:
     contained = [each for each in ("bias", "dark", "flat") if each in kind]
     if len(contained) != 1:
         setting = _pasted({"type_words": {"flat": [kind]}})
-        remedy = f"if these are flats (or bias, dark), set {setting}; {ignore}"
-        return Fault(reason, remedy, {})
+        return Fault(reason, f"if these are flats, set {setting}, or bias, dark; {ignore}", {})
     fix = {"type_words": {contained[0]: [kind]}}
     return Fault(reason, f"if these are {contained[0]} frames, set {_pasted(fix)}; {ignore}", fix)
 
@@ -119,32 +118,34 @@ def _unknown_type(kind: str) -> Fault:
 def _missing(
     missing: Sequence[str], camera: str, settings: Settings, cameras: CameraKeywords
 ) -> Fault:
-    unwritten = [keyword for keyword in missing if cameras.is_unwritten(camera, keyword)]
     known = {
         keyword: values
         for keyword in missing
         if keyword not in ESSENTIAL and (values := cameras.known(camera, keyword))
     }
-    assumed = {
-        key: next(iter(values.values())) for key, values in known.items() if len(values) == 1
-    }
+    unwritten = [keyword for keyword in missing if cameras.is_unwritten(camera, keyword)]
     fix: dict[str, Any] = {}
     remedies = []
-    if assumed:
-        fix["assume_keywords"] = {camera: assumed}
     if known:
-        of_camera = f" of {camera}" if camera else ""
-        remedies.append(f"other frames{of_camera} have {_listed(known)}")
-        if len(assumed) == len(known):
-            remedies.append(f"if these were taken with the same, set {_pasted(fix)}")
+        values = {key: _only(each.values()) for key, each in known.items()}
+        fix["assume_keywords"] = {camera: values}
+        others = f"other frames of {camera}" if camera else "other frames"
+        remedies.append(
+            f"if all these were taken with {_listed(known)}, as {others}, set {_pasted(fix)}"
+        )
     if unwritten:
         fix["missing_keywords"] = "by_camera"
         names = " and no ".join(unwritten)
         remedies.append(f"if the camera writes no {names}, set missing_keywords: by_camera")
-    if names := _other_places(missing, settings):
-        remedies.append(f"{'otherwise ' if fix else ''}name {names}")
-    is_fixed = {*assumed, *unwritten} == {*missing}
+    if places := _other_places(missing, settings):
+        remedies.append(f"{'otherwise ' if fix else ''}name {places}")
+    is_fixed = {*known, *unwritten} == {*missing} and all(len(each) == 1 for each in known.values())
     return Fault(f"lacks {', '.join(missing)}", "; ".join(remedies), fix if is_fixed else {})
+
+
+def _only(values: Collection[Value]) -> Value:
+    """Return the value if there is one; of several a person has to choose."""
+    return next(iter(values)) if len(values) == 1 else "VALUE"
 
 
 def _listed(known: Mapping[str, Mapping[str, Value]]) -> str:
@@ -161,7 +162,7 @@ def _other_places(missing: Sequence[str], settings: Settings) -> str:
     places = []
     # The night is made of several cards, and ap_common knows no aliases.
     cards = [keyword for keyword in missing if keyword != "DATE"]
-    if cards and settings.header_reader == "native":
+    if cards and settings.header_reader != "ap-common":
         places.append(f"the card that has {' or '.join(cards)} in keyword_aliases")
     if settings.path_keywords != "off":
         tokens = (f"{key}_{'2026-01-15' if key == 'DATE' else 'value'}" for key in missing)

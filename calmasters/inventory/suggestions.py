@@ -95,7 +95,10 @@ def write_suggestions(
     lines = [
         "Settings that make refused frames usable. Read the reasons, keep what is true, then run:",
         f"snakemake masters --configfile {path}",
-        *(f"{count} frames: {remedy}" for remedy, count in remedies.most_common()),
+        *(
+            f"{count} {'frame' if count == 1 else 'frames'}: {remedy}"
+            for remedy, count in remedies.most_common()
+        ),
         *(f"{key}: in use now" for key in in_use if key not in suggested),
     ]
     # Characters that YAML rejects may be in names of cameras.

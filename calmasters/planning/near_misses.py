@@ -64,9 +64,13 @@ class Difference:
             )
         if step := self._step():
             return f"set round: {{{self.keyword}: {step:g}}}"
-        token = self._token(self.ours) or self._token(self.theirs)
+        # Theirs may be a master of a library, whose own value no folder overrides.
+        token = self._token(self.theirs)
         if token and self._spelled_alike():
-            return f"name the folder of one {token} and set path_keywords: override"
+            return (
+                f"name the folder of those with {self.keyword} {self.ours} {token} "
+                "and set path_keywords: override"
+            )
         return ""
 
     def _token(self, value: str) -> str:
