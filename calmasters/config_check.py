@@ -75,7 +75,7 @@ def _assumption_mistakes(config: Mapping[str, Any]) -> Iterator[str]:
     lists = (*config["required_keywords"].values(), config["optional_keywords"])
     known = {*chain(*lists), *config["master_match_keywords"]}
     for camera, values in config["assume_keywords"].items():
-        for keyword in values:
+        for keyword, value in values.items():
             where = f"assume_keywords.{camera or repr('')}.{keyword}"
             if keyword in ("TYPE", "DATE", "EXPOSURE"):
                 yield f"{where}: differs from frame to frame; name folders {keyword}_value"
@@ -83,6 +83,8 @@ def _assumption_mistakes(config: Mapping[str, Any]) -> Iterator[str]:
                 near = difflib.get_close_matches(keyword, known, n=1, cutoff=0.5)
                 hint = f"did you mean '{near[0]}'?" if near else "add it to required_keywords"
                 yield f"{where}: no list of keywords has {keyword}; {hint}"
+            elif value == "VALUE":
+                yield f"{where}: VALUE stands for a value; write the one of your frames"
 
 
 def _schema_mistakes(error: ValidationError) -> Iterator[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from calmasters.atomic_files import write_whole
-from calmasters.frame import Verdict
+from calmasters.frame import Status, Verdict
 from calmasters.settings import Settings
 
 __all__ = ["combined_settings", "settings_as_yaml", "suggested_settings", "write_suggestions"]
@@ -18,15 +18,21 @@ __all__ = ["combined_settings", "settings_as_yaml", "suggested_settings", "write
 def combined_settings(first: Any, second: Any) -> Any:
     """Add settings to others: mappings key by key, lists element by element.
 
+    A list that has elements of the other one gives their order, too.
+
     >>> combined_settings({"a": {"b": 1}, "c": ["x"]}, {"a": {"d": 2}, "c": ["y"]})
     {'a': {'b': 1, 'd': 2}, 'c': ['x', 'y']}
+    >>> combined_settings(["header", "folder"], ["folder", "header"])
+    ['folder', 'header']
     """
     if isinstance(second, Mapping):
         first = first or {}
         added = {key: combined_settings(first.get(key), value) for key, value in second.items()}
         return {**{key: _plain(value) for key, value in first.items()}, **added}
     if isinstance(second, list | tuple):
-        return [*dict.fromkeys((*(first or ()), *second))]
+        first = first or ()
+        parts = (*first, *second) if set(second).isdisjoint(first) else (*second, *first)
+        return [*dict.fromkeys(parts)]
     return second
 
 
@@ -46,7 +52,11 @@ def suggested_settings(verdicts: Iterable[Verdict], settings: Settings) -> dict[
         configuration file replaces lists.
     """
     # Frames share verdicts.
-    distinct = {id(verdict.settings): verdict.settings for verdict in verdicts}
+    distinct = {
+        id(verdict.settings): verdict.settings
+        for verdict in verdicts
+        if verdict.status is Status.REFUSED
+    }
     additions: dict[str, Any] = reduce(combined_settings, distinct.values(), {})
     return {
         key: combined_settings(getattr(settings, key, None), value)
@@ -91,7 +101,11 @@ def write_suggestions(
     if not content:
         path.unlink(missing_ok=True)
         return
-    remedies = Counter(verdict.remedy for verdict in verdicts if verdict.settings)
+    remedies = Counter(
+        verdict.remedy
+        for verdict in verdicts
+        if verdict.settings and verdict.status is Status.REFUSED
+    )
     lines = [
         "Settings that make refused frames usable. Read the reasons, keep what is true, then run:",
         f"snakemake masters --configfile {path}",

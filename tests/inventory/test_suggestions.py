@@ -52,7 +52,8 @@ def test_current_values_are_kept_because_a_configuration_file_replaces_lists(
 
 
 def test_without_a_setting_that_helps_nothing_is_suggested(settings: Settings) -> None:
-    assert suggested_settings([refused({}), Verdict(Status.USED)], settings) == {}
+    ignored = Verdict(Status.IGNORED, "type light", settings=GAIN)
+    assert suggested_settings([refused({}), Verdict(Status.USED), ignored], settings) == {}
 
 
 @pytest.mark.parametrize("camera", ["ST-7: 1, #2", "585", "ünï", "\udc80\x07", ""])
