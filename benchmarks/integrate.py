@@ -149,7 +149,7 @@ def write_site(case: Case, site: Path) -> None:
         shutil.copy(case.directory / f"master_{kind}.xisf", folder)
     # The frames have only the header cards that Siril needs.
     keywords = "INSTRUME, SET-TEMP, GAIN, OFFSET, READOUTM, EXPOSURE, FILTER, DATE"
-    lines = ["folder_types: true", f"optional_keywords: [{keywords}]", "library:"]
+    lines = ["types_from: [header, folder]", f"optional_keywords: [{keywords}]", "library:"]
     lines += [f"  {kind}: ['{folder}']" for kind, (folder,) in library.items()] or ["  bias: []"]
     (site / "config").mkdir()
     (site / "config" / "config.yaml").write_text("\n".join(lines) + "\n")

@@ -9,7 +9,7 @@ from datetime import timedelta, timezone, tzinfo
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from calmasters.errors import ConfigError
@@ -17,7 +17,37 @@ from calmasters.errors import ConfigError
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
-__all__ = ["check_config", "parse_zone"]
+__all__ = ["check_config", "parse_zone", "translated"]
+
+#: The default of ``types_from``, with which an old ``folder_types`` counts.
+_TYPES_FROM: Final = ("header", "folder")
+
+
+def translated(config: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Replace old keys of a configuration by the present ones.
+
+    Parameters
+    ----------
+    config : mapping
+        All keys of ``config.yaml``, merged; it may have old keys.
+
+    Returns
+    -------
+    config : dict
+        Without the old keys.
+    messages : tuple of str
+        For each old key what it was replaced by, to be shown to the user.
+    """
+    config = dict(config)
+    if not isinstance(config.get("folder_types"), bool):
+        return config, ()
+    old = config.pop("folder_types")
+    if tuple(config.get("types_from", ())) == _TYPES_FROM:
+        config["types_from"] = ["header", "folder"] if old else ["header"]
+    setting = f"types_from: [{', '.join(config['types_from'])}]"
+    return config, (
+        f"folder_types: {str(old).lower()} is an old setting; write {setting} instead of it",
+    )
 
 
 def check_config(config: Mapping[str, Any], schema: Path) -> None:

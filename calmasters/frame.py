@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -13,6 +13,7 @@ __all__ = [
     "Frame",
     "FrameType",
     "Geometry",
+    "OtherType",
     "Status",
     "Traits",
     "Value",
@@ -64,6 +65,33 @@ class Geometry:
         return f"{self.width}x{self.height} binned {self.xbinning}x{self.ybinning}{pattern}"
 
 
+class OtherType(NamedTuple):
+    """A type that contradicts the one that counts.
+
+    Attributes
+    ----------
+    place : str
+        Where it was found, as in ``types_from``: ``folder`` or ``name``.
+    type : str
+        A :class:`FrameType` value.
+    folder : str
+        Name of the folder; empty for a file name.
+    """
+
+    place: str
+    type: str
+    folder: str = ""
+
+    def __str__(self) -> str:
+        """``its folder 'Flats' says flat``."""
+        where = f"folder '{self.folder}'" if self.folder else "file name"
+        return f"its {where} says {self.type}"
+
+    def types_from(self, current: Sequence[str]) -> list[str]:
+        """Return the setting ``types_from`` with which this type counts."""
+        return [self.place, *(place for place in current if place != self.place)]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Traits:
     """What a header says of a frame, except time and temperature; equal frames share one object.
@@ -86,6 +114,8 @@ class Traits:
         Unusual properties that do not prevent its use.
     problems : tuple of str
         Reasons why the frame cannot be used, each with what to do.
+    other_type : OtherType or None
+        The type that its folder or file name gives, if it contradicts TYPE.
     """
 
     keywords: Mapping[str, Value] = field(default_factory=dict)
@@ -94,6 +124,7 @@ class Traits:
     sources: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    other_type: OtherType | None = None
 
 
 class Frame(NamedTuple):
@@ -179,7 +210,8 @@ class Verdict:
         Name of the master; empty if the frame belongs to no group.
     settings : mapping of str to object
         Settings that make such frames usable, as a part of ``config.yaml``: lists have only what
-        is to be added. Empty where no setting is the right remedy.
+        is to be added, except ``types_from``, which is complete since its order counts. Empty
+        where no setting is the right remedy.
     """
 
     status: Status

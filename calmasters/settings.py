@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
-from calmasters.config_check import check_config
+from calmasters.config_check import check_config, translated
 from calmasters.frame import FrameType, Value
 
 __all__ = [
@@ -243,8 +243,9 @@ class HeaderRules:
         Largest allowed difference between set-point and measured temperature.
     temperature_action : str
         What to do with a frame beyond the tolerance: ``warn`` or ``refuse``.
-    folder_types : bool
-        A folder named as a type (``Darks``) gives the type if nothing else does.
+    types_from : tuple of str
+        Where the type of a frame is searched, in order: ``header``, ``folder`` (its name, such as
+        ``Darks``), ``name`` (of the file).
     reader : str
         Reader of the keywords of raw frames: ``native`` or ``ap-common``.
     """
@@ -256,7 +257,7 @@ class HeaderRules:
     round: Mapping[str, float] = field(default_factory=dict)
     temperature_tolerance_c: float = 1.0
     temperature_action: str = "warn"
-    folder_types: bool = False
+    types_from: tuple[str, ...] = ("header", "folder")
     reader: str = "native"
 
 
@@ -308,7 +309,7 @@ class Settings:
     exclude: tuple[str, ...]
     fingerprint: str
     path_keywords: str
-    folder_types: bool
+    types_from: tuple[str, ...]
     header_reader: str
     night: Mapping[str, str]
     round: Mapping[str, float]
@@ -332,7 +333,8 @@ class Settings:
         Parameters
         ----------
         config : mapping
-            All keys of ``config.yaml``: defaults, the user's file and ``--config`` merged.
+            All keys of ``config.yaml``: defaults, the user's file and ``--config`` merged. Old
+            keys are accepted, see :func:`~calmasters.config_check.translated`.
         schema : Path
             ``config.schema.yaml``. Omit it if the configuration was checked before, as in the jobs
             of a run: the check takes longer than the rest of their start.
@@ -342,6 +344,7 @@ class Settings:
         ConfigError
             Lists every mistake with its key; see :func:`~calmasters.config_check.check_config`.
         """
+        config, _ = translated(config)
         if schema:
             check_config(config, schema)
         convert: dict[str, Callable[[Any], Any]] = {
@@ -374,7 +377,7 @@ class Settings:
             round=self.round,
             temperature_tolerance_c=self.temperature["tolerance_c"],
             temperature_action=self.temperature["action"],
-            folder_types=self.folder_types,
+            types_from=self.types_from,
             reader=self.header_reader,
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from calmasters.config_check import check_config
+from calmasters.config_check import check_config, translated
 from calmasters.errors import ConfigError
 from calmasters.settings import Settings
 
@@ -149,3 +149,37 @@ def test_the_name_of_a_camera_may_look_like_a_number(config: dict[str, Any], sch
         "585": {"GAIN": 100},
         "": {"INSTRUME": "ST-7"},
     }
+
+
+@pytest.mark.parametrize(("old", "types_from"), [(True, ["header", "folder"]), (False, ["header"])])
+def test_the_old_key_folder_types_is_translated_and_reported(
+    config: dict[str, Any], schema: Path, old: bool, types_from: list[str]
+) -> None:
+    new, messages = translated({**config, "folder_types": old})
+    assert new == {**config, "types_from": types_from}
+    assert messages == (
+        f"folder_types: {str(old).lower()} is an old setting; "
+        f"write types_from: [{', '.join(types_from)}] instead of it",
+    )
+    settings = Settings.from_config({**config, "folder_types": old}, schema)
+    assert settings.types_from == tuple(types_from)
+
+
+def test_types_from_wins_over_the_old_key(config: dict[str, Any]) -> None:
+    new, messages = translated({**config, "types_from": ["name"], "folder_types": True})
+    assert new == {**config, "types_from": ["name"]}
+    assert messages == (
+        "folder_types: true is an old setting; write types_from: [name] instead of it",
+    )
+
+
+def test_a_configuration_without_old_keys_stays(config: dict[str, Any]) -> None:
+    assert translated(config) == (config, ())
+
+
+@pytest.mark.parametrize("value", [[], ["header", "header"], ["path"], True])
+def test_types_from_is_a_list_of_places(
+    config: dict[str, Any], schema: Path, value: object
+) -> None:
+    with pytest.raises(ConfigError, match="types_from"):
+        check_config({**config, "types_from": value}, schema)

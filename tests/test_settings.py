@@ -28,7 +28,7 @@ AGREED_ORDER = (
     "engine", "input_dir", "output_dir", "library", "pixinsight", "siril",
     "required_keywords", "optional_keywords", "missing_keywords", "assume_keywords",
     "master_match_keywords", "ignored_types", "type_words", "keyword_aliases",
-    "exclude", "fingerprint", "path_keywords", "folder_types", "header_reader",
+    "exclude", "fingerprint", "path_keywords", "types_from", "header_reader",
     "night", "round", "temperature",
     "minimum_frames", "on_bad_frame", "flat_dark_tolerance_s",
     "integration", "calibration", "calibrated",
@@ -101,14 +101,14 @@ def test_the_rules_for_headers_name_every_keyword_of_the_lists(
         keyword_aliases={"INSTRUME": ["CAMNAME"]},
         night={"timezone": "+02:00"},
         temperature={"tolerance_c": 2.5, "action": "refuse"},
-        folder_types=True,
+        types_from=["folder", "header"],
         header_reader="ap-common",
     ).headers
     assert {"FOCALLEN", "USBLIMIT", "EGAIN", "GAIN", "EXPOSURE"} <= set(rules.extra)
     assert len(rules.extra) == len(set(rules.extra))
     assert rules.aliases == {"INSTRUME": ("CAMNAME",)}
     assert (rules.timezone, rules.temperature_tolerance_c) == ("+02:00", 2.5)
-    assert (rules.temperature_action, rules.folder_types) == ("refuse", True)
+    assert (rules.temperature_action, rules.types_from) == ("refuse", ("folder", "header"))
     assert rules.reader == "ap-common"
 
 

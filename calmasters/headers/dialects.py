@@ -10,23 +10,24 @@ and any other card that the configuration names. Later stages use only canonical
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, takewhile
 from pathlib import PurePath, PurePosixPath
 from typing import Final, NamedTuple
 
-from calmasters.frame import Traits, Value
+from calmasters.frame import FrameType, OtherType, Traits, Value
 from calmasters.headers.fits_cards import Cards, CardValue, first_of, number_of
 from calmasters.headers.frame_types import canonical_type, frame_type, is_master_type
 from calmasters.headers.geometry import IMAGE_CARDS, geometry_of, image_problems
 from calmasters.headers.nights import DATE, Night, creation_date, night_of, utc_of
 from calmasters.headers.path_tokens import (
     key_pattern,
+    master_type_from_name,
     path_tokens,
-    type_from_folder,
-    type_from_name,
+    type_of_file,
+    typed_folder,
 )
 from calmasters.settings import HeaderRules
 
@@ -60,9 +61,9 @@ _CCD_TEMP: Final = (
 _STACK_COUNT: Final = ("STACKCNT", "NCOMBINE", "NUMFRAME", "NCOMB", "NDARKS")
 
 #: Cards that traits depend on, besides those of keywords; all other cards are ignored.
-_TRAIT_CARDS: Final = (*IMAGE_CARDS, *_STACK_COUNT, "EXPTIME", "EXPOSURE", "EXPOINUS")
+_TRAIT_CARDS: Final = (*IMAGE_CARDS, *_STACK_COUNT, "EXPTIME", "EXPOSURE", "EXPOINUS", "OBJECT")
 
-#: Replaces file names without a token, so that such files can share traits.
+#: Replaces file names without token and type, so that such files can share traits.
 _NAMELESS: Final = "x"
 #: Number of cached traits per reader.
 _CACHED: Final = 4096
@@ -74,6 +75,11 @@ _PLAIN: Final[Mapping[str, tuple[str, ...]]] = {
     "DATE": ("DATE-LOC",),
 }
 
+#: The source of a type that is not in the header.
+_TYPE_SOURCES: Final = {"path": "path", "folder": "folder name", "name": "file name"}
+_FRAME_TYPES: Final = frozenset(FrameType)
+_CALIBRATION: Final = _FRAME_TYPES - {FrameType.LIGHT}
+
 #: What to do about a frame that was taken before its sensor was cold.
 _WARM_REMEDY: Final = "retake it after the sensor has cooled"
 
@@ -82,9 +88,14 @@ _MAYBE_NUMBERS: Final = frozenset({"GAIN", "OFFSET", "FOCALLEN"})
 
 _TYPE_CARDS: Final = (
     "TYPE", "IMAGETYP", "FRAMETYP", "FRAME", "OBSTYPE", "OBSTYP", "OBS_TYPE", "IMTYPE",
-    "IMAGETYPE", "CALFRAME",
+    "IMAGETYPE", "IMGTYPE", "CALFRAME", "ESO DPR TYPE", "ESO DPR CATG",
 )  # fmt: skip
-_NUMBER_WITH_UNIT: Final = re.compile(r"([-+]?\d+(?:\.\d+)?)(?:s|sec|C)?", re.IGNORECASE)
+#: Cards that contain nothing but a type, so that an unknown text is an unknown type.
+_ONLY_TYPE_CARDS: Final = (
+    "TYPE", "IMAGETYP", "FRAMETYP", "IMAGETYPE", "IMGTYPE", "OBSTYPE", "OBSTYP", "OBS_TYPE",
+    "IMTYPE", "ESO DPR TYPE",
+)  # fmt: skip
+_NUMBER_WITH_UNIT: Final = re.compile(r"([-+]?\d+(?:\.\d+)?)(?:s|sec|C|mm)?", re.IGNORECASE)
 
 
 class FrameHeader(NamedTuple):
@@ -130,7 +141,7 @@ class KeywordReader:
         self._traits = lru_cache(_CACHED)(self._find_traits)
         self._at_temperature = lru_cache(_CACHED)(self._find_at_temperature)
 
-    def read(self, cards: Cards, path: str) -> FrameHeader:
+    def read(self, cards: Cards, path: str, outside: int = 0) -> FrameHeader:
         """Translate the cards of one file.
 
         Parameters
@@ -139,16 +150,20 @@ class KeywordReader:
             As :func:`calmasters.headers.image_header.read_cards` returns them.
         path : str
             Path relative to the scanned directory, with ``/``; may contain ``KEY_value`` tokens.
+        outside : int, optional
+            Length of the first part of the path whose folders give no type: a library.
         """
         names = tuple(filter(self._trait_cards.__contains__, cards))
         values = tuple(map(cards.__getitem__, names))
         types = tuple(map(type, values))  # part of the cache key: 1, 1.0 and True are equal
         folder, slash, name = path.rpartition("/")
-        place = path if self._has_token(name) else f"{folder}{slash}{_NAMELESS}"
+        # A file name counts only by its tokens and its type.
+        short = name if self._has_token(name) else type_of_file(name) or _NAMELESS
+        place = f"{folder}{slash}{short}"
         utc = utc_of(cards)
         night = night_of(cards, self._rules.timezone)
         written = creation_date(cards) if night[0] is None else night
-        traits = self._traits(names, values, types, place, night, written)
+        traits = self._traits(names, values, types, place, outside, night, written)
         ccd_temp_c = number_of(first_of(cards, _CCD_TEMP)[1])
         if ccd_temp_c is not None:
             traits = self._at_temperature(traits, ccd_temp_c)
@@ -160,11 +175,12 @@ class KeywordReader:
         values: tuple[CardValue, ...],
         types: tuple[type, ...],  # noqa: ARG002
         place: str,
+        outside: int,
         night: Night,
         written: Night,
     ) -> Traits:
         """Compute traits from the cards, path and nights that they depend on."""
-        rules, path = self._rules, PurePosixPath(place)
+        rules, path, below = self._rules, PurePosixPath(place), PurePosixPath(place[outside:])
         cards = dict(zip(names, values, strict=True))
         tokens = {} if rules.path_keywords == "off" else _tokens(path, rules)
         if "BINNING" in tokens:
@@ -172,12 +188,22 @@ class KeywordReader:
         master = _is_master(cards, path)
         # For a master the header decides: its name is only a cleaned and shortened copy.
         override = rules.path_keywords == "override" and not master
+        token = tokens.pop("TYPE", None)
         keywords, sources = self._read_keywords(cards, night, tokens, override)
-        for keyword, value, source in _last_resorts(keywords, path, written, rules):
-            keywords[keyword], sources[keyword] = value, source
+        date, source = written
+        if "DATE" not in keywords and date is not None:
+            keywords["DATE"], sources["DATE"] = date, source
+        found = _FoundTypes(keywords.get("TYPE"), token, below)
+        place = found.place(_places(rules.types_from, override, master))
+        if place and place != "header":
+            keywords["TYPE"], sources["TYPE"] = found.types[place], _TYPE_SOURCES[place]
+        # A file without a type in the folder 'Master Darks' is a master.
+        master = master or (place == "folder" and "master" in found.folder.casefold())
+        other = None if master else found.other_than(place, rules.types_from)
         geometry = geometry_of(cards)
-        warnings, problems = _warnings(cards), image_problems(cards, geometry)
-        return Traits(keywords, master, geometry, sources, tuple(warnings), tuple(problems))
+        warnings = (*_type_warnings(keywords, other, rules), *_warnings(cards))
+        problems = tuple(image_problems(cards, geometry))
+        return Traits(keywords, master, geometry, sources, warnings, problems, other)
 
     def _read_keywords(
         self, cards: Cards, night: Night, tokens: Mapping[str, Value], override: bool
@@ -227,17 +253,6 @@ def _names(rules: HeaderRules) -> dict[str, tuple[str, ...]]:
     names = {key: (*rules.aliases.get(key, ()), *known.get(key, (key,))) for key in wanted}
     # The night comes from other cards, which no trait depends on.
     return {**names, "DATE": ()}
-
-
-def _last_resorts(
-    keywords: Mapping[str, Value], path: PurePath, written: Night, rules: HeaderRules
-) -> Iterator[tuple[str, Value, str]]:
-    """Yield fallbacks for keywords that neither header nor tokens have: keyword, value, source."""
-    if "TYPE" not in keywords and rules.folder_types and (named := type_from_folder(path)):
-        yield "TYPE", named.value, "folder name"
-    date, source = written
-    if "DATE" not in keywords and date is not None:
-        yield "DATE", date, source
 
 
 def _in_header(keyword: str, names: Iterable[str], cards: Cards) -> tuple[Value | None, str]:
@@ -291,10 +306,58 @@ def _type(cards: Cards, names: Iterable[str]) -> tuple[Value | None, str]:
     for name, text in texts.items():
         if known := frame_type(text):
             return known.value, name
-    for name in ("TYPE", "IMAGETYP", "FRAMETYP", "IMAGETYPE"):
+    for name in _ONLY_TYPE_CARDS:
         if texts.get(name, "").strip():
             return canonical_type(texts[name]), name
-    return None, ""
+    known = frame_type(str(cards.get("OBJECT", "")))
+    return (known.value, "OBJECT") if known in _CALIBRATION else (None, "")
+
+
+class _FoundTypes:
+    """The types that header, path, folder and file name give.
+
+    Parameters
+    ----------
+    header, token : Value or None
+        Of the header, and of a ``TYPE_value`` token.
+    path : PurePath
+        Relative to the scanned directory.
+    """
+
+    def __init__(self, header: Value | None, token: Value | None, path: PurePath) -> None:
+        self.folder, in_folder = typed_folder(path) or ("", None)
+        name = type_of_file(path.name)
+        types = {"header": header, "path": token, "folder": in_folder, "name": name}
+        self.types = {place: str(kind) for place, kind in types.items() if kind}
+
+    def place(self, order: Iterable[str]) -> str:
+        """Return the first place that gives a type; empty if none does."""
+        return next((place for place in order if place in self.types), "")
+
+    def other_than(self, place: str, types_from: Sequence[str]) -> OtherType | None:
+        """Return a type of folder or file name that contradicts the one that counts.
+
+        None if the user preferred the place that counts to the header.
+        """
+        preferred = takewhile(lambda other: other != "header", types_from)
+        kind = self.types.get(place)
+        if kind not in _FRAME_TYPES or place in ("path", *preferred):
+            return None
+        for other in ("folder", "name"):
+            if self.types.get(other, kind) != kind:
+                return OtherType(other, self.types[other], self.folder if other == "folder" else "")
+        return None
+
+
+def _places(types_from: Sequence[str], override: bool, master: bool) -> list[str]:
+    """Return where a type is searched, in order: ``types_from``, and ``TYPE_value`` tokens.
+
+    A token is more explicit than other words of a path, so it comes before them.
+    """
+    order = ["header", *types_from] if master else [*types_from]
+    in_path = (number for number, place in enumerate(order) if place != "header")
+    at = 0 if override else next(in_path, len(order))
+    return [*order[:at], "path", *order[at:]]
 
 
 def _is_master(cards: Cards, path: PurePath) -> bool:
@@ -312,7 +375,7 @@ def _is_master(cards: Cards, path: PurePath) -> bool:
 def _tokens(path: PurePath, rules: HeaderRules) -> dict[str, Value]:
     """Read keywords from the path; the innermost token takes precedence."""
     tokens: dict[str, Value] = {}
-    if named := type_from_name(path):
+    if named := master_type_from_name(path):
         tokens["TYPE"] = named.value
     for keyword, text in path_tokens(path, (*ALIASES, *rules.aliases, *rules.extra)):
         if (value := _token_value(keyword, text)) is not None:
@@ -326,8 +389,11 @@ def _token_value(keyword: str, text: str) -> Value | None:
         return known.value if known else None
     if keyword == "DATE":
         return text if DATE.fullmatch(text) else None
-    if keyword in _NUMBERS and (number := _NUMBER_WITH_UNIT.fullmatch(text)):
-        return float(number[1])
+    if keyword in _NUMBERS | _MAYBE_NUMBERS:
+        # OFFSET_ISO800 is a folder for bias frames, which some observers call offsets.
+        number = _NUMBER_WITH_UNIT.fullmatch(text)
+        text = number[1] if number else text
+        return None if number_of(text) is None else typed_value(keyword, text)
     return typed_value(keyword, text or None)
 
 
@@ -345,6 +411,15 @@ def _off_set_point(
     if abs(ccd_temp_c - set_temp) <= tolerance:
         return ()
     return (f"sensor at {ccd_temp_c:.1f} C, set-point {set_temp:.1f} C",)
+
+
+def _type_warnings(
+    keywords: Mapping[str, Value], other: OtherType | None, rules: HeaderRules
+) -> Iterator[str]:
+    """Yield a text about a type that contradicts that of a calibration frame."""
+    if other and (kind := keywords["TYPE"]) in _CALIBRATION:
+        order = ", ".join(other.types_from(rules.types_from))
+        yield f"type {kind}, but {other}; if that is right, set types_from: [{order}]"
 
 
 def _warnings(cards: Cards) -> Iterator[str]:

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import PurePath
 from typing import Final
 
 from calmasters.frame import FrameType
-from calmasters.headers.frame_types import frame_type
+from calmasters.headers.frame_types import frame_type, may_have_type, types_in_name
 
-__all__ = ["key_pattern", "path_tokens", "type_from_folder", "type_from_name"]
+__all__ = [
+    "key_pattern",
+    "master_type_from_name",
+    "path_tokens",
+    "type_from_folder",
+    "type_from_name",
+    "type_of_file",
+    "typed_folder",
+]
 
 #: Keys that are recognized in names, besides the canonical keywords.
 _KEYS: Final[Mapping[str, str]] = {
@@ -26,9 +34,20 @@ _KEYS: Final[Mapping[str, str]] = {
     "BIN": "BINNING",
     "BINNING": "BINNING",
 }
+#: Keys whose values are removed before a name is searched for a type. OFFSET is not one of them,
+#: since it is also a word for bias frames: a number after it decides.
+_SETTINGS: Final = frozenset(
+    {"INSTRUME", "SET-TEMP", "GAIN", "READOUTM", "FILTER", "EXPOSURE", "TELESCOP", "FOCALLEN"}
+    | _KEYS.keys()
+)
 _MASTER_NAME: Final = re.compile(
     r"(?:master|super)[ _-]?(flat[ _-]?dark|bias|dark|flat)", re.IGNORECASE
 )
+
+_DIGITS: Final = re.compile(r"\d+")
+_setting_and_value: Final = re.compile(
+    f"(?:{'|'.join(map(re.escape, sorted(_SETTINGS, reverse=True)))})-"
+).match
 
 
 def path_tokens(path: PurePath, keywords: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -86,20 +105,64 @@ def _stem(path: PurePath) -> str:
     return PurePath(path.stem).stem if packed else path.stem
 
 
-def type_from_name(path: PurePath) -> FrameType | None:
+# --- types ----------------------------------------------------------------------------------------
+
+
+def master_type_from_name(path: PurePath) -> FrameType | None:
     """Return the type in the file name of a master: ``masterDark_…``, ``superbias``."""
     match = _MASTER_NAME.match(path.name)
     return frame_type(match[1]) if match else None
 
 
-def type_from_folder(path: PurePath) -> FrameType | None:
-    """Return the type of the innermost folder whose complete name is a frame type.
+def type_from_name(path: PurePath) -> FrameType | None:
+    """Return the type that a file name has: ``bias-0001.fit``, ``2026-01-15_Flat_V_003.fits``."""
+    return type_of_file(path.name)
 
-    Plurals are accepted, dates and numbers are ignored: ``Darks``, ``bias frames``,
-    ``FLAT_2026-01-15``, ``dark 300s``. ``Dark Shark Nebula`` is not a type.
+
+def type_of_file(name: str) -> FrameType | None:
+    """Return the type that a file name has, without a folder; see :func:`type_from_name`."""
+    if not may_have_type(name):
+        return None
+    # Names of a series differ in their numbers, which decide only after the word offset.
+    return _cached_type(name if "offset" in name.lower() else _DIGITS.sub("1", name))
+
+
+@lru_cache(4096)
+def _cached_type(name: str) -> FrameType | None:
+    types = types_in_name(_without_tokens(_stem(PurePath(name))))
+    return types[0] if len(types) == 1 else None
+
+
+def type_from_folder(path: PurePath) -> FrameType | None:
+    """Return the type that the innermost folder with a type has: ``Darks``, ``flat_Ha``.
+
+    Parameters
+    ----------
+    path : PurePath
+        All of its folders count: it must be relative to the scanned directory.
+    """
+    named = typed_folder(path)
+    return named[1] if named else None
+
+
+def typed_folder(path: PurePath) -> tuple[str, FrameType] | None:
+    """Return the name and type of the innermost folder with a type.
+
+    None if there is no such folder, or if it has several types, such as ``Darks and Flats``.
     """
     for folder in reversed(path.parent.parts):
-        parts = [part for part in re.split(r"[\s_-]+", folder) if not part[:1].isdigit()]
-        if known := frame_type("".join(parts)) or frame_type("".join(parts).removesuffix("s")):
-            return known
+        if may_have_type(folder) and (types := types_in_name(_without_tokens(folder))):
+            return (folder, types[0]) if len(types) == 1 else None
     return None
+
+
+def _without_tokens(name: str) -> str:
+    """Remove ``KEY_value`` and ``KEY-value`` tokens, whose values are no words for types."""
+    kept: list[str] = []
+    tokens = iter(name.split("_"))
+    for token in tokens:
+        if token in _SETTINGS:
+            next(tokens, "")
+        elif not _setting_and_value(token):
+            kept.append(token)
+    return "_".join(kept)

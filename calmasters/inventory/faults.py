@@ -20,11 +20,6 @@ __all__ = ["Fault", "NamedType", "find_faults"]
 
 #: Remedies of headers and pixels that a setting carries out.
 _SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {FLOAT_RANGE_REMEDY: {"float_range": "adu16"}}
-#: What takes the type of frames from a part of their path.
-_TYPE_SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "folder": {"folder_types": True},
-    "name": {"types_from": ["name"]},
-}
 #: Values of a keyword that a remedy shows.
 _SHOWN: Final = 3
 
@@ -91,11 +86,15 @@ def find_faults(
 
 def _no_type(named: NamedType | None, settings: Settings) -> Fault:
     remedies = ["set IMAGETYP in the capture program"]
-    if settings.path_keywords != "off":
+    if "folder" in settings.types_from:
+        remedies.append("name its folder Bias, Darks or Flats")
+    elif settings.path_keywords != "off":
         remedies.append("name its folder TYPE_bias, TYPE_dark or TYPE_flat")
-    if not settings.folder_types:
-        remedies.append("set folder_types: true for folders named Bias, Darks, Flats")
-    fix = _TYPE_SETTINGS[named.part] if named else {}
+    fix: dict[str, Any] = {}
+    if named:
+        fix = {"types_from": [named.part]}
+        types_from = ", ".join((*settings.types_from, named.part))
+        remedies.insert(0, f"take the type from its {named.part}: set types_from: [{types_from}]")
     return Fault("has no frame type", ", or ".join(remedies), fix)
 
 

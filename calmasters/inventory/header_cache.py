@@ -18,7 +18,7 @@ from typing import Any, Final, TypeAlias
 from calmasters import __version__
 from calmasters.atomic_files import write_whole
 from calmasters.errors import FrameError
-from calmasters.frame import Frame, FrameType, Geometry, Traits
+from calmasters.frame import Frame, FrameType, Geometry, OtherType, Traits
 from calmasters.garbage import without_collection
 from calmasters.headers.ap_common import ap_keywords
 from calmasters.headers.dialects import FrameHeader, KeywordReader
@@ -32,7 +32,7 @@ from calmasters.settings import Settings
 __all__ = ["HeaderCache"]
 
 #: Version of the cache file; increase it when the format changes.
-_FORMAT: Final = 3
+_FORMAT: Final = 4
 
 #: Cache entry of a file: size, version, number of its traits, measured temperature, and start of
 #: the exposure. A list, as read from JSON: see decision 0027.
@@ -55,6 +55,9 @@ class HeaderCache:
         self._reader = KeywordReader(settings.headers)
         self._rules = fingerprint(_FORMAT, __version__, settings.headers, settings.float_range)
         self._traits = _NumberedTraits()
+        # The folders above a library give no type.
+        library = (*settings.library.bias, *settings.library.dark)
+        self._libraries = tuple(f"{directory.as_posix()}/" for directory in library)
         # Cache entries by directory and path.
         self._before = self._load()
         self._now: dict[str, dict[str, _Row]] = {}
@@ -91,6 +94,7 @@ class HeaderCache:
         before = self._before.get(root.as_posix(), {})
         now = self._now.setdefault(root.as_posix(), {})
         folder = "" if root == Path() else f"{root}{os.sep}"
+        libraries = self._libraries if root == Path() else ()
         frames: list[Frame] = []
         for file in progress(files, "reading headers"):
             path, size, mtime_ns, version = file.path, file.size, file.mtime_ns, file.version
@@ -100,7 +104,8 @@ class HeaderCache:
                 continue
             row = before.get(path)
             if row is None or row[_SIZE] != size or row[_VERSION] != version:
-                header = self._read_header(file, folder + path)
+                outside = _matching_prefix(path, libraries)
+                header = self._read_header(file, folder + path, outside)
                 row = [size, version, self._traits.number(header.traits), *header[1:]]
             now[path] = row
             _, _, number, ccd_temp_c, date_obs = row
@@ -108,17 +113,17 @@ class HeaderCache:
             frames.append(Frame(path, size, mtime_ns, traits, ccd_temp_c, date_obs, file.content))
         return frames
 
-    def _read_header(self, file: ScannedFile, path: str) -> FrameHeader:
+    def _read_header(self, file: ScannedFile, path: str, outside: int) -> FrameHeader:
         """Read one header; any fault of the file becomes a problem of the frame."""
         if file.problem:
             return _damaged(file.problem)
         try:
             image = read_header(path)
-            header = self._reader.read(image.cards, file.path)
+            header = self._reader.read(image.cards, file.path, outside)
             traits = header.traits
             if self._settings.header_reader == "ap-common" and not traits.master:
                 keywords = ap_keywords(Path(path), self._settings.headers)
-                traits = replace(traits, keywords=keywords, sources={})
+                traits = replace(traits, keywords=keywords, sources={}, other_type=None)
         except FrameError as error:
             return _damaged(str(error))
         if problem := _data_problem(file, path, image, traits, self._settings):
@@ -194,13 +199,19 @@ def _damaged(problem: str) -> FrameHeader:
 def _to_json(traits: Traits) -> list[Any]:
     geometry = traits.geometry and _GEOMETRY(traits.geometry)
     stored = (traits.keywords, traits.master, geometry, traits.sources)
-    return [*stored, traits.warnings, traits.problems]
+    return [*stored, traits.warnings, traits.problems, traits.other_type]
 
 
 def _from_json(stored: list[Any]) -> Traits:
-    keywords, master, geometry, sources, warnings, problems = stored
+    keywords, master, geometry, sources, warnings, problems, other = stored
     size = Geometry(*geometry) if geometry else None
-    return Traits(keywords, master, size, sources, tuple(warnings), tuple(problems))
+    other_type = OtherType(*other) if other else None
+    return Traits(keywords, master, size, sources, tuple(warnings), tuple(problems), other_type)
+
+
+def _matching_prefix(path: str, prefixes: Iterable[str]) -> int:
+    """Return the length of the first prefix of a path; 0 if it has none."""
+    return next((len(prefix) for prefix in prefixes if path.startswith(prefix)), 0)
 
 
 def _excluded(path: str, patterns: Sequence[str]) -> str | None:

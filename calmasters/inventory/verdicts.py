@@ -82,7 +82,7 @@ def _check_traits(
 ) -> Verdict | None:
     kind = str(traits.keywords.get("TYPE", ""))
     if kind and kind in _canonical(settings.ignored_types):
-        return Verdict(Status.IGNORED, f"type {kind}")
+        return _ignored(traits, kind, settings)
     faults = [*find_faults(traits, named, settings, cameras)]
     if not faults:
         return None
@@ -95,6 +95,21 @@ def _check_traits(
     )
 
 
+def _ignored(traits: Traits, kind: str, settings: Settings) -> Verdict:
+    """Say that a type is ignored, and whether its folder or file name gives another type."""
+    other = traits.other_type
+    if other is None:
+        return Verdict(Status.IGNORED, f"type {kind}")
+    where = "folders" if other.place == "folder" else "file names"
+    types_from = other.types_from(settings.types_from)
+    remedy = (
+        f"type {kind}, but their {where} say {other.type}; if that is right, "
+        f"set types_from: [{', '.join(types_from)}]"
+    )
+    reason = f"type {kind}, but {other}"
+    return Verdict(Status.IGNORED, reason, remedy, settings={"types_from": types_from})
+
+
 @cache
 def _canonical(types: tuple[str, ...]) -> frozenset[str]:
     return frozenset(map(canonical_type, types))
@@ -102,10 +117,9 @@ def _canonical(types: tuple[str, ...]) -> frozenset[str]:
 
 def _named_type(path: str, settings: Settings) -> NamedType | None:
     """Return the type that the folder or name of a frame says, if a setting would use it."""
-    if not settings.folder_types and (kind := type_from_folder(PurePath(path))):
-        return NamedType(kind, "folder")
-    if kind := type_from_name(PurePath(path)):
-        return NamedType(kind, "name")
+    for part, type_from in (("folder", type_from_folder), ("name", type_from_name)):
+        if part not in settings.types_from and (kind := type_from(PurePath(path))):
+            return NamedType(kind, part)
     return None
 
 

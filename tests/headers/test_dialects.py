@@ -291,7 +291,6 @@ PROGRAMS: Mapping[str, Program] = {
             "DATE": "DATE-OBS, UTC",
         },
         path="CALI_FRAME/dark/cam_0/dark_exp_15.000000_gain_60_bin_1_21C_stack_10.fits",
-        rules=replace(RULES, folder_types=True),
     ),
     "DWARF II": Program(
         {"INSTRUME": "DWARFII", "EXP": 15.0, "GAIN": 80, "BINNING": "2*2", "FILTER": ""},
@@ -393,7 +392,6 @@ PROGRAMS: Mapping[str, Program] = {
         binning=(2, 2),
         sources={"TYPE": "folder name"},
         path="2019-02-03/Darks 10ms/Capture_00001.fits",
-        rules=replace(RULES, folder_types=True),
     ),
     "INDI and Ekos": Program(
         {

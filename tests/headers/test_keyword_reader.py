@@ -34,16 +34,18 @@ def value(keyword: str, cards: Mapping[str, Any], **rules: Any) -> object:
 # --- TYPE -----------------------------------------------------------------------------------------
 
 SPELLINGS = {
-    "bias": "BIAS|Bias|Bias Frame|bias frame|Offset|OFFSET FRAME|Zero|ZERO|BIAS_FRAME|bias-frames",
+    "bias": "BIAS|Bias|Bias Frame|bias frame|Offset|OFFSET FRAME|Zero|ZERO|BIAS_FRAME|bias-frames|"
+    "calibration bias|biases",
     "dark": (
         "DARK|Dark|Dark Frame|dark frame|DARKFLAT|DarkFlat|Dark Flat|FLATDARK|FlatDark|Flat Dark|"
         "Dark Flat Frame"
     ),
     "flat": (
         "FLAT|Flat|Flat Frame|Flat Field|FLATFIELD|SKYFLAT|SKY FLAT|DOMEFLAT|Dome Flat|"
-        "TWILIGHT FLAT|Flatlamp"
+        "TWILIGHT FLAT|Flatlamp|LAMPFLAT|twilight|FLAT,SKY|FLAT,LAMP|dflat|Flats|PANEL FLAT|"
+        "Flat (dome)|DOMEFLATS|Internal Flat|sky flat field|TwiFlat|IntFlat|projector flat|pflat"
     ),
-    "light": "LIGHT|Light|Light Frame|Science|Science Frame|OBJECT|EXPOSE|SNAPSHOT",
+    "light": "LIGHT|Light|Light Frame|Science|Science Frame|OBJECT|EXPOSE|SNAPSHOT|STD",
 }
 MASTERS = {
     "bias": "Master Bias|MASTER BIAS|MasterBias|masterBias|Master Offset|superbias",
@@ -104,6 +106,10 @@ def test_a_single_frame_is_not_a_master(cards: dict[str, Any]) -> None:
         ("PLATESOLVE", "platesolve"),
         ("Frame", "frame"),
         ("raw", "raw"),
+        ("Dark Shark", "darkshark"),
+        ("FLAT,OFF", "flat,off"),
+        ("FLAT,DARK", "flat,dark"),
+        ("arc lamp", "arclamp"),
     ],
 )
 def test_unknown_types_are_kept_as_normalized_text(text: str, kind: str) -> None:
@@ -123,6 +129,105 @@ def test_unknown_types_are_kept_as_normalized_text(text: str, kind: str) -> None
 )
 def test_cards_that_are_not_types_give_no_type(cards: dict[str, Any]) -> None:
     assert "TYPE" not in read_cards(cards).traits.keywords
+
+
+@pytest.mark.parametrize(
+    ("cards", "kind"),
+    [
+        ({"ESO DPR TYPE": "FLAT,SKY", "ESO DPR CATG": "CALIB", "OBJECT": "DARK"}, "flat"),
+        ({"ESO DPR TYPE": "OBJECT,SKY", "ESO DPR CATG": "SCIENCE"}, "light"),
+        ({"ESO DPR TYPE": "WAVE,LAMP", "ESO DPR CATG": "CALIB"}, "wave,lamp"),
+        ({"OBSTYPE": "SKYFLAT"}, "flat"),
+        ({"OBSTYPE": "ARC"}, "arc"),
+        ({"OBJECT": "Dome Flat"}, "flat"),
+        ({"OBJECT": "bias", "IMAGETYP": " "}, "bias"),
+        ({"OBJECT": "bias", "IMAGETYP": "Light Frame"}, "light"),
+        ({"OBJECT": "bias", "IMAGETYP": "focus"}, "focus"),
+    ],
+)
+def test_the_cards_of_observatories_give_the_type(cards: dict[str, Any], kind: str) -> None:
+    assert value("TYPE", cards) == kind
+
+
+@pytest.mark.parametrize("text", ["Dark Shark", "M31 flat", "object", "Light", "NGC 7000", 7])
+def test_an_object_that_is_more_than_a_word_for_a_type_gives_no_type(text: object) -> None:
+    assert value("TYPE", {"OBJECT": text}) is None
+
+
+def typed(path: str, types_from: str = "header folder", **cards: Any) -> tuple[object, ...]:
+    """The type of a frame, where it is from, and what contradicts it."""
+    traits = read_cards(cards, path, replace(RULES, types_from=tuple(types_from.split()))).traits
+    other = traits.other_type
+    return traits.keywords.get("TYPE"), traits.sources.get("TYPE"), other and str(other)
+
+
+def test_a_token_of_a_number_has_a_number() -> None:
+    keywords = read_cards({}, "OFFSET_ISO800/FOCALLEN_800mm/x.fits").traits.keywords
+    assert keywords == {"TYPE": "bias", "FOCALLEN": 800}
+
+
+def test_folders_and_names_count_only_without_a_type_card() -> None:
+    assert typed("Flats/x.fits") == ("flat", "folder name", None)
+    assert typed("Flats/x.fits", IMAGETYP=" ") == ("flat", "folder name", None)
+    assert typed("Flats/x.fits", IMAGETYP="focus") == ("focus", None, None)
+    assert typed("Flats/x.fits", "header") == (None, None, None)
+    assert typed("M31/flat-1.fits") == (None, None, None)
+    assert typed("M31/flat-1.fits", "header folder name") == ("flat", "file name", None)
+    assert typed("Flats/TYPE_dark/x.fits") == ("dark", "path", None)
+
+
+@pytest.mark.parametrize(
+    ("path", "other"),
+    [
+        ("Flats/x.fits", "its folder 'Flats' says flat"),
+        ("flat-0001.fits", "its file name says flat"),
+        ("Flats/dark_1.fits", "its folder 'Flats' says flat"),
+        ("M31/x.fits", None),
+        ("Lights/M31_001.fits", None),
+        ("Darks and Flats/x.fits", None),
+    ],
+)
+def test_a_folder_or_file_name_that_contradicts_the_header_is_reported(
+    path: str, other: str | None
+) -> None:
+    assert typed(path, IMAGETYP="Light Frame") == ("light", None, other)
+
+
+def test_the_first_place_of_types_from_wins_without_a_contradiction() -> None:
+    light = {"IMAGETYP": "Light Frame"}
+    assert typed("Flats/x.fits", "folder header", **light) == ("flat", "folder name", None)
+    assert typed("M31/x.fits", "folder header", **light) == ("light", None, None)
+    assert typed("Flats/dark_1.fits", "folder header") == ("flat", "folder name", None)
+    assert typed("Flats/dark_1.fits", "name header", **light) == ("dark", "file name", None)
+
+
+def test_a_calibration_frame_in_a_folder_of_another_type_has_a_warning() -> None:
+    traits = read_cards({"IMAGETYP": "Dark"}, "Flats/x.fits").traits
+    assert traits.warnings == (
+        "type dark, but its folder 'Flats' says flat; if that is right, "
+        "set types_from: [folder, header]",
+    )
+    assert read_cards({"IMAGETYP": "Light"}, "Flats/x.fits").traits.warnings == ()
+
+
+def test_the_header_decides_the_type_of_a_master() -> None:
+    rules = replace(RULES, types_from=("folder", "header"))
+    traits = read_cards({"IMAGETYP": "Master Dark"}, "Flats/x.fits", rules).traits
+    assert (traits.keywords["TYPE"], traits.other_type) == ("dark", None)
+
+
+def test_a_file_without_a_type_in_a_folder_for_masters_is_a_master() -> None:
+    traits = read_cards({}, "Master Darks/x.fits").traits
+    assert (traits.keywords["TYPE"], traits.master) == ("dark", True)
+
+
+def test_frames_share_traits_if_their_names_give_the_same_type() -> None:
+    reader = KeywordReader(RULES)
+    names = ("flat-1.fits", "Flat_Ha_0002.fits", "M31_1.fits", "M33_2.fits")
+    one, two, three, four = (reader.read(IMAGE, name).traits for name in names)
+    assert one is two
+    assert three is four
+    assert one is not three
 
 
 def test_cards_for_types_have_an_order_of_preference() -> None:
@@ -502,21 +607,33 @@ PLACES = st.sampled_from(
         "superbias.fits",
         "Flats/FILTER_Ha/a_0001.fits",
         "x_BIN_2_y.fits",
+        "Flats/bias_1.fits",
+        "Lights/flat-1.fits",
+        "dark_2.fits",
     ]
 )
+ORDERS = st.permutations(["header", "folder", "name"]).map(tuple)
 HEADERS = st.tuples(st.dictionaries(st.sampled_from(NAMES), ANYTHING | ALIKE), PLACES)
 
 
-@example([({"GAIN": 1}, "a.fits"), ({"GAIN": True}, "a.fits")], "fallback")
-@example([({}, "GAIN_7/a.fits"), ({}, "GAIN_8/a.fits"), ({}, "GAIN_9_a.fits")], "fallback")
-@example([({"CCD-TEMP": 1.6}, "a.fits"), ({"CCD-TEMP": 2.6}, "a.fits")], "fallback")
-@example([({"DATE-LOC": f"2026-01-0{day}T20:00:00"}, "a.fits") for day in (1, 2)], "off")
-@example([({"DATE": f"2026-01-0{day}"}, "a.fits") for day in (1, 2)], "off")
-@given(st.lists(HEADERS, min_size=2, max_size=8), st.sampled_from(["fallback", "override", "off"]))
+@example([({"GAIN": 1}, "a.fits"), ({"GAIN": True}, "a.fits")], "fallback", ("header",))
+@example(
+    [({}, "GAIN_7/a.fits"), ({}, "GAIN_8/a.fits"), ({}, "GAIN_9_a.fits")], "fallback", ("header",)
+)
+@example([({"CCD-TEMP": 1.6}, "a.fits"), ({"CCD-TEMP": 2.6}, "a.fits")], "fallback", ("header",))
+@example(
+    [({"DATE-LOC": f"2026-01-0{day}T20:00:00"}, "a.fits") for day in (1, 2)], "off", ("header",)
+)
+@example([({"DATE": f"2026-01-0{day}"}, "a.fits") for day in (1, 2)], "off", ("header",))
+@given(
+    st.lists(HEADERS, min_size=2, max_size=8),
+    st.sampled_from(["fallback", "override", "off"]),
+    ORDERS,
+)
 def test_the_result_does_not_depend_on_headers_read_before(
-    headers: list[tuple[dict[str, Any], str]], path_keywords: str
+    headers: list[tuple[dict[str, Any], str]], path_keywords: str, types_from: tuple[str, ...]
 ) -> None:
-    rules = replace(RULES, path_keywords=path_keywords, folder_types=True, extra=("XBINNING",))
+    rules = replace(RULES, path_keywords=path_keywords, types_from=types_from, extra=("XBINNING",))
     shared = KeywordReader(rules)
     for cards, path in headers:
         texts = [

@@ -264,13 +264,13 @@ def test_truncated_packed_files_are_refused(settings: Settings, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("folder", ["Darks", "dark 300s -10C"])
-def test_folder_types_gives_the_type_of_a_folder(
+def test_a_folder_gives_the_type_if_the_header_has_none(
     make_settings: Callable[..., Settings], add_frame: Callable[..., Path], folder: str
 ) -> None:
     add_frame(f"{folder}/x.fits", "dark", {"IMAGETYP": None})
     add_frame("Flats/y.fits", "dark")
-    assert "TYPE" not in read(make_settings())[f"{folder}/x.fits"].keywords
-    frames = read(make_settings(folder_types=True))
+    assert "TYPE" not in read(make_settings(types_from=["header"]))[f"{folder}/x.fits"].keywords
+    frames = read(make_settings())
     assert frames[f"{folder}/x.fits"].keywords["TYPE"] == "dark"
     assert frames[f"{folder}/x.fits"].traits.sources["TYPE"] == "folder name"
     assert frames["Flats/y.fits"].keywords["TYPE"] == "dark"

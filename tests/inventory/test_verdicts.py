@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from calmasters.frame import Frame, Status, Verdict
+from calmasters.frame import Frame, OtherType, Status, Verdict
 from calmasters.headers.frame_types import canonical_type
 from calmasters.inventory.camera_keywords import CameraKeywords
 from calmasters.inventory.verdicts import FrameChecks, check_frame, usable_frames
@@ -185,3 +185,32 @@ def test_what_differs_from_frame_to_frame_has_no_setting(
 def test_a_light_that_is_not_ignored_is_refused(settings: Settings, make_frame: MakeFrame) -> None:
     result = verdict(make_frame("light"), replace(settings, ignored_types=()))
     assert (result.status, result.reason[:21]) == (Status.REFUSED, "is of type 'light'; a")
+
+
+@pytest.mark.parametrize(
+    ("other", "remedy", "types_from"),
+    [
+        (
+            OtherType("folder", "flat", "Flats"),
+            "type light, but their folders say flat; if that is right, "
+            "set types_from: [folder, header]",
+            ["folder", "header"],
+        ),
+        (
+            OtherType("name", "flat"),
+            "type light, but their file names say flat; if that is right, "
+            "set types_from: [name, header, folder]",
+            ["name", "header", "folder"],
+        ),
+    ],
+)
+def test_a_light_whose_folder_or_name_says_flat_is_ignored_with_the_setting_that_uses_it(
+    settings: Settings,
+    make_frame: MakeFrame,
+    other: OtherType,
+    remedy: str,
+    types_from: list[str],
+) -> None:
+    light = verdict(make_frame("light", other_type=other), settings)
+    assert light == Verdict(Status.IGNORED, f"type light, but {other}", remedy)
+    assert light.settings == {"types_from": types_from}

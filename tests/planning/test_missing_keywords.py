@@ -38,7 +38,7 @@ def add_frames(add_frame: AddFile) -> AddFrames:
         named = {key.replace("__", "-"): value for key, value in cards.items()}
         return [
             add_frame(
-                f"{folder}/{each}.fits",
+                f"{folder}{'' if folder.endswith('-') else '/'}{each}.fits",
                 kind,
                 {"DATE-OBS": "2026-01-15T20:{:02}:{:02}".format(*divmod(next(seconds), 60))}
                 | named,
@@ -270,14 +270,17 @@ FIXED: dict[str, tuple[Case, dict[str, object], int]] = {
         {"assume_keywords": {"": {"INSTRUME": "ATR585M", "GAIN": 100}}},
         2,
     ),
-    "a type in the name of the folder": (
-        lambda add: add("Darks", "dark", IMAGETYP=None),
-        {"folder_types": True},
+    "a type in the name of the file": (
+        lambda add: add("2026/dark-", "dark", IMAGETYP=None),
+        {"types_from": ["header", "folder", "name"]},
         1,
     ),
     "no type and no GAIN": (
-        lambda add: (add("Darks", "dark", IMAGETYP=None, GAIN=None), add("sound", "bias")),
-        {"folder_types": True, "assume_keywords": {"ATR585M": {"GAIN": 100}}},
+        lambda add: (add("2026/dark-", "dark", IMAGETYP=None, GAIN=None), add("sound", "bias")),
+        {
+            "types_from": ["header", "folder", "name"],
+            "assume_keywords": {"ATR585M": {"GAIN": 100}},
+        },
         2,
     ),
     "an unknown word for flats, and no GAIN": (
