@@ -62,7 +62,7 @@ def test_an_excluded_frame_is_ignored_with_the_pattern(
 @pytest.mark.parametrize(
     ("fields", "reason", "remedy"),
     [
-        ({"keywords": {"TYPE": None}}, "has no frame type", "set IMAGETYP .*TYPE_bias"),
+        ({"keywords": {"TYPE": None}}, "has no frame type", "set IMAGETYP in the capture program"),
         ({"keywords": {"TYPE": "raw"}}, "is of type 'raw'", "ignored_types"),
         ({"master": True}, "is a master", "library, or exclude"),
         ({"problems": ("is truncated; copy it again",)}, "is truncated", "^copy it again$"),
@@ -103,7 +103,7 @@ def test_all_faults_of_a_frame_are_reported_together(
     ("kind", "missing", "reasons"),
     [
         (None, ("GAIN",), ["has no frame type", "lacks GAIN"]),
-        ("Flatfield-Dome-X", ("GAIN", "OFFSET"), ["is of type", "lacks GAIN, OFFSET"]),
+        ("LedFlatPanel", ("GAIN", "OFFSET"), ["is of type", "lacks GAIN, OFFSET"]),
         # Only flats need a night.
         (None, ("DATE",), ["has no frame type"]),
     ],
@@ -133,7 +133,7 @@ def test_frames_with_the_same_faults_share_a_verdict(
 @pytest.mark.parametrize(
     ("word", "fix"),
     [
-        ("Flatfield-Dome-X", {"type_words": {"flat": ["flatfielddomex"]}}),
+        ("LedFlatPanel", {"type_words": {"flat": ["ledflatpanel"]}}),
         ("my bias", {"type_words": {"bias": ["mybias"]}}),
         ("flat or dark", {}),
         ("sausage", {}),

@@ -284,9 +284,9 @@ FIXED: dict[str, tuple[Case, dict[str, object], int]] = {
         2,
     ),
     "an unknown word for flats, and no GAIN": (
-        lambda add: (add("dome", "flat", IMAGETYP="Flatfield-Dome-X", GAIN=None), add("b", "bias")),
+        lambda add: (add("dome", "flat", IMAGETYP="LedFlatPanel", GAIN=None), add("b", "bias")),
         {
-            "type_words": {"flat": ["flatfielddomex"]},
+            "type_words": {"flat": ["ledflatpanel"]},
             "assume_keywords": {"ATR585M": {"GAIN": 100}},
         },
         2,
