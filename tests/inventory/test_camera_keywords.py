@@ -181,7 +181,7 @@ def test_a_value_is_assumed_for_frames_of_the_camera_that_lack_it(
 
 def test_a_word_of_the_configuration_is_a_type(settings: Settings, make_frame: MakeFrame) -> None:
     frame = make_frame("flat", keywords={"TYPE": "ledflatpanel"})
-    worded = replace(settings, type_words={"flat": ("LedFlatPanel",)})
+    worded = replace(settings, type_words={"flat": ("Ledflatpanel",)})
     (changed,) = with_assumed_values([frame], worded)
     assert changed.keywords["TYPE"] == "flat"
     assert changed.traits.sources == {"TYPE": "type_words"}

@@ -103,7 +103,7 @@ def test_all_faults_of_a_frame_are_reported_together(
     ("kind", "missing", "reasons"),
     [
         (None, ("GAIN",), ["has no frame type", "lacks GAIN"]),
-        ("LedFlatPanel", ("GAIN", "OFFSET"), ["is of type", "lacks GAIN, OFFSET"]),
+        ("Ledflatpanel", ("GAIN", "OFFSET"), ["is of type", "lacks GAIN, OFFSET"]),
         # Only flats need a night.
         (None, ("DATE",), ["has no frame type"]),
     ],
@@ -133,7 +133,7 @@ def test_frames_with_the_same_faults_share_a_verdict(
 @pytest.mark.parametrize(
     ("word", "fix"),
     [
-        ("LedFlatPanel", {"type_words": {"flat": ["ledflatpanel"]}}),
+        ("Ledflatpanel", {"type_words": {"flat": ["ledflatpanel"]}}),
         ("my bias", {"type_words": {"bias": ["mybias"]}}),
         ("flat or dark", {}),
         ("sausage", {}),

@@ -284,7 +284,7 @@ FIXED: dict[str, tuple[Case, dict[str, object], int]] = {
         2,
     ),
     "an unknown word for flats, and no GAIN": (
-        lambda add: (add("dome", "flat", IMAGETYP="LedFlatPanel", GAIN=None), add("b", "bias")),
+        lambda add: (add("dome", "flat", IMAGETYP="Ledflatpanel", GAIN=None), add("b", "bias")),
         {
             "type_words": {"flat": ["ledflatpanel"]},
             "assume_keywords": {"ATR585M": {"GAIN": 100}},
