@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from calmasters.frame import FrameType, Traits, Value
@@ -16,7 +16,7 @@ from calmasters.inventory.camera_keywords import (
 )
 from calmasters.settings import Settings
 
-__all__ = ["Fault", "NamedType", "find_faults"]
+__all__ = ["Fault", "NamedType", "assumed_values", "find_faults", "in_one_line"]
 
 #: Remedies of headers and pixels that a setting carries out.
 _SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {FLOAT_RANGE_REMEDY: {"float_range": "adu16"}}
@@ -105,10 +105,12 @@ def _unknown_type(kind: str) -> Fault:
     ignore = f"otherwise add '{kind}' to ignored_types"
     contained = [each for each in ("bias", "dark", "flat") if each in kind]
     if len(contained) != 1:
-        setting = _pasted({"type_words": {"flat": [kind]}})
+        setting = in_one_line({"type_words": {"flat": [kind]}})
         return Fault(reason, f"if these are flats, set {setting}, or bias, dark; {ignore}", {})
     fix = {"type_words": {contained[0]: [kind]}}
-    return Fault(reason, f"if these are {contained[0]} frames, set {_pasted(fix)}; {ignore}", fix)
+    return Fault(
+        reason, f"if these are {contained[0]} frames, set {in_one_line(fix)}; {ignore}", fix
+    )
 
 
 # --- keywords -------------------------------------------------------------------------------------
@@ -126,11 +128,10 @@ def _missing(
     fix: dict[str, Any] = {}
     remedies = []
     if known:
-        values = {key: _only(each.values()) for key, each in known.items()}
-        fix["assume_keywords"] = {camera: values}
+        fix["assume_keywords"] = assumed_values(camera, known)
         others = f"other frames of {camera}" if camera else "other frames"
         remedies.append(
-            f"if all these were taken with {_listed(known)}, as {others}, set {_pasted(fix)}"
+            f"if all these were taken with {_listed(known)}, as {others}, set {in_one_line(fix)}"
         )
     if unwritten:
         fix["missing_keywords"] = "by_camera"
@@ -142,9 +143,23 @@ def _missing(
     return Fault(f"lacks {', '.join(missing)}", "; ".join(remedies), fix if is_fixed else {})
 
 
-def _only(values: Collection[Value]) -> Value:
-    """Return the value if there is one; of several a person has to choose."""
-    return next(iter(values)) if len(values) == 1 else "VALUE"
+def assumed_values(
+    camera: str, known: Mapping[str, Mapping[str, Value]]
+) -> dict[str, dict[str, Value]]:
+    """Return a value of ``assume_keywords``; ``VALUE`` where a person has to choose.
+
+    Parameters
+    ----------
+    camera : str
+    known : mapping of str to mapping
+        For each keyword the values of other frames and masters, as written and as typed.
+    """
+    return {
+        camera: {
+            keyword: next(iter(values.values())) if len(values) == 1 else "VALUE"
+            for keyword, values in known.items()
+        }
+    }
 
 
 def _listed(known: Mapping[str, Mapping[str, Value]]) -> str:
@@ -169,8 +184,8 @@ def _other_places(missing: Sequence[str], settings: Settings) -> str:
     return ", or ".join(places)
 
 
-def _pasted(settings: Mapping[str, Any]) -> str:
-    """Write settings in one line, ready to paste: JSON in YAML."""
+def in_one_line(settings: Mapping[str, Any]) -> str:
+    """Return settings as one line of YAML, ready to paste."""
     return ", ".join(
         f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()
     )

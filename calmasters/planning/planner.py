@@ -16,12 +16,14 @@ from calmasters.frame import Frame, FrameType, Geometry, Status, Value, Verdict
 from calmasters.garbage import without_collection
 from calmasters.inventory.assumed_values import with_assumed_values
 from calmasters.inventory.camera_keywords import (
+    ESSENTIAL,
     CameraKeywords,
     camera_of,
     lacking_keywords,
     missing_keywords,
 )
 from calmasters.inventory.content_digests import ContentDigests
+from calmasters.inventory.faults import assumed_values, in_one_line
 from calmasters.inventory.header_cache import HeaderCache
 from calmasters.inventory.listing import kept_identities, list_files
 from calmasters.inventory.scan import ScannedFile, scan_masters
@@ -253,23 +255,22 @@ def _masters_without_keywords(
     masters: Iterable[Frame], settings: Settings, cameras: CameraKeywords
 ) -> Iterator[str]:
     """Report masters that no job makes, and that lack a keyword which their camera now writes."""
-    names: dict[tuple[str, str], list[str]] = defaultdict(list)
+    names: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
     for master in masters:
-        kind = str(master.keywords.get("TYPE", ""))
+        kind, camera = str(master.keywords.get("TYPE", "")), camera_of(master.keywords)
         if kind in settings.required_keywords and not master.problems:
-            lacking = [
-                keyword
-                for keyword in missing_keywords(master.traits, kind, settings, cameras)
-                if cameras.known(camera_of(master.keywords), keyword)
-            ]
-            if lacking:
-                group = camera_of(master.keywords), ", ".join(lacking)
-                names[group].append(PurePath(master.path).stem)
-    for (camera, lacking_text), alike in names.items():
+            missing = missing_keywords(master.traits, kind, settings, cameras)
+            given = (key for key in missing if key not in ESSENTIAL and cameras.known(camera, key))
+            if lacked := tuple(given):
+                names[camera, lacked].append(PurePath(master.path).stem)
+    for (camera, lacked), alike in names.items():
+        known = {keyword: cameras.known(camera, keyword) for keyword in lacked}
+        setting = in_one_line({"assume_keywords": assumed_values(camera, known)})
+        count = "1 master has" if len(alike) == 1 else f"{len(alike)} masters have"
         yield (
-            f"{len(alike)} masters in output_dir lack {lacking_text}, which "
-            f"{camera or 'every camera'} writes now: they stay, no frames make them any more; for "
-            f"older frames and masters set {lacking_text} in assume_keywords ({alike[0]})"
+            f"output_dir: {count} no {' and no '.join(lacked)}, unlike other frames of "
+            f"{camera or 'the camera'}, such as {alike[0]}: no frames make them any more, and "
+            f"they stay as they are; if they were taken with the same, set {setting}"
         )
 
 

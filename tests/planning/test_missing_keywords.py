@@ -211,8 +211,8 @@ def test_when_a_keyword_appears_the_masters_without_it_stay_and_are_reported(
     assert all((settings.output_dir / job.master).exists() for job in before.jobs)
     assert after.kept == (before.jobs[0].master,)
     (warning,) = after.warnings
-    assert warning.startswith("2 masters in output_dir lack GAIN, which ATR585M writes now")
-    assert "assume_keywords" in warning
+    assert warning.startswith("output_dir: 2 masters have no GAIN, unlike other frames of ATR585M")
+    assert warning.endswith('set assume_keywords: {"ATR585M": {"GAIN": 100}}')
     assert after.suggested == {"assume_keywords": {"ATR585M": {"GAIN": 100}}}
 
     assumed = decide(make_settings(**after.suggested))
