@@ -24,11 +24,12 @@ __all__ = [
 #: A keyword's value: GAIN 100, SET-TEMP -10.0, FILTER 'Ha'.
 Value: TypeAlias = str | int | float
 
-#: Extensions of image files, in any letter case: FITS, tile-compressed or gzipped FITS, XISF.
+#: Extensions of image files, in any letter case: FITS, FITS in tiles, zipped FITS, XISF.
 IMAGE_EXTENSIONS: Final = (
     ".fits", ".fit", ".fts",
     ".fits.fz", ".fit.fz", ".fts.fz",
     ".fits.gz", ".fit.gz", ".fts.gz",
+    ".fits.bz2", ".fit.bz2", ".fts.bz2",
     ".xisf",
 )  # fmt: skip
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 from calmasters.config_check import check_config, translated
+from calmasters.errors import ConfigError
 from calmasters.frame import FrameType, Value
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "QualityRules",
     "Settings",
     "Siril",
+    "input_root",
 ]
 
 #: Parameters of PixInsight's processes that affect speed and memory, but no pixel.
@@ -290,7 +293,11 @@ class QualityRules:
 
 @dataclass(frozen=True)
 class Settings:
-    """The configuration; see ``config/README.md`` for the meaning of each key."""
+    """The configuration; see ``config/README.md`` for the meaning of each key.
+
+    The paths of frames are relative to ``input_dir``. If the configuration lists several
+    directories, it is the folder that contains them all, and only ``input_dirs`` are searched.
+    """
 
     engine: str
     input_dir: Path
@@ -325,6 +332,8 @@ class Settings:
     float_range: str
     quality: QualityRules
     prune: bool
+    # Not a key, but the list that input_dir may be.
+    several_inputs: tuple[Path, ...] = ()
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], schema: Path | None = None) -> Settings:
@@ -348,7 +357,7 @@ class Settings:
         if schema:
             check_config(config, schema)
         convert: dict[str, Callable[[Any], Any]] = {
-            "input_dir": _path,
+            "input_dir": input_root,
             "output_dir": _path,
             "library": lambda value: Library(**{key: _paths(value[key]) for key in value}),
             "pixinsight": PixInsight.from_config,
@@ -363,7 +372,16 @@ class Settings:
             "calibration": lambda value: {key: Calibration(**value[key]) for key in value},
             "quality": lambda value: QualityRules(**_frozen(value)),
         }
-        return cls(**{key: convert.get(key, _frozen)(value) for key, value in config.items()})
+        several = _input_dirs(config["input_dir"])
+        return cls(
+            **{key: convert.get(key, _frozen)(value) for key, value in config.items()},
+            several_inputs=several if len(several) > 1 else (),
+        )
+
+    @property
+    def input_dirs(self) -> tuple[Path, ...]:
+        """The directories that are searched for frames, all below ``input_dir``."""
+        return self.several_inputs or (self.input_dir,)
 
     @property
     def headers(self) -> HeaderRules:
@@ -380,6 +398,47 @@ class Settings:
             types_from=self.types_from,
             reader=self.header_reader,
         )
+
+
+def input_root(value: str | Sequence[str]) -> Path:
+    """Return the directory that the paths of frames are relative to.
+
+    Parameters
+    ----------
+    value : str or sequence of str
+        ``input_dir`` of a checked configuration.
+
+    Returns
+    -------
+    Path
+        The directory itself; of several directories the innermost folder that contains them all.
+
+    Raises
+    ------
+    ConfigError
+        If no folder contains all directories: drives of Windows.
+    """
+    directories = _input_dirs(value)
+    if len(directories) == 1:
+        return directories[0]
+    try:
+        return Path(os.path.commonpath(directories))
+    except ValueError as error:
+        names = ", ".join(map(str, directories))
+        raise ConfigError(
+            f"input_dir: no folder contains all of {names}; give directories of one drive"
+        ) from error
+
+
+def _input_dirs(value: str | Sequence[str]) -> tuple[Path, ...]:
+    """Return the different directories of ``input_dir``; comparable if there are several."""
+    if isinstance(value, str):
+        return (_path(value),)
+    directories = tuple(dict.fromkeys(Path(os.path.normpath(_path(name))) for name in value))
+    are_below_here = not any(path.is_absolute() or ".." in path.parts for path in directories)
+    if len(directories) == 1 or are_below_here:
+        return directories
+    return tuple(dict.fromkeys(Path(os.path.normpath(Path.cwd() / path)) for path in directories))
 
 
 def _path(name: str) -> Path:

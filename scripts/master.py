@@ -5,6 +5,7 @@ from pathlib import Path
 from calmasters.engines import engine_for
 from calmasters.errors import exit_on_error
 from calmasters.model.job import MasterJob
+from calmasters.settings import input_root
 
 log = Path(snakemake.log[0])
 
@@ -12,7 +13,7 @@ with exit_on_error(log):
     job = MasterJob.read(Path(snakemake.input.job))
     engine_for(job, snakemake.config, snakemake.threads).make(
         job,
-        input_dir=Path(snakemake.config["input_dir"]).expanduser(),
+        input_dir=input_root(snakemake.config["input_dir"]),
         output_dir=Path(snakemake.config["output_dir"]).expanduser(),
         output=Path(snakemake.output.master),
         log=log,

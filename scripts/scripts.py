@@ -6,6 +6,7 @@ from calmasters.engines.pixinsight.engine import PixInsightEngine
 from calmasters.errors import exit_on_error
 from calmasters.model.layout import job_path_of
 from calmasters.planning.plan_file import Plan
+from calmasters.settings import input_root
 
 output_dir = Path(snakemake.config["output_dir"]).expanduser()
 
@@ -13,7 +14,7 @@ with exit_on_error(Path(snakemake.log[0])):
     plan = Plan.load(Path(snakemake.input.plan))
     PixInsightEngine.from_config(snakemake.config).write_scripts(
         [output_dir / job_path_of(master) for master in plan.masters],
-        input_dir=Path(snakemake.config["input_dir"]).expanduser(),
+        input_dir=input_root(snakemake.config["input_dir"]),
         output_dir=output_dir,
         folder=Path(snakemake.output.scripts),
     )

@@ -210,7 +210,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("master", type=Path, help="OUTPUT_DIR/masters/TYPE/NAME.xisf")
     parser.add_argument("x", type=int, help="column, from 0")
     parser.add_argument("y", type=int, help="row, from 0")
-    parser.add_argument("--input-dir", type=Path, required=True, help="folder of the raw frames")
+    parser.add_argument(
+        "--input-dir", type=Path, required=True, help="folder that paths of frames are relative to"
+    )
     options = parser.parse_args(arguments)
     try:
         output_dir, master = output_dir_of(options.master)

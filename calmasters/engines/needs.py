@@ -37,7 +37,7 @@ PYTHON_MB: Final = 160
 _SAMPLE_BYTES: Final = 4
 
 #: Extensions of frames that are unpacked before they are read.
-_PACKED: Final = (".fz", ".gz", ".xisf")
+_PACKED: Final = (".fz", ".gz", ".bz2", ".xisf")
 
 
 @runtime_checkable

@@ -29,6 +29,7 @@ from calmasters.headers.path_tokens import (
     type_of_file,
     typed_folder,
 )
+from calmasters.headers.reject_marks import exclude_pattern, is_marked_name
 from calmasters.settings import HeaderRules
 
 __all__ = [
@@ -157,8 +158,9 @@ class KeywordReader:
         values = tuple(map(cards.__getitem__, names))
         types = tuple(map(type, values))  # part of the cache key: 1, 1.0 and True are equal
         folder, slash, name = path.rpartition("/")
-        # A file name counts only by its tokens and its type.
-        short = name if self._has_token(name) else type_of_file(name) or _NAMELESS
+        # A file name counts only by its tokens, its type, and a mark of rejected frames.
+        counts = self._has_token(name) or is_marked_name(name)
+        short = name if counts else type_of_file(name) or _NAMELESS
         place = f"{folder}{slash}{short}"
         utc = utc_of(cards)
         night = night_of(cards, self._rules.timezone)
@@ -201,7 +203,11 @@ class KeywordReader:
         master = master or (place == "folder" and "master" in found.folder.casefold())
         other = None if master else found.other_than(place, rules.types_from)
         geometry = geometry_of(cards)
-        warnings = (*_type_warnings(keywords, other, rules), *_warnings(cards))
+        warnings = (
+            *_type_warnings(keywords, other, rules),
+            *_reject_warnings(keywords, master, below),
+            *_warnings(cards),
+        )
         problems = tuple(image_problems(cards, geometry))
         return Traits(keywords, master, geometry, sources, warnings, problems, other)
 
@@ -420,6 +426,16 @@ def _type_warnings(
     if other and (kind := keywords["TYPE"]) in _CALIBRATION:
         order = ", ".join(other.types_from(rules.types_from))
         yield f"type {kind}, but {other}; if that is right, set types_from: [{order}]"
+
+
+def _reject_warnings(keywords: Mapping[str, Value], master: bool, path: PurePath) -> Iterator[str]:
+    """Yield a text about a calibration frame whose path marks it as rejected."""
+    is_used = keywords.get("TYPE") in _CALIBRATION and not master
+    if is_used and (pattern := exclude_pattern(path)):
+        yield (
+            f"its path marks rejected frames ({pattern}), but it is used; "
+            f'to leave such frames out, set exclude: ["{pattern}"]'
+        )
 
 
 def _warnings(cards: Cards) -> Iterator[str]:

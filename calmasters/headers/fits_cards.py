@@ -79,10 +79,10 @@ class ImageHeader(NamedTuple):
     data_offset : int
         Start of the image's data, in bytes from the start of the (unzipped) file.
     end_of_data : int
-        Minimum size of the file in bytes; 0 if unknown (``.gz``).
+        Minimum size of the file in bytes; 0 if unknown (``.gz``, ``.bz2``).
     packing : str
-        How samples are stored: uncompressed (empty), ``gzip``, ``tiles`` (FITS tile compression)
-        or ``xisf``.
+        How samples are stored: uncompressed (empty), ``gzip``, ``bzip2``, ``tiles`` (FITS tile
+        compression) or ``xisf``.
     attributes : mapping of str to str
         XML attributes of the ``Image`` element of an XISF file.
     """

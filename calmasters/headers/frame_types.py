@@ -35,7 +35,7 @@ _FILTERS: Final = (
     "green blue clear uv ir uvir ircut cls lp lps lpro uhc duo dual band dualband narrowband nb "
     "broadband bb lenhance lextreme lultimate none nofilter rot gruen grün blau rouge vert bleu "
     "rojo verde azul rosso osc mono rgb lrgb color colour sdss sloan johnson bessel bessell "
-    "cousins"
+    "cousins prime nm baader antlia astronomik optolong zwo chroma astrodon svbony"
 )
 
 #: A word for a type in lower case: 'darks', 'dflat', 'domeflats', 'biasframe', 'dunkelbilder'.
@@ -77,7 +77,8 @@ _NEUTRAL: Final = (
         "series seq sequence session library lib new old all super campo campos campi tomas",
         "e f k t x a sec secs sek second seconds ms us min mins m mm deg degc adu",
         "gain iso bin binning binned temp temperature exp exptime filter filt date camera cam ccd "
-        "cmos hcg lcg scope telescope target autosave autorun capture ngc ic messier",
+        "cmos hcg lcg level current scope telescope target autosave autorun capture ngc ic messier",
+        "bad reject rejects rejected trash discarded",
         "jan feb mar apr may jun jul aug sep oct nov dec and und et with the",
     )
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import os
 import zlib
@@ -42,7 +43,9 @@ def read_header(path: str | os.PathLike[str]) -> ImageHeader:
     ending = name[-5:].lower()
     try:
         if ending.endswith(".gz"):
-            return _zipped_header(name)
+            return _gzipped_header(name)
+        if ending.endswith(".bz2"):
+            return _bzipped_header(name)
         # Most headers are read with one call: a buffer would cost more than it saves.
         with cast("IO[bytes]", FileIO(name)) as file:
             header = read_xisf_header(file) if ending == ".xisf" else read_fits_header(file)
@@ -52,8 +55,19 @@ def read_header(path: str | os.PathLike[str]) -> ImageHeader:
         raise FrameError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _zipped_header(path: str) -> ImageHeader:
-    """Read the header of a zipped FITS file, and check that its data are complete."""
+def _bzipped_header(path: str) -> ImageHeader:
+    """Read the header of a FITS file packed by bzip2.
+
+    Whether its data are complete is not known before they are unpacked, which takes seconds.
+    """
+    with cast("IO[bytes]", bz2.open(path)) as file:
+        header = read_fits_header(file)
+        _require_possible(header, file)
+    return header._replace(end_of_data=0, packing=header.packing or "bzip2")
+
+
+def _gzipped_header(path: str) -> ImageHeader:
+    """Read the header of a FITS file packed by gzip, and check that its data are complete."""
     with cast("IO[bytes]", gzip.open(path)) as file:
         header = read_fits_header(file)
         _require_possible(header, file)

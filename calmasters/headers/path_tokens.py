@@ -101,7 +101,7 @@ def _keys(
 
 
 def _stem(path: PurePath) -> str:
-    packed = path.suffix.lower() in (".fz", ".gz")
+    packed = path.suffix.lower() in (".fz", ".gz", ".bz2")
     return PurePath(path.stem).stem if packed else path.stem
 
 

@@ -124,7 +124,7 @@ class Strip:
 class RawFrame:
     """A raw frame that is open for reading; use it as a context manager.
 
-    A packed frame (``.gz``, ``.fz``, ``.xisf``) is first unpacked into a temporary file.
+    A packed frame (``.gz``, ``.bz2``, ``.fz``, ``.xisf``) is first unpacked into a temporary file.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ class RawFrame:
         self.width, self.height = size_of(path, header.cards)
         self.format = _format(path, header, self._float_range)
         if header.packing:
-            self._offset = header.data_offset if header.packing == "gzip" else 0
+            self._offset = header.data_offset if header.packing in ("gzip", "bzip2") else 0
             self._file = unpack_frame(path, header, self.size * self.format.dtype.itemsize)
         else:
             self._offset = header.data_offset

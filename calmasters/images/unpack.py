@@ -1,4 +1,4 @@
-"""Unpack frames (``.gz``, FITS tile compression, XISF) to the plain samples of a FITS file.
+"""Unpack frames (``.gz``, ``.bz2``, tiles of FITS, XISF) to the plain samples of a FITS file.
 
 The native engine reads all frames of a group in parallel, strip by strip. A packed frame can only
 be unpacked completely. It goes to a temporary file, so that only one such frame is in memory. The
@@ -7,6 +7,7 @@ file is in the system's folder for temporary files (``TMPDIR``), and is deleted 
 
 from __future__ import annotations
 
+import bz2
 import errno
 import gzip
 import io
@@ -52,7 +53,7 @@ def unpack_frame(path: Path, header: ImageHeader, size: int) -> FileIO:
     Returns
     -------
     FileIO
-        The image's samples, big-endian, in the format of its header; for ``gzip`` files preceded
+        The image's samples, big-endian, in the format of its header; for zipped files preceded
         by all bytes before the samples.
 
     Raises
@@ -75,11 +76,14 @@ def unpack_frame(path: Path, header: ImageHeader, size: int) -> FileIO:
 
 def _unzip(path: Path, header: ImageHeader, size: int, file: FileIO) -> None:
     left = header.data_offset + size
-    with gzip.open(path) as zipped:
+    unzip = gzip.open if header.packing == "gzip" else bz2.open
+    with unzip(path) as zipped:
         while left and (piece := zipped.read(min(left, 1 << 20))):
             file.write(piece)
             left -= len(piece)
-        # gzip checks the checksum at the end of the file, after the padding.
+        if left:
+            raise EOFError(f"{left} bytes are missing at its end")
+        # The checksum is at the end of the file, after the padding.
         zipped.read(_BLOCK)
 
 
@@ -157,6 +161,7 @@ def _write(samples: NDArray[np.generic], size: int, file: FileIO) -> None:
 
 _UNPACK: Final[Mapping[str, Callable[[Path, ImageHeader, int, FileIO], None]]] = {
     "gzip": _unzip,
+    "bzip2": _unzip,
     "tiles": _untile,
     "xisf": _unwrap,
 }

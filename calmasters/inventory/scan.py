@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
@@ -13,6 +13,11 @@ from typing import Final, NamedTuple
 
 from calmasters.errors import ConfigError
 from calmasters.frame import IMAGE_EXTENSIONS, FrameType
+from calmasters.inventory.other_files import (
+    OTHER_EXTENSIONS,
+    is_system_folder,
+    problem_of_format,
+)
 from calmasters.model.layout import LAYOUTS, MASTERS, master_folder
 from calmasters.settings import Settings
 
@@ -60,35 +65,54 @@ class ScannedFile(NamedTuple):
 
 
 def scan_frames(settings: Settings) -> list[ScannedFile]:
-    """List the raw frames below ``input_dir``, sorted by path.
+    """List the raw frames below the directories of ``input_dir``, sorted by path.
 
-    Hidden folders, ``output_dir`` and the libraries are skipped, wherever they are.
+    Hidden folders, recycle bins, ``output_dir`` and the libraries are skipped, wherever they are.
+    Files of other formats that probably contain frames are listed with a problem.
 
     Raises
     ------
     ConfigError
-        If ``input_dir`` is missing, has no frames, or is inside ``output_dir``.
+        If a directory is missing or inside ``output_dir``, or all of them have no frames.
     """
-    root = settings.input_dir
-    if not root.is_dir():
-        raise ConfigError(
-            f"input_dir: directory '{root}' does not exist (from {Path.cwd()}); set input_dir in "
-            "config/config.yaml or with --config input_dir=..."
-        )
     output = _real(settings.output_dir)
-    if Path(output) in (Path(_real(root)), *Path(_real(root)).parents):
-        raise ConfigError(
-            f"output_dir '{settings.output_dir}' contains input_dir '{root}', so every frame would "
-            "count as output: choose an output_dir next to or below input_dir"
-        )
+    for directory in settings.input_dirs:
+        _require_input(directory, output, settings)
     skipped = {output, *(_real(path) for path in _library_directories(settings))}
-    files = sorted(_walk(root, "", skipped), key=lambda file: file.path)
+    root = settings.input_dir
+    folders = [
+        (directory, "" if directory == root else f"{directory.relative_to(root).as_posix()}/")
+        for directory in settings.input_dirs
+    ]
+    found = _walk(folders, skipped, IMAGE_EXTENSIONS + OTHER_EXTENSIONS)
+    files = sorted(map(_check_format, found), key=lambda file: file.path)
     if not files:
+        names = ", ".join(f"'{directory}'" for directory in settings.input_dirs)
         raise ConfigError(
-            f"input_dir: no frames ({', '.join(IMAGE_EXTENSIONS)}) below '{root}'; "
+            f"input_dir: no frames ({', '.join(IMAGE_EXTENSIONS)}) below {names}; "
             "set input_dir to the directory that contains them"
         )
     return files
+
+
+def _require_input(directory: Path, output: str, settings: Settings) -> None:
+    if not directory.is_dir():
+        raise ConfigError(
+            f"input_dir: directory '{directory}' does not exist (from {Path.cwd()}); set input_dir "
+            "in config/config.yaml or with --config input_dir=..."
+        )
+    if Path(output) in (real := Path(_real(directory)), *real.parents):
+        raise ConfigError(
+            f"output_dir '{settings.output_dir}' contains input_dir '{directory}', so every frame "
+            "would count as output: choose an output_dir next to or below input_dir"
+        )
+
+
+def _check_format(file: ScannedFile) -> ScannedFile:
+    """Add a problem to a file of a format that is not read."""
+    if file.path.lower().endswith(IMAGE_EXTENSIONS):
+        return file
+    return file._replace(problem=problem_of_format(file.path))
 
 
 def scan_library(settings: Settings) -> list[ScannedFile]:
@@ -107,7 +131,7 @@ def scan_library(settings: Settings) -> list[ScannedFile]:
                 "correct or remove it in library.bias or library.dark"
             )
         skipped = {_real(settings.output_dir)}
-        masters = _walk(directory, f"{directory.as_posix()}/", skipped)
+        masters = _walk([(directory, f"{directory.as_posix()}/")], skipped)
         files |= {file.path: _check_name(file) for file in masters}
     return [files[path] for path in sorted(files)]
 
@@ -134,7 +158,7 @@ def scan_masters(
     for kind, layout in product(kinds, LAYOUTS):
         folder = f"{MASTERS}/{master_folder(kind, layout)}"
         if (settings.output_dir / folder).is_dir():
-            files += _walk(settings.output_dir / folder, f"{folder}/", set())
+            files += _walk([(settings.output_dir / folder, f"{folder}/")], set())
     return sorted(files, key=lambda file: file.path)
 
 
@@ -146,13 +170,26 @@ def _real(path: Path | str) -> str:
     return os.path.realpath(path)
 
 
-def _walk(root: Path, prefix: str, skipped: set[str]) -> Iterator[ScannedFile]:
-    """Walk a tree and follow links, but yield no folder or file twice.
+def _walk(
+    roots: Iterable[tuple[Path, str]],
+    skipped: set[str],
+    endings: tuple[str, ...] = IMAGE_EXTENSIONS,
+) -> Iterator[ScannedFile]:
+    """Walk trees and follow links, but yield no folder or file twice.
 
-    Links are followed last, so that files inside the tree keep their own path.
+    Links are followed last, so that files inside a tree keep their own path.
+
+    Parameters
+    ----------
+    roots : iterable of (Path, str)
+        Folders, and the start of the paths of their files.
+    skipped : set of str
+        Real paths of folders that are not entered.
+    endings : tuple of str
+        Of the files that are listed, in lower case.
     """
     entered: set[str] = set()
-    folders = deque([(str(root), _real(root), prefix)])
+    folders = deque((str(root), _real(root), prefix) for root, prefix in roots)
     links: dict[str, tuple[os.DirEntry[str], str]] = {}
     while folders:
         folder, real, prefix = folders.pop()
@@ -161,7 +198,7 @@ def _walk(root: Path, prefix: str, skipped: set[str]) -> Iterator[ScannedFile]:
         entered.add(real)
         try:
             # Sorted, so that of two links to the same target always the same one is used.
-            inner, linked, files = _entries(folder)
+            inner, linked, files = _entries(folder, endings)
         except OSError as error:
             yield ScannedFile(prefix.rstrip("/"), 0, 0, f"cannot be opened: {error.strerror}")
             continue
@@ -169,7 +206,7 @@ def _walk(root: Path, prefix: str, skipped: set[str]) -> Iterator[ScannedFile]:
             folders.append((f"{folder}{os.sep}{name}", f"{real}{os.sep}{name}", f"{prefix}{name}/"))
         for entry in linked:
             target, path = _real(entry.path), prefix + entry.name
-            if not _is_folder(entry) and _is_image(path):
+            if not _is_folder(entry) and _ends(path, endings):
                 links.setdefault(target, (entry, path))
             elif _is_folder(entry) and _outside(target, skipped):
                 folders.appendleft((entry.path, target, f"{path}/"))
@@ -177,30 +214,35 @@ def _walk(root: Path, prefix: str, skipped: set[str]) -> Iterator[ScannedFile]:
             yield _scanned(entry, prefix + entry.name)
     for target, (entry, path) in links.items():
         folder, _, name = target.rpartition(os.sep)
-        listed = folder in entered and _is_image(name) and not name.startswith(".")
+        listed = folder in entered and _ends(name, endings) and not name.startswith(".")
         if not (listed and Path(target).exists()):
             yield _scanned(entry, path)
 
 
-def _entries(folder: str) -> tuple[list[str], list[os.DirEntry[str]], list[os.DirEntry[str]]]:
-    """Return the names of folders, the links and the image files of a folder; skip hidden ones."""
+def _entries(
+    folder: str, endings: tuple[str, ...]
+) -> tuple[list[str], list[os.DirEntry[str]], list[os.DirEntry[str]]]:
+    """Return the names of folders, the links and the files of a folder.
+
+    Hidden ones, recycle bins and other folders of the system are skipped.
+    """
     folders: list[str] = []
     links: list[os.DirEntry[str]] = []
     files: list[os.DirEntry[str]] = []
     for entry in os.scandir(folder):
-        if entry.name.startswith("."):
+        if entry.name.startswith(".") or is_system_folder(entry.name):
             continue
         if entry.is_symlink():
             links.append(entry)
         elif _is_folder(entry):
             folders.append(entry.name)
-        elif _is_image(entry.name):
+        elif _ends(entry.name, endings):
             files.append(entry)
     return sorted(folders), sorted(links, key=lambda entry: entry.name), files
 
 
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(IMAGE_EXTENSIONS)
+def _ends(name: str, endings: tuple[str, ...]) -> bool:
+    return name.lower().endswith(endings)
 
 
 def _outside(target: str, skipped: set[str]) -> bool:

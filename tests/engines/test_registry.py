@@ -65,6 +65,18 @@ def test_an_engine_declares_what_it_needs(name: str) -> None:
     assert needs.begin_session(SETTINGS) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "is_refused"), [("native", False), ("siril", False), ("pixinsight", True)]
+)
+def test_frames_packed_by_bzip2_are_refused_before_pixinsight_starts(
+    name: str, is_refused: bool
+) -> None:
+    job = replace(job_for(name), frames=(FrameFile("n/a.fits.bz2", 2_000_000, 0),))
+    sentences = [*needs_of(name).unsupported(job)]
+    assert bool(sentences) == is_refused
+    assert all("n/a.fits.bz2 is packed by bzip2" in sentence for sentence in sentences)
+
+
 @pytest.mark.parametrize("name", ENGINES)
 def test_an_engine_is_loaded_by_its_name(name: str) -> None:
     config = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
 import os
@@ -139,7 +140,7 @@ def test_negative_samples_are_truncated_as_by_the_other_engines(
 # Kinds of files --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["gz", "extension", "signed", "unit", "adu16", "xisf"])
+@pytest.mark.parametrize("kind", ["gz", "bz2", "extension", "signed", "unit", "adu16", "xisf"])
 def test_frames_of_every_kind_make_the_same_master(
     siril: SirilEngine, site: Any, kind: str
 ) -> None:
@@ -152,6 +153,9 @@ def test_frames_of_every_kind_make_the_same_master(
     assert np.abs(master - expected).max() < 2e-4
 
 
+PACK = {"gz": gzip.compress, "bz2": bz2.compress}
+
+
 def write_as(kind: str, frames: np.ndarray, site: Any) -> list[FrameFile]:
     """Write the first frame in another way than the others, which are plain."""
     files = site.write(frames)
@@ -160,10 +164,10 @@ def write_as(kind: str, frames: np.ndarray, site: Any) -> list[FrameFile]:
     if kind == "xisf":
         first = first.with_suffix(".xisf")
         write_master(first, (frames[0] / ADU).astype(np.float32), [])
-    elif kind == "gz":
+    elif kind in PACK:
         fits.PrimaryHDU(frames[0]).writeto(first)
-        packed = first.with_suffix(".fits.gz")
-        packed.write_bytes(gzip.compress(first.read_bytes()))
+        packed = first.with_suffix(f".fits.{kind}")
+        packed.write_bytes(PACK[kind](first.read_bytes()))
         first = packed
     elif kind == "extension":
         fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(frames[0])]).writeto(first)

@@ -210,6 +210,19 @@ def test_a_calibration_frame_in_a_folder_of_another_type_has_a_warning() -> None
     assert read_cards({"IMAGETYP": "Light"}, "Flats/x.fits").traits.warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("path", "pattern"), [("Flats/BAD/x.fits", "BAD"), ("BAD_flat_1.fits", "BAD_*")]
+)
+def test_a_frame_that_its_path_marks_as_rejected_has_a_warning(path: str, pattern: str) -> None:
+    (warning,) = read_cards({"IMAGETYP": "Flat"}, path).traits.warnings
+    assert warning == (
+        f"its path marks rejected frames ({pattern}), but it is used; "
+        f'to leave such frames out, set exclude: ["{pattern}"]'
+    )
+    for text in ("Light", "Master Flat"):
+        assert not read_cards({"IMAGETYP": text}, path).traits.warnings
+
+
 def test_the_header_decides_the_type_of_a_master() -> None:
     rules = replace(RULES, types_from=("folder", "header"))
     traits = read_cards({"IMAGETYP": "Master Dark"}, "Flats/x.fits", rules).traits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import zlib
@@ -161,6 +162,9 @@ HOSTILE = (
     Hostile("half_magic.fits.gz", lambda: b"\x1f", "cannot be read"),
     Hostile("bad_sum.fits.gz", lambda: gzip.compress(plain())[:-8] + bytes(8), "CRC check failed"),
     Hostile("short.fits.gz", lambda: gzip.compress(plain()[:3000]), "is truncated: 3000 bytes"),
+    Hostile("empty.fits.bz2", bytes, "cannot be read"),
+    Hostile("text.fits.bz2", lambda: b"frame of M31", "cannot be read"),
+    Hostile("cut.fits.bz2", lambda: bz2.compress(plain())[:-9], "cannot be read"),
     Hostile("cut.xisf", lambda: xisf()[:4200], "is truncated: 4200 bytes where 4224"),
     Hostile("cut_in_xml.xisf", lambda: xisf()[:200], "cannot be read as XISF"),
     Hostile("no_xml.xisf", lambda: b"XISF0100" + bytes(8), "cannot be read as XISF"),
@@ -239,6 +243,7 @@ BOMBS = (
         "its header has no END",
     ),
     Hostile("a_million_cards.fits", lambda: NO_END + b" " * 80 * 10**6, "its header has no END"),
+    Hostile("bomb.fits.bz2", lambda: bz2.compress(plain() + bytes(BOMB_BYTES), 1), "", True),
     Hostile("bomb.fits.gz", lambda: gzip.compress(plain() + bytes(BOMB_BYTES), 1), "", True),
     Hostile(
         "tile.fits.fz",
@@ -271,6 +276,7 @@ VALID = {
     "plain.fits": plain(),
     "extension.fits": extension(),
     "zipped.fits.gz": gzip.compress(plain()),
+    "zipped.fits.bz2": bz2.compress(plain()),
     "tiled.fits.fz": tiled(),
     "plain.xisf": xisf(),
     "zlib.xisf": packed("zlib", zlib.compress(PIXELS)),

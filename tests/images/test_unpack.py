@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import bz2
 import gzip
 import tracemalloc
 from collections.abc import Callable
@@ -29,6 +30,12 @@ def plain(path: Path, image: Array) -> Path:
 def zipped(path: Path, image: Array) -> Path:
     unzipped = plain(path.with_name("unzipped.fits"), image)
     path.write_bytes(gzip.compress(unzipped.read_bytes()))
+    return path
+
+
+def bzipped(path: Path, image: Array) -> Path:
+    unzipped = plain(path.with_name("unbzipped.fits"), image)
+    path.write_bytes(bz2.compress(unzipped.read_bytes()))
     return path
 
 
@@ -62,6 +69,7 @@ def xisf(codec: str | None) -> Callable[[Path, Array], Path]:
 
 CONTAINERS = {
     "x.fits.gz": zipped,
+    "x.FIT.bz2": bzipped,
     "x.FITS.FZ": tiled("RICE_1"),
     "gzip.fits.fz": tiled("GZIP_2"),
     "smooth.fit.fz": tiled("HCOMPRESS_1"),
@@ -119,19 +127,35 @@ def test_float_range_applies_to_packed_frames(tmp_path: Path, name: str) -> None
         assert np.array_equal(frame.read(0, 4).samples, (image / 65535).ravel())
 
 
-@pytest.mark.parametrize("write", [zipped, tiled("RICE_1")], ids=["gz", "fz"])
-def test_masters_may_be_packed(tmp_path: Path, write: Callable[[Path, Array], Path]) -> None:
-    image, not_finite = read_image(write(tmp_path / "m.fits.gz", CODES))
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [("m.fits.gz", zipped), ("m.fits.bz2", bzipped), ("m.fits.gz", tiled("RICE_1"))],
+    ids=["gz", "bz2", "fz"],
+)
+def test_masters_may_be_packed(
+    tmp_path: Path, name: str, write: Callable[[Path, Array], Path]
+) -> None:
+    image, not_finite = read_image(write(tmp_path / name, CODES))
     assert np.array_equal(image, CODES.astype(np.float32) / np.float32(65535))
     assert not_finite == 0
 
 
-@pytest.mark.parametrize("name", ["x.fits.gz", "x.FITS.FZ", "packed.XISF"])
+@pytest.mark.parametrize("name", ["x.fits.gz", "x.FIT.bz2", "x.FITS.FZ", "packed.XISF"])
 def test_damaged_samples_are_refused_with_the_name_of_the_file(tmp_path: Path, name: str) -> None:
     path = CONTAINERS[name](tmp_path / name, CODES)
     content = path.read_bytes()
     path.write_bytes(content[:-700])
     with pytest.raises(FrameError, match=rf"{name}: cannot be "):
+        RawFrame(path)
+
+
+def test_a_frame_that_was_truncated_before_it_was_packed_is_refused(tmp_path: Path) -> None:
+    content = plain(tmp_path / "x.fits", CODES).read_bytes()
+    path = tmp_path / "x.fits.bz2"
+    path.write_bytes(bz2.compress(content[:-1000]))
+    with pytest.raises(
+        FrameError, match=r"x\.fits\.bz2: cannot be unpacked \(.* bytes are missing"
+    ):
         RawFrame(path)
 
 

@@ -55,6 +55,115 @@ def test_output_libraries_and_hidden_folders_are_skipped(
     assert scanned(settings) == inside
 
 
+def touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def test_recycle_bins_and_folders_of_the_system_are_not_entered(
+    settings: Settings, tmp_path: Path
+) -> None:
+    frames = tmp_path / "frames"
+    touch(frames / "a.fits")
+    for folder in ("#recycle", "$Recycle.Bin", "n/@eaDir", "System Volume Information", ".Trashes"):
+        touch(frames / folder / "deleted" / "x.fits")
+    touch(tmp_path / "elsewhere" / "x.fits")
+    link(frames / "lost+found", tmp_path / "elsewhere")
+    assert scanned(settings) == ["a.fits"]
+
+
+def test_files_of_other_formats_are_listed_with_a_problem(
+    settings: Settings, tmp_path: Path
+) -> None:
+    names = ["a.fits.bz2", "b.CR2", "c.fits.zst", "d.ser", "e.tif"]
+    touch(*(tmp_path / "frames" / name for name in (*names, "preview.jpg", "log.txt")))
+    problems = {file.path: file.problem for file in scan_frames(settings)}
+    assert list(problems) == names
+    assert problems.pop("a.fits.bz2") == ""
+    assert all("; " in problem for problem in problems.values())
+
+
+# --- several directories --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def nights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with frames in ``data/a``, ``data/b/n`` and ``data/c``."""
+    for name in ("data/a/1.fits", "data/b/n/2.fits", "data/c/3.fits"):
+        touch(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("directories", "root", "paths"),
+    [
+        (["data/a"], "data/a", ["1.fits"]),
+        (["data/a", "data/b"], "data", ["a/1.fits", "b/n/2.fits"]),
+        (["data/b", "data/a/", "./data/a"], "data", ["a/1.fits", "b/n/2.fits"]),
+        (["data/b", "data/b/n"], "data/b", ["n/2.fits"]),
+        (["data/b/n", "data"], "data", ["a/1.fits", "b/n/2.fits", "c/3.fits"]),
+    ],
+)
+def test_frames_of_several_directories_are_below_their_common_folder(
+    nights: Path,
+    make_settings: Callable[..., Settings],
+    directories: list[str],
+    root: str,
+    paths: list[str],
+) -> None:
+    for prefix in ("", f"{nights.as_posix()}/"):
+        settings = make_settings(input_dir=[f"{prefix}{name}" for name in directories])
+        assert settings.input_dir == Path(prefix, root)
+        assert scanned(settings) == paths
+
+
+def test_directories_above_and_below_the_working_directory(
+    nights: Path, make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(nights / "data" / "a")
+    assert scanned(make_settings(input_dir=["../b", "."])) == ["a/1.fits", "b/n/2.fits"]
+
+
+def test_a_linked_directory_is_listed_once(
+    nights: Path, make_settings: Callable[..., Settings]
+) -> None:
+    link(nights / "data" / "again", nights / "data" / "a")
+    assert len(scanned(make_settings(input_dir=["data/a", "data/again"]))) == 1
+
+
+def test_output_dir_in_one_of_several_directories_is_skipped(
+    nights: Path, make_settings: Callable[..., Settings]
+) -> None:
+    settings = make_settings(input_dir=["data/a", "data/b"], output_dir="data/b/n")
+    assert scanned(settings) == ["a/1.fits"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"input_dir": ["data/a", "gone"]}, "directory 'gone' does not exist"),
+        (
+            {"input_dir": ["data/a", "data/b/n"], "output_dir": "data/b"},
+            "output_dir 'data/b' contains input_dir 'data/b/n'",
+        ),
+        ({"input_dir": ["data/a/e", "data/e"]}, "below 'data/a/e', 'data/e'"),
+        ({"input_dir": []}, "input_dir: "),
+    ],
+)
+def test_an_invalid_directory_among_several_is_named(
+    nights: Path,
+    make_settings: Callable[..., Settings],
+    overrides: dict[str, object],
+    message: str,
+) -> None:
+    for name in ("data/a/e", "data/e"):
+        (nights / name).mkdir()
+    with pytest.raises(ConfigError, match=message):
+        scan_frames(make_settings(**overrides))
+
+
 def test_a_folder_named_as_a_frame_is_a_folder(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "frames" / "x.fits").mkdir(parents=True)
     (tmp_path / "frames" / "x.fits" / "y.fits").touch()

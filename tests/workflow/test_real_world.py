@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import shutil
 
@@ -20,6 +21,10 @@ SETTINGS = "GAIN_100_OFFSET_150_SETTEMP_-10.00_READOUTM_Low Noise"
 
 def zipped(path):
     path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+
+
+def bzipped(path):
+    path.with_name(f"{path.name}.bz2").write_bytes(bz2.compress(path.read_bytes()))
 
 
 def tiled(path):
@@ -49,7 +54,7 @@ def extended(path):
 def test_masters_of_packed_frames_are_those_of_plain_ones(workflow, made_once):
     plain, _, _ = made_once
     shutil.copytree(plain.frames, workflow.frames)
-    pack = {"BIAS": (tiled, extended), "DARK": (zipped, tiled), "FLAT": (wrapped, zipped)}
+    pack = {"BIAS": (tiled, extended), "DARK": (zipped, bzipped), "FLAT": (wrapped, zipped)}
     for kind, ways in pack.items():
         for number, path in enumerate(sorted(workflow.frames.rglob(f"{kind}/**/*.fits"))):
             ways[number % 2](path)
@@ -59,6 +64,23 @@ def test_masters_of_packed_frames_are_those_of_plain_ones(workflow, made_once):
     for path in plain.output.glob("masters/*/*.xisf"):
         packed = workflow.output / path.relative_to(plain.output)
         assert np.array_equal(read_image(packed)[0], read_image(path)[0]), path.name
+
+
+def test_frames_of_several_directories_make_masters_together(session):
+    one, other = session.directory / "one", session.directory / "other"
+    session.run("masters")
+    expected = session.masters
+    shutil.rmtree(session.output)
+    other.mkdir()
+    flats = next(path for path in session.frames.rglob("FLAT") if path.is_dir())
+    flats.rename(other / "FLAT")
+    session.frames.rename(one)
+    session.configure(input_dir=["one", "other", "other/FLAT"])
+    session.run_as_predicted()
+    assert session.masters == expected
+    paths = (session.output / "inventory.csv").read_text(encoding="utf-8")
+    assert "\none/" in paths
+    assert "\nother/FLAT/" in paths
 
 
 def test_masters_go_straight_into_the_ap_library(session):

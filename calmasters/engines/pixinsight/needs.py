@@ -52,6 +52,12 @@ class PixInsightNeeds(EngineNeeds):
                 f"{fits[0]}, whose samples it would also read as 16-bit ADU; convert the master "
                 "to XISF, or choose engine: native"
             )
+        packed = [frame.path for frame in job.frames if frame.path.lower().endswith(".bz2")]
+        if packed:
+            yield (
+                f"{packed[0]} is packed by bzip2, which PixInsight does not read; unpack such "
+                "frames with bunzip2, or choose engine: native"
+            )
 
     def pixel_parameters(self, settings: Settings) -> Mapping[str, Mapping[str, Any]]:
         """Return the additional parameters of ImageCalibration and ImageIntegration."""
