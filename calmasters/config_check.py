@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta, timezone, tzinfo
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -92,11 +93,28 @@ def _mistakes(config: Mapping[str, Any], schema: Path) -> Iterator[str]:
                 f"master_match_keywords: {keyword} is not allowed, because one bias or dark master "
                 f"is used for flats of any date and filter: remove {keyword} from the list"
             )
+    yield from _assumption_mistakes(config)
     if config["night"]["timezone"] != "auto":
         try:
             parse_zone(config["night"]["timezone"])
         except ConfigError as error:
             yield str(error)
+
+
+def _assumption_mistakes(config: Mapping[str, Any]) -> Iterator[str]:
+    lists = (*config["required_keywords"].values(), config["optional_keywords"])
+    known = {*chain(*lists), *config["master_match_keywords"]}
+    for camera, values in config["assume_keywords"].items():
+        for keyword, value in values.items():
+            where = f"assume_keywords.{camera or repr('')}.{keyword}"
+            if keyword in ("TYPE", "DATE", "EXPOSURE"):
+                yield f"{where}: differs from frame to frame; name folders {keyword}_value"
+            elif keyword not in known:
+                near = difflib.get_close_matches(keyword, known, n=1, cutoff=0.5)
+                hint = f"did you mean '{near[0]}'?" if near else "add it to required_keywords"
+                yield f"{where}: no list of keywords has {keyword}; {hint}"
+            elif value == "VALUE":
+                yield f"{where}: VALUE stands for a value; write the one of your frames"
 
 
 def _schema_mistakes(error: ValidationError) -> Iterator[str]:

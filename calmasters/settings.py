@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from calmasters.config_check import check_config, translated
 from calmasters.errors import ConfigError
-from calmasters.frame import FrameType
+from calmasters.frame import FrameType, Value
 
 __all__ = [
     "BadFrames",
@@ -307,8 +307,11 @@ class Settings:
     siril: Siril
     required_keywords: Mapping[str, tuple[str, ...]]
     optional_keywords: tuple[str, ...]
+    missing_keywords: str
+    assume_keywords: Mapping[str, Mapping[str, Value]]
     master_match_keywords: tuple[str, ...]
     ignored_types: tuple[str, ...]
+    type_words: Mapping[str, tuple[str, ...]]
     keyword_aliases: Mapping[str, tuple[str, ...]]
     exclude: tuple[str, ...]
     fingerprint: str
@@ -360,6 +363,8 @@ class Settings:
             "pixinsight": PixInsight.from_config,
             "siril": Siril.from_config,
             "calibrated": Calibrated.from_config,
+            # A camera's name may look like a number.
+            "assume_keywords": lambda value: {str(key): dict(value[key]) for key in value},
             "prune": lambda value: value in (True, "true"),
             # YAML reads a bare off as false.
             "path_keywords": lambda value: value or "off",

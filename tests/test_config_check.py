@@ -126,6 +126,31 @@ def test_flats_cannot_be_matched_to_masters_by_date_or_filter(
     assert re.search(f"master_match_keywords: {keyword} .* remove {keyword} from the list", mistake)
 
 
+@pytest.mark.parametrize(
+    ("keyword", "value", "mistake"),
+    [
+        ("GIAN", 100, "GIAN: no list of keywords has GIAN; did you mean 'GAIN'?"),
+        ("ROTATOR", 1, "ROTATOR: no list of keywords has ROTATOR; add it to required_keywords"),
+        ("EXPOSURE", 60, "EXPOSURE: differs from frame to frame; name folders EXPOSURE_value"),
+        ("DATE", "2026-01-15", "DATE: differs from frame to frame; name folders DATE_value"),
+        ("GAIN", "VALUE", "GAIN: VALUE stands for a value; write the one of your frames"),
+    ],
+)
+def test_what_cannot_be_assumed_for_a_camera_is_reported(
+    config: dict[str, Any], schema: Path, keyword: str, value: object, mistake: str
+) -> None:
+    config["assume_keywords"] = {"ST-7": {keyword: value}}
+    assert mistakes(config, schema) == [f"assume_keywords.ST-7.{mistake}"]
+
+
+def test_the_name_of_a_camera_may_look_like_a_number(config: dict[str, Any], schema: Path) -> None:
+    config["assume_keywords"] = {585: {"GAIN": 100}, "": {"INSTRUME": "ST-7"}}
+    assert Settings.from_config(config, schema).assume_keywords == {
+        "585": {"GAIN": 100},
+        "": {"INSTRUME": "ST-7"},
+    }
+
+
 @pytest.mark.parametrize(("old", "types_from"), [(True, ["header", "folder"]), (False, ["header"])])
 def test_the_old_key_folder_types_is_translated_and_reported(
     config: dict[str, Any], schema: Path, old: bool, types_from: list[str]

@@ -26,9 +26,10 @@ README = Path(__file__).parents[1] / "config" / "README.md"
 
 AGREED_ORDER = (
     "engine", "input_dir", "output_dir", "library", "pixinsight", "siril",
-    "required_keywords", "optional_keywords", "master_match_keywords", "ignored_types",
-    "keyword_aliases", "exclude", "fingerprint", "path_keywords", "types_from",
-    "header_reader", "night", "round", "temperature",
+    "required_keywords", "optional_keywords", "missing_keywords", "assume_keywords",
+    "master_match_keywords", "ignored_types", "type_words", "keyword_aliases",
+    "exclude", "fingerprint", "path_keywords", "types_from", "header_reader",
+    "night", "round", "temperature",
     "minimum_frames", "on_bad_frame", "flat_dark_tolerance_s",
     "integration", "calibration", "calibrated",
     "master_format", "layout", "float_range", "quality", "prune",

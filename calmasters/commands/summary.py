@@ -11,6 +11,8 @@ import pandas as pd
 
 from calmasters.frame import FrameType, format_value
 from calmasters.headers.fits_cards import number_of
+from calmasters.inventory.camera_keywords import absence_sentences
+from calmasters.inventory.suggestions import settings_as_yaml
 from calmasters.inventory.table import column_text
 from calmasters.inventory.unused_frames import ignored_by_reason, refused_by_remedy
 from calmasters.model.job import MasterJob
@@ -28,6 +30,7 @@ def summarize(decision: Decision) -> str:
     sections = (
         ("Frames", _counts(decision)),
         ("Refused", _refusals(decision)),
+        ("Settings that make refused frames usable", _suggestions(decision)),
         ("Left out", _ignored(decision)),
         ("Masters", _masters(decision.jobs)),
         ("What to shoot next", _wanted(decision)),
@@ -54,6 +57,12 @@ def _refusals(decision: Decision) -> Iterator[str]:
     for remedy, frames in refused_by_remedy(decision.inventory, decision.verdicts):
         yield f"{_frames(len(frames))}: {remedy}"
         yield from _examples(frames)
+
+
+def _suggestions(decision: Decision) -> Iterator[str]:
+    """Write settings as YAML, to be pasted into ``config.yaml``."""
+    if decision.suggested:
+        yield from settings_as_yaml(decision.suggested).splitlines()
 
 
 def _examples(frames: pd.DataFrame) -> Iterator[str]:
@@ -105,28 +114,30 @@ def _near_misses(decision: Decision) -> Iterator[str]:
         for (theirs, one), (ours, other) in pairwise(members):
             difference = Difference(keyword, ours, theirs)
             setting = difference.setting("required_keywords")
-            # Equal ones are of two frame sizes, which no setting joins.
-            if ours != theirs and setting and not small.isdisjoint((one, other)):
+            if setting and not small.isdisjoint((one, other)):
                 yield f"{one} and {other} ({difference}): if they belong together, {setting}"
 
 
 def _differing_in_one(decision: Decision) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Give groups that are equal in all keywords but one: that one, their values and names."""
     groups = [
-        *((job.name, job.keywords) for job in decision.jobs),
-        *((group.name, group.keywords) for group in decision.not_made),
+        *((job.name, job.keywords, job.geometry) for job in decision.jobs),
+        *((group.name, group.keywords, group.geometry) for group in decision.not_made),
     ]
-    keywords = dict.fromkeys(chain(*(values for _, values in groups)))
+    keywords = dict.fromkeys(chain(*(values for _, values, _ in groups)))
     for keyword in keywords:
         alike: dict[tuple[object, ...], list[tuple[str, str]]] = defaultdict(list)
-        for name, values in groups:
+        for name, values, geometry in groups:
             written = {key: format_value(key, value) for key, value in values.items()}
             own = written.pop(keyword, "")
-            alike[PurePath(name).name.partition("_")[0], *written.items()].append((own, name))
+            kind = PurePath(name).name.partition("_")[0]
+            # No setting joins frames of two sizes or binnings.
+            alike[kind, geometry, *written.items()].append((own, name))
         yield from ((keyword, members) for members in alike.values())
 
 
 def _warnings(decision: Decision) -> Iterator[str]:
+    yield from absence_sentences(decision.absent_keywords)
     yield from decision.warnings
     warned = [frame for frame in decision.frames if frame.warnings]
     for text, count in Counter(frame.warnings[0] for frame in warned).most_common(_SHOWN):

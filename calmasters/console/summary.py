@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import Final
 
 from calmasters.frame import Status
-from calmasters.planning.findings import Findings, LeftOutFrames
+from calmasters.planning.findings import Findings, FrameGroup
 
 __all__ = ["Ending", "Failure", "RunResult", "end_of_run"]
 
@@ -165,13 +165,17 @@ def _left_out(findings: Findings) -> Iterator[str]:
     yield from _listed("Left out", map(_remedy, (*findings.refused, *findings.suspicious)))
 
 
-def _remedy(group: LeftOutFrames) -> str:
+def _remedy(group: FrameGroup) -> str:
     example = f"{group.example} {group.reason}" if group.count > 1 else group.example
     return f"{_number(group.count, 'frame')}: {group.remedy} ({example})"
 
 
 def _notes(findings: Findings) -> Iterator[str]:
-    yield from _listed("Note", findings.notes)
+    warned = (
+        f"{_number(group.count, 'frame')}: {group.remedy} ({group.example})"
+        for group in findings.warned
+    )
+    yield from _listed("Note", (*findings.notes, *warned))
 
 
 def _wanted(findings: Findings) -> Iterator[str]:

@@ -82,7 +82,7 @@ _FRAME_TYPES: Final = frozenset(FrameType)
 _CALIBRATION: Final = _FRAME_TYPES - {FrameType.LIGHT}
 
 #: What to do about a frame that was taken before its sensor was cold.
-_WARM_REMEDY: Final = "retake it after the sensor has cooled, or raise temperature.tolerance_c"
+_WARM_REMEDY: Final = "retake it after the sensor has cooled"
 
 _NUMBERS: Final = frozenset({"SET-TEMP", "EXPOSURE"})
 _MAYBE_NUMBERS: Final = frozenset({"GAIN", "OFFSET", "FOCALLEN"})

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from calmasters.errors import FrameError
 from calmasters.headers.fits_cards import CardValue, ImageHeader
+from calmasters.headers.geometry import FLOAT_RANGE_REMEDY
 from calmasters.headers.image_header import read_header
 from calmasters.images.unpack import unpack_frame
 
@@ -221,6 +222,12 @@ class RawFrame:
             raise FrameError(f"{self.path}: every pixel is NaN or infinite: exclude this frame")
         if max(high) <= 0:
             raise FrameError(f"{self.path}: every pixel is 0: retake or exclude this frame")
+        highest_adu = _ADU16 * max(high)
+        if self.format.is_float and self._float_range == "adu16" and highest_adu <= 1:
+            raise FrameError(
+                f"{self.path}: samples up to {highest_adu:g} where 16-bit ADU were expected "
+                "(float_range: adu16); exclude it"
+            )
         if min(low) >= _SATURATED:
             raise FrameError(f"{self.path}: every pixel is saturated: retake or exclude this frame")
 
@@ -312,10 +319,10 @@ def _require_unit_range(samples: Image, path: Path, float_range: str | None) -> 
     if low >= 0 and high <= 1:
         return
     message = f"{path}: samples from {low:g} to {high:g} where 0 to 1 was expected"
+    if float_range == "unit" and low >= 0 and high <= _ADU16:
+        raise FrameError(f"{message}; {FLOAT_RANGE_REMEDY}")
     if float_range == "unit":
-        raise FrameError(f"{message}; if they are 16-bit ADU, set float_range: adu16")
+        raise FrameError(f"{message}, and no 16-bit ADU; exclude it")
     if float_range == "adu16":
-        raise FrameError(
-            f"{message} after division by 65535 (float_range: adu16); set float_range: unit"
-        )
+        raise FrameError(f"{message} after division by 65535 (float_range: adu16); exclude it")
     raise FrameError(f"{message}; BZERO and BSCALE do not fit 16-bit ADU, exclude it")

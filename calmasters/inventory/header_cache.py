@@ -18,7 +18,7 @@ from typing import Any, Final, TypeAlias
 from calmasters import __version__
 from calmasters.atomic_files import write_whole
 from calmasters.errors import FrameError
-from calmasters.frame import Frame, Geometry, OtherType, Traits
+from calmasters.frame import Frame, FrameType, Geometry, OtherType, Traits
 from calmasters.garbage import without_collection
 from calmasters.headers.ap_common import ap_keywords
 from calmasters.headers.dialects import FrameHeader, KeywordReader
@@ -233,7 +233,8 @@ def _data_problem(
             f"is truncated: {file.size} bytes where {header.end_of_data} were expected; "
             "copy it again"
         )
-    if not traits.problems and traits.keywords.get("TYPE") in settings.required_keywords:
+    # Also where the type is unknown, so that all that is wrong with a frame is found at once.
+    if not traits.problems and traits.keywords.get("TYPE") != FrameType.LIGHT:
         return _float_problem(path, header, settings.float_range)
     return ""
 

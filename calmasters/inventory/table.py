@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import date
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, BinaryIO, Final, TypeVar
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from calmasters.frame import Frame, Geometry, Traits, Verdict, format_value
 from calmasters.headers.fits_cards import number_of
+from calmasters.inventory.camera_keywords import camera_of
 
 __all__ = ["COLUMNS", "column_text", "inventory_table", "read_inventory", "write_inventory"]
 
@@ -52,7 +54,10 @@ _SPECIAL: Final = re.compile('[,"\r\n]')
 
 
 def inventory_table(
-    frames: Iterable[Frame], verdicts: Mapping[str, Verdict], keywords: Iterable[str] = ()
+    frames: Iterable[Frame],
+    verdicts: Mapping[str, Verdict],
+    keywords: Iterable[str] = (),
+    absent: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """Build the inventory.
 
@@ -63,6 +68,8 @@ def inventory_table(
         By path, one for every frame.
     keywords : iterable of str
         Additional keywords with a column: those that only the configuration names.
+    absent : mapping of str to sequence of str
+        Required keywords that a camera does not write, by camera: named in ``sources``.
 
     Returns
     -------
@@ -91,7 +98,7 @@ def inventory_table(
     }
     columns |= {
         name: _column(name, texts, traits_rows)
-        for name, texts in _traits_texts(traits, (*_KEYWORDS, *extra)).items()
+        for name, texts in _traits_texts(traits, (*_KEYWORDS, *extra), absent).items()
     }
     columns |= {
         "CCD-TEMP": _column(
@@ -115,7 +122,9 @@ def _verdict_texts(verdicts: Iterable[Verdict]) -> dict[str, list[str]]:
     }
 
 
-def _traits_texts(traits: Iterable[Traits], keywords: Iterable[str]) -> dict[str, list[str]]:
+def _traits_texts(
+    traits: Iterable[Traits], keywords: Iterable[str], absent: Mapping[str, Sequence[str]]
+) -> dict[str, list[str]]:
     """Return the texts of the columns that depend on traits, one per Traits object."""
     texts = {
         keyword: [
@@ -128,12 +137,15 @@ def _traits_texts(traits: Iterable[Traits], keywords: Iterable[str]) -> dict[str
         name: [str(getattr(each.geometry, name, None) or "") for each in traits]
         for name in _GEOMETRY
     }
-    texts["sources"] = [
-        "; ".join(f"{keyword}: {source}" for keyword, source in each.sources.items())
-        for each in traits
-    ]
+    texts["sources"] = [_sources(each, absent) for each in traits]
     texts["warnings"] = ["; ".join(each.warnings) for each in traits]
     return texts
+
+
+def _sources(traits: Traits, absent: Mapping[str, Sequence[str]]) -> str:
+    unwritten = absent.get(camera_of(traits.keywords), ()) if traits.keywords else ()
+    sources = {key: "not written" for key in unwritten if key not in traits.keywords}
+    return "; ".join(f"{key}: {text}" for key, text in {**traits.sources, **sources}.items())
 
 
 def _table(paths: Iterable[str], columns: Mapping[str, Any]) -> pd.DataFrame:

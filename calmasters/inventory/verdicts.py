@@ -4,33 +4,63 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial, reduce
 from operator import attrgetter
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final
 
 from calmasters.frame import Frame, Status, Traits, Verdict
 from calmasters.headers.frame_types import canonical_type
+from calmasters.headers.path_tokens import type_from_folder, type_from_name
+from calmasters.inventory.camera_keywords import UNKNOWN_CAMERAS, CameraKeywords
 from calmasters.inventory.content_digests import ContentDigests
+from calmasters.inventory.faults import NamedType, find_faults
 from calmasters.inventory.scan import ScannedFile
+from calmasters.inventory.suggestions import combined_settings
 from calmasters.settings import Settings
 
-__all__ = ["check_frame", "mark_duplicates", "missing_keywords", "usable_frames"]
+__all__ = ["FrameChecks", "check_frame", "mark_duplicates", "usable_frames"]
 
 #: Number of bytes compared in the middle of a file, where exposures differ at least by noise.
 _MIDDLE: Final = 4096
 
 
-def check_frame(frame: Frame, settings: Settings) -> Verdict | None:
-    """Return why a frame is ignored or refused; None for a usable calibration frame."""
-    if frame.excluded:
-        return Verdict(Status.IGNORED, frame.excluded)
-    if frame.copy_of:
-        return Verdict(Status.IGNORED, f"is a copy of {frame.copy_of}", "copies of other frames")
-    return _check_traits(frame.traits, settings)
+class FrameChecks:
+    """Gives each frame a verdict of its own; frames with the same faults share one.
+
+    Parameters
+    ----------
+    settings : Settings
+    cameras : CameraKeywords, optional
+        Which keywords each camera writes; without it every missing keyword is a fault.
+    """
+
+    def __init__(self, settings: Settings, cameras: CameraKeywords = UNKNOWN_CAMERAS) -> None:
+        self._settings = settings
+        self._verdict = cache(partial(_check_traits, settings=settings, cameras=cameras))
+
+    def verdict(self, frame: Frame) -> Verdict | None:
+        """Return why a frame is ignored or refused; None for a usable calibration frame."""
+        if frame.excluded:
+            return Verdict(Status.IGNORED, frame.excluded)
+        if frame.copy_of:
+            return Verdict(
+                Status.IGNORED, f"is a copy of {frame.copy_of}", "copies of other frames"
+            )
+        named = None if "TYPE" in frame.keywords else _named_type(frame.path, self._settings)
+        return self._verdict(frame.traits, named)
 
 
-def usable_frames(frames: Iterable[Frame], settings: Settings) -> dict[Traits, list[Frame]]:
+def check_frame(
+    frame: Frame, settings: Settings, cameras: CameraKeywords = UNKNOWN_CAMERAS
+) -> Verdict | None:
+    """Return the verdict on one frame; for many frames use :class:`FrameChecks`."""
+    return FrameChecks(settings, cameras).verdict(frame)
+
+
+def usable_frames(
+    frames: Iterable[Frame], settings: Settings, cameras: CameraKeywords = UNKNOWN_CAMERAS
+) -> dict[Traits, list[Frame]]:
     """Return the frames that :func:`check_frame` accepts, by their traits."""
     by_traits: dict[Traits, list[Frame]] = defaultdict(list)
     for frame in frames:
@@ -39,22 +69,29 @@ def usable_frames(frames: Iterable[Frame], settings: Settings) -> dict[Traits, l
     return {
         traits: members
         for traits, members in by_traits.items()
-        if _check_traits(traits, settings) is None
+        if _check_traits(traits, settings=settings, cameras=cameras) is None
     }
 
 
-def _check_traits(traits: Traits, settings: Settings) -> Verdict | None:
+def _check_traits(
+    traits: Traits,
+    named: NamedType | None = None,
+    *,
+    settings: Settings,
+    cameras: CameraKeywords,
+) -> Verdict | None:
     kind = str(traits.keywords.get("TYPE", ""))
     if kind and kind in _canonical(settings.ignored_types):
         return _ignored(traits, kind, settings)
-    faults = [*_faults(traits, kind, settings)]
+    faults = [*find_faults(traits, named, settings, cameras)]
     if not faults:
         return None
-    reasons, remedies = zip(*faults, strict=True)
+    reasons, remedies, fixes = zip(*faults, strict=True)
     return Verdict(
         Status.REFUSED,
-        ". ".join("; ".join(filter(None, fault)) for fault in faults),
+        ". ".join("; ".join(filter(None, (reason, remedy))) for reason, remedy, _ in faults),
         ". ".join(dict.fromkeys(filter(None, remedies))) or reasons[0],
+        settings=reduce(combined_settings, fixes, {}) if all(fixes) else {},
     )
 
 
@@ -78,42 +115,12 @@ def _canonical(types: tuple[str, ...]) -> frozenset[str]:
     return frozenset(map(canonical_type, types))
 
 
-def _faults(traits: Traits, kind: str, settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield the faults of frames, each with its remedy."""
-    for problem in traits.problems:
-        fault, _, remedy = problem.partition("; ")
-        yield fault, remedy
-    if traits.geometry is None:
-        return
-    if traits.master:
-        yield (
-            "is a master, not a raw frame",
-            "move it to a directory named in library, or exclude it",
-        )
-    elif not kind:
-        yield (
-            "has no frame type",
-            "set IMAGETYP in the capture program, or name its folder TYPE_bias, TYPE_dark "
-            "or TYPE_flat, or Bias, Darks or Flats",
-        )
-    elif kind not in settings.required_keywords:
-        yield f"is of type '{kind}'", "add the type to ignored_types to ignore such frames"
-    elif missing := missing_keywords(traits, kind, settings):
-        names = ", ".join(missing)
-        yield (
-            f"lacks {names}",
-            f"add {names} to optional_keywords where your camera writes none, or name the card "
-            f"that has it in keyword_aliases, or the folder {missing[0]}_value",
-        )
-
-
-def missing_keywords(traits: Traits, kind: str, settings: Settings) -> list[str]:
-    """List the required keywords of a calibration type that are missing in the traits."""
-    return [
-        keyword
-        for keyword in settings.required_keywords[kind]
-        if keyword not in traits.keywords and keyword not in settings.optional_keywords
-    ]
+def _named_type(path: str, settings: Settings) -> NamedType | None:
+    """Return the type that the folder or name of a frame says, if a setting would use it."""
+    for part, type_from in (("folder", type_from_folder), ("name", type_from_name)):
+        if part not in settings.types_from and (kind := type_from(PurePath(path))):
+            return NamedType(kind, part)
+    return None
 
 
 # --- copies ---------------------------------------------------------------------------------------
@@ -124,6 +131,7 @@ def mark_duplicates(
     files: Iterable[ScannedFile],
     settings: Settings,
     contents: ContentDigests,
+    cameras: CameraKeywords = UNKNOWN_CAMERAS,
 ) -> list[Frame]:
     """Mark every calibration frame that has the same bytes as another one.
 
@@ -139,6 +147,7 @@ def mark_duplicates(
     settings : Settings
     contents : ContentDigests
         Digests of files.
+    cameras : CameraKeywords, optional
 
     Returns
     -------
@@ -147,7 +156,7 @@ def mark_duplicates(
     """
     frames, root = list(frames), settings.input_dir
     by_keywords: dict[Hashable, list[Frame]] = defaultdict(list)
-    for traits, members in usable_frames(frames, settings).items():
+    for traits, members in usable_frames(frames, settings, cameras).items():
         by_keywords[frozenset(traits.keywords.items())] += members
     suspects = [
         same_bytes

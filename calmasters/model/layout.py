@@ -29,6 +29,7 @@ __all__ = [
     "PREVIOUS_MASTERS",
     "QUALITY",
     "REPORT",
+    "SUGGESTED",
     "TRIGGER_FOLDER",
     "VERDICT",
     "defect_map_path",
@@ -46,6 +47,8 @@ __all__ = [
 INVENTORY: Final = "inventory.csv"
 PLAN: Final = "plan.json"
 REPORT: Final = "report.html"
+#: Settings that would make refused frames usable.
+SUGGESTED: Final = "suggested.yaml"
 MASTERS: Final = "masters"
 JOBS: Final = "jobs"
 QUALITY: Final = "quality"

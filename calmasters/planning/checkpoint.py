@@ -8,8 +8,9 @@ from pathlib import Path
 from calmasters.atomic_files import replacing
 from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.header_cache import HeaderCache
+from calmasters.inventory.suggestions import write_suggestions
 from calmasters.inventory.table import write_inventory
-from calmasters.model.layout import INVENTORY, JOBS, PLAN
+from calmasters.model.layout import INVENTORY, JOBS, PLAN, SUGGESTED
 from calmasters.planning.plan_file import write_plan
 from calmasters.planning.planner import Decision, decide, require_sound
 from calmasters.planning.stale_reasons import stale_reasons
@@ -22,7 +23,7 @@ __all__ = ["refresh_plan"]
 
 
 def refresh_plan(settings: Settings) -> Decision:
-    """Decide, and write ``inventory.csv``, the job files and ``plan.json``.
+    """Decide, and write ``inventory.csv``, ``suggested.yaml``, the job files and ``plan.json``.
 
     ``plan.json`` comes last: where it is there, so are the others.
 
@@ -49,6 +50,9 @@ def refresh_plan(settings: Settings) -> Decision:
     _remove_old_job_files(output_dir, {job.file for job in decision.jobs})
     with replacing(output_dir / INVENTORY) as file:
         write_inventory(file, decision.inventory)
+    write_suggestions(
+        output_dir / SUGGESTED, decision.suggested, decision.verdicts.values(), settings
+    )
     write_plan(output_dir / PLAN, decision, reasons)
     return decision
 

@@ -6,35 +6,40 @@ them without reading the inventory.
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from calmasters.frame import FrameType, Status, Verdict, format_value
+from calmasters.inventory.camera_keywords import absence_sentences
 
 if TYPE_CHECKING:
     from calmasters.planning.planner import Decision
 
-__all__ = ["Findings", "LeftOutFrames", "missing_masters"]
+__all__ = ["Findings", "FrameGroup", "missing_masters"]
 
 #: Types whose frames make masters; a frame of unknown type may be one of them.
 _CALIBRATION: Final = frozenset({FrameType.BIAS.value, FrameType.DARK.value, FrameType.FLAT.value})
 
 
+_NUMBER: Final = re.compile(r"[-+]?\d+(?:\.\d+)?")
+
+
 @dataclass(frozen=True, slots=True)
-class LeftOutFrames:
-    """Frames that are not used and have the same remedy.
+class FrameGroup:
+    """Frames that share a remedy, or a warning.
 
     Attributes
     ----------
     count : int
     remedy : str
-        What to do about them, or what they are.
+        What to do about them, or the warning.
     example : str
         Path of the first one.
     reason : str
-        Why that one is not used.
+        Why that one is not used, or its warning.
     """
 
     count: int
@@ -51,10 +56,12 @@ class Findings:
     ----------
     frames : mapping of str to mapping of str to int
         Number of frames by type (``unknown`` without one) and status.
-    refused : tuple of LeftOutFrames
+    refused : tuple of FrameGroup
         The largest group first.
-    suspicious : tuple of LeftOutFrames
+    suspicious : tuple of FrameGroup
         Ignored frames that may have been meant for a master, with the setting that uses them.
+    warned : tuple of FrameGroup
+        Used frames with something unusual; those with the same kind of warning together.
     notes : tuple of str
         Sentences about the whole directory.
     wanted : tuple of str
@@ -64,8 +71,9 @@ class Findings:
     """
 
     frames: Mapping[str, Mapping[str, int]]
-    refused: tuple[LeftOutFrames, ...]
-    suspicious: tuple[LeftOutFrames, ...]
+    refused: tuple[FrameGroup, ...]
+    suspicious: tuple[FrameGroup, ...]
+    warned: tuple[FrameGroup, ...]
     notes: tuple[str, ...]
     wanted: tuple[str, ...]
     has_suggestion: bool
@@ -91,9 +99,10 @@ class Findings:
             frames={kind: dict(kinds[kind]) for kind in order if kind in kinds},
             refused=tuple(_by_remedy(refused)),
             suspicious=tuple(_by_remedy(suspicious)),
-            notes=decision.warnings,
+            warned=tuple(_by_warning(decision)),
+            notes=(*absence_sentences(decision.absent_keywords), *decision.warnings),
             wanted=tuple(missing_masters(decision)),
-            has_suggestion=any(each.settings for each in (refused | suspicious).values()),
+            has_suggestion=bool(decision.suggested),
         )
 
     @classmethod
@@ -101,8 +110,9 @@ class Findings:
         """Read the findings as ``plan.json`` has them."""
         return cls(
             frames=stored["frames"],
-            refused=tuple(LeftOutFrames(**each) for each in stored["refused"]),
-            suspicious=tuple(LeftOutFrames(**each) for each in stored["suspicious"]),
+            refused=tuple(FrameGroup(**each) for each in stored["refused"]),
+            suspicious=tuple(FrameGroup(**each) for each in stored["suspicious"]),
+            warned=tuple(FrameGroup(**each) for each in stored["warned"]),
             notes=tuple(stored["notes"]),
             wanted=tuple(stored["wanted"]),
             has_suggestion=stored["has_suggestion"],
@@ -124,14 +134,28 @@ class Findings:
         return sum(counts.get(status.value, 0) for counts in self.frames.values())
 
 
-def _by_remedy(verdicts: Mapping[str, Verdict]) -> list[LeftOutFrames]:
+def _by_remedy(verdicts: Mapping[str, Verdict]) -> list[FrameGroup]:
     paths: dict[str, list[str]] = defaultdict(list)
     for path, verdict in verdicts.items():
         paths[verdict.remedy or verdict.reason].append(path)
     groups = [
-        LeftOutFrames(len(alike), remedy, min(alike), verdicts[min(alike)].reason)
+        FrameGroup(len(alike), remedy, min(alike), verdicts[min(alike)].reason)
         for remedy, alike in paths.items()
     ]
+    return sorted(groups, key=lambda group: -group.count)
+
+
+def _by_warning(decision: Decision) -> list[FrameGroup]:
+    """Group the warnings of used frames; texts that differ in numbers are of one kind."""
+    paths: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for frame in decision.frames:
+        if frame.warnings and decision.verdicts[frame.path].status is Status.USED:
+            for text in frame.warnings:
+                paths[_NUMBER.sub("0", text)].append((frame.path, text))
+    groups = []
+    for alike in paths.values():
+        example, text = min(alike)
+        groups.append(FrameGroup(len(alike), text, example, text))
     return sorted(groups, key=lambda group: -group.count)
 
 

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from calmasters.frame import Frame, FrameType, Geometry, Traits, Value, format_value
-from calmasters.inventory.verdicts import missing_keywords, usable_frames
+from calmasters.inventory.camera_keywords import (
+    UNKNOWN_CAMERAS,
+    CameraKeywords,
+    missing_keywords,
+)
+from calmasters.inventory.verdicts import usable_frames
 from calmasters.settings import Settings
 
 __all__ = [
@@ -22,7 +27,7 @@ __all__ = [
 #: The types that make masters, in order.
 _TYPES: Final = (FrameType.BIAS, FrameType.DARK, FrameType.FLAT)
 
-#: Keywords and their values as text; an absent optional keyword is absent.
+#: Keywords and their values as text; an absent keyword is absent.
 Key: TypeAlias = tuple[tuple[str, str], ...]
 
 #: What distinguishes a group: type, keywords and geometry.
@@ -54,14 +59,16 @@ class Group:
         return {keyword: self.frames[0].keywords[keyword] for keyword, _ in self.key}
 
 
-def group_frames(frames: Iterable[Frame], settings: Settings) -> list[Group]:
+def group_frames(
+    frames: Iterable[Frame], settings: Settings, cameras: CameraKeywords = UNKNOWN_CAMERAS
+) -> list[Group]:
     """Sort sound calibration frames into groups of equal keywords and geometry.
 
     Frames in which :func:`~calmasters.inventory.verdicts.check_frame` finds a fault are left out.
     """
     members: dict[Identity, list[Frame]] = defaultdict(list)
-    for traits, alike in usable_frames(frames, settings).items():
-        if of_group := identity(traits, settings):
+    for traits, alike in usable_frames(frames, settings, cameras).items():
+        if of_group := identity(traits, settings, cameras):
             members[of_group] += alike
     return [
         Group(*of_group, frames=tuple(sorted(group, key=_time_order)))
@@ -69,7 +76,9 @@ def group_frames(frames: Iterable[Frame], settings: Settings) -> list[Group]:
     ]
 
 
-def identity(traits: Traits, settings: Settings) -> Identity | None:
+def identity(
+    traits: Traits, settings: Settings, cameras: CameraKeywords = UNKNOWN_CAMERAS
+) -> Identity | None:
     """Tell the group that a header puts its frame into, also where that cannot serve.
 
     None where the header does not say it.
@@ -77,7 +86,7 @@ def identity(traits: Traits, settings: Settings) -> Identity | None:
     kind = str(traits.keywords.get("TYPE", ""))
     if kind not in settings.required_keywords or traits.geometry is None or traits.master:
         return None
-    if missing_keywords(traits, kind, settings):
+    if missing_keywords(traits, kind, settings, cameras):
         return None
     return FrameType(kind), _key(traits, kind, settings), traits.geometry
 

@@ -56,19 +56,26 @@ class Difference:
             The list of the configuration that has the keyword, such as ``required_keywords``.
         """
         if not (self.ours and self.theirs):
+            token = self._token(self.ours or self.theirs)
+            folder = f"or the folder of those that lack it {token}, " if token else ""
             return (
-                f"name the card that has {self.keyword} in keyword_aliases, or the folder of "
-                f"those that lack it {self.keyword.replace('-', '')}_{self.ours or self.theirs}, "
+                f"name the card that has {self.keyword} in keyword_aliases, {folder}"
                 f"or take {self.keyword} out of {listed}"
             )
         if step := self._step():
             return f"set round: {{{self.keyword}: {step:g}}}"
-        if self._spelled_alike():
+        # Theirs may be a master of a library, whose own value no folder overrides.
+        token = self._token(self.theirs)
+        if token and self._spelled_alike():
             return (
-                f"name the folder of one {self.keyword.replace('-', '')}_{self.ours} "
+                f"name the folder of those with {self.keyword} {self.ours} {token} "
                 "and set path_keywords: override"
             )
         return ""
+
+    def _token(self, value: str) -> str:
+        """Write a token for the name of a folder; empty if the value could not be read from it."""
+        return "" if {"_", "/"} & {*value} else f"{self.keyword}_{value}"
 
     def _step(self) -> float | None:
         """Find the finest step that makes two near numbers one."""

@@ -129,6 +129,7 @@ def write_plan(path: Path, decision: Decision, reasons: Mapping[str, Iterable[st
         "kept": json.dumps(decision.kept),
         "warnings": json.dumps(decision.warnings),
         "findings": json.dumps(Findings.of(decision).to_json()),
+        "absent_keywords": json.dumps(decision.absent_keywords),
     }
     write_whole(path, _json_object(plan.items(), " ") + "\n")
 

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 from statistics import median
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from calmasters.engines import needs_of
 from calmasters.errors import FrameError
-from calmasters.frame import Frame, FrameType, Status, Value, Verdict
+from calmasters.frame import Frame, FrameType, Geometry, Status, Value, Verdict
 from calmasters.garbage import without_collection
+from calmasters.inventory.assumed_values import with_assumed_values
+from calmasters.inventory.camera_keywords import (
+    ESSENTIAL,
+    CameraKeywords,
+    camera_of,
+    lacking_keywords,
+    missing_keywords,
+)
 from calmasters.inventory.content_digests import ContentDigests
+from calmasters.inventory.faults import assumed_values, in_one_line
 from calmasters.inventory.header_cache import HeaderCache
 from calmasters.inventory.listing import kept_identities, list_files
 from calmasters.inventory.scan import ScannedFile, scan_masters
-from calmasters.inventory.verdicts import check_frame, mark_duplicates
+from calmasters.inventory.suggestions import suggested_settings
+from calmasters.inventory.verdicts import FrameChecks, mark_duplicates
 from calmasters.model.job import FrameFile, LeftOut, MasterJob, Recipe, UsedMaster, read_made_of
 from calmasters.model.layout import master_path, record_path
 from calmasters.model.master_record import MasterRecord, small_group_warning
@@ -45,6 +55,7 @@ class NotMade:
     ----------
     name, short_name : str
     keywords : mapping of str to Value
+    geometry : Geometry
     frames : tuple of str
         Their paths.
     reason : str
@@ -53,6 +64,7 @@ class NotMade:
     name: str
     short_name: str
     keywords: Mapping[str, Value]
+    geometry: Geometry
     frames: tuple[str, ...]
     reason: str
 
@@ -74,11 +86,16 @@ class Decision:
     verdicts : mapping of str to Verdict
         By the frame's path.
     warnings : tuple of str
-        About the libraries.
+        About the libraries, and about kept masters that lack a keyword.
     short_names : mapping of str to str
         Name of each master for people, by the master's path.
     keywords : tuple of str
         Keywords that only the configuration names; each has a column in the inventory.
+    absent_keywords : mapping of str to tuple of str
+        By camera: required keywords that none of its frames and masters has; see
+        :func:`~calmasters.inventory.camera_keywords.absence_sentences`.
+    suggested : mapping of str to object
+        Settings that would make refused frames usable, as a part of ``config.yaml``.
     """
 
     digest: str
@@ -90,6 +107,8 @@ class Decision:
     warnings: tuple[str, ...]
     short_names: Mapping[str, str]
     keywords: tuple[str, ...] = ()
+    absent_keywords: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    suggested: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def inventory(self) -> pd.DataFrame:
@@ -97,7 +116,7 @@ class Decision:
         # Imports pandas, which a run with nothing to do does not need.
         from calmasters.inventory.table import inventory_table
 
-        return inventory_table(self.frames, self.verdicts, self.keywords)
+        return inventory_table(self.frames, self.verdicts, self.keywords, self.absent_keywords)
 
 
 @without_collection()
@@ -118,23 +137,36 @@ def decide(
 
     listing = list_files(settings, digests)
     frames = cache.read(listing.frames, settings.input_dir, settings.exclude)
-    frames = mark_duplicates(frames, listing.frames, settings, digests)
+    frames = with_assumed_values(frames, settings)
+    library = with_assumed_values(cache.read(listing.library, Path()), settings)
+    lacking = lacking_keywords(frames, settings)
+    stored_files = scan_masters(settings)
 
-    groups = group_frames(frames, settings)
+    def stored(files: Iterable[ScannedFile]) -> list[Frame]:
+        return with_assumed_values(cache.read(files, settings.output_dir), settings)
+
+    cameras = CameraKeywords.of(settings, frames, library, stored(stored_files) if lacking else ())
+    frames = mark_duplicates(frames, listing.frames, settings, digests, cameras)
+
+    groups = group_frames(frames, settings, cameras)
     names = name_groups(groups, settings.layout)
     named = dict(zip(names, groups, strict=True))
     short = dict(zip(names, short_names(groups), strict=True))
     large = {name: group for name, group in named.items() if _is_large(group, settings)}
-    verdicts = _verdicts(frames, named, settings)
+    verdicts = _verdicts(frames, named, settings, cameras)
 
     paths = {
         name: master_path(group.type, name, settings.layout, settings.master_format)
         for name, group in large.items()
     }
     made = frozenset(paths.values())
-    kept_files = [file for file in scan_masters(settings) if file.path not in made]
-    kept = cache.read(kept_files, settings.output_dir)
-    library = cache.read(listing.library, Path())
+    kept_files = [file for file in stored_files if file.path not in made]
+    kept = stored(kept_files)
+
+    unmade = [*kept]
+    if lacking:
+        made_flats = scan_masters(settings, [FrameType.FLAT])
+        unmade += stored([file for file in made_flats if file.path not in made])
 
     flats = {name: group for name, group in large.items() if group.type is FrameType.FLAT}
     others = {name: group for name, group in large.items() if name not in flats}
@@ -155,16 +187,28 @@ def decide(
         digest=listing.digest,
         jobs=tuple(jobs.values()),
         not_made=tuple(
-            NotMade(name, short[name], group.keywords, _frame_paths(group), _too_small(group))
+            NotMade(
+                name,
+                short[name],
+                group.keywords,
+                group.geometry,
+                _frame_paths(group),
+                _too_small(group),
+            )
             for name, group in named.items()
             if name not in large
         ),
         kept=tuple(file.path for file in kept_files),
         frames=tuple(frames),
         verdicts=verdicts,
-        warnings=tuple(_library_warnings(library)),
+        warnings=(
+            *_library_warnings(library),
+            *_masters_without_keywords(unmade, settings, cameras),
+        ),
         short_names={path: short[name] for name, path in paths.items()},
         keywords=settings.headers.extra,
+        absent_keywords=cameras.absent(lacking),
+        suggested=suggested_settings(verdicts.values(), settings),
     )
 
 
@@ -182,7 +226,10 @@ def _frame_paths(group: Group) -> tuple[str, ...]:
 
 
 def _verdicts(
-    frames: Iterable[Frame], named: Mapping[str, Group], settings: Settings
+    frames: Iterable[Frame],
+    named: Mapping[str, Group],
+    settings: Settings,
+    cameras: CameraKeywords,
 ) -> dict[str, Verdict]:
     """Say of each frame whether it is used; one that is not may still belong to a group."""
     verdicts: dict[str, Verdict] = {}
@@ -194,11 +241,12 @@ def _verdicts(
             verdict = Verdict(Status.REFUSED, reason, remedy, name)
         verdicts |= dict.fromkeys(_frame_paths(group), verdict)
     names = {(group.type, group.key, group.geometry): name for name, group in named.items()}
+    checks = FrameChecks(settings, cameras)
     for frame in frames:
-        if frame.path not in verdicts and (verdict_alone := check_frame(frame, settings)):
-            of_group = identity(frame.traits, settings)
+        if frame.path not in verdicts and (verdict_alone := checks.verdict(frame)):
+            of_group = identity(frame.traits, settings, cameras)
             name = names.get(of_group, "") if of_group else ""
-            verdicts[frame.path] = replace(verdict_alone, group=name)
+            verdicts[frame.path] = replace(verdict_alone, group=name) if name else verdict_alone
     return verdicts
 
 
@@ -216,6 +264,29 @@ def _library_warnings(library: Iterable[Frame]) -> Iterator[str]:
                 f"library: {frame.path} is not used: neither its IMAGETYP, nor a count of frames, "
                 "nor its name says that it is a master"
             )
+
+
+def _masters_without_keywords(
+    masters: Iterable[Frame], settings: Settings, cameras: CameraKeywords
+) -> Iterator[str]:
+    """Report masters that no job makes, and that lack a keyword which their camera now writes."""
+    names: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
+    for master in masters:
+        kind, camera = str(master.keywords.get("TYPE", "")), camera_of(master.keywords)
+        if kind in settings.required_keywords and not master.problems:
+            missing = missing_keywords(master.traits, kind, settings, cameras)
+            given = (key for key in missing if key not in ESSENTIAL and cameras.known(camera, key))
+            if lacked := tuple(given):
+                names[camera, lacked].append(PurePath(master.path).stem)
+    for (camera, lacked), alike in names.items():
+        known = {keyword: cameras.known(camera, keyword) for keyword in lacked}
+        setting = in_one_line({"assume_keywords": assumed_values(camera, known)})
+        count = "1 master has" if len(alike) == 1 else f"{len(alike)} masters have"
+        yield (
+            f"output_dir: {count} no {' and no '.join(lacked)}, unlike other frames of "
+            f"{camera or 'the camera'}, such as {alike[0]}: no frames make them any more, and "
+            f"they stay as they are; if they were taken with the same, set {setting}"
+        )
 
 
 # --- jobs -----------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from calmasters.commands.summary import summarize
 from calmasters.planning.planner import decide
@@ -36,7 +37,8 @@ def sections(
 
 def test_the_sections_are_in_the_order_of_use(sections: dict[str, list[str]]) -> None:
     assert list(sections) == [
-        *("Frames", "Refused", "Left out", "Masters", "What to shoot next", "Warnings")
+        *("Frames", "Refused", "Settings that make refused frames usable", "Left out"),
+        *("Masters", "What to shoot next", "Warnings"),
     ]
 
 
@@ -53,10 +55,24 @@ def test_frames_are_counted_by_type_and_status(sections: dict[str, list[str]]) -
 def test_refusals_are_grouped_by_remedy(sections: dict[str, list[str]]) -> None:
     remedies = [line for line in sections["Refused"] if not line.startswith(" ")]
     assert [line.split(":")[0] for line in remedies] == ["5 frames", "5 frames", "1 frame"]
-    assert any("add GAIN to optional_keywords" in line for line in remedies)
+    assert any('set assume_keywords: {"ATR585M": {"GAIN": 100}}' in line for line in remedies)
     assert "take at least 3 (minimum_frames)" in remedies[-1]
     assert sum("and 2 more, see inventory.csv" in line for line in sections["Refused"]) == 2
     assert sum("_empty.fits: is not a FITS file" in line for line in sections["Refused"]) == 3
+
+
+def test_the_settings_that_help_are_shown_as_yaml(sections: dict[str, list[str]]) -> None:
+    text = "\n".join(sections["Settings that make refused frames usable"])
+    assert yaml.safe_load(text) == {"assume_keywords": {"ATR585M": {"GAIN": 100}}}
+
+
+def test_what_a_camera_does_not_write_is_reported_once(
+    settings: Settings, add_frame: Callable[..., Path]
+) -> None:
+    for number in range(6):
+        add_frame(f"{number}.fits", "bias", {"INSTRUME": "SBIG ST-7", "GAIN": None, "OFFSET": None})
+    sentence = "SBIG ST-7 writes no GAIN and no OFFSET; all its frames count as one setting"
+    assert summarize(decide(settings)).count(sentence) == 1
 
 
 def test_frames_left_out_on_purpose_are_counted_by_reason(
@@ -146,6 +162,15 @@ def test_no_setting_is_advised_to_join_frames_of_two_binnings(
     decision = decide(settings)
     assert len(decision.not_made) == 1
     assert near_misses(summarize(decision)) == []
+
+
+def test_no_setting_is_advised_to_join_frames_of_two_sizes(
+    settings: Settings, add_frame: Callable[..., Path]
+) -> None:
+    for number in range(3):
+        add_frame(f"{number}.fits", "bias")
+    add_frame("binned.fits", "bias", {"GAIN": 101, "XBINNING": 2, "YBINNING": 2})
+    assert near_misses(summarize(decide(settings))) == []
 
 
 def test_flats_whose_dark_lacks_a_keyword_are_listed_with_what_joins_them(

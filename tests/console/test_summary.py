@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from calmasters.console.summary import Ending, Failure, RunResult, end_of_run
-from calmasters.planning.findings import Findings, LeftOutFrames
+from calmasters.planning.findings import Findings, FrameGroup
 
 BIAS, FLAT = "bias, ATR585M, -10 °C, gain 100", "flat B 2026-01-16, ATR585M, -10 °C, gain 100"
 RED = FLAT.replace("B", "Ha", 1)
@@ -16,13 +16,14 @@ GOOD = Findings(
     frames={"bias": {"used": 20}, "flat": {"used": 24}, "light": {"ignored": 6}},
     refused=(),
     suspicious=(),
+    warned=(),
     notes=(),
     wanted=(),
     has_suggestion=False,
 )
-CUT = LeftOutFrames(1, "copy it again", "FLAT/0045.fits", "is truncated; copy it again")
-NO_TYPE = LeftOutFrames(98, "set types_from", "a/0001.fits", "has no frame type; set types_from")
-LIGHTS = LeftOutFrames(10, "set types_from: [folder, header]", "Flats/1.fits", "type light")
+CUT = FrameGroup(1, "copy it again", "FLAT/0045.fits", "is truncated; copy it again")
+NO_TYPE = FrameGroup(98, "set types_from", "a/0001.fits", "has no frame type; set types_from")
+LIGHTS = FrameGroup(10, "set types_from: [folder, header]", "Flats/1.fits", "type light")
 BUILT = RunResult(Ending.DONE, "output", seconds=4.42, built=(BIAS, FLAT), planned=3)
 
 

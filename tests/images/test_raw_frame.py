@@ -89,6 +89,27 @@ def test_float_range_is_the_range_of_float_samples(tmp_path: Path) -> None:
         read_all(path, "unit")
 
 
+@pytest.mark.parametrize(("low", "high"), [(-1, 500), (0, 70_000)])
+def test_a_range_that_would_not_help_is_not_advised(
+    tmp_path: Path, low: float, high: float
+) -> None:
+    path = write(tmp_path / "f.fits", np.array([[low, high]], np.float32))
+    for float_range in ("unit", "adu16"):
+        with pytest.raises(FrameError, match=r"; exclude it$"):
+            read_all(path, float_range)
+
+
+def test_a_frame_from_0_to_1_is_no_frame_in_adu(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.fits", np.array([[0, 0.5]], np.float32))
+    with RawFrame(path, "unit") as frame:
+        frame.require_valid_samples()
+    with (
+        RawFrame(path, "adu16") as frame,
+        pytest.raises(FrameError, match=r"samples up to 0\.5 where 16-bit ADU were expected"),
+    ):
+        frame.require_valid_samples()
+
+
 def test_scale_and_zero_of_floats_are_applied_before_the_range(tmp_path: Path) -> None:
     path = write(tmp_path / "f.fits", np.array([[-1, 1]], np.float32), BZERO=32768, BSCALE=16384)
     np.testing.assert_array_equal(

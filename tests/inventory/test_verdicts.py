@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from calmasters.frame import Frame, OtherType, Status, Verdict
-from calmasters.inventory.verdicts import check_frame, usable_frames
+from calmasters.headers.frame_types import canonical_type
+from calmasters.inventory.camera_keywords import CameraKeywords
+from calmasters.inventory.verdicts import FrameChecks, check_frame, usable_frames
 from calmasters.settings import Settings
 
 MakeFrame = Callable[..., Frame]
@@ -60,7 +62,7 @@ def test_an_excluded_frame_is_ignored_with_the_pattern(
 @pytest.mark.parametrize(
     ("fields", "reason", "remedy"),
     [
-        ({"keywords": {"TYPE": None}}, "has no frame type", "set IMAGETYP .*TYPE_bias"),
+        ({"keywords": {"TYPE": None}}, "has no frame type", "set IMAGETYP in the capture program"),
         ({"keywords": {"TYPE": "raw"}}, "is of type 'raw'", "ignored_types"),
         ({"master": True}, "is a master", "library, or exclude"),
         ({"problems": ("is truncated; copy it again",)}, "is truncated", "^copy it again$"),
@@ -68,7 +70,8 @@ def test_an_excluded_frame_is_ignored_with_the_pattern(
         (
             {"keywords": {"GAIN": None, "OFFSET": None, "READOUTM": None}},
             "^lacks GAIN, OFFSET;",
-            "GAIN, OFFSET to optional_keywords .*keyword_aliases.*folder GAIN_value",
+            "^if the camera writes no GAIN and no OFFSET, set missing_keywords: by_camera; "
+            "otherwise name .*keyword_aliases, or their folder GAIN_value_OFFSET_value$",
         ),
     ],
     ids=["no type", "unknown type", "master", "truncated", "unreadable", "missing keywords"],
@@ -91,8 +94,92 @@ def test_all_faults_of_a_frame_are_reported_together(
 ) -> None:
     frame = make_frame("flat", keywords={"GAIN": None}, problems=("is calibrated; give the raw",))
     result = verdict(frame, settings)
-    assert "is calibrated; give the raw. lacks GAIN; add GAIN" in result.reason
-    assert result.remedy.startswith("give the raw. add GAIN to optional_keywords")
+    assert "is calibrated; give the raw. lacks GAIN; if the camera" in result.reason
+    assert result.remedy.startswith("give the raw. if the camera writes no GAIN, set missing_")
+    assert result.settings == {}, "no setting helps a calibrated frame"
+
+
+@pytest.mark.parametrize(
+    ("kind", "missing", "reasons"),
+    [
+        (None, ("GAIN",), ["has no frame type", "lacks GAIN"]),
+        ("Ledflatpanel", ("GAIN", "OFFSET"), ["is of type", "lacks GAIN, OFFSET"]),
+        # Only flats need a night.
+        (None, ("DATE",), ["has no frame type"]),
+    ],
+)
+def test_of_a_frame_of_unknown_type_what_every_type_needs_is_reported_too(
+    settings: Settings,
+    make_frame: MakeFrame,
+    kind: str | None,
+    missing: tuple[str, ...],
+    reasons: list[str],
+) -> None:
+    keywords = {"TYPE": kind and canonical_type(kind), **dict.fromkeys(missing)}
+    found = verdict(make_frame(keywords=keywords), settings).reason.split(". ")
+    assert len(found) == len(reasons)
+    assert all(text.startswith(start) for text, start in zip(found, reasons, strict=True))
+
+
+def test_frames_with_the_same_faults_share_a_verdict(
+    settings: Settings, make_frame: MakeFrame
+) -> None:
+    checks = FrameChecks(settings)
+    traits = make_frame(keywords={"GAIN": None}).traits
+    frames = [Frame(f"{number}.fits", 1, 1, traits) for number in range(2)]
+    assert checks.verdict(frames[0]) is checks.verdict(frames[1])
+
+
+@pytest.mark.parametrize(
+    ("word", "fix"),
+    [
+        ("Ledflatpanel", {"type_words": {"flat": ["ledflatpanel"]}}),
+        ("my bias", {"type_words": {"bias": ["mybias"]}}),
+        ("flat or dark", {}),
+        ("sausage", {}),
+        ("tricolor", None),
+    ],
+)
+def test_an_unknown_word_for_a_type_can_be_given_a_type(
+    settings: Settings, make_frame: MakeFrame, word: str, fix: object
+) -> None:
+    result = verdict(make_frame(keywords={"TYPE": canonical_type(word)}), settings)
+    if fix is None:
+        assert result.status is Status.IGNORED
+    else:
+        assert result.settings == fix
+        assert "type_words" in result.remedy
+        assert result.remedy.endswith(f"otherwise add '{canonical_type(word)}' to ignored_types")
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"path_keywords": "off"}, "name the card that has GAIN in keyword_aliases"),
+        ({"header_reader": "ap-common"}, "name their folder GAIN_value"),
+        ({"header_reader": "ap-common", "path_keywords": "off"}, ""),
+    ],
+)
+def test_only_places_that_are_read_are_named(
+    settings: Settings, make_frame: MakeFrame, changed: dict[str, Any], named: str
+) -> None:
+    frame = make_frame(keywords={"GAIN": None})
+    remedy = verdict(frame, replace(settings, **changed)).remedy
+    assert remedy.partition("; otherwise ")[2] == named
+
+
+@pytest.mark.parametrize(("kind", "keyword"), [("flat", "DATE"), ("dark", "EXPOSURE")])
+def test_what_differs_from_frame_to_frame_has_no_setting(
+    settings: Settings, make_frame: MakeFrame, kind: str, keyword: str
+) -> None:
+    others = CameraKeywords.of(settings, [make_frame(kind)])
+    nothing = CameraKeywords.of(settings, [])
+    for cameras in (others, nothing):
+        result = check_frame(make_frame(kind, keywords={keyword: None}), settings, cameras)
+        assert result is not None
+        assert result.settings == {}
+        assert f"their folder {keyword}_" in result.remedy
+        assert "missing_keywords" not in result.remedy
 
 
 def test_a_light_that_is_not_ignored_is_refused(settings: Settings, make_frame: MakeFrame) -> None:

@@ -58,11 +58,20 @@ def test_an_absent_keyword_may_be_an_alias_a_folder_or_no_matter(ours: str, thei
 
 @pytest.mark.parametrize(
     ("ours", "theirs"),
-    [("ASI2600MM Pro", "ZWO ASI2600MM Pro"), ("Low Noise", "LOW_NOISE"), ("Ha", "HA")],
+    [("ASI2600MM Pro", "ZWO ASI2600MM Pro"), ("LOW_NOISE", "Low Noise"), ("Ha", "HA")],
 )
 def test_what_is_spelled_alike_may_be_named_by_a_folder(ours: str, theirs: str) -> None:
     setting = Difference("INSTRUME", ours, theirs).setting(LISTED)
-    assert setting == f"name the folder of one INSTRUME_{ours} and set path_keywords: override"
+    assert setting == (
+        f"name the folder of those with INSTRUME {ours} INSTRUME_{theirs} "
+        "and set path_keywords: override"
+    )
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("ASI2600", "ASI_2600"), ("", "Low_Noise")])
+def test_a_value_that_no_name_of_a_folder_can_give_is_not_advised(ours: str, theirs: str) -> None:
+    setting = Difference("READOUTM", ours, theirs).setting(LISTED)
+    assert "READOUTM_" not in setting
 
 
 def test_keywords_are_compared_as_they_are_written() -> None:
