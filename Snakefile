@@ -13,6 +13,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
+from calmasters.config_check import typed_config
 from calmasters.errors import CalmastersError
 from calmasters.frame import FrameType
 from calmasters.model.layout import master_folder
@@ -30,10 +31,12 @@ if Path("config/config.yaml").is_file():
     configfile: "config/config.yaml"
 
 
+SCHEMA = Path(workflow.basedir, "config", "config.schema.yaml")
+if workflow.config_settings.config:
+    config.update(typed_config(config, SCHEMA))
+
 try:
-    SETTINGS = Settings.from_config(
-        config, Path(workflow.basedir, "config", "config.schema.yaml")
-    )
+    SETTINGS = Settings.from_config(config, SCHEMA)
 except CalmastersError as error:
     raise WorkflowError(str(error)) from error
 

@@ -17,10 +17,18 @@ def prepared():
     """The object that answers, once Snakemake knows what kind of run this is."""
     if not WORKFLOW.is_prepared:
         is_picture = workflow.executor_plugin is None
+        options = {"--until": workflow.dag_settings.until, "--touch": workflow.touch}
+        # A dry run always counts as local; only a cluster is given a number of jobs.
+        is_local = workflow.local_exec and not (
+            workflow.dryrun and workflow.resource_settings.nodes
+        )
         try:
             messages = WORKFLOW.prepare(
                 is_preview=is_picture or workflow.dryrun,
                 wants_all=is_picture or is_forced() or workflow.touch,
+                makes_masters=not (is_picture or workflow.touch),
+                is_local=is_local,
+                options=[name for name, used in options.items() if used],
             )
             reasons = WORKFLOW.explanation if workflow.dryrun else ""
         except CalmastersError as error:
@@ -29,11 +37,6 @@ def prepared():
             logger.warning(message)
         if reasons:
             logger.info(f"Why masters are made:\n{reasons}")
-        if workflow.dag_settings.until and WORKFLOW.trigger():
-            # Snakemake would cut off the checkpoint, and end with nothing made.
-            raise WorkflowError(
-                "--until needs a plan that is up to date: run 'snakemake inventory' first"
-            )
     return WORKFLOW
 
 

@@ -25,6 +25,7 @@ ORDER = (
     "errors",
     "progress",
     "garbage",
+    "libraries",
     "atomic_files",
     "frame",
     "config_check",

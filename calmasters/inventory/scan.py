@@ -70,6 +70,8 @@ def scan_frames(settings: Settings) -> list[ScannedFile]:
         If ``input_dir`` is missing, has no frames, or is inside ``output_dir``.
     """
     root = settings.input_dir
+    if root.is_file():
+        raise ConfigError(f"input_dir: '{root}' is a file; set input_dir to its directory")
     if not root.is_dir():
         raise ConfigError(
             f"input_dir: directory '{root}' does not exist (from {Path.cwd()}); set input_dir in "
