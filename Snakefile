@@ -11,13 +11,18 @@
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake.utils import min_version
 
 from calmasters.config_check import typed_config
+from calmasters.console.console import install
 from calmasters.errors import CalmastersError
 from calmasters.frame import FrameType
 from calmasters.model.layout import master_folder
 from calmasters.settings import Settings
+
+# What a run shows on the terminal, from here on.
+CONSOLE = install(workflow, logger)
 
 min_version("9.27")  # pathvars
 

@@ -16,6 +16,7 @@ A message names the file or group, what was found, what was expected, and what t
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 __all__ = [
+    "MESSAGES_IN_LOG",
     "CalmastersError",
     "ConfigError",
     "EngineError",
@@ -32,6 +34,7 @@ __all__ = [
     "QualityError",
     "RecordError",
     "exit_on_error",
+    "message_in_log",
     "os_error_message",
 ]
 
@@ -64,6 +67,13 @@ class QualityError(CalmastersError):
     """A number of a master is outside its range, and ``quality.fail_on`` is ``error``."""
 
 
+#: Environment variable: the run reads the messages of its jobs from their logs, and shows them.
+MESSAGES_IN_LOG: Final = "CALMASTERS_MESSAGES_IN_LOG"
+
+_MARK: Final = "calmasters: "
+#: File systems count times in steps of up to two seconds.
+_CLOCK_STEP_S: Final = 2.0
+
 #: What to do about errors of the operating system.
 _REMEDIES: Final[Mapping[int, str]] = {
     errno.ENOSPC: "free disk space there (TMPDIR sets the temporary folder), and run again",
@@ -89,14 +99,20 @@ def exit_on_error(log: Path | None = None) -> Iterator[None]:
 
     Known errors are those of this package and those of the operating system (disk full, no
     permission, a missing folder). The message also goes to the log, for errors of the operating
-    system with the traceback. Any other exception is a defect and keeps its traceback.
+    system with the traceback; where the run shows the messages of its jobs itself, only to the log.
+    Any other exception is a defect: its traceback goes to the log, or to the terminal without one.
     """
     try:
         yield
     except CalmastersError as error:
-        _end(f"calmasters: {error}", log)
+        _end(str(error), log)
     except OSError as error:
-        _end(f"calmasters: {os_error_message(error)}", log, traceback.format_exc())
+        _end(os_error_message(error), log, traceback.format_exc())
+    except Exception as error:
+        if log is None:
+            raise
+        defect = f"{type(error).__name__}: {error}; this is a defect, please report it with the log"
+        _end(defect, log, traceback.format_exc())
 
 
 def _end(message: str, log: Path | None, details: str = "") -> NoReturn:
@@ -104,5 +120,27 @@ def _end(message: str, log: Path | None, details: str = "") -> NoReturn:
     with suppress(OSError):
         if log:
             with log.open("a", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(f"{details}{message}\n")
-    sys.exit(message)
+                file.write(f"{details}{_MARK}{message}\n")
+            if MESSAGES_IN_LOG in os.environ:
+                sys.exit(1)
+    sys.exit(f"{_MARK}{message}")
+
+
+def message_in_log(log: Path, since: float) -> str:
+    """Return the message with which a job ended; empty without one.
+
+    Parameters
+    ----------
+    log : Path
+        As given to :func:`exit_on_error`.
+    since : float
+        Start of the job, in seconds since the epoch; an older log is that of another job.
+    """
+    try:
+        if log.stat().st_mtime < since - _CLOCK_STEP_S:
+            return ""
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    _, mark, message = f"\n{text}".rpartition(f"\n{_MARK}")
+    return message.strip() if mark else ""

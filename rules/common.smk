@@ -1,12 +1,13 @@
 # What the rules ask. calmasters/workflow/ answers; nothing is decided here.
 
-from snakemake.logging import logger
-
 from calmasters.workflow.report_inputs import ReportInputs
 from calmasters.workflow.workflow import Workflow
 
 WORKFLOW = Workflow(SETTINGS, is_main_process=workflow.is_main_process)
 REPORT = ReportInputs(WORKFLOW, SETTINGS)
+
+if CONSOLE:
+    CONSOLE.attach(WORKFLOW)
 
 
 def is_forced():
@@ -36,7 +37,7 @@ def prepared():
         for message in messages:
             logger.warning(message)
         if reasons:
-            logger.info(f"Why masters are made:\n{reasons}")
+            logger.warning(f"Why masters are made:\n{reasons}")
     return WORKFLOW
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import calmasters.interrupts  # noqa: F401
 from calmasters.atomic_files import write_whole
 from calmasters.errors import exit_on_error
 from calmasters.model.job import MasterJob

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import calmasters.interrupts  # noqa: F401
 from calmasters.commands.summary import summarize
 from calmasters.errors import exit_on_error
 from calmasters.planning.checkpoint import refresh_plan

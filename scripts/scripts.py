@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import calmasters.interrupts  # noqa: F401
 from calmasters.engines.pixinsight.engine import PixInsightEngine
 from calmasters.errors import exit_on_error
 from calmasters.model.layout import job_path_of

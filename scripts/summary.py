@@ -2,6 +2,7 @@
 
 import sys
 
+import calmasters.interrupts  # noqa: F401
 from calmasters.commands.summary import summarize
 from calmasters.errors import exit_on_error
 from calmasters.planning.planner import decide

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import calmasters.interrupts  # noqa: F401
 from calmasters.errors import exit_on_error
 from calmasters.quality.judgement import require_good
 

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from calmasters.errors import CalmastersError, ConfigError, EngineError, FrameError, exit_on_error
+from calmasters.errors import (
+    MESSAGES_IN_LOG,
+    CalmastersError,
+    ConfigError,
+    EngineError,
+    FrameError,
+    exit_on_error,
+    message_in_log,
+)
 
 KINDS = (ConfigError, FrameError, EngineError)
 
@@ -62,10 +70,38 @@ def test_the_message_is_printed_even_if_the_log_cannot_be_written(tmp_path: Path
         raise ConfigError("no frames")
 
 
-def test_a_defect_keeps_its_traceback(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), exit_on_error(tmp_path / "run.log"):
+def test_a_defect_leaves_its_traceback_in_the_log_and_one_line_for_people(tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    with pytest.raises(SystemExit) as ended, exit_on_error(log):
         _ = 1 / 0
-    assert not (tmp_path / "run.log").exists()
+    message = "ZeroDivisionError: division by zero; this is a defect, please report it with the log"
+    assert ended.value.code == f"calmasters: {message}"
+    assert log.read_text().startswith("Traceback")
+    assert message_in_log(log, since=0.0) == message
+
+
+def test_a_defect_without_a_log_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError), exit_on_error():
+        _ = 1 / 0
+
+
+def test_a_message_that_the_run_shows_itself_is_only_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(MESSAGES_IN_LOG, "1")
+    log = tmp_path / "run.log"
+    with pytest.raises(SystemExit) as ended, exit_on_error(log):
+        raise ConfigError("one\n  two")
+    assert ended.value.code == 1
+    assert message_in_log(log, since=0.0) == "one\n  two"
+
+
+def test_the_message_of_an_earlier_job_is_not_that_of_this_one(tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    log.write_text("calmasters: disk full\n")
+    assert message_in_log(log, since=log.stat().st_mtime) == "disk full"
+    assert message_in_log(log, since=log.stat().st_mtime + 60) == ""
+    assert message_in_log(tmp_path / "none.log", since=0.0) == ""
 
 
 def test_a_block_without_an_error_writes_no_log(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ PACKAGE = REPOSITORY / "calmasters"
 
 #: Top-level modules and packages: each imports only from itself and from those before it.
 ORDER = (
+    "interrupts",
     "errors",
     "progress",
     "garbage",
@@ -42,12 +43,14 @@ ORDER = (
     "commands",
     "synthetic",
     "workflow",
+    "console",
 )
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 #: What engines may import: jobs and frames, but not planning.
 ALLOWED_IN_ENGINES = {
     "errors",
+    "progress",
     "atomic_files",
     "frame",
     "settings",

@@ -21,7 +21,7 @@ from typing import BinaryIO, Final
 
 from calmasters.errors import ConfigError, EngineError
 
-__all__ = ["end", "ended_by_sigterm", "find_program", "run", "start", "wait"]
+__all__ = ["end", "ended_by_signals", "find_program", "run", "start", "wait"]
 
 #: Seconds between SIGTERM and SIGKILL to a process group.
 _TERMINATE_S: Final = 5.0
@@ -108,7 +108,7 @@ def run(
     EngineError
         If it cannot be started.
     """
-    with ended_by_sigterm():
+    with ended_by_signals():
         process = start(arguments, output, directory, variables)
         try:
             wait(process, is_done, limit_s, exit_grace_s)
@@ -186,18 +186,21 @@ def _signal_group(group: int, sign: int) -> bool:
 
 
 @contextmanager
-def ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM, as clusters send it, run the ``finally`` clauses of this process."""
+def ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM, as clusters send it, and Ctrl-C run the ``finally`` clauses of this process."""
 
     def leave(number: int, _frame: StackFrame | None) -> None:
         raise SystemExit(128 + number)
 
+    before = {}
     try:
-        before = signal.signal(signal.SIGTERM, leave)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            before[number] = signal.signal(number, leave)
     except ValueError:  # not in the main thread, which handles signals
         yield
         return
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -35,7 +35,9 @@ __all__ = [
 ]
 
 #: What a job file and a record begin with. Inside a text, quotes have backslashes.
-_HEAD: Final = re.compile(rb'"(digest|bias_job|dark_job|master_bytes)": ?"?([0-9a-f]*)"?')
+_HEAD: Final = re.compile(
+    rb'"(digest|bias_job|dark_job|master_bytes|warning_count)": ?"?([0-9a-f]*)"?'
+)
 #: The first bytes of the file contain it: only a path is before it.
 _HEAD_BYTES: Final = 4096
 
@@ -73,7 +75,8 @@ def read_head(path: Path | str) -> Mapping[str, str] | None:
     Returns
     -------
     mapping of str to str or None
-        ``digest`` and, where the file has them, ``bias_job``, ``dark_job`` and ``master_bytes``.
+        ``digest`` and, where the file has them, ``bias_job``, ``dark_job``, ``master_bytes`` and
+        ``warning_count``.
         None where there is no such file, or it is damaged.
     """
     try:

@@ -17,7 +17,14 @@ from calmasters.atomic_files import write_whole
 from calmasters.errors import RecordError
 from calmasters.frame import FrameType, Geometry, Value
 from calmasters.headers.fits_cards import Card
-from calmasters.model.job import FrameFile, LeftOut, MadeOf, MasterJob, UsedMaster
+from calmasters.model.job import (
+    FrameFile,
+    LeftOut,
+    MadeOf,
+    MasterJob,
+    UsedMaster,
+    read_head,
+)
 from calmasters.model.master_warning import MasterWarning, WarningKind
 
 __all__ = [
@@ -27,6 +34,7 @@ __all__ = [
     "MasterStatistics",
     "header_cards",
     "small_group_warning",
+    "warnings_in",
 ]
 
 #: Share of pure noise that Winsorized clipping at 4 and 3 sigma takes as too low and as too high,
@@ -325,6 +333,7 @@ class MasterRecord:
             "type": fields.pop("type"),
             **MadeOf(*made_of)._asdict(),
             "master_bytes": master.stat().st_size,
+            "warning_count": len(self.warnings),
             **fields,
         }
         write_whole(master.with_suffix(".json"), json.dumps(stored, indent=1) + "\n")
@@ -372,6 +381,22 @@ class MasterRecord:
         """Give a job the frames alone that this master was made of."""
         used = {frame.path for frame in self.frames}
         return replace(job, frames=tuple(file for file in job.frames if file.path in used))
+
+
+def warnings_in(path: Path) -> list[str]:
+    """Read the warnings in the record of a master; none where there is no record.
+
+    Only the beginning of a record without warnings is read: a run with nothing to do asks for the
+    warnings of all masters.
+    """
+    head = read_head(path)
+    # Records of older versions do not begin with the count.
+    if head is None or head.get("warning_count") == "0":
+        return []
+    try:
+        return [warning.text for warning in MasterRecord.read(path).warnings]
+    except (OSError, RecordError):
+        return []
 
 
 def _sum(by_frame: Sequence[int | None], in_all: int | None) -> int | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from calmasters.atomic_files import write_whole
 from calmasters.errors import RecordError
 from calmasters.model.job import MadeOf, MasterJob, UsedMaster
+from calmasters.planning.findings import Findings
 
 if TYPE_CHECKING:
     from calmasters.planning.planner import Decision
@@ -20,11 +21,13 @@ __all__ = ["Plan", "PlannedMaster", "write_plan"]
 
 @dataclass(frozen=True, slots=True)
 class PlannedMaster:
-    """What the rules need to know of one master."""
+    """What the rules need to know of one master, and what people call it."""
 
     digest: str
     bias: UsedMaster | None
     dark: UsedMaster | None
+    short_name: str
+    frame_count: int
 
     @property
     def made_of(self) -> MadeOf:
@@ -44,19 +47,29 @@ class Plan:
         By the master's path, relative to ``output_dir``; bias, dark, flat.
     kept : tuple of str
         Bias and dark masters in ``output_dir`` that this plan does not make.
+    findings : Findings
+        What a person should know of the frames.
     """
 
     digest: str
     masters: Mapping[str, PlannedMaster]
     kept: tuple[str, ...]
+    findings: Findings
 
     @classmethod
     def of(cls, decision: Decision) -> Self:
         """Take from a decision what the rules need."""
         masters = {
-            job.master: PlannedMaster(job.digest, job.bias, job.dark) for job in decision.jobs
+            job.master: PlannedMaster(
+                job.digest,
+                job.bias,
+                job.dark,
+                decision.short_names[job.master],
+                len(job.frames),
+            )
+            for job in decision.jobs
         }
-        return cls(decision.digest, masters, decision.kept)
+        return cls(decision.digest, masters, decision.kept, Findings.of(decision))
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -76,10 +89,13 @@ class Plan:
                     entry["digest"],
                     UsedMaster.from_json(entry["bias"]),
                     UsedMaster.from_json(entry["dark"]),
+                    entry["short_name"],
+                    len(entry["frames"]),
                 )
                 for master, entry in stored["masters"].items()
             }
-            return cls(stored["digest"], masters, tuple(stored["kept"]))
+            findings = Findings.from_json(stored["findings"])
+            return cls(stored["digest"], masters, tuple(stored["kept"]), findings)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RecordError(
                 f"'{path}' is not a plan ({error!r}): delete it, and run again"
@@ -102,7 +118,8 @@ def write_plan(path: Path, decision: Decision, reasons: Mapping[str, Iterable[st
     it is asked for an ``indent``.
     """
     masters = (
-        (job.master, _json_of_master(job, reasons.get(job.master, ()))) for job in decision.jobs
+        (job.master, _json_of_master(job, decision.short_names, reasons.get(job.master, ())))
+        for job in decision.jobs
     )
     plan = {
         "version": "1",
@@ -111,12 +128,14 @@ def write_plan(path: Path, decision: Decision, reasons: Mapping[str, Iterable[st
         "not_made": json.dumps([asdict(group) for group in decision.not_made]),
         "kept": json.dumps(decision.kept),
         "warnings": json.dumps(decision.warnings),
+        "findings": json.dumps(Findings.of(decision).to_json()),
     }
     write_whole(path, _json_object(plan.items(), " ") + "\n")
 
 
-def _json_of_master(job: MasterJob, reasons: Iterable[str]) -> str:
+def _json_of_master(job: MasterJob, short_names: Mapping[str, str], reasons: Iterable[str]) -> str:
     members = {
+        "short_name": short_names[job.master],
         "type": job.type.value,
         "keywords": job.keywords,
         "geometry": asdict(job.geometry),

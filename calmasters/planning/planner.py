@@ -25,6 +25,7 @@ from calmasters.model.master_record import MasterRecord, small_group_warning
 from calmasters.planning.grouping import Group, group_frames, identity
 from calmasters.planning.matching import Candidate, Match, candidate_of, match_flats
 from calmasters.planning.naming import name_groups
+from calmasters.planning.short_names import short_names
 from calmasters.settings import Integration, Settings
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class NotMade:
 
     Attributes
     ----------
-    name : str
+    name, short_name : str
     keywords : mapping of str to Value
     frames : tuple of str
         Their paths.
@@ -50,6 +51,7 @@ class NotMade:
     """
 
     name: str
+    short_name: str
     keywords: Mapping[str, Value]
     frames: tuple[str, ...]
     reason: str
@@ -73,6 +75,8 @@ class Decision:
         By the frame's path.
     warnings : tuple of str
         About the libraries.
+    short_names : mapping of str to str
+        Name of each master for people, by the master's path.
     keywords : tuple of str
         Keywords that only the configuration names; each has a column in the inventory.
     """
@@ -84,6 +88,7 @@ class Decision:
     frames: tuple[Frame, ...]
     verdicts: Mapping[str, Verdict]
     warnings: tuple[str, ...]
+    short_names: Mapping[str, str]
     keywords: tuple[str, ...] = ()
 
     @cached_property
@@ -116,7 +121,9 @@ def decide(
     frames = mark_duplicates(frames, listing.frames, settings, digests)
 
     groups = group_frames(frames, settings)
-    named = dict(zip(name_groups(groups, settings.layout), groups, strict=True))
+    names = name_groups(groups, settings.layout)
+    named = dict(zip(names, groups, strict=True))
+    short = dict(zip(names, short_names(groups), strict=True))
     large = {name: group for name, group in named.items() if _is_large(group, settings)}
     verdicts = _verdicts(frames, named, settings)
 
@@ -148,7 +155,13 @@ def decide(
         digest=listing.digest,
         jobs=tuple(jobs.values()),
         not_made=tuple(
-            NotMade(name, group.keywords, _frame_paths(group), _too_small(group, settings)[0])
+            NotMade(
+                name,
+                short[name],
+                group.keywords,
+                _frame_paths(group),
+                _too_small(group, settings)[0],
+            )
             for name, group in named.items()
             if name not in large
         ),
@@ -156,6 +169,7 @@ def decide(
         frames=tuple(frames),
         verdicts=verdicts,
         warnings=tuple(_library_warnings(library)),
+        short_names={path: short[name] for name, path in paths.items()},
         keywords=settings.headers.extra,
     )
 

@@ -75,7 +75,7 @@ def _reasons_of_used(
         if used is None or used.origin == "library":
             continue
         if used.path in reasons:
-            yield f"its {kind} is rebuilt: {_name(used)}"
+            yield f"its {kind} is rebuilt"
         elif used.job and before and used.job != before:
             yield f"its {kind} is not the one it was made with: {_name(used)}"
         elif times.of(job.master) < times.of(used.path) < inf:
@@ -168,11 +168,19 @@ def _changed_masters(record: MasterRecord, job: MasterJob) -> Iterator[str]:
 # --- as text --------------------------------------------------------------------------------------
 
 
-def format_reasons(reasons: Mapping[str, Sequence[str]]) -> str:
-    """Write reasons as text; masters with the same reasons are listed together."""
+def format_reasons(reasons: Mapping[str, Sequence[str]], short_names: Mapping[str, str]) -> str:
+    """Write reasons as text; masters with the same reasons are listed together.
+
+    Parameters
+    ----------
+    reasons : mapping of str to sequence of str
+        As :func:`stale_reasons` gives them.
+    short_names : mapping of str to str
+        By the master's path.
+    """
     alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for master, sentences in reasons.items():
-        alike[tuple(sentences)].append(PurePosixPath(master).stem)
+        alike[tuple(sentences)].append(short_names[master])
     return "\n".join(
         line for sentences, names in alike.items() for line in _lines(names, sentences)
     )

@@ -1,4 +1,4 @@
-"""Targets on the command line that do not exist: which existing one was probably meant."""
+"""Targets on the command line that do not exist, and which existing one was probably meant."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ from difflib import SequenceMatcher
 from pathlib import PurePath
 from typing import Final
 
-__all__ = ["nearest_target", "unknown_target_message"]
+__all__ = ["RULES", "nearest_target", "unknown_target_message"]
+
+#: The rules that can be targets, as in the Snakefile.
+RULES: Final = (
+    *("masters", "inventory", "report", "summary", "why", "orphans", "scripts", "verdict"),
+)
 
 #: Least similarity of a suggestion, from 0 to 1. Of file names that are not similar at all, the
 #: nearest one is still an example of what can be asked for.
 _SIMILAR: Final = 0.6
 
 
-def nearest_target(target: str, rules: Iterable[str], masters: Iterable[str]) -> str:
+def nearest_target(target: str, masters: Iterable[str]) -> str:
     """Return the rule or master that is most similar to a target; empty if none is similar.
 
     Parameters
     ----------
     target : str
         As given on the command line: a rule, or the path or name of a file.
-    rules : iterable of str
-        Names of rules that can be targets.
     masters : iterable of str
         Paths of masters, as Snakemake writes them.
     """
@@ -31,14 +34,14 @@ def nearest_target(target: str, rules: Iterable[str], masters: Iterable[str]) ->
         master: max(_similarity(target, master), _similarity(_name(target), _name(master)))
         for master in masters
     }
-    found = paths if is_path else {**{rule: _similarity(target, rule) for rule in rules}, **paths}
+    found = paths if is_path else {**{rule: _similarity(target, rule) for rule in RULES}, **paths}
     best = max(found, key=found.__getitem__, default="")
     return best if is_path or found.get(best, 0) >= _SIMILAR else ""
 
 
-def unknown_target_message(target: str, rules: Iterable[str], masters: Iterable[str]) -> str:
+def unknown_target_message(target: str, masters: Iterable[str]) -> str:
     """Return a sentence about a target that no rule makes; see :func:`nearest_target`."""
-    near = nearest_target(target, rules, masters)
+    near = nearest_target(target, masters)
     hint = f"did you mean '{near}'?" if near else "masters and report are the usual targets"
     return (
         f"'{target}' is no rule, and no file that a rule makes; {hint} "

@@ -15,14 +15,15 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from calmasters.engines.early_checks import EngineProblems, engine_problems, require_engine
-from calmasters.errors import ConfigError, OutputError, RecordError, os_error_message
+from calmasters.errors import ConfigError, FrameError, OutputError, RecordError, os_error_message
 from calmasters.frame import FrameType
 from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.listing import list_files
-from calmasters.inventory.scan import fingerprint
+from calmasters.inventory.scan import fingerprint, scan_masters
 from calmasters.libraries import require_libraries
 from calmasters.model.job import MasterJob, UsedMaster
 from calmasters.model.layout import (
+    INVENTORY,
     MASTERS,
     PLAN,
     job_path,
@@ -31,6 +32,7 @@ from calmasters.model.layout import (
     master_path,
     record_path,
 )
+from calmasters.model.master_record import warnings_in
 from calmasters.planning.plan_file import Plan, PlannedMaster
 from calmasters.planning.stale_reasons import format_reasons, stale_reasons
 from calmasters.planning.staleness import (
@@ -255,7 +257,8 @@ class Workflow:
     @property
     def explanation(self) -> str:
         """Why masters are made, as text; empty where none is."""
-        return format_reasons(self.reasons)
+        names = {master: planned.short_name for master, planned in self.plan.masters.items()}
+        return format_reasons(self.reasons, names)
 
     def planned(self, kind: str, name: str) -> PlannedMaster:
         """Give what the plan says of a master.
@@ -268,7 +271,7 @@ class Workflow:
         settings = self._settings
         master = master_path(FrameType(kind), name, settings.layout, settings.master_format)
         if master not in self.plan.masters:
-            near = nearest_target(self.path(master), (), map(self.path, self.plan.masters))
+            near = nearest_target(self.path(master), map(self.path, self.plan.masters))
             hint = f"the nearest one is '{near}'; " if near else ""
             raise ConfigError(
                 f"the plan has no master '{self.path(master)}': {hint}'snakemake summary' shows "
@@ -311,6 +314,44 @@ class Workflow:
     def _decided_jobs(self) -> Mapping[str, MasterJob]:
         return {job.name: job for job in self._decision.jobs}
 
+    # --- what people read -------------------------------------------------------------------------
+
+    @property
+    def output_dir(self) -> Path:
+        """Directory of all results."""
+        return self._output_dir
+
+    @property
+    def known_plan(self) -> Plan | None:
+        """The plan, if this run has come to one; reads nothing."""
+        return self._plan
+
+    def short_name_of(self, file: str) -> str:
+        """Give the short name of a master by its path, with or without ``output_dir``."""
+        planned = self._plan and self._plan.masters.get(file.removeprefix(self.path("")))
+        return planned.short_name if planned else ""
+
+    def names_to_rebuild(self) -> list[str]:
+        """Give the short names of the masters that are, or in a preview would be, rebuilt."""
+        return [*map(self.short_name_of, self._masters_to_rebuild)]
+
+    def warnings(self) -> dict[str, list[str]]:
+        """Give the warnings of the plan's masters by short name; those without are left out.
+
+        They are those of the masters as they are now; in a preview, for a master that would be
+        rebuilt, what is known before.
+        """
+        by_name = {
+            planned.short_name: self._warnings_of(master)
+            for master, planned in self.plan.masters.items()
+        }
+        return {name: texts for name, texts in by_name.items() if texts}
+
+    def _warnings_of(self, master: str) -> list[str]:
+        if self._decides and master in self.reasons:
+            return [warning.text for warning in self._decided_jobs[master_name(master)].warnings]
+        return warnings_in(self._output_dir / record_path(master))
+
     # --- targets and inputs -----------------------------------------------------------------------
 
     def path(self, relative: str) -> str:
@@ -320,12 +361,25 @@ class Workflow:
     def targets(self) -> list[str]:
         """Give the files that ``snakemake masters`` asks for.
 
-        The plan itself is one of them: a preview shows the checkpoint by it, and frames of which no
-        master can be made leave nothing to do.
+        The plan itself is one of them: a preview shows the checkpoint by it.
+
+        Raises
+        ------
+        FrameError
+            If there are frames for masters, and none of them can be used.
         """
         plan = self.plan
+        self._require_usable_frames(plan)
         masters = [*plan.masters] if self._wants_all else self._masters_to_rebuild
         return [*map(self.path, (*masters, *map(record_path, masters), PLAN))]
+
+    def _require_usable_frames(self, plan: Plan) -> None:
+        has_masters = plan.masters or plan.kept or scan_masters(self._settings, [FrameType.FLAT])
+        if plan.findings.has_calibration_frames and not has_masters:
+            raise FrameError(
+                "no master can be made: all frames were left out for the reasons above. Each "
+                f"frame's reason is in {self._output_dir / INVENTORY}"
+            )
 
     def trigger(self) -> list[str]:
         """Give the input that makes the checkpoint run where the plan does not hold."""
@@ -352,19 +406,10 @@ class Workflow:
         jobs = (self.job(master_name(master)) for master in masters)
         return engine_problems(jobs, self._settings, is_local=self._is_local)
 
-    def unknown_target(self, target: str, rules: Iterable[str]) -> str:
-        """Return a sentence about a target that no rule makes.
-
-        Parameters
-        ----------
-        target : str
-            As given on the command line.
-        rules : iterable of str
-            Names of the rules that can be targets.
-        """
+    def unknown_target(self, target: str) -> str:
+        """Return a sentence about a target of the command line that no rule makes."""
         plan = self._plan or self._stored_plan()
-        masters = map(self.path, plan.masters if plan else ())
-        return unknown_target_message(target, rules, masters)
+        return unknown_target_message(target, map(self.path, plan.masters if plan else ()))
 
     def used_input(self, used: UsedMaster | None) -> Input:
         """Give the file of a bias or dark as an input.

@@ -399,7 +399,8 @@ def test_the_plan_has_the_keys_agreed(
     assert plan["version"] == 1
     assert list(plan["masters"]) == [f"masters/bias/{BIAS}.xisf", f"masters/flat/{FLAT}.xisf"]
     agreed = [
-        *("type", "keywords", "geometry", "frames", "digest", "recipe", "bias", "dark"),
+        *("short_name", "type", "keywords", "geometry", "frames", "digest", "recipe"),
+        *("bias", "dark"),
         *("optimize_dark", "warnings", "left_out", "why"),
     ]
     for entry in plan["masters"].values():

@@ -15,6 +15,7 @@ from calmasters.inventory.listing import kept_identities
 from calmasters.inventory.scan import scan_masters
 from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
 from calmasters.model.master_record import MasterRecord
+from calmasters.planning.findings import Findings
 from calmasters.planning.plan_file import Plan, PlannedMaster
 from calmasters.planning.staleness import (
     FileTimes,
@@ -64,10 +65,13 @@ class Output:
             self.write_record(job, master)
 
     def plan(self, *jobs: MasterJob) -> Plan:
-        masters = {job.master: PlannedMaster(job.digest, job.bias, job.dark) for job in jobs}
+        masters = {
+            job.master: PlannedMaster(job.digest, job.bias, job.dark, job.name, len(job.frames))
+            for job in jobs
+        }
         (self.folder / "inventory.csv").touch()
         (self.folder / "plan.json").touch()
-        return Plan("digest", masters, ())
+        return Plan("digest", masters, (), Findings({}, (), (), (), (), has_suggestion=False))
 
     def holds(self, *jobs: MasterJob, kept: tuple[str, ...] = ()) -> bool:
         plan, digests = replace(self.plan(*jobs), kept=kept), ContentDigests(self.settings)

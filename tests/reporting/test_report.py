@@ -112,7 +112,7 @@ def master_of(directory: Path, job: MasterJob, shape: tuple[int, int] = (32, 48)
 
 def decision_of(*frames: tuple[Frame, Verdict]) -> Decision:
     verdicts = {frame.path: verdict for frame, verdict in frames}
-    return Decision("", (), (), (), tuple(frame for frame, _ in frames), verdicts, (MARKUP,))
+    return Decision("", (), (), (), tuple(frame for frame, _ in frames), verdicts, (MARKUP,), {})
 
 
 @pytest.fixture

@@ -74,7 +74,8 @@ class Workflow:
 
     def command(self, *arguments: str) -> list[str | Path]:
         where = ["--snakefile", self.repository / "Snakefile", "--directory", self.directory]
-        return [sys.executable, "-m", "snakemake", *where, *arguments]
+        # The tests read in Snakemake's own output which jobs ran.
+        return [sys.executable, "-m", "snakemake", "--verbose", *where, *arguments]
 
     @property
     def environment(self) -> dict[str, str]:

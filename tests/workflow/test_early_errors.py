@@ -147,6 +147,24 @@ def test_snakemakes_lists_and_report_work_after_masters(made: Workflow) -> None:
     assert "master_flat" in (made.directory / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "near"),
+    [
+        (["mastres"], "masters"),
+        (["masters", "--forcerun", "raport"], "report"),
+        ([f"output/master/flat/{RED}.xisf"], f"output/masters/flat/{RED}.xisf"),
+    ],
+    ids=["rule", "forced", "file"],
+)
+def test_a_target_that_does_not_exist_is_answered_with_the_nearest_one(
+    made: Workflow, arguments: list[str], near: str
+) -> None:
+    run = made.run(*arguments, succeeds=False)
+    assert f"did you mean '{near}'?" in run.output
+    assert "Traceback" not in run.output
+    assert "MissingRuleException" not in run.output
+
+
 def test_a_master_with_another_name_is_refused_with_the_nearest_one(made: Workflow) -> None:
     target = f"output/masters/flat/{RED}.xisf"
     output = refused(made, target.replace("Ha", "H"))

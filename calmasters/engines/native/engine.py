@@ -41,6 +41,7 @@ from calmasters.model.master_record import (
     header_cards,
 )
 from calmasters.model.master_warning import MasterWarning, WarningKind
+from calmasters.progress import JOB_PROGRESS
 from calmasters.settings import BadFrames, Calibration, Integration
 
 __all__ = ["NativeEngine", "create_engine"]
@@ -175,6 +176,7 @@ class _MasterBuilder:
         with ExitStack() as opened:
             frames = self._open_sound(opened)
             calibrator = self._calibrator()
+            JOB_PROGRESS.begin(self._job.master, stages=1 + self._measures_frames(calibrator))
             frames, levels = self._with_levels(frames, calibrator)
             stack = RawStack(frames, calibrator, [level.k for level in levels])
             integrated = integrate(
@@ -320,7 +322,7 @@ class _MasterBuilder:
         self, frames: Sequence[RawFrame], calibrator: Calibrator | None
     ) -> tuple[Sequence[RawFrame], Sequence[FrameLevel]]:
         """Measure the frames, and leave out those that cannot be normalized."""
-        if not self._needs_locations and not (calibrator and calibrator.optimizer):
+        if not self._measures_frames(calibrator):
             return frames, [FrameLevel()] * len(frames)
         measured = zip(frames, measure(frames, calibrator, self._threads), strict=True)
         kept = []
@@ -338,6 +340,9 @@ class _MasterBuilder:
             paths = [file.path for file in self._files]
             self._warn_all(weak_flats(paths, [level.location or 0.0 for level in levels]))
         return frames, levels
+
+    def _measures_frames(self, calibrator: Calibrator | None) -> bool:
+        return self._needs_locations or bool(calibrator and calibrator.optimizer)
 
     @property
     def _needs_locations(self) -> bool:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from calmasters.engines.native.compiled import kernels
 from calmasters.engines.native.needs import COMBINATIONS, REJECTIONS
 from calmasters.engines.native.reference import Float32, Float64, esd_limit
+from calmasters.progress import JOB_PROGRESS
 from calmasters.settings import Integration
 
 __all__ = ["Integrated", "Normalization", "Stack", "in_threads", "integrate"]
@@ -130,8 +131,11 @@ def integrate(
 
 
 def in_threads(work: Callable[[Iterator[int]], None], items: Iterable[int], threads: int) -> None:
-    """Run ``work`` in several threads, which share one iterator over the items."""
-    shared = _Shared(items)
+    """Run ``work`` in several threads, which share one iterator over the items.
+
+    Each call is one stage of the job's progress.
+    """
+    shared = _Shared(JOB_PROGRESS.stage(items))
     if threads == 1:
         work(shared)
         return

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from calmasters.engines.pixinsight.task import Task
-from calmasters.engines.subprocesses import ended_by_sigterm
+from calmasters.engines.subprocesses import ended_by_signals
 from calmasters.errors import EngineError
 from calmasters.settings import PixInsight
 
@@ -124,7 +124,7 @@ def connected() -> Iterator[SupervisorConnection | None]:
         yield None
         return
     supervisor = SupervisorConnection(connection, token)
-    with connection, ended_by_sigterm():
+    with connection, ended_by_signals():
         try:
             yield supervisor
         finally:

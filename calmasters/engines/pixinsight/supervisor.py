@@ -23,7 +23,7 @@ from typing import Any, Final, Literal
 
 from calmasters.engines.pixinsight.instance import Instance, Timeouts, running
 from calmasters.engines.pixinsight.task import Task
-from calmasters.engines.subprocesses import ended_by_sigterm
+from calmasters.engines.subprocesses import ended_by_signals
 from calmasters.errors import CalmastersError
 from calmasters.settings import PixInsight
 
@@ -179,7 +179,7 @@ def main() -> None:
     token, ended = secrets.token_hex(), Event()
     Thread(target=_await_end_of_input, args=[ended], daemon=True).start()
     supervisor = Supervisor(Path(sys.argv[1]))
-    with socket.create_server(("127.0.0.1", 0)) as server, ended_by_sigterm():
+    with socket.create_server(("127.0.0.1", 0)) as server, ended_by_signals():
         print(server.getsockname()[1], token, flush=True)
         try:
             _serve(server, token, supervisor, ended.is_set)

@@ -1,0 +1,228 @@
+"""The text with which every run ends: what was made, what was left out, and what to do next."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Final
+
+from calmasters.frame import Status
+from calmasters.planning.findings import Findings, LeftOutFrames
+
+__all__ = ["Ending", "Failure", "RunResult", "end_of_run"]
+
+#: Entries shown of each kind; the inventory, `snakemake summary` and the report have them all.
+_SHOWN: Final = 3
+
+
+class Ending(Enum):
+    """How a run ended."""
+
+    DONE = auto()
+    NOTHING_TO_DO = auto()
+    DRY_RUN = auto()
+    FAILED = auto()
+    INTERRUPTED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A job that failed.
+
+    Attributes
+    ----------
+    name : str
+        Short name of the master, or the rule.
+    message : str
+    log : str
+        Path of its log; empty where it has none.
+    """
+
+    name: str
+    message: str
+    log: str = ""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run did.
+
+    Attributes
+    ----------
+    ending : Ending
+    output_dir : str
+        Empty where it is not known.
+    seconds : float
+        Wall time.
+    built : sequence of str
+        Short names of the masters built; in a dry run, of those that would be.
+    planned : int
+        Number of masters in the plan.
+    warnings : mapping of str to sequence of str
+        For each master of the plan that has warnings, by its short name.
+    failures : sequence of Failure
+    error : str
+        What stopped the run before its jobs, or besides them.
+    report : str
+        Path of the report, if the run made it.
+    """
+
+    ending: Ending
+    output_dir: str = ""
+    seconds: float = 0.0
+    built: Sequence[str] = ()
+    planned: int = 0
+    warnings: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    failures: Sequence[Failure] = ()
+    error: str = ""
+    report: str = ""
+
+
+def end_of_run(result: RunResult, findings: Findings | None) -> str:
+    """Write what a person reads at the end of a run.
+
+    Parameters
+    ----------
+    result : RunResult
+    findings : Findings or None
+        None where the run stopped before it knew its frames.
+
+    Returns
+    -------
+    str
+        About a dozen lines; a single one if there was nothing to do. Empty if there is nothing to
+        say.
+    """
+    if findings and not (findings.has_calibration_frames or result.planned or result.failures):
+        return f"Nothing to do: there are no bias, dark or flat frames ({_counts(findings)})."
+    if result.ending is Ending.NOTHING_TO_DO:
+        return _nothing_to_do(result, findings)
+    lines = [*_masters(result)]
+    if findings:
+        lines += [*_weak(result.warnings), *_frames(findings), *_left_out(findings)]
+        lines += [*_notes(findings), *_wanted(findings), *_next(result, findings)]
+    return "\n".join([*lines, *_failures(result)])
+
+
+def _nothing_to_do(result: RunResult, findings: Findings | None) -> str:
+    masters = f"{_number(result.planned, 'master')} {_are(result.planned)} up to date"
+    parts = [masters + (f", {len(result.warnings)} of them weak" if result.warnings else "")]
+    if findings:
+        parts.append(f"{_number(findings.count(Status.REFUSED), 'frame')} refused")
+        parts += [f"{each.count} more left out ({each.remedy})" for each in findings.suspicious]
+    has_more = result.warnings or (findings and (findings.refused or findings.suspicious))
+    return f"Nothing to do: {'; '.join(parts)}." + (" See: snakemake summary" * bool(has_more))
+
+
+def _masters(result: RunResult) -> Iterator[str]:
+    """Say how the run ended, and how many masters were built."""
+    count, folder = len(result.built), f"{result.output_dir}/masters"
+    if result.ending is Ending.DRY_RUN:
+        unchanged = result.planned - count
+        yield (
+            f"Dry run: {_number(count, 'master')} would be built, {unchanged} unchanged; "
+            "nothing was changed."
+        )
+        return
+    failed = len(result.failures)
+    counts = [f"{count} built"]
+    counts += [f"{failed} failed"] * bool(failed)
+    missing = result.planned - count - failed
+    if result.ending is Ending.DONE:
+        counts += [f"{missing} unchanged"] * bool(missing)
+    counts += [f"{len(result.warnings)} weak"] * bool(result.warnings)
+    line = f"Masters: {', '.join(counts)}, in {folder} ({_duration(result.seconds)})"
+    if result.ending is Ending.INTERRUPTED:
+        yield "Interrupted. Run the same command again to continue."
+    if result.planned or count:
+        yield line
+
+
+def _weak(warnings: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Write each warning once, for all masters that have it; the most frequent first."""
+    masters: dict[str, list[str]] = defaultdict(list)
+    for name, texts in warnings.items():
+        for text in texts:
+            masters[text].append(name)
+    ordered = sorted(masters.items(), key=lambda each: -len(each[1]))
+    yield from _listed("Weak", (f"{_some(names)}: {text}" for text, names in ordered))
+
+
+def _frames(findings: Findings) -> Iterator[str]:
+    yield f"Frames: {_counts(findings)}"
+
+
+def _counts(findings: Findings) -> str:
+    return "; ".join(
+        f"{kind} " + ", ".join(f"{counts[each]} {each}" for each in Status if each in counts)
+        for kind, counts in findings.frames.items()
+    )
+
+
+def _left_out(findings: Findings) -> Iterator[str]:
+    yield from _listed("Left out", map(_remedy, (*findings.refused, *findings.suspicious)))
+
+
+def _remedy(group: LeftOutFrames) -> str:
+    example = f"{group.example} {group.reason}" if group.count > 1 else group.example
+    return f"{_number(group.count, 'frame')}: {group.remedy} ({example})"
+
+
+def _notes(findings: Findings) -> Iterator[str]:
+    yield from _listed("Note", findings.notes)
+
+
+def _wanted(findings: Findings) -> Iterator[str]:
+    yield from _listed("Shoot next", findings.wanted)
+
+
+def _next(result: RunResult, findings: Findings) -> Iterator[str]:
+    if findings.has_suggestion:
+        yield (
+            "Settings that use the frames left out: "
+            f"snakemake masters --configfile {result.output_dir}/suggested.yaml"
+        )
+    if result.report:
+        yield f"Report: {result.report}"
+    elif result.built and result.ending is Ending.DONE:
+        inventory = f"{result.output_dir}/inventory.csv"
+        yield f"Each frame: {inventory}. Numbers and pictures: snakemake report"
+
+
+def _failures(result: RunResult) -> Iterator[str]:
+    for failure in result.failures:
+        log = f"\n  (log: {failure.log})" if failure.log else ""
+        yield f"Failed: {failure.name}: {failure.message}{log}"
+    if result.error:
+        yield f"calmasters: {result.error}"
+
+
+def _listed(title: str, entries: Iterable[str]) -> Iterator[str]:
+    """Write a title and its first entries, on one line if there is one entry."""
+    entries = [*entries]
+    if len(entries) == 1:
+        yield f"{title}: {entries[0]}"
+    elif entries:
+        yield f"{title}:"
+        yield from (f"  {entry}" for entry in entries[:_SHOWN])
+        if len(entries) > _SHOWN:
+            yield f"  and {len(entries) - _SHOWN} more: snakemake summary"
+
+
+def _some(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"

@@ -1,0 +1,158 @@
+"""The words with which a run ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from calmasters.console.summary import Ending, Failure, RunResult, end_of_run
+from calmasters.planning.findings import Findings, LeftOutFrames
+
+BIAS, FLAT = "bias, ATR585M, -10 °C, gain 100", "flat B 2026-01-16, ATR585M, -10 °C, gain 100"
+RED = FLAT.replace("B", "Ha", 1)
+
+GOOD = Findings(
+    frames={"bias": {"used": 20}, "flat": {"used": 24}, "light": {"ignored": 6}},
+    refused=(),
+    suspicious=(),
+    notes=(),
+    wanted=(),
+    has_suggestion=False,
+)
+CUT = LeftOutFrames(1, "copy it again", "FLAT/0045.fits", "is truncated; copy it again")
+NO_TYPE = LeftOutFrames(98, "set types_from", "a/0001.fits", "has no frame type; set types_from")
+LIGHTS = LeftOutFrames(10, "set types_from: [folder, header]", "Flats/1.fits", "type light")
+BUILT = RunResult(Ending.DONE, "output", seconds=4.42, built=(BIAS, FLAT), planned=3)
+
+
+def test_masters_built() -> None:
+    assert end_of_run(BUILT, GOOD).splitlines() == [
+        "Masters: 2 built, 1 unchanged, in output/masters (4.4 s)",
+        "Frames: bias 20 used; flat 24 used; light 6 ignored",
+        "Each frame: output/inventory.csv. Numbers and pictures: snakemake report",
+    ]
+
+
+def test_a_warning_that_masters_share_is_written_once() -> None:
+    warnings = {BIAS: ["of 4 frames…"], FLAT: ["no dark", "too faint"], RED: ["no dark"]}
+    lines = end_of_run(replace(BUILT, warnings=warnings), GOOD).splitlines()
+    assert lines[:5] == [
+        "Masters: 2 built, 1 unchanged, 3 weak, in output/masters (4.4 s)",
+        "Weak:",
+        f"  {FLAT} and 1 more: no dark",
+        f"  {BIAS}: of 4 frames…",
+        f"  {FLAT}: too faint",
+    ]
+
+
+def test_frames_left_out_are_grouped_by_remedy_with_an_example() -> None:
+    findings = replace(GOOD, refused=(NO_TYPE, CUT), suspicious=(LIGHTS,), has_suggestion=True)
+    assert end_of_run(BUILT, findings).splitlines()[2:] == [
+        "Left out:",
+        "  98 frames: set types_from (a/0001.fits has no frame type; set types_from)",
+        "  1 frame: copy it again (FLAT/0045.fits)",
+        "  10 frames: set types_from: [folder, header] (Flats/1.fits type light)",
+        "Settings that use the frames left out: "
+        "snakemake masters --configfile output/suggested.yaml",
+        "Each frame: output/inventory.csv. Numbers and pictures: snakemake report",
+    ]
+
+
+def test_long_lists_end_with_where_the_rest_is() -> None:
+    findings = replace(GOOD, wanted=tuple("abcde"))
+    lines = end_of_run(BUILT, findings).splitlines()
+    assert lines[2:7] == ["Shoot next:", "  a", "  b", "  c", "  and 2 more: snakemake summary"]
+
+
+def test_notes_and_what_to_shoot_next_come_before_the_end() -> None:
+    findings = replace(GOOD, notes=("SBIG ST-7 writes no GAIN",), wanted=("dark frames",))
+    assert end_of_run(BUILT, findings).splitlines()[2:4] == [
+        "Note: SBIG ST-7 writes no GAIN",
+        "Shoot next: dark frames",
+    ]
+
+
+def test_a_report_that_is_there_is_named() -> None:
+    text = end_of_run(replace(BUILT, report="output/report.html"), GOOD)
+    assert text.splitlines()[-1] == "Report: output/report.html"
+
+
+@pytest.mark.parametrize(
+    ("planned", "warnings", "findings", "text"),
+    [
+        (7, {}, GOOD, "Nothing to do: 7 masters are up to date; 0 frames refused."),
+        (
+            1,
+            {BIAS: ["of 4 frames…"]},
+            replace(GOOD, refused=(CUT,), frames={"bias": {"used": 4, "refused": 1}}),
+            "Nothing to do: 1 master is up to date, 1 of them weak; 1 frame refused."
+            " See: snakemake summary",
+        ),
+        (
+            7,
+            {},
+            replace(GOOD, suspicious=(LIGHTS,)),
+            "Nothing to do: 7 masters are up to date; 0 frames refused;"
+            " 10 more left out (set types_from: [folder, header]). See: snakemake summary",
+        ),
+    ],
+)
+def test_nothing_to_do_is_one_line(
+    planned: int, warnings: dict[str, list[str]], findings: Findings, text: str
+) -> None:
+    result = RunResult(Ending.NOTHING_TO_DO, "output", planned=planned, warnings=warnings)
+    assert end_of_run(result, findings) == text
+
+
+@pytest.mark.parametrize("ending", [Ending.DONE, Ending.NOTHING_TO_DO, Ending.DRY_RUN])
+def test_only_lights_are_one_sentence(ending: Ending) -> None:
+    lights = replace(GOOD, frames={"light": {"ignored": 6}})
+    assert end_of_run(RunResult(ending, "output"), lights) == (
+        "Nothing to do: there are no bias, dark or flat frames (light 6 ignored)."
+    )
+
+
+def test_a_dry_run() -> None:
+    result = replace(BUILT, ending=Ending.DRY_RUN)
+    assert end_of_run(result, GOOD).splitlines() == [
+        "Dry run: 2 masters would be built, 1 unchanged; nothing was changed.",
+        "Frames: bias 20 used; flat 24 used; light 6 ignored",
+    ]
+
+
+def test_failures_come_last_each_with_its_message_and_log() -> None:
+    failure = Failure(FLAT, "2 frames; WinsorizedSigmaClip needs 3", "output/logs/flat/b.log")
+    result = replace(BUILT, ending=Ending.FAILED, failures=[failure])
+    lines = end_of_run(result, GOOD).splitlines()
+    assert lines[0] == "Masters: 2 built, 1 failed, in output/masters (4.4 s)"
+    assert lines[-2:] == [
+        f"Failed: {FLAT}: 2 frames; WinsorizedSigmaClip needs 3",
+        "  (log: output/logs/flat/b.log)",
+    ]
+
+
+def test_an_error_before_there_is_a_plan_stands_alone() -> None:
+    result = RunResult(Ending.FAILED, error="input_dir: directory '/nope' does not exist")
+    assert end_of_run(result, None) == "calmasters: input_dir: directory '/nope' does not exist"
+
+
+def test_nothing_usable_ends_with_the_error_after_the_reasons() -> None:
+    findings = replace(GOOD, frames={"unknown": {"refused": 98}}, refused=(NO_TYPE,))
+    result = RunResult(Ending.FAILED, "output", error="no master can be made")
+    assert end_of_run(result, findings).splitlines() == [
+        "Frames: unknown 98 refused",
+        "Left out: 98 frames: set types_from (a/0001.fits has no frame type; set types_from)",
+        "calmasters: no master can be made",
+    ]
+
+
+def test_an_interrupted_run_says_how_to_go_on() -> None:
+    result = replace(BUILT, ending=Ending.INTERRUPTED, seconds=125)
+    assert end_of_run(result, GOOD).splitlines()[:2] == [
+        "Interrupted. Run the same command again to continue.",
+        "Masters: 2 built, in output/masters (2 min 5 s)",
+    ]
+    assert end_of_run(RunResult(Ending.INTERRUPTED), None) == (
+        "Interrupted. Run the same command again to continue."
+    )
