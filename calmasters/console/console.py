@@ -45,6 +45,13 @@ _NOTHING_TO_DO: Final = "Nothing to be done"
 _INTERRUPTED: Final = ("Terminating processes on user request", "Will exit after finishing")
 _INTERRUPT_S: Final = 0.3
 _RETRY: Final = "Trying to restart job "
+#: What Snakemake writes of an exception of this package in an input function. The exception itself
+#: is not in the chain, if the rule is not a target: Snakemake raises it again elsewhere.
+_INPUT_ERROR: Final = re.compile(
+    rf"^Error:\n  (?:{'|'.join(each.__name__ for each in CalmastersError.__subclasses__())}): (.*)"
+    r"\nWildcards:",
+    re.DOTALL | re.MULTILINE,
+)
 #: What Snakemake says of a target that does not exist.
 _NO_RULE: Final = re.compile(r"No rule to produce (.+) \(if you use input functions", re.DOTALL)
 #: Errors that only repeat that a job failed.
@@ -176,6 +183,8 @@ class Console(logging.Handler):
             return
         if ours:
             self._add_error(str(ours))
+        elif in_text := _INPUT_ERROR.search(record["msg"]):
+            self._add_error(in_text[1])
         elif status is not None:
             self._exit_status = status
         elif (no_rule := _NO_RULE.search(record["msg"])) and self._workflow:
