@@ -42,8 +42,12 @@ def prepared():
 
 
 def planned():
-    """The object that answers, once the checkpoint has run; a preview does not wait for it."""
-    if not prepared().is_preview:
+    """The object that answers, once the checkpoint has run, if it has to run.
+
+    A preview does not wait for it. Where the plan holds, the masters are known at once: otherwise
+    Snakemake would add them only after it has looked for the rules of --until.
+    """
+    if not prepared().is_preview and (WORKFLOW.trigger() or is_forced()):
         checkpoints.inventory.get()
     return WORKFLOW
 

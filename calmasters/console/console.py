@@ -318,7 +318,7 @@ class Console(logging.Handler):
             warnings=workflow.warnings(),
             report=report.as_posix() if report.exists() else "",
         )
-        if workflow.is_preview:
+        if workflow.is_preview and not self._errors:
             result = replace(result, built=workflow.names_to_rebuild())
         return end_of_run(result, plan.findings)
 

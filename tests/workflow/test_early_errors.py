@@ -143,6 +143,15 @@ def test_masters_that_were_deleted_by_snakemake_are_made_again(made: Workflow) -
     assert set(made.masters) == before
 
 
+def test_until_makes_masters_that_are_missing(session: Workflow) -> None:
+    session.run("inventory")
+    predicted = session.run("-n", "masters", "--until", "master_bias")
+    assert session.run("masters", "--until", "master_bias").jobs == predicted.jobs == [BIAS]
+    assert session.masters == [BIAS]
+    session.run("masters", "--until", "master_dark")
+    assert len(session.masters) == 3
+
+
 def test_quiet_all_makes_masters_without_a_word(session: Workflow) -> None:
     run = session.run("masters", "--quiet", "all")
     assert "Finished jobid" not in run.output
