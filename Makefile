@@ -7,9 +7,19 @@
 # make fuzz           test the readers with changed and damaged files, for five minutes
 # make check          check format, lint, types
 # make format         format the code, fix lint errors
+#
+# .venv is made with $(PYTHON): make PYTHON=python3.12
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+
+# The version of Python that was asked for, such as [3, 12]; empty for any.
+VERSION := $(if $(filter file,$(origin PYTHON)),,$(shell $(PYTHON) -c \
+	'import sys; print(list(sys.version_info[:2]))'))
+# Whether .venv was made in this folder, and its Python works, is of the right version and has pip.
+USABLE := $(shell grep -qsF '$(CURDIR)/$(VENV)' $(VENV)/pyvenv.cfg && $(BIN)/python -c \
+	'import pip, sys; v = list(sys.version_info[:2]); sys.exit(v < [3, 11] or v != $(or $(VERSION),v))' \
+	2> /dev/null && echo yes)
 
 .PHONY: masters dag watch test test-browser test-slurm fuzz check format environment clean
 
@@ -51,12 +61,19 @@ format: $(VENV)/ready
 
 environment: $(VENV)/ready
 
-$(VENV)/ready: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+$(VENV)/ready: pyproject.toml $(VENV)/pyvenv.cfg
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable .[dev]
 	$(BIN)/python -m calmasters.engines.native
 	touch $@
+
+ifneq ($(USABLE),yes)
+.PHONY: $(VENV)/pyvenv.cfg
+endif
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(PYTHON) is Python %d.%d; \
+	calmasters needs 3.11 or later: make PYTHON=python3.12" % sys.version_info[:2])'
+	$(PYTHON) -m venv --clear $(VENV)
 
 clean:
 	rm -rf $(VENV) .snakemake output

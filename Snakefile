@@ -14,6 +14,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.utils import min_version
 
+from calmasters.config_check import translated, typed_config
 from calmasters.console.console import install
 from calmasters.errors import CalmastersError
 from calmasters.frame import FrameType
@@ -35,12 +36,18 @@ if Path("config/config.yaml").is_file():
     configfile: "config/config.yaml"
 
 
+SCHEMA = Path(workflow.basedir, "config", "config.schema.yaml")
+if workflow.config_settings.config:
+    config.update(typed_config(config, SCHEMA))
+
 try:
-    SETTINGS = Settings.from_config(
-        config, Path(workflow.basedir, "config", "config.schema.yaml")
-    )
+    SETTINGS = Settings.from_config(config, SCHEMA)
 except CalmastersError as error:
     raise WorkflowError(str(error)) from error
+
+if CONSOLE:
+    for message in translated(config)[1]:
+        logger.warning(message)
 
 
 pathvars:

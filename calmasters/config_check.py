@@ -5,9 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from copy import deepcopy
 from datetime import timedelta, timezone, tzinfo
-from functools import cache
+from functools import cache, reduce
 from itertools import chain
+from operator import getitem
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -15,9 +18,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from calmasters.errors import ConfigError
 
 if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
     from jsonschema.exceptions import ValidationError
 
-__all__ = ["check_config", "parse_zone", "translated"]
+__all__ = ["check_config", "parse_zone", "translated", "typed_config"]
 
 #: The default of ``types_from``, with which an old ``folder_types`` counts.
 _TYPES_FROM: Final = ("header", "folder")
@@ -69,15 +73,18 @@ def check_config(config: Mapping[str, Any], schema: Path) -> None:
         raise ConfigError("\n  ".join(["the configuration is not valid:", *mistakes]))
 
 
-def _mistakes(config: Mapping[str, Any], schema: Path) -> Iterator[str]:
-    """List violations of the schema; if there are none, settings that contradict each other."""
+def _validator(schema: Path) -> Draft202012Validator:
     import yaml
     from jsonschema import Draft202012Validator
 
     # The parser in C, which nearly every build has, is ten times faster, and every run needs it.
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    loaded = yaml.load(schema.read_text(encoding="utf-8"), loader)
-    errors = sorted(Draft202012Validator(loaded).iter_errors(config), key=lambda e: e.json_path)
+    return Draft202012Validator(yaml.load(schema.read_text(encoding="utf-8"), loader))
+
+
+def _mistakes(config: Mapping[str, Any], schema: Path) -> Iterator[str]:
+    """List violations of the schema; if there are none, settings that contradict each other."""
+    errors = sorted(_validator(schema).iter_errors(config), key=lambda e: e.json_path)
     for error in errors:
         yield from _schema_mistakes(error)
     if errors:
@@ -117,10 +124,43 @@ def _assumption_mistakes(config: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{where}: VALUE stands for a value; write the one of your frames"
 
 
+def typed_config(config: Mapping[str, Any], schema: Path) -> dict[str, Any]:
+    """Return a configuration in which texts are numbers or booleans where these are expected.
+
+    Snakemake passes all values inside of ``{}`` and ``[]`` as texts:
+    ``--config 'integration={flat: {sigmaHigh: 2.5}}'``.
+
+    Parameters
+    ----------
+    config : mapping
+        All keys of ``config.yaml``.
+    schema : Path
+        ``config.schema.yaml``.
+    """
+    typed = deepcopy(dict(config))
+    validator = _validator(schema)
+    for error in [*validator.iter_errors(typed)]:
+        value = _parsed(error.instance)
+        # A value that stays wrong stays as it was given, for the message.
+        if len(error.absolute_path) > 1 and validator.evolve(schema=error.schema).is_valid(value):
+            *keys, last = error.absolute_path
+            reduce(getitem, keys, typed)[last] = value
+    return typed
+
+
+def _parsed(value: object) -> object:
+    """Read a text as YAML: a number, true, false or null; anything else stays as it is."""
+    import yaml
+
+    with suppress(yaml.YAMLError):
+        return yaml.safe_load(value) if isinstance(value, str) else value
+    return value
+
+
 def _schema_mistakes(error: ValidationError) -> Iterator[str]:
     where = error.json_path.removeprefix("$").removeprefix(".")
     if error.validator != "additionalProperties":
-        yield f"{where or 'top level'}: {error.message}"
+        yield f"{where or 'top level'}: {_expectation(error)}"
         return
     known = list(cast("Mapping[str, Any]", error.schema)["properties"])
     for key in cast("Mapping[str, Any]", error.instance):
@@ -128,6 +168,18 @@ def _schema_mistakes(error: ValidationError) -> Iterator[str]:
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
             yield f"{where}{'.' if where else ''}{key}: unknown key; {hint}"
+
+
+def _expectation(error: ValidationError) -> str:
+    """Return what was found and expected; about a wrong type, in other words than Python's."""
+    if error.validator != "type" or "string" not in error.validator_value:
+        return error.message
+    if error.instance is None:
+        return "is empty, expected a text"
+    if isinstance(error.instance, int | float):
+        # A folder may be named 2026.
+        return f"{error.instance} is a number, expected a text: write ./{error.instance} for a path"
+    return error.message
 
 
 @cache

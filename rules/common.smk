@@ -18,10 +18,18 @@ def prepared():
     """The object that answers, once Snakemake knows what kind of run this is."""
     if not WORKFLOW.is_prepared:
         is_picture = workflow.executor_plugin is None
+        options = {"--until": workflow.dag_settings.until, "--touch": workflow.touch}
+        # A dry run always counts as local; only a cluster is given a number of jobs.
+        is_local = workflow.local_exec and not (
+            workflow.dryrun and workflow.resource_settings.nodes
+        )
         try:
             messages = WORKFLOW.prepare(
                 is_preview=is_picture or workflow.dryrun,
                 wants_all=is_picture or is_forced() or workflow.touch,
+                makes_masters=not (is_picture or workflow.touch),
+                is_local=is_local,
+                options=[name for name, used in options.items() if used],
             )
             reasons = WORKFLOW.explanation if workflow.dryrun else ""
         except CalmastersError as error:
@@ -30,17 +38,16 @@ def prepared():
             logger.warning(message)
         if reasons:
             logger.warning(f"Why masters are made:\n{reasons}")
-        if workflow.dag_settings.until and WORKFLOW.trigger():
-            # Snakemake would cut off the checkpoint, and end with nothing made.
-            raise WorkflowError(
-                "--until needs a plan that is up to date: run 'snakemake inventory' first"
-            )
     return WORKFLOW
 
 
 def planned():
-    """The object that answers, once the checkpoint has run; a preview does not wait for it."""
-    if not prepared().is_preview:
+    """The object that answers, once the checkpoint has run, if it has to run.
+
+    A preview does not wait for it. Where the plan holds, the masters are known at once: otherwise
+    Snakemake would add them only after it has looked for the rules of --until.
+    """
+    if not prepared().is_preview and (WORKFLOW.trigger() or is_forced()):
         checkpoints.inventory.get()
     return WORKFLOW
 

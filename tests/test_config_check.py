@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from calmasters.config_check import check_config, translated
+from calmasters.config_check import check_config, translated, typed_config
 from calmasters.errors import ConfigError
 from calmasters.settings import Settings
 
@@ -183,3 +184,52 @@ def test_types_from_is_a_list_of_places(
 ) -> None:
     with pytest.raises(ConfigError, match="types_from"):
         check_config({**config, "types_from": value}, schema)
+
+
+# --- values of --config ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("integration.flat.sigmaHigh", "2.5", 2.5),
+        ("integration.flat.minMaxLow", "2", 2),
+        ("calibration.flat.optimizeDarks", "false", False),
+        ("quality.ranges.bias.frames", ["4", "null"], [4, None]),
+    ],
+)
+def test_texts_inside_of_braces_become_what_is_expected(
+    config: dict[str, Any], schema: Path, key: str, text: object, value: object
+) -> None:
+    given = with_value(deepcopy(config), key, text)
+    assert typed_config(given, schema) == with_value(config, key, value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("integration.flat.sigmaHigh", "high"),
+        ("integration.flat.sigmaHigh", "{"),
+        ("calibration.flat.optimizeDarks", "2"),
+        ("keyword_aliases.INSTRUME", ["2600"]),
+        ("minimum_frames", "5"),
+    ],
+)
+def test_other_values_stay_as_they_were_given(
+    config: dict[str, Any], schema: Path, key: str, value: object
+) -> None:
+    given = with_value(config, key, value)
+    assert typed_config(given, schema) == given
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (None, "is empty, expected a text"),
+        (2026, "2026 is a number, expected a text: write ./2026 for a path"),
+    ],
+)
+def test_a_directory_that_is_no_text_is_refused_with_what_to_write(
+    config: dict[str, Any], schema: Path, value: object, says: str
+) -> None:
+    assert mistakes(with_value(config, "input_dir", value), schema) == [f"input_dir: {says}"]

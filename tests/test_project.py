@@ -26,6 +26,7 @@ ORDER = (
     "errors",
     "progress",
     "garbage",
+    "libraries",
     "atomic_files",
     "frame",
     "config_check",

@@ -44,7 +44,11 @@ def find_orphans(decision: Decision, settings: Settings) -> list[Orphan]:
     made = {job.master for job in decision.jobs}
     files = scan_masters(settings, _KINDS)
     return [
-        Orphan(file.path, _reason(file.path, decision, settings), _users(file.path, decision))
+        Orphan(
+            file.path,
+            _reason(file.path, decision, settings.output_dir),
+            _users(file.path, decision),
+        )
         for file in files
         if file.path not in made
     ]
@@ -58,15 +62,15 @@ def _users(path: str, decision: Decision) -> tuple[str, ...]:
     )
 
 
-def _reason(path: str, decision: Decision, settings: Settings) -> str:
+def _reason(path: str, decision: Decision, output_dir: Path) -> str:
     name = PurePosixPath(path).stem
     for job in decision.jobs:
         if PurePosixPath(job.name).name == name:
             return f"it is made as {job.master} now (layout, master_format)"
     for group in decision.not_made:
         if PurePosixPath(group.name).name == name:
-            return f"{group.reason} (minimum_frames: {settings.minimum_frames})"
-    frames = _frames(settings.output_dir / path)
+            return group.reason
+    frames = _frames(output_dir / path)
     if not frames:
         return "it has no record beside it: this workflow did not make it"
     return _fate(frames, decision)

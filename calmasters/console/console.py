@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import re
 import sys
 import threading
 import time
@@ -44,6 +45,15 @@ _NOTHING_TO_DO: Final = "Nothing to be done"
 _INTERRUPTED: Final = ("Terminating processes on user request", "Will exit after finishing")
 _INTERRUPT_S: Final = 0.3
 _RETRY: Final = "Trying to restart job "
+#: What Snakemake writes of an exception of this package in an input function. The exception itself
+#: is not in the chain, if the rule is not a target: Snakemake raises it again elsewhere.
+_INPUT_ERROR: Final = re.compile(
+    rf"^Error:\n  (?:{'|'.join(each.__name__ for each in CalmastersError.__subclasses__())}): (.*)"
+    r"\nWildcards:",
+    re.DOTALL | re.MULTILINE,
+)
+#: What Snakemake says of a target that does not exist.
+_NO_RULE: Final = re.compile(r"No rule to produce (.+) \(if you use input functions", re.DOTALL)
 #: Errors that only repeat that a job failed.
 _REPEATED: Final = (
     "Exiting because a job execution failed",
@@ -173,8 +183,12 @@ class Console(logging.Handler):
             return
         if ours:
             self._add_error(str(ours))
+        elif in_text := _INPUT_ERROR.search(record["msg"]):
+            self._add_error(in_text[1])
         elif status is not None:
             self._exit_status = status
+        elif (no_rule := _NO_RULE.search(record["msg"])) and self._workflow:
+            self._add_error(self._workflow.unknown_target(no_rule[1]))
         elif not record["msg"].startswith(_REPEATED):
             self._add_error(record["msg"])
 
@@ -306,7 +320,7 @@ class Console(logging.Handler):
             warnings=workflow.warnings(),
             report=report.as_posix() if report.exists() else "",
         )
-        if workflow.is_preview:
+        if workflow.is_preview and not self._errors:
             result = replace(result, built=workflow.names_to_rebuild())
         return end_of_run(result, plan.findings)
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 from calmasters.frame import FrameType, Geometry
 from calmasters.model.job import MasterJob
-from calmasters.settings import Settings
+from calmasters.settings import Integration, Settings
 
 __all__ = [
     "MOST_THREADS",
@@ -88,11 +88,19 @@ class EngineNeeds(Protocol):
         return 0
 
     def unsupported(self, job: MasterJob) -> Iterator[str]:
-        """Yield a sentence for each setting of a job that the engine does not support.
+        """Yield a sentence for each setting or file of a job that the engine does not support.
 
         See :func:`unsupported_setting`.
         """
         ...
+
+    def missing(self, settings: Settings) -> Iterator[str]:
+        """Yield a sentence for each program that the engine needs and that is not usable here."""
+        yield from ()
+
+    def fewest_frames(self, integration: Integration) -> int:
+        """Return the smallest number of frames that the engine combines with these settings."""
+        return 5 if integration.rejection == "LinearFit" else 3
 
     def pixel_parameters(self, settings: Settings) -> Mapping[str, Mapping[str, Any]]:
         """Return the engine's own parameters that decide pixels; they become part of the recipe."""

@@ -96,6 +96,8 @@ def scan_frames(settings: Settings) -> list[ScannedFile]:
 
 
 def _require_input(directory: Path, output: str, settings: Settings) -> None:
+    if directory.is_file():
+        raise ConfigError(f"input_dir: '{directory}' is a file; set input_dir to its directory")
     if not directory.is_dir():
         raise ConfigError(
             f"input_dir: directory '{directory}' does not exist (from {Path.cwd()}); set input_dir "

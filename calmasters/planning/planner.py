@@ -193,7 +193,7 @@ def decide(
                 group.keywords,
                 group.geometry,
                 _frame_paths(group),
-                _too_small(group),
+                _too_small(group, settings)[0],
             )
             for name, group in named.items()
             if name not in large
@@ -213,12 +213,28 @@ def decide(
 
 
 def _is_large(group: Group, settings: Settings) -> bool:
-    return len(group.frames) >= settings.minimum_frames
+    return len(group.frames) >= _required(group, settings)[0]
 
 
-def _too_small(group: Group) -> str:
+def _required(group: Group, settings: Settings) -> tuple[int, str]:
+    """Return how many frames a group needs, and the setting that decides it."""
+    integration = _integration(group, settings)
+    fewest = needs_of(settings.engine).fewest_frames(integration)
+    if fewest > settings.minimum_frames:
+        return fewest, f"integration.{group.type}.rejection: {integration.rejection}"
+    return settings.minimum_frames, "minimum_frames"
+
+
+def _integration(group: Group, settings: Settings) -> Integration:
+    return settings.integration[group.type.value].chosen_for(group.type, len(group.frames))
+
+
+def _too_small(group: Group, settings: Settings) -> tuple[str, str]:
+    """Return why a group makes no master, and the remedy."""
     count = len(group.frames)
-    return f"only {count} {'frame' if count == 1 else 'frames'} of this group"
+    frames = "frame" if count == 1 else "frames"
+    remedy = "take at least {} ({})".format(*_required(group, settings))
+    return f"only {count} {frames} of this group: {remedy}", remedy
 
 
 def _frame_paths(group: Group) -> tuple[str, ...]:
@@ -236,9 +252,7 @@ def _verdicts(
     for name, group in named.items():
         verdict = Verdict(Status.USED, group=name)
         if not _is_large(group, settings):
-            remedy = f"take at least {settings.minimum_frames} (minimum_frames)"
-            reason = f"{_too_small(group)}: {remedy}"
-            verdict = Verdict(Status.REFUSED, reason, remedy, name)
+            verdict = Verdict(Status.REFUSED, *_too_small(group, settings), name)
         verdicts |= dict.fromkeys(_frame_paths(group), verdict)
     names = {(group.type, group.key, group.geometry): name for name, group in named.items()}
     checks = FrameChecks(settings, cameras)
@@ -333,7 +347,7 @@ class _JobBuilder:
 
     def _recipe(self, group: Group) -> Recipe:
         settings, kind = self._settings, group.type
-        integration = settings.integration[kind.value].chosen_for(kind, len(group.frames))
+        integration = _integration(group, settings)
         if (kind, integration) not in self._recipes:
             needs = needs_of(settings.engine)
             self._recipes[kind, integration] = Recipe(

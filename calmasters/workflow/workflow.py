@@ -14,11 +14,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from calmasters.engines.early_checks import EngineProblems, engine_problems, require_engine
 from calmasters.errors import ConfigError, FrameError, OutputError, RecordError, os_error_message
 from calmasters.frame import FrameType
 from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.listing import list_files
 from calmasters.inventory.scan import fingerprint, scan_masters
+from calmasters.libraries import require_libraries
 from calmasters.model.job import MasterJob, UsedMaster
 from calmasters.model.layout import (
     INVENTORY,
@@ -43,6 +45,7 @@ from calmasters.planning.staleness import (
 from calmasters.running import job_resources
 from calmasters.running.run import Run
 from calmasters.settings import Settings
+from calmasters.workflow.targets import nearest_target, unknown_target_message
 
 if TYPE_CHECKING:
     from calmasters.planning.planner import Decision
@@ -78,6 +81,7 @@ class Workflow:
         self._is_prepared = False
         self._is_preview = False
         self._wants_all = False
+        self._checks_engine = self._is_local = False
         self._holds = True
         self._plan: Plan | None = None
         self._times = FileTimes(settings.output_dir)
@@ -96,7 +100,15 @@ class Workflow:
 
     # --- what changes files -----------------------------------------------------------------------
 
-    def prepare(self, *, is_preview: bool, wants_all: bool) -> list[str]:
+    def prepare(
+        self,
+        *,
+        is_preview: bool,
+        wants_all: bool,
+        makes_masters: bool = True,
+        is_local: bool = True,
+        options: Sequence[str] = (),
+    ) -> list[str]:
         """Find out whether the stored plan holds, and prepare files for Snakemake's graph.
 
         A run that has something to plan or to rebuild takes the lock, restores what a killed run
@@ -109,6 +121,12 @@ class Workflow:
             Nothing will be run: a dry run, a picture, a summary.
         wants_all : bool
             Masters that are current are meant, too: in pictures, by force, by ``--touch``.
+        makes_masters : bool
+            Masters are made, or predicted by a dry run: their engine must be able to make them.
+        is_local : bool
+            Masters are made on this machine, not by a cluster.
+        options : sequence of str
+            Those of ``--until`` and ``--touch`` that are used: they need a plan.
 
         Returns
         -------
@@ -118,13 +136,14 @@ class Workflow:
         Raises
         ------
         ConfigError
-            If there are no frames.
+            If there are no frames, a library is not installed, or an option needs a plan.
         OutputError
             If another run is at work on ``output_dir``, or it cannot be written.
         """
         self._is_prepared, self._is_preview, self._wants_all = True, is_preview, wants_all
         if not self._is_main_process:
             return []
+        self._checks_engine, self._is_local = makes_masters, is_local
         messages = []
         if self._run.was_interrupted:
             messages += [_INTERRUPTED] if is_preview else self.begin()
@@ -136,8 +155,11 @@ class Workflow:
         self._holds = stored is not None and plan_holds(
             stored, self._settings, listing.digest, self._times, digests
         )
+        _require_plan(options, exists=stored is not None, holds=self._holds)
         if self._holds and not wants_all:
             self._plan = stored
+        if self._plan is None or self._masters_to_rebuild:
+            require_libraries()
         try:
             if not is_preview and (self._plan is None or self._masters_to_rebuild):
                 messages += self.begin()
@@ -249,9 +271,11 @@ class Workflow:
         settings = self._settings
         master = master_path(FrameType(kind), name, settings.layout, settings.master_format)
         if master not in self.plan.masters:
+            near = nearest_target(self.path(master), map(self.path, self.plan.masters))
+            hint = f"the nearest one is '{near}'; " if near else ""
             raise ConfigError(
-                f"the plan has no master {master}: see {self._output_dir / PLAN} for those it has, "
-                f"{self._output_dir / INVENTORY} for the frames left out and why"
+                f"the plan has no master '{self.path(master)}': {hint}'snakemake summary' shows "
+                "which frames were left out, and why"
             )
         return self.plan.masters[master]
 
@@ -364,11 +388,28 @@ class Workflow:
     def job_input(self, kind: str, name: str) -> Input:
         """Give the job file of a master; in a preview, what stands for one not yet written."""
         self.planned(kind, name)
+        settings = self._settings
+        master = master_path(FrameType(kind), name, settings.layout, settings.master_format)
+        require_engine(master, self._engine_problems)
         if self._decides:
-            settings = self._settings
-            master = master_path(FrameType(kind), name, settings.layout, settings.master_format)
             return self.path(PLAN) if master in self.reasons else []
         return self.path(job_path(FrameType(kind), name))
+
+    @cached_property
+    def _engine_problems(self) -> EngineProblems:
+        """Why masters of this run cannot be made, by their path."""
+        if not self._checks_engine:
+            return {}
+        masters = self.plan.masters if self._wants_all else self._masters_to_rebuild
+        if not masters:
+            return {}
+        jobs = (self.job(master_name(master)) for master in masters)
+        return engine_problems(jobs, self._settings, is_local=self._is_local)
+
+    def unknown_target(self, target: str) -> str:
+        """Return a sentence about a target of the command line that no rule makes."""
+        plan = self._plan or self._stored_plan()
+        return unknown_target_message(target, map(self.path, plan.masters if plan else ()))
 
     def used_input(self, used: UsedMaster | None) -> Input:
         """Give the file of a bias or dark as an input.
@@ -403,6 +444,16 @@ class Workflow:
     def scripts_digest(self) -> str:
         """Give a digest of what PixInsight's scripts depend on besides the jobs."""
         return fingerprint(self._settings.pixinsight, self._settings.calibrated, Path.cwd())
+
+
+def _require_plan(options: Sequence[str], *, exists: bool, holds: bool) -> None:
+    """Refuse options with which Snakemake would cut off the checkpoint, or only touch its files."""
+    if "--until" in options and not holds:
+        raise ConfigError(
+            "--until needs a plan that is up to date: run 'snakemake inventory' first"
+        )
+    if "--touch" in options and not exists:
+        raise ConfigError("--touch needs masters that were made: run 'snakemake masters' first")
 
 
 def _is_ahead(path: Path) -> bool:

@@ -84,7 +84,7 @@ def test_each_orphan_has_its_reason(
     add_made(f"masters/flat/{FLAT}.fits", "flat", flats)
     reasons = {name: orphan.reason for name, orphan in orphans(make_settings()).items()}
     assert reasons == {
-        few: "only 2 frames of this group (minimum_frames: 3)",
+        few: "only 2 frames of this group: take at least 3 (minimum_frames)",
         "gone.xisf": "its frames are missing",
         "old name.xisf": f"its frames make {FLAT} now",
         "half.xisf": f"1 of its 2 frames are missing; its frames make {FLAT} now",

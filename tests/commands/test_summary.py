@@ -97,7 +97,7 @@ def test_what_is_missing_is_listed_with_the_settings_to_shoot_it_with(
 ) -> None:
     small, lacking = sections["What to shoot next"]
     assert small.startswith("masterDark_EXPOSURE-60.00_")
-    assert small.endswith("only 1 frame of this group")
+    assert small.endswith("only 1 frame of this group: take at least 3 (minimum_frames)")
     assert lacking.startswith("dark frames for masterFlat_FILTER-B_")
     settings = lacking.rpartition(": ")[2]
     assert settings == (

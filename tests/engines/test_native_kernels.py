@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from calmasters.engines.native import (
+    code_cache,
     compiled,
     darks,
     entries,
@@ -340,20 +341,11 @@ def test_the_cache_depends_on_every_kernel_module() -> None:
 
 
 def test_compiled_code_needs_nothing_of_numba() -> None:
-    objects = compiled._cached_objects()
+    compiled.kernels()
+    objects = code_cache.cached(compiled._cache_name(), code_cache.cache_folders())
     assert objects is not None
     for _, code in objects.values():
         compiled._require_self_contained(code)
-
-
-@pytest.mark.parametrize("content", [b"", b"damaged", None], ids=["empty", "damaged", "missing"])
-def test_a_damaged_file_of_compiled_code_is_compiled_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
-) -> None:
-    monkeypatch.setattr(compiled, "_cache_directories", lambda: [tmp_path])
-    if content is not None:
-        (tmp_path / compiled._cache_name()).write_bytes(content)
-    assert compiled._cached_objects() is None
 
 
 def test_numba_loads_kernels_if_llvmlite_cannot_and_a_message_says_so(

@@ -25,7 +25,7 @@ from jobs_for_pixinsight import (
 )
 
 from calmasters.atomic_files import write_whole
-from calmasters.errors import EngineError
+from calmasters.errors import ConfigError, EngineError
 from calmasters.frame import FrameType
 from calmasters.headers.image_header import read_cards
 from calmasters.images.master_file import read_image
@@ -353,7 +353,7 @@ def test_a_frame_that_cannot_be_read_is_left_out_and_reported(site: Site) -> Non
 def test_a_name_that_pixinsight_cannot_open_is_refused_before_it_starts(site: Site) -> None:
     job = make_job(site, BIAS)
     odd = job.frames[1]._replace(path="bias/\udcff.fits")
-    with pytest.raises(EngineError, match="is not valid UTF-8"):
+    with pytest.raises(ConfigError, match="is not valid UTF-8"):
         site.make(replace(job, frames=(job.frames[0], odd, *job.frames[2:])))
 
 

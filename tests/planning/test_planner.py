@@ -108,7 +108,8 @@ def test_a_group_too_small_makes_no_master_and_says_so(
     add_frames("flat")
     decision = decide(settings)
     (left_out,) = decision.not_made
-    assert (left_out.name, left_out.reason) == (BIAS, "only 2 frames of this group")
+    assert left_out.name == BIAS
+    assert left_out.reason == "only 2 frames of this group: take at least 3 (minimum_frames)"
     assert left_out.frames == ("bias/0.fits", "bias/1.fits")
     verdict = decision.verdicts["bias/0.fits"]
     assert (verdict.status, verdict.group) == (Status.REFUSED, BIAS)
@@ -254,6 +255,21 @@ def test_the_recipe_is_that_of_the_configuration(
     pixinsight = make_settings(engine="pixinsight", pixinsight={"parameters": parameters})
     message = only(pixinsight, "bias").recipe.parameters
     assert message == {"ImageIntegration": {"rcrLimit": 0.2}, "ImageCalibration": {}}
+
+
+def test_a_group_too_small_for_its_rejection_makes_no_master_and_says_so(
+    make_settings: Callable[..., Settings], add_frames: AddFrames
+) -> None:
+    settings = make_settings(integration={"bias": {"rejection": "LinearFit"}})
+    add_frames("bias", 4)
+    add_frames("dark", 4)
+    decision = decide(settings)
+    (left_out,) = decision.not_made
+    assert (left_out.name, [job.name for job in decision.jobs]) == (BIAS, [DARK])
+    (verdict,) = {decision.verdicts[path] for path in left_out.frames}
+    assert verdict.remedy == "take at least 5 (integration.bias.rejection: LinearFit)"
+    assert verdict.reason == left_out.reason
+    assert decide(make_settings()).not_made == ()
 
 
 # --- masters that are there -----------------------------------------------------------------------

@@ -34,6 +34,14 @@ def add_another(source: Path, name: str) -> Path:
     return added
 
 
+def spoil(*frames: Path) -> None:
+    """Overwrite frames so that only their job finds it: their sizes and times stay."""
+    for path in frames:
+        status = path.stat()
+        path.write_bytes(b"X" * status.st_size)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
 @dataclass(frozen=True)
 class Run:
     """What a run of Snakemake did."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 from jobs_for_pixinsight import Program
-from real_workflow import ALL, DARK, FLATS, Workflow, copied, frame
+from real_workflow import ALL, DARK, FLATS, Workflow, copied, frame, spoil
 
 from calmasters.images.master_file import read_image
 from calmasters.model.job import read_made_of
@@ -56,8 +56,8 @@ def files(workflow: Workflow) -> dict[str, bytes]:
 
 def test_a_master_that_cannot_be_made_again_is_restored_and_stays_stale(made: Workflow) -> None:
     before = files(made)
-    # There are too few frames for it.
-    made.configure(integration={"dark": {"rejection": "LinearFit"}})
+    made.configure(integration={"dark": {"sigmaHigh": 2.5}})
+    spoil(*(frame(made, "dark", number) for number in range(3)))
     for _ in range(2):
         run = made.run("masters", "--keep-going", succeeds=False)
         assert f"{DARK}.xisf; restored the previous version" in run.output
@@ -72,11 +72,7 @@ def test_a_master_that_cannot_be_made_again_is_restored_and_stays_stale(made: Wo
 
 def test_a_master_that_was_made_again_by_force_is_restored_too(made: Workflow) -> None:
     before = files(made)
-    for number in range(3):
-        dark = frame(made, "dark", number)
-        status = dark.stat()
-        dark.write_bytes(b"X" * status.st_size)
-        os.utime(dark, ns=(status.st_atime_ns, status.st_mtime_ns))
+    spoil(*(frame(made, "dark", number) for number in range(3)))
     run = made.run("masters", "--forceall", "--keep-going", succeeds=False)
     assert f"{DARK}.xisf; restored the previous version" in run.output
     after = files(made)

@@ -140,7 +140,8 @@ def test_one_master_is_made_by_its_path(session):
 
 def test_a_master_that_is_not_in_the_plan_is_named(session):
     run = session.run("output/masters/bias/masterBias_other.xisf", succeeds=False)
-    assert "the plan has no master masters/bias/masterBias_other.xisf" in run.output
+    assert "the plan has no master 'output/masters/bias/masterBias_other.xisf'" in run.output
+    assert f"the nearest one is 'output/masters/bias/{BIAS}.xisf'" in run.output
 
 
 def test_the_inventory_is_a_target(session):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 
+from real_workflow import spoil
+
 from calmasters.model.job import MasterJob
 from calmasters.running import job_resources as resources
 
@@ -31,8 +33,8 @@ def test_jobs_that_will_not_run_are_not_asked(session):
 
 def test_another_attempt_is_given_more(session):
     """A cluster ends a job for its memory or time: tried again, it gets twice as much."""
-    # Four frames are too few to fit a line to.
-    session.configure(integration={"bias": {"rejection": "LinearFit"}})
+    session.run("inventory")
+    spoil(*session.frames.rglob("BIAS/*.fits"))
     run = session.run("masters", "--retries", "1", "--keep-going", succeeds=False)
     once, twice = re.findall(r"rule master_bias:(?:\n {4}.*)*?\bmem_mb=(\d+)", run.output)
     assert int(twice) == 2 * int(once)

@@ -13,14 +13,10 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import importlib.util
-import marshal
-import os
 import platform
 import re
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
@@ -28,12 +24,16 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from calmasters.engines.native.code_cache import (
+    Objects,
+    cache_folders,
+    cached,
+    cached_or_built,
+)
+
 __all__ = ["SIGNATURES", "kernels"]
 
 Function: TypeAlias = Callable[..., None]
-
-#: Machine code and the name of the function in it, by entry point.
-Objects: TypeAlias = Mapping[str, tuple[str, bytes]]
 
 #: Argument types of each entry point: p address of an array, i int64, d float64, f float32. Used
 #: by ctypes here and by numba in ``entries.py``.
@@ -105,7 +105,9 @@ def _by_address(function: Function) -> Function:
 def _load_objects() -> Mapping[str, Function] | None:
     """Link the machine code of the cache file into this process; None if that fails."""
     try:
-        return _link(_cached_objects() or _build())
+        name = _cache_name()
+        objects = cached(name, cache_folders())
+        return _link(objects or cached_or_built(name, cache_folders(), _build))
     except Exception as error:
         # The machine code comes from private interfaces of numba, which can change in any version
         # and can then raise any exception. The public interface is slower; results are the same.
@@ -145,29 +147,13 @@ def _c_function(name: str, address: int, engine: object) -> Function:
     return function  # type: ignore[no-any-return]
 
 
-def _cached_objects() -> Objects | None:
-    """Read the cached machine code; None if it is missing or damaged."""
-    name = _cache_name()
-    for directory in _cache_directories():
-        with suppress(OSError, EOFError, ValueError, TypeError):
-            return marshal.loads((directory / name).read_bytes())  # type: ignore[no-any-return]
-    return None
-
-
 def _build() -> Objects:
-    """Compile all kernels and write the machine code to the cache."""
-    started = time.perf_counter()
-    print("compiling the native engine, once on this machine…", file=sys.stderr, flush=True)
+    """Compile all kernels."""
     from calmasters.engines.native.entries import machine_code
 
     objects = {name: machine_code(name, codes) for name, codes in SIGNATURES.items()}
     for _, code in objects.values():
         _require_self_contained(code)
-    for directory in _cache_directories():
-        with suppress(OSError):
-            _keep(directory / _cache_name(), marshal.dumps(objects))
-            break
-    print(f"compiled in {time.perf_counter() - started:.0f} s", file=sys.stderr)
     return objects
 
 
@@ -176,22 +162,6 @@ def _require_self_contained(code: bytes) -> None:
     calls = {name.decode() for name in re.findall(rb"\0((?:NRT|numba)_\w+)", code)}
     if unknown := calls - {*_NEVER_CALLED, "NRT_incref", "NRT_decref"}:
         raise LookupError(f"kernels call {', '.join(unknown)} of numba's runtime")
-
-
-def _keep(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    partial.write_bytes(data)
-    partial.replace(path)
-
-
-def _cache_directories() -> Iterator[Path]:
-    """Yield the folders for compiled code: that of the package, then that of the user."""
-    yield Path(__file__).parent / "__pycache__"
-    if sys.platform == "win32":
-        yield Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "calmasters"
-    else:
-        yield Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "calmasters"
 
 
 @cache

@@ -214,7 +214,7 @@ class _MasterBuilder:
 
     def _require_enough_frames(self) -> None:
         require_enough(self._job, self._left_out, self._bad_frames)
-        fewest = 5 if self._settings.rejection == "LinearFit" else 3
+        fewest = NEEDS.fewest_frames(self._settings)
         if len(self._files) < fewest:
             self._fail(
                 f"there are {len(self._files)} frames; rejection {self._settings.rejection} needs "

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO
 
 from calmasters.atomic_files import put_in_place
 from calmasters.engines.pixinsight.find_program import find_binary
@@ -33,10 +33,6 @@ from calmasters.model.master_record import MasterRecord, MasterStatistics
 from calmasters.settings import BadFrames, Calibrated, PixInsight
 
 __all__ = ["PixInsightEngine", "create_engine"]
-
-#: Minimum number of frames of ImageIntegration, and of its linear fit clipping.
-_FEWEST: Final = 3
-_FEWEST_TO_FIT: Final = 5
 
 
 def create_engine(config: Mapping[str, Any], _threads: int) -> PixInsightEngine:
@@ -108,7 +104,7 @@ class PixInsightEngine:
         """Make a master, whole or not at all; see :meth:`calmasters.engines.Engine.make`."""
         started, guard = time.perf_counter(), TakeoverGuard(job, output_dir)
         require_supported(job, NEEDS)
-        _require_usable_frames(job)
+        _require_enough_frames(job)
         require_frames(job, input_dir)
         left_out = find_bad_frames(job, input_dir, self.bad_frames)
         places = self._places(job, input_dir, output_dir, output)
@@ -176,24 +172,15 @@ class PixInsightEngine:
             )
 
 
-def _require_usable_frames(job: MasterJob) -> None:
-    """Refuse too few frames and unusable names before PixInsight starts, which takes long."""
-    fewest = _FEWEST_TO_FIT if job.recipe.integration.rejection == "LinearFit" else _FEWEST
+def _require_enough_frames(job: MasterJob) -> None:
+    """Refuse too few frames before PixInsight starts, which takes long."""
+    fewest = NEEDS.fewest_frames(job.recipe.integration)
     if len(job.frames) < fewest:
         raise EngineError(
             f"{job.master}: there are {len(job.frames)} frames; PixInsight needs at least {fewest} "
             f"(rejection: {job.recipe.integration.rejection}): take more, or set minimum_frames: "
             f"{fewest}"
         )
-    if not_text := [frame.path for frame in job.frames if not _is_text(frame.path)]:
-        raise EngineError(
-            f"{job.master}: the file name {not_text[0]!r} is not valid UTF-8, and PixInsight "
-            "cannot open it: rename the file, or set engine: native"
-        )
-
-
-def _is_text(path: str) -> bool:
-    return path.encode("utf-8", "replace").decode() == path
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from calmasters.engines.needs import EngineNeeds, calibrated_flats_bytes, pixels
+from calmasters.errors import ConfigError
 from calmasters.model.job import MasterJob
 from calmasters.model.layout import PIXINSIGHT_LOG
 from calmasters.settings import Settings
@@ -58,6 +59,20 @@ class PixInsightNeeds(EngineNeeds):
                 f"{packed[0]} is packed by bzip2, which PixInsight does not read; unpack such "
                 "frames with bunzip2, or choose engine: native"
             )
+        if not_text := [frame.path for frame in job.frames if not _is_text(frame.path)]:
+            yield (
+                f"the file name {not_text[0]!r} is not valid UTF-8, and PixInsight cannot open it: "
+                "rename the file, or set engine: native"
+            )
+
+    def missing(self, settings: Settings) -> Iterator[str]:
+        """Yield that the program is not found."""
+        from calmasters.engines.pixinsight.find_program import find_binary
+
+        try:
+            find_binary(settings.pixinsight)
+        except ConfigError as error:
+            yield str(error)
 
     def pixel_parameters(self, settings: Settings) -> Mapping[str, Mapping[str, Any]]:
         """Return the additional parameters of ImageCalibration and ImageIntegration."""
@@ -70,6 +85,10 @@ class PixInsightNeeds(EngineNeeds):
         from calmasters.engines.pixinsight.session import begin
 
         return begin(settings.output_dir / PIXINSIGHT_LOG).communicate
+
+
+def _is_text(path: str) -> bool:
+    return path.encode("utf-8", "replace").decode() == path
 
 
 NEEDS: Final = PixInsightNeeds()

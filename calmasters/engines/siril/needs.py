@@ -17,6 +17,7 @@ from calmasters.engines.needs import (
     sample_bytes,
     unsupported_setting,
 )
+from calmasters.errors import CalmastersError
 from calmasters.model.job import MasterJob
 from calmasters.settings import Calibration, Integration, Settings
 
@@ -96,6 +97,19 @@ class SirilNeeds(EngineNeeds):
                 yield _sentence("calibration.flat.optimizeDarks", True, "false")
             if pedestal := calibration.outputPedestal:
                 yield _sentence("calibration.flat.outputPedestal", pedestal, "0")
+
+    def missing(self, settings: Settings) -> Iterator[str]:
+        """Yield why siril-cli cannot be started, or is not Siril."""
+        from calmasters.engines.siril.program import find_binary, version_of
+
+        try:
+            version_of(find_binary(settings.siril))
+        except CalmastersError as error:
+            yield str(error)
+
+    def fewest_frames(self, integration: Integration) -> int:
+        """Return 3: no rejection of Siril needs more."""
+        return 3
 
 
 def _sentence(key: str, value: object, choices: str) -> str:

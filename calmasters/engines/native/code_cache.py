@@ -1,0 +1,130 @@
+"""Compiled code in a file, compiled by one process only.
+
+Jobs start at the same time, and compiling takes half a minute and 500 MB: the first job compiles,
+the others wait for its file. The system releases the lock of a process that was killed.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import gettempdir
+from typing import TextIO, TypeAlias
+
+from calmasters.atomic_files import replacing
+
+__all__ = ["Objects", "cache_folders", "cached", "cached_or_built"]
+
+#: Machine code and the name of the function in it, by entry point.
+Objects: TypeAlias = dict[str, tuple[str, bytes]]
+
+
+def cache_folders() -> Iterator[Path]:
+    """Yield the folders for compiled code: of the package, of the user, for temporary files."""
+    yield Path(__file__).parent / "__pycache__"
+    if sys.platform == "win32":
+        yield Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local") / "calmasters"
+        return
+    with suppress(RuntimeError):  # a user of a container may have no home
+        yield Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "calmasters"
+    temporary = Path(gettempdir(), f"calmasters-{os.getuid()}")
+    if _is_private(temporary):
+        yield temporary
+
+
+def _is_private(folder: Path) -> bool:
+    """Make a folder; return whether only this user can write in it, since its code is run."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+    except OSError:
+        return False
+    mode = stat.S_IMODE(status.st_mode)
+    return stat.S_ISDIR(status.st_mode) and (status.st_uid, mode) == (os.getuid(), 0o700)
+
+
+def cached(name: str, folders: Iterable[Path]) -> Objects | None:
+    """Read compiled code from the first folder that has it; None if it is missing or damaged."""
+    for folder in folders:
+        with suppress(OSError, EOFError, ValueError, TypeError):
+            return marshal.loads((folder / name).read_bytes())  # type: ignore[no-any-return]
+    return None
+
+
+def cached_or_built(name: str, folders: Iterable[Path], build: Callable[[], Objects]) -> Objects:
+    """Compile code and keep it, unless another process does so at the same time.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file.
+    folders : iterable of Path
+        The code is kept in the first one that is writable.
+    build : callable
+        Compiles.
+    """
+    with _locked(name, folders) as folder:
+        if folder and (found := cached(name, [folder])):
+            return found
+        started = time.perf_counter()
+        _say("compiling the native engine, once on this machine…")
+        objects = build()
+        is_kept = folder is not None and _keep(folder / name, objects)
+    _say(f"compiled in {time.perf_counter() - started:.0f} s")
+    if not is_kept:
+        _say(
+            "no folder for compiled code is writable, or its disk is full, so each job compiles: "
+            "set XDG_CACHE_HOME to a folder that is writable"
+        )
+    return objects
+
+
+def _keep(path: Path, objects: Objects) -> bool:
+    with suppress(OSError), replacing(path) as file:
+        file.write(marshal.dumps(objects))
+        return True
+    return False
+
+
+@contextmanager
+def _locked(name: str, folders: Iterable[Path]) -> Iterator[Path | None]:
+    """Lock the first folder that is writable, for this file; None if there is none."""
+    for folder in folders:
+        path = folder / f"{name}.lock"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = path.open("w", encoding="ascii")
+        except OSError:
+            continue
+        with file:
+            _wait_for(file)
+            yield folder
+            # Who waits has the file open; who comes later finds the code.
+            if (folder / name).exists():
+                path.unlink(missing_ok=True)
+        return
+    yield None
+
+
+def _wait_for(file: TextIO) -> None:
+    """Take the lock on a file, which ends with the process; some network folders have none."""
+    try:
+        import fcntl
+    except ImportError:  # Windows, where numba compiles in each process
+        return
+    with suppress(OSError):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say("another job compiles the native engine: waiting for it…")
+            fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

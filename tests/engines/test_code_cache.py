@@ -1,0 +1,129 @@
+"""Compiled code is made by one process, and kept where that is possible."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from calmasters.engines.native.code_cache import cache_folders, cached, cached_or_built
+
+CODE = {"kernel": ("symbol", b"machine code")}
+NAME = "kernels.bin"
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="numba compiles in each process there")
+
+#: A process that takes some time to compile, and leaves a file of its own when it does.
+PROGRAM = """
+import os, sys, time
+from pathlib import Path
+from calmasters.engines.native.code_cache import cached_or_built
+
+folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
+
+def build():
+    (folder / f"compiling.{os.getpid()}").touch()
+    time.sleep(seconds)
+    return {"kernel": ("symbol", b"machine code")}
+
+print(*cached_or_built("kernels.bin", [folder], build))
+"""
+
+
+def start(folder: Path, seconds: float) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", PROGRAM, str(folder), str(seconds)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def compilers(folder: Path) -> list[Path]:
+    return [*folder.glob("compiling.*")]
+
+
+def wait_for_compiler(folder: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not compilers(folder):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def unused() -> dict[str, tuple[str, bytes]]:
+    raise AssertionError("compiled again")
+
+
+def test_of_processes_that_start_together_one_compiles_and_the_others_say_that_they_wait(
+    tmp_path: Path,
+) -> None:
+    first = start(tmp_path, 2)
+    wait_for_compiler(tmp_path)
+    others = [start(tmp_path, 2) for _ in range(2)]
+    said = [process.communicate(timeout=60) for process in (first, *others)]
+    assert [output for output, _ in said] == ["kernel\n"] * 3
+    assert len(compilers(tmp_path)) == 1
+    assert "once on this machine…\ncompiled in 2 s\n" in said[0][1]
+    for _, errors in said[1:]:
+        assert errors == "another job compiles the native engine: waiting for it…\n"
+    assert {path.name for path in tmp_path.iterdir()} == {NAME, compilers(tmp_path)[0].name}
+
+
+def test_a_compiler_that_was_killed_blocks_nobody(tmp_path: Path) -> None:
+    killed = start(tmp_path, 600)
+    wait_for_compiler(tmp_path)
+    waiting = start(tmp_path, 0)
+    assert waiting.stderr
+    assert "waiting" in waiting.stderr.readline()
+    killed.kill()
+    killed.communicate()
+    output, _ = waiting.communicate(timeout=60)
+    assert output == "kernel\n"
+    assert cached(NAME, [tmp_path]) == CODE
+
+
+def test_a_compiler_that_fails_blocks_nobody(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="compiled again"):
+        cached_or_built(NAME, [tmp_path], unused)
+    assert cached_or_built(NAME, [tmp_path], lambda: CODE) == CODE
+
+
+def test_code_is_kept_in_the_first_folder_that_is_writable(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    folders = [tmp_path / "file" / "folder", tmp_path / "new" / "folder"]
+    assert cached_or_built(NAME, folders, lambda: CODE) == CODE
+    assert cached(NAME, folders) == CODE
+    assert cached_or_built(NAME, folders, unused) == CODE
+    assert "writable" not in capsys.readouterr().err
+
+
+def test_without_a_writable_folder_each_process_compiles_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert cached_or_built(NAME, [tmp_path / "file" / "folder"], lambda: CODE) == CODE
+    assert "so each job compiles: set XDG_CACHE_HOME to a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"", b"damaged", None], ids=["empty", "damaged", "missing"])
+def test_a_damaged_file_is_compiled_again(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / NAME).write_bytes(content)
+    assert cached(NAME, [tmp_path]) is None
+    assert cached_or_built(NAME, [tmp_path], lambda: CODE) == CODE
+    assert cached(NAME, [tmp_path]) == CODE
+
+
+def test_the_folder_for_temporary_files_is_used_only_if_it_is_private(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder = tmp_path / f"calmasters-{os.getuid()}"
+    assert [*cache_folders()][-1] == folder
+    folder.chmod(0o777)
+    assert folder not in cache_folders()
+    folder.rmdir()
+    folder.symlink_to(tmp_path)
+    assert folder not in cache_folders()
