@@ -172,7 +172,7 @@ def _schema_mistakes(error: ValidationError) -> Iterator[str]:
 
 def _expectation(error: ValidationError) -> str:
     """Return what was found and expected; about a wrong type, in other words than Python's."""
-    if error.validator != "type" or "string" not in error.validator_value:
+    if error.validator != "type" or "string" not in str(error.validator_value):
         return error.message
     if error.instance is None:
         return "is empty, expected a text"

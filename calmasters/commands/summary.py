@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+import re
+from collections import defaultdict
+from collections.abc import Iterator
 from itertools import chain, pairwise
-from pathlib import PurePath
 
 import pandas as pd
 
-from calmasters.frame import FrameType, format_value
+from calmasters.frame import format_value
 from calmasters.headers.fits_cards import number_of
-from calmasters.inventory.camera_keywords import absence_sentences
-from calmasters.inventory.suggestions import settings_as_yaml
 from calmasters.inventory.table import column_text
 from calmasters.inventory.unused_frames import ignored_by_reason, refused_by_remedy
-from calmasters.model.job import MasterJob
+from calmasters.planning.findings import Findings
 from calmasters.planning.near_misses import Difference
 from calmasters.planning.planner import Decision
 
@@ -24,18 +22,22 @@ __all__ = ["summarize"]
 #: Paths shown of each kind of refusal; inventory.csv has them all.
 _SHOWN = 3
 
+#: The type of a master in its short name.
+_FIRST_WORD = re.compile(r"\w+")
+
 
 def summarize(decision: Decision) -> str:
     """Tell the frames by type, the refusals by remedy, the masters, and what to shoot next."""
+    findings = Findings.of(decision)
     sections = (
         ("Frames", _counts(decision)),
         ("Refused", _refusals(decision)),
-        ("Settings that make refused frames usable", _suggestions(decision)),
+        ("Settings that make refused frames usable", findings.suggested.splitlines()),
         ("Left out", _ignored(decision)),
-        ("Masters", _masters(decision.jobs)),
-        ("What to shoot next", _wanted(decision)),
+        ("Masters", _masters(decision)),
+        ("What to shoot next", findings.wanted),
         ("Near misses", _near_misses(decision)),
-        ("Warnings", _warnings(decision)),
+        ("Warnings", _warnings(findings)),
     )
     return "\n".join(
         f"{title}\n{body}\n"
@@ -59,12 +61,6 @@ def _refusals(decision: Decision) -> Iterator[str]:
         yield from _examples(frames)
 
 
-def _suggestions(decision: Decision) -> Iterator[str]:
-    """Write settings as YAML, to be pasted into ``config.yaml``."""
-    if decision.suggested:
-        yield from settings_as_yaml(decision.suggested).splitlines()
-
-
 def _examples(frames: pd.DataFrame) -> Iterator[str]:
     for path, reason in frames["reason"].head(_SHOWN).items():
         yield f"    {path}: {reason}"
@@ -78,35 +74,20 @@ def _ignored(decision: Decision) -> Iterator[str]:
         yield f"{_frames(count)}: {reason}"
 
 
-def _masters(jobs: Iterable[MasterJob]) -> Iterator[str]:
-    for job in jobs:
-        yield f"{job.name}: {_frames(len(job.frames))}"
+def _masters(decision: Decision) -> Iterator[str]:
+    names = decision.short_names
+    for job in decision.jobs:
+        yield f"{names[job.master]}: {_frames(len(job.frames))}, {job.master}"
         for kind, used in (("bias", job.bias), ("dark", job.dark)):
             if used:
-                yield f"    {kind}: {PurePath(used.path).stem}; {used.why}"
+                yield f"    {kind}: {names.get(used.path, used.path)}; {used.why}"
         for warning in job.warnings:
             yield f"    {warning}"
 
 
-def _wanted(decision: Decision) -> Iterator[str]:
-    """Name what is missing: groups too small, flats without a bias or a dark."""
-    for group in decision.not_made:
-        yield f"{group.name}: {group.reason}"
-    for job in decision.jobs:
-        if job.type is FrameType.FLAT:
-            lacking = [kind for kind in ("bias", "dark") if getattr(job, kind) is None]
-            if lacking:
-                settings = ", ".join(
-                    f"{key} {value}"
-                    for key, value in job.keywords.items()
-                    if key not in ("DATE", "FILTER")
-                )
-                yield f"{' and '.join(lacking)} frames for {job.name}: {settings}"
-
-
 def _near_misses(decision: Decision) -> Iterator[str]:
     """Name groups too small that differ from another in one keyword, and what would join them."""
-    small = {group.name for group in decision.not_made}
+    small = {group.short_name for group in decision.not_made}
     if not small:
         return
     for keyword, members in _differing_in_one(decision):
@@ -121,8 +102,8 @@ def _near_misses(decision: Decision) -> Iterator[str]:
 def _differing_in_one(decision: Decision) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Give groups that are equal in all keywords but one: that one, their values and names."""
     groups = [
-        *((job.name, job.keywords, job.geometry) for job in decision.jobs),
-        *((group.name, group.keywords, group.geometry) for group in decision.not_made),
+        *((decision.short_names[job.master], job.keywords, job.geometry) for job in decision.jobs),
+        *((group.short_name, group.keywords, group.geometry) for group in decision.not_made),
     ]
     keywords = dict.fromkeys(chain(*(values for _, values, _ in groups)))
     for keyword in keywords:
@@ -130,18 +111,16 @@ def _differing_in_one(decision: Decision) -> Iterator[tuple[str, list[tuple[str,
         for name, values, geometry in groups:
             written = {key: format_value(key, value) for key, value in values.items()}
             own = written.pop(keyword, "")
-            kind = PurePath(name).name.partition("_")[0]
+            kind = _FIRST_WORD.match(name)
             # No setting joins frames of two sizes or binnings.
-            alike[kind, geometry, *written.items()].append((own, name))
+            alike[kind and kind[0], geometry, *written.items()].append((own, name))
         yield from ((keyword, members) for members in alike.values())
 
 
-def _warnings(decision: Decision) -> Iterator[str]:
-    yield from absence_sentences(decision.absent_keywords)
-    yield from decision.warnings
-    warned = [frame for frame in decision.frames if frame.warnings]
-    for text, count in Counter(frame.warnings[0] for frame in warned).most_common(_SHOWN):
-        yield f"{_frames(count)}: {text}"
+def _warnings(findings: Findings) -> Iterator[str]:
+    yield from findings.notes
+    for group in findings.warned[:_SHOWN]:
+        yield f"{_frames(group.count)}: {group.remedy}"
 
 
 def _frames(count: int) -> str:

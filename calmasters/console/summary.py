@@ -9,12 +9,14 @@ from enum import Enum, auto
 from typing import Final
 
 from calmasters.frame import Status
+from calmasters.model.layout import SUGGESTED
 from calmasters.planning.findings import Findings, FrameGroup
 
 __all__ = ["Ending", "Failure", "RunResult", "end_of_run"]
 
 #: Entries shown of each kind; the inventory, `snakemake summary` and the report have them all.
 _SHOWN: Final = 3
+_SETTINGS_SHOWN: Final = 4
 
 
 class Ending(Enum):
@@ -183,11 +185,17 @@ def _wanted(findings: Findings) -> Iterator[str]:
 
 
 def _next(result: RunResult, findings: Findings) -> Iterator[str]:
-    if findings.has_suggestion:
-        yield (
-            "Settings that use the frames left out: "
-            f"snakemake masters --configfile {result.output_dir}/suggested.yaml"
-        )
+    if findings.suggested:
+        yield "Settings that would make frames usable, if they are true:"
+        settings = findings.suggested.splitlines()
+        yield from (f"  {line}" for line in settings[:_SETTINGS_SHOWN])
+        if len(settings) > _SETTINGS_SHOWN:
+            yield f"  and {len(settings) - _SETTINGS_SHOWN} more lines"
+        file = f"{result.output_dir}/{SUGGESTED}"
+        if result.ending is Ending.DRY_RUN:
+            yield f"  To use them: put them into config/config.yaml (a run writes {file})"
+        else:
+            yield f"  To use them: snakemake masters --configfile {file}"
     if result.report:
         yield f"Report: {result.report}"
     elif result.built and result.ending is Ending.DONE:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from calmasters.frame import FrameType, Status, Verdict, format_value
 from calmasters.inventory.camera_keywords import absence_sentences
+from calmasters.inventory.suggestions import settings_as_yaml
 
 if TYPE_CHECKING:
     from calmasters.planning.planner import Decision
@@ -66,8 +67,8 @@ class Findings:
         Sentences about the whole directory.
     wanted : tuple of str
         What to shoot next.
-    has_suggestion : bool
-        Whether settings are suggested that make refused frames usable.
+    suggested : str
+        Settings that make refused frames usable, as a part of ``config.yaml``; empty without any.
     """
 
     frames: Mapping[str, Mapping[str, int]]
@@ -76,7 +77,7 @@ class Findings:
     warned: tuple[FrameGroup, ...]
     notes: tuple[str, ...]
     wanted: tuple[str, ...]
-    has_suggestion: bool
+    suggested: str
 
     @classmethod
     def of(cls, decision: Decision) -> Self:
@@ -102,7 +103,7 @@ class Findings:
             warned=tuple(_by_warning(decision)),
             notes=(*absence_sentences(decision.absent_keywords), *decision.warnings),
             wanted=tuple(missing_masters(decision)),
-            has_suggestion=bool(decision.suggested),
+            suggested=settings_as_yaml(decision.suggested) if decision.suggested else "",
         )
 
     @classmethod
@@ -115,7 +116,7 @@ class Findings:
             warned=tuple(FrameGroup(**each) for each in stored["warned"]),
             notes=tuple(stored["notes"]),
             wanted=tuple(stored["wanted"]),
-            has_suggestion=stored["has_suggestion"],
+            suggested=stored["suggested"],
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -83,9 +83,9 @@ def test_frames_left_out_on_purpose_are_counted_by_reason(
 
 def test_masters_are_listed_with_what_calibrates_them(sections: dict[str, list[str]]) -> None:
     bias, small, flat, used, warning, small_too = sections["Masters"]
-    assert bias.startswith("masterBias_INSTRUME-ATR585M")
-    assert flat.endswith(": 3 frames")
-    assert used.lstrip().startswith("bias: masterBias_INSTRUME-ATR585M_")
+    assert bias.startswith("bias, ATR585M, -10 °C, gain 100: 3 frames, masters/bias/masterBias_")
+    assert flat.startswith("flat B 2026-01-15, ATR585M, -10 °C, gain 100: 3 frames, masters/flat/")
+    assert used.lstrip().startswith("bias: bias, ATR585M, -10 °C, gain 100; ")
     assert used.endswith("same settings; made in this run")
     assert warning.strip() == "no dark master: there is none at all"
     assert small == small_too
@@ -96,12 +96,11 @@ def test_what_is_missing_is_listed_with_the_settings_to_shoot_it_with(
     sections: dict[str, list[str]],
 ) -> None:
     small, lacking = sections["What to shoot next"]
-    assert small.startswith("masterDark_EXPOSURE-60.00_")
+    assert small.startswith("dark 60 s, ATR585M, -10 °C, gain 100: ")
     assert small.endswith("only 1 frame of this group: take at least 3 (minimum_frames)")
-    assert lacking.startswith("dark frames for masterFlat_FILTER-B_")
-    settings = lacking.rpartition(": ")[2]
-    assert settings == (
-        "INSTRUME ATR585M, SET-TEMP -10.0, GAIN 100, OFFSET 150, READOUTM Low Noise"
+    assert lacking == (
+        "dark frames with INSTRUME ATR585M, SET-TEMP -10.00, GAIN 100, OFFSET 150, READOUTM Low"
+        " Noise, for flat B 2026-01-15, ATR585M, -10 °C, gain 100"
     )
 
 
@@ -137,9 +136,9 @@ def test_groups_that_a_setting_would_join_are_named_in_pairs(
     found = near_misses(summarize(decide(settings)))
     assert len(found) == 3
     gain, temperature, mode = sorted(found)
-    assert gain.startswith("masterBias_INSTRUME-ATR585M_SETTEMP--10.00_GAIN-100_")
+    assert gain.startswith("bias, ATR585M, -10 °C, gain 100 and bias, ATR585M, -10 °C, gain 101 (")
     assert gain.endswith("(GAIN 100 against 101): if they belong together, set round: {GAIN: 2}")
-    assert "_SETTEMP--10.50_" in temperature
+    assert "dark 60 s, ATR585M, -10.5 °C, gain 100" in temperature
     assert temperature.endswith("set round: {SET-TEMP: 1}")
     assert "(READOUTM absent against Low Noise)" in mode
     assert "take READOUTM out of required_keywords" in mode

@@ -19,7 +19,7 @@ GOOD = Findings(
     warned=(),
     notes=(),
     wanted=(),
-    has_suggestion=False,
+    suggested="",
 )
 CUT = FrameGroup(1, "copy it again", "FLAT/0045.fits", "is truncated; copy it again")
 NO_TYPE = FrameGroup(98, "set types_from", "a/0001.fits", "has no frame type; set types_from")
@@ -48,14 +48,16 @@ def test_a_warning_that_masters_share_is_written_once() -> None:
 
 
 def test_frames_left_out_are_grouped_by_remedy_with_an_example() -> None:
-    findings = replace(GOOD, refused=(NO_TYPE, CUT), suspicious=(LIGHTS,), has_suggestion=True)
+    findings = replace(GOOD, refused=(NO_TYPE, CUT), suspicious=(LIGHTS,), suggested="a: 1\nb: 2\n")
     assert end_of_run(BUILT, findings).splitlines()[2:] == [
         "Left out:",
         "  98 frames: set types_from (a/0001.fits has no frame type; set types_from)",
         "  1 frame: copy it again (FLAT/0045.fits)",
         "  10 frames: set types_from: [folder, header] (Flats/1.fits type light)",
-        "Settings that use the frames left out: "
-        "snakemake masters --configfile output/suggested.yaml",
+        "Settings that would make frames usable, if they are true:",
+        "  a: 1",
+        "  b: 2",
+        "  To use them: snakemake masters --configfile output/suggested.yaml",
         "Each frame: output/inventory.csv. Numbers and pictures: snakemake report",
     ]
 

@@ -71,7 +71,7 @@ class Output:
         }
         (self.folder / "inventory.csv").touch()
         (self.folder / "plan.json").touch()
-        return Plan("digest", masters, (), Findings({}, (), (), (), (), (), has_suggestion=False))
+        return Plan("digest", masters, (), Findings({}, (), (), (), (), (), suggested=""))
 
     def holds(self, *jobs: MasterJob, kept: tuple[str, ...] = ()) -> bool:
         plan, digests = replace(self.plan(*jobs), kept=kept), ContentDigests(self.settings)
