@@ -43,15 +43,15 @@ def translated(config: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ..
         For each old key what it was replaced by, to be shown to the user.
     """
     config = dict(config)
-    if not isinstance(config.get("folder_types"), bool):
+    # --config folder_types=true gives a text.
+    old = str(config.get("folder_types")).lower()
+    if old not in ("true", "false"):
         return config, ()
-    old = config.pop("folder_types")
+    del config["folder_types"]
     if tuple(config.get("types_from", ())) == _TYPES_FROM:
-        config["types_from"] = ["header", "folder"] if old else ["header"]
+        config["types_from"] = ["header", "folder"] if old == "true" else ["header"]
     setting = f"types_from: [{', '.join(config['types_from'])}]"
-    return config, (
-        f"folder_types: {str(old).lower()} is an old setting; write {setting} instead of it",
-    )
+    return config, (f"folder_types: {old} is an old setting; write {setting} instead of it",)
 
 
 def check_config(config: Mapping[str, Any], schema: Path) -> None:

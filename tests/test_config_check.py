@@ -152,9 +152,12 @@ def test_the_name_of_a_camera_may_look_like_a_number(config: dict[str, Any], sch
     }
 
 
-@pytest.mark.parametrize(("old", "types_from"), [(True, ["header", "folder"]), (False, ["header"])])
+@pytest.mark.parametrize(
+    ("old", "types_from"),
+    [(True, ["header", "folder"]), (False, ["header"]), ("true", ["header", "folder"])],
+)
 def test_the_old_key_folder_types_is_translated_and_reported(
-    config: dict[str, Any], schema: Path, old: bool, types_from: list[str]
+    config: dict[str, Any], schema: Path, old: bool | str, types_from: list[str]
 ) -> None:
     new, messages = translated({**config, "folder_types": old})
     assert new == {**config, "types_from": types_from}

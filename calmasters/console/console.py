@@ -160,8 +160,9 @@ class Console(logging.Handler):
         number = record["jobid"]
         job = self._running.pop(number, None)
         if job and not self._is_interrupted:
-            name = self._master_of(job) or job.rule
-            self._failures[number] = Failure(name, self._message_of(job), job.log)
+            master = self._master_of(job)
+            name = master or job.rule
+            self._failures[number] = Failure(name, self._message_of(job), job.log, bool(master))
             self._print(f"  {name}  FAILED")
 
     def _on_group_error(self, record: Mapping[str, Any]) -> None:

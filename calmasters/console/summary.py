@@ -40,11 +40,14 @@ class Failure:
     message : str
     log : str
         Path of its log; empty where it has none.
+    is_master : bool
+        Whether the job makes a master.
     """
 
     name: str
     message: str
     log: str = ""
+    is_master: bool = True
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,7 @@ def _masters(result: RunResult) -> Iterator[str]:
             "nothing was changed."
         )
         return
-    failed = len(result.failures)
+    failed = sum(failure.is_master for failure in result.failures)
     counts = [f"{count} built"]
     counts += [f"{failed} failed"] * bool(failed)
     missing = result.planned - count - failed
@@ -138,7 +141,7 @@ def _masters(result: RunResult) -> Iterator[str]:
     line = f"Masters: {', '.join(counts)}, in {folder} ({_duration(result.seconds)})"
     if result.ending is Ending.INTERRUPTED:
         yield "Interrupted. Run the same command again to continue."
-    if result.planned or count:
+    if count or (result.planned and (failed or not result.error)):
         yield line
 
 
@@ -168,8 +171,8 @@ def _left_out(findings: Findings) -> Iterator[str]:
 
 
 def _remedy(group: FrameGroup) -> str:
-    example = f"{group.example} {group.reason}" if group.count > 1 else group.example
-    return f"{_number(group.count, 'frame')}: {group.remedy} ({example})"
+    reason = group.reason.removesuffix(group.remedy).rstrip("; ")
+    return f"{_number(group.count, 'frame')}: {group.remedy} ({group.example} {reason})"
 
 
 def _notes(findings: Findings) -> Iterator[str]:

@@ -23,7 +23,6 @@ from calmasters.inventory.scan import fingerprint, scan_masters
 from calmasters.libraries import require_libraries
 from calmasters.model.job import MasterJob, UsedMaster
 from calmasters.model.layout import (
-    INVENTORY,
     MASTERS,
     PLAN,
     job_path,
@@ -377,8 +376,8 @@ class Workflow:
         has_masters = plan.masters or plan.kept or scan_masters(self._settings, [FrameType.FLAT])
         if plan.findings.has_calibration_frames and not has_masters:
             raise FrameError(
-                "no master can be made: all frames were left out for the reasons above. Each "
-                f"frame's reason is in {self._output_dir / INVENTORY}"
+                "no master can be made: all frames were left out for the reasons above; "
+                "'snakemake summary' shows more of them"
             )
 
     def trigger(self) -> list[str]:

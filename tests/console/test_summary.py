@@ -51,8 +51,8 @@ def test_frames_left_out_are_grouped_by_remedy_with_an_example() -> None:
     findings = replace(GOOD, refused=(NO_TYPE, CUT), suspicious=(LIGHTS,), suggested="a: 1\nb: 2\n")
     assert end_of_run(BUILT, findings).splitlines()[2:] == [
         "Left out:",
-        "  98 frames: set types_from (a/0001.fits has no frame type; set types_from)",
-        "  1 frame: copy it again (FLAT/0045.fits)",
+        "  98 frames: set types_from (a/0001.fits has no frame type)",
+        "  1 frame: copy it again (FLAT/0045.fits is truncated)",
         "  10 frames: set types_from: [folder, header] (Flats/1.fits type light)",
         "Settings that would make frames usable, if they are true:",
         "  a: 1",
@@ -145,7 +145,7 @@ def test_nothing_usable_ends_with_the_error_after_the_reasons() -> None:
     result = RunResult(Ending.FAILED, "output", error="no master can be made")
     assert end_of_run(result, findings).splitlines() == [
         "Frames: unknown 98 refused",
-        "Left out: 98 frames: set types_from (a/0001.fits has no frame type; set types_from)",
+        "Left out: 98 frames: set types_from (a/0001.fits has no frame type)",
         "calmasters: no master can be made",
     ]
 

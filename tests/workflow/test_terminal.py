@@ -8,9 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
+from astropy.io import fits
 from real_workflow import BIAS, Workflow, frame
 
 CAMERA = "ATR585M, -10 °C, gain 100"
@@ -60,8 +63,8 @@ def test_nothing_usable_is_an_error_in_dry_runs_too(fresh: Workflow) -> None:
         assert lines[0] == "Frames: bias 4 refused; dark 4 refused; flat 8 refused; light 1 ignored"
         assert lines[1].startswith("Left out: 16 frames: copy it again (")
         assert lines[2:] == [
-            "calmasters: no master can be made: all frames were left out for the reasons above."
-            " Each frame's reason is in output/inventory.csv"
+            "calmasters: no master can be made: all frames were left out for the reasons above;"
+            " 'snakemake summary' shows more of them"
         ]
 
 
@@ -87,6 +90,78 @@ def test_the_message_of_a_group_that_failed_comes_last(fresh: Workflow) -> None:
     assert "is not a FITS file" in "\n".join(lines[failed:])
     assert lines[-1].startswith("  (log: output/logs/dark/masterDark_")
     assert "Traceback" not in "\n".join(lines)
+
+
+def test_a_missing_engine_is_reported_before_work_starts(fresh: Workflow) -> None:
+    engine = ("--config", "engine=siril", "siril={binary: /nowhere/siril-cli}")
+    for arguments in (("-n", "masters"), ("masters",)):
+        lines = fresh.show(*arguments, *engine, succeeds=False)
+        assert lines[-4:] == [
+            FRAMES,
+            "calmasters: 4 masters cannot be made; nothing was started:",
+            "  siril.binary: there is no file '/nowhere/siril-cli'; set siril.binary in config.yaml to"
+            " siril-cli, or engine: native",
+            "  calibration.flat.optimizeDarks: true is not supported by engine siril; choose false,"
+            " or engine: native",
+        ]
+
+
+def test_gain_that_a_whole_camera_lacks_is_reported_once(workflow: Workflow) -> None:
+    for number in range(3):
+        for kind in ("Bias", "Dark", "Flat"):
+            add_header_only(workflow, f"{kind}{number}", kind)
+    lines = workflow.show("masters")
+    note = "writes no GAIN and no OFFSET; all its frames count as one setting"
+    assert [line for line in lines if note in line] == [f"Note: SBIG ST-7 {note}"]
+    assert lines.count("Frames: bias 3 used; dark 3 used; flat 3 used") == 1
+
+
+def test_types_that_contradict_folders_are_reported_with_the_setting(workflow: Workflow) -> None:
+    for number in range(3):
+        add_header_only(workflow, f"Flats/{number}", "Light")
+        add_header_only(workflow, f"bias{number}", "Bias")
+    lines = workflow.show("masters")
+    assert (
+        "Left out: 3 frames: type light, but their folders say flat; if that is right, set"
+        " types_from: [folder, header] (Flats/0.fits type light, but its folder 'Flats' says flat)"
+    ) in lines
+    assert "Nothing to do: 1 master is up to date" in workflow.show("masters")[0]
+    made = workflow.show("masters", "--config", "types_from=[folder,header]")
+    assert "Frames: bias 3 used; flat 3 used" in made
+
+
+def test_a_full_disk_is_one_sentence(fresh: Workflow) -> None:
+    disk = fresh.directory / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(disk)]
+    if not shutil.which("mount") or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("disks cannot be mounted here")
+    try:
+        output = f"output_dir={disk / 'output'}"
+        lines = fresh.show("masters", "--config", output, succeeds=False)
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+    failed = next(at for at, line in enumerate(lines) if line.startswith("Failed: inventory: "))
+    assert "free" in lines[failed]
+    assert "Traceback" not in "\n".join(lines)
+
+
+def add_header_only(workflow: Workflow, name: str, kind: str) -> None:
+    """Write a frame of a camera that writes neither GAIN nor OFFSET."""
+    numbers = {"Bias": (0.0, 500), "Dark": (30.0, 520), "Flat": (2.0, 25000), "Light": (2.0, 25000)}
+    exposure, level = numbers[kind]
+    noise = np.random.default_rng(zlib.crc32(name.encode())).normal(level, 9, (24, 24))
+    image = fits.PrimaryHDU(noise.astype(np.uint16))
+    image.header.update(
+        {
+            **{"IMAGETYP": f"{kind} Frame", "INSTRUME": "SBIG ST-7", "SET-TEMP": -10.0},
+            **{"EXPTIME": exposure, "DATE-OBS": "2026-01-15T20:00:00", "DATE-LOC": "2026-01-15T21"},
+            "FILTER": "Ha",
+        }
+    )
+    path = workflow.frames / f"{name}.fits"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.writeto(path)
 
 
 def test_a_setting_that_is_wrong_is_one_sentence(fresh: Workflow) -> None:
