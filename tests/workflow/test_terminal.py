@@ -99,8 +99,8 @@ def test_a_missing_engine_is_reported_before_work_starts(fresh: Workflow) -> Non
         assert lines[-4:] == [
             FRAMES,
             "calmasters: 4 masters cannot be made; nothing was started:",
-            "  siril.binary: there is no file '/nowhere/siril-cli'; set siril.binary in config.yaml to"
-            " siril-cli, or engine: native",
+            "  siril.binary: there is no file '/nowhere/siril-cli'; set siril.binary in config.yaml"
+            " to siril-cli, or engine: native",
             "  calibration.flat.optimizeDarks: true is not supported by engine siril; choose false,"
             " or engine: native",
         ]
