@@ -102,7 +102,7 @@ class Site:
     def _idle(self, command: list[str]) -> Run:
         measured = run(command, self.directory)
         log = self.directory / "benchmark.log"
-        if "Nothing to be done" not in log.read_text(errors="replace"):
+        if "Nothing to do: " not in log.read_text(errors="replace"):
             sys.exit(f"nothing has changed, but the run made something: see {log}")
         return measured
 
@@ -117,19 +117,21 @@ class Site:
     def one_flat(self) -> Run:
         """Run with one more flat, up to the start of its job; then restore the directory."""
         added = self._add_flat()
+        logs = self.directory / ".snakemake" / "log"
+        shutil.rmtree(logs, ignore_errors=True)
         started = time.perf_counter()
         process = subprocess.Popen(
             self._masters,
             cwd=self.directory,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "rule master_flat:" in line:
-                break
+        # Snakemake's log names the job when it starts; the terminal shows masters that are made.
+        while not any("rule master_flat:" in log.read_text() for log in logs.glob("*.log")):
+            if process.poll() is not None:
+                sys.exit(f"the run made no flat: see {logs}")
+            time.sleep(0.005)
         seconds = time.perf_counter() - started
         process.send_signal(signal.SIGTERM)
         process.communicate()

@@ -161,7 +161,7 @@ class Bench:
     def nothing_to_do(self) -> Run:
         """Run when all masters are current."""
         idle = run(self._masters, self.directory)
-        if "Nothing to be done" not in (self.directory / LOG).read_text(errors="replace"):
+        if "Nothing to do: " not in (self.directory / LOG).read_text(errors="replace"):
             sys.exit(f"a second run made something: see {self.directory / LOG}")
         return idle
 
