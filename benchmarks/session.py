@@ -43,7 +43,8 @@ from calmasters.model.job import MasterJob
 job = MasterJob.from_json(Path(sys.argv[1]).read_text(encoding="utf-8"))
 output = Path("one", job.type, "master.xisf")
 output.parent.mkdir(parents=True, exist_ok=True)
-engine_for(job, {}, int(sys.argv[2])).make(
+config = {"on_bad_frame": "skip", "minimum_frames": 3}
+engine_for(job, config, int(sys.argv[2])).make(
     job, Path("frames"), Path("output"), output, output.with_suffix(".log")
 )
 """
