@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
-from calmasters.progress import progress
+from calmasters.progress import PROGRESS_FOLDER, JobProgress, progress, read_shares
 
 SLOW = """
 import time
@@ -40,3 +42,38 @@ def test_a_terminal_shows_the_progress_of_a_long_loop() -> None:
         os.close(end)
     assert "reading headers" in shown
     assert "/15" in shown
+
+
+def test_a_job_says_how_far_it_is_through_its_stages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PROGRESS_FOLDER, str(tmp_path))
+    job, seen = JobProgress(), []
+    job.begin("masters/flat/é.xisf", stages=2)
+    for _ in range(2):
+        for _ in job.stage(range(2)):
+            (share,) = read_shares(tmp_path)
+            seen.append(share.share)
+            time.sleep(0.25)
+    assert seen == [0.0, 0.25, 0.5, 0.75]
+    assert share.what == "masters/flat/é.xisf"
+
+
+def test_a_job_writes_its_file_at_most_five_times_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PROGRESS_FOLDER, str(tmp_path))
+    job = JobProgress()
+    job.begin("bias")
+    assert len([*job.stage(range(1000))]) == 1000
+    (share,) = read_shares(tmp_path)
+    assert share.share < 1
+
+
+def test_a_folder_that_is_gone_or_a_damaged_file_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PROGRESS_FOLDER, str(tmp_path / "gone"))
+    assert [*progress([1, 2], "reading headers")] == [1, 2]
+    (tmp_path / "1").write_text("not a number")
+    assert read_shares(tmp_path) == []

@@ -16,8 +16,9 @@ from calmasters.planning.staleness import FileTimes, is_current
 
 __all__ = ["format_reasons", "stale_reasons"]
 
-#: Frames, or masters, named of those that share a sentence.
+#: Frames named of those that share a sentence, and masters.
 _SHOWN: Final = 3
+_MASTERS_SHOWN: Final = 10
 
 
 def stale_reasons(jobs: Iterable[MasterJob], output_dir: Path) -> dict[str, tuple[str, ...]]:
@@ -187,7 +188,7 @@ def format_reasons(reasons: Mapping[str, Sequence[str]], short_names: Mapping[st
 
 
 def _lines(names: Sequence[str], sentences: Iterable[str]) -> Iterator[str]:
-    yield from names[:_SHOWN]
-    if len(names) > _SHOWN:
-        yield f"and {len(names) - _SHOWN} more"
+    yield from names[:_MASTERS_SHOWN]
+    if len(names) > _MASTERS_SHOWN:
+        yield f"and {len(names) - _MASTERS_SHOWN} more"
     yield from (f"    {sentence}" for sentence in sentences)

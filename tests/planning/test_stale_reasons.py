@@ -181,12 +181,13 @@ def test_a_flat_is_stale_whose_bias_was_rebuilt_whatever_the_times_are(tmp_path:
 
 
 def test_masters_with_the_same_reasons_are_listed_together() -> None:
-    found = {f"masters/flat/{name}.xisf": ("sigmaHigh: 3 is now 2",) for name in "abcde"}
+    found = {f"masters/flat/{name}.xisf": ("sigmaHigh: 3 is now 2",) for name in "abcdefghijkl"}
     found |= {"masters/bias/z.xisf": ("it is missing", "so it is")}
     names = {path: Path(path).stem for path in found}
     assert format_reasons(found, names) == "\n".join(
         [
-            *("a", "b", "c", "and 2 more", "    sigmaHigh: 3 is now 2"),
+            *"abcdefghij",
+            *("and 2 more", "    sigmaHigh: 3 is now 2"),
             *("z", "    it is missing", "    so it is"),
         ]
     )
