@@ -117,8 +117,11 @@ class Console(logging.Handler):
                 _ON_EVENT[name](self, vars(record))
             elif not name:
                 self._on_text(record)
-        except (OSError, ValueError):
+        except OSError:
             # A closed terminal (`| head`) is no reason to lose masters.
+            return
+        except Exception:
+            # A defect of the console neither: its traceback is shown, and the run goes on.
             self.handleError(record)
 
     def _on_started(self, _: Mapping[str, Any]) -> None:
@@ -133,9 +136,7 @@ class Console(logging.Handler):
             self._print("Stopping…")
         elif text.startswith(_RETRY):
             self._on_retry(text.removeprefix(_RETRY).rstrip("."))
-        elif not text.startswith(_REPEATED) and (
-            record.levelno >= logging.WARNING or hasattr(record, "calmasters")
-        ):
+        elif record.levelno >= logging.WARNING and not text.startswith(_REPEATED):
             self._print(text)
 
     def _on_job(self, record: Mapping[str, Any]) -> None:
@@ -241,9 +242,8 @@ class Console(logging.Handler):
         if self._output or self._shows_all or self._stream is not sys.stderr:
             return
         self._stream.flush()
-        self._stream = os.fdopen(
-            os.dup(self._stream.fileno()), "w", encoding="utf-8", errors="backslashreplace"
-        )
+        terminal, encoding = os.dup(self._stream.fileno()), self._stream.encoding
+        self._stream = os.fdopen(terminal, "w", encoding=encoding, errors="backslashreplace")
         self._output = JobOutput(self._on_output)
         if not self._quiet & {"progress", "all"} and self._is_terminal():
             self._start_bar()
