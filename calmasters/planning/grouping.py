@@ -132,9 +132,10 @@ def find_group(traits: Traits, alike: Mapping[str, Group]) -> str:
 
 
 def mixed_keywords(group: Group) -> list[str]:
-    """Return the keywords in which the frames of a group differ, and that ``mixed`` is about."""
+    """Return the keywords in which the frames of a group should not differ, but do."""
     traits = [*dict.fromkeys(frame.traits for frame in group.frames)]
-    return [key for key in SPLITTING[group.type] if len([*split(traits, [key])]) > 1]
+    keywords = SPLITTING[group.type] or ("CAMERAID",)
+    return [key for key in keywords if len([*split(traits, [key])]) > 1]
 
 
 def identity(

@@ -38,7 +38,7 @@ from calmasters.planning.matching import Candidate, Match, candidate_of, match_f
 from calmasters.planning.naming import name_groups
 from calmasters.planning.short_names import short_names
 from calmasters.planning.splitting import ORIGIN
-from calmasters.planning.unlike_flats import superseded_sentences, unlike_flats
+from calmasters.planning.unlike_frames import superseded_sentences, unlike_frames
 from calmasters.settings import Integration, Settings
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def decide(
             *_masters_without_keywords(unmade, settings, cameras),
             *kept_masters.warnings,
             *superseded_sentences(superseded),
-            *unlike_flats(large, short),
+            *unlike_frames(large, short),
         ),
         short_names={path: short[name] for name, path in paths.items()},
         keywords=settings.headers.extra,

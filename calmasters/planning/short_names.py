@@ -22,7 +22,7 @@ _SECOND: Final = ("INSTRUME", "SET-TEMP", "GAIN")
 
 #: Keywords whose values explain themselves.
 _BARE: Final = frozenset({"FILTER", "DATE", "INSTRUME", "READOUTM", "TELESCOP", "FLATKIND"})
-_UNITS: Final = {"EXPOSURE": "s", "SET-TEMP": "°C", "ROTATOR": "°", "FOCALLEN": "mm"}
+_UNITS: Final = {"EXPOSURE": "s", "SET-TEMP": "°C"}
 
 
 def short_names(groups: Iterable[Group]) -> list[str]:

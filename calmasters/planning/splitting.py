@@ -78,9 +78,10 @@ def _clusters(traits: Iterable[Traits], keyword: str) -> list[tuple[Value | None
         by_value.setdefault(_value(each, keyword), []).append(each)
     absent = by_value.pop(None, [])
     clusters: list[tuple[Value | None, list[Traits]]] = [
-        (values[0], [each for value in values for each in by_value[value]])
+        (_label(keyword, values[0]), [each for value in values for each in by_value[value]])
         for values in _alike(keyword, [value for value in by_value if value is not None])
     ]
+    clusters.sort(key=lambda cluster: _order(cluster[0]))
     if absent and len(clusters) == 1:
         clusters[0][1].extend(absent)
     elif absent:
@@ -102,17 +103,12 @@ def _value(traits: Traits, keyword: str) -> Value | None:
 
 def _alike(keyword: str, values: Sequence[Value]) -> list[list[Value]]:
     """Group values that count as equal; in each group they are in the order given."""
-    ordered = list(values)
-    if keyword in ("FOCALLEN", "ROTATOR"):
-        ordered.sort(key=float)
-        if keyword == "ROTATOR":
-            # Begin after the widest gap, so that 359 and 1 degrees are neighbours.
-            gaps = [(after - before) % _TURN for before, after in pairwise(map(float, ordered))]
-            wraps = (float(ordered[0]) - float(ordered[-1])) % _TURN if ordered else 0.0
-            start = gaps.index(max(gaps)) + 1 if gaps and max(gaps) > wraps else 0
-            ordered = ordered[start:] + ordered[:start]
-    else:
-        ordered.sort(key=lambda value: (_plain(value), values.index(value)))
+    ordered = sorted(values, key=_order)
+    if keyword == "ROTATOR":
+        # Begin after a wide gap, so that 359 and 1 degrees are neighbours.
+        gaps = [not _are_alike(keyword, *pair) for pair in pairwise(ordered)]
+        start = gaps.index(True) + 1 if True in gaps else 0
+        ordered = ordered[start:] + ordered[:start]
     groups: list[list[Value]] = []
     for value in ordered:
         if groups and _are_alike(keyword, groups[-1][-1], value):
@@ -120,6 +116,15 @@ def _alike(keyword: str, values: Sequence[Value]) -> list[list[Value]]:
         else:
             groups.append([value])
     return [sorted(group, key=values.index) for group in groups]
+
+
+def _order(value: Value | None) -> tuple[float, str]:
+    return (0.0, _plain(value)) if isinstance(value, str) else (float(value or 0), "")
+
+
+def _label(keyword: str, value: Value) -> Value:
+    """Return the value for names: angles are rounded, so that names are short and stay."""
+    return round(float(value)) % 360 if keyword == "ROTATOR" else value
 
 
 def _are_alike(keyword: str, one: Value, other: Value) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from calmasters.commands.orphans import Orphan, find_orphans, list_orphans
+from calmasters.commands.orphans import Orphan, find_orphans, list_orphans, set_aside_unused
 from calmasters.frame import FrameType, Geometry
 from calmasters.model.job import FrameFile, MasterJob, Recipe
 from calmasters.model.master_record import MasterRecord

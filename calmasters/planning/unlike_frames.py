@@ -1,4 +1,4 @@
-"""What a person should know of groups of flats that may not belong together."""
+"""What a person should know of groups of frames that may not belong together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 from calmasters.frame import FrameType, format_value
 from calmasters.planning.grouping import Group, mixed_keywords
 
-__all__ = ["superseded_sentences", "unlike_flats"]
+__all__ = ["superseded_sentences", "unlike_frames"]
 
 #: Exposures of two clusters differ at least by this factor between the clusters, and by the square
 #: root of that inside: exposures of sky flats change from frame to frame.
@@ -21,8 +21,8 @@ _FACTOR: Final = 1.5
 _FEWEST: Final = 2
 
 
-def unlike_flats(groups: Mapping[str, Group], short_names: Mapping[str, str]) -> Iterator[str]:
-    """Write a sentence for each keyword in which flats of one master differ.
+def unlike_frames(groups: Mapping[str, Group], short_names: Mapping[str, str]) -> Iterator[str]:
+    """Write a sentence for each keyword in which frames of one master differ.
 
     Parameters
     ----------
@@ -31,21 +31,21 @@ def unlike_flats(groups: Mapping[str, Group], short_names: Mapping[str, str]) ->
     short_names : mapping of str to str
         The master's name for people, by its name.
     """
-    mixed: dict[str, list[str]] = defaultdict(list)
+    mixed: dict[tuple[str, bool], list[str]] = defaultdict(list)
     exposures: dict[str, list[str]] = defaultdict(list)
     for name, group in groups.items():
-        if group.type is FrameType.FLAT:
-            differing = mixed_keywords(group)
-            if differing:
-                mixed[", ".join(differing)].append(short_names[name])
-            if clusters := _exposure_clusters(group):
-                keyword = next(_splitting_keywords(group, clusters), "EXPOSURE")
-                texts = " and ".join(map(_cluster_text, clusters))
-                exposures[keyword].append(f"{short_names[name]}: {texts}")
-    for keywords, names in mixed.items():
+        is_flat = group.type is FrameType.FLAT
+        if differing := mixed_keywords(group):
+            mixed[", ".join(differing), is_flat].append(short_names[name])
+        if is_flat and (clusters := _exposure_clusters(group)):
+            keyword = next(_splitting_keywords(group, clusters), "EXPOSURE")
+            texts = " and ".join(map(_cluster_text, clusters))
+            exposures[keyword].append(f"{short_names[name]}: {texts}")
+    for (keywords, is_flat), names in mixed.items():
+        lists = f"add {keywords} to required_keywords and master_match_keywords"
         yield (
-            f"{_masters(len(names))} flats that differ in {keywords}, such as {names[0]}; "
-            "to make one master of each, set mixed: split"
+            f"{_masters(len(names))} frames that differ in {keywords}, such as {names[0]}; "
+            f"to make one master of each, {'set mixed: split' if is_flat else lists}"
         )
     for keyword, names in exposures.items():
         yield (
