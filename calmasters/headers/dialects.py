@@ -49,7 +49,7 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "GAIN": ("GAIN", "ISOSPEED", "ISO", "GAINRAW", "CAMGAIN"),
     "OFFSET": ("OFFSET", "BLKLEVEL", "BLACKLEV", "BLKLVL"),
     "READOUTM": ("READOUTM", "READMODE", "READOUT", "RDMODE", "CONVGAIN", "LOWNOISE"),
-    "FILTER": ("FILTER", "FILT-1", "FILTER1", "FILTNAM1"),
+    "FILTER": ("FILTER", "FILT-1", "FILTER1", "FILTNAM1", "ESO INS FILT1 NAME"),
     "EXPOSURE": ("EXPTIME", "EXPOSURE", "EXP", "EXP_TIME", "ELAPTIME", "DARKTIME"),
     "TELESCOP": ("TELESCOP",),
     "FOCALLEN": ("FOCALLEN", "FOCAL"),
@@ -58,7 +58,8 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
 
 #: Cards of the filter in each further wheel.
 _MORE_WHEELS: Final = tuple(
-    (f"FILTER{wheel}", f"FILT-{wheel}", f"FILTNAM{wheel}") for wheel in (2, 3, 4)
+    (f"FILTER{wheel}", f"FILT-{wheel}", f"FILTNAM{wheel}", f"ESO INS FILT{wheel} NAME")
+    for wheel in (2, 3, 4)
 )
 #: Cards of the angle of a rotator, in degrees.
 _ROTATOR: Final = ("ROTATOR", "ROTATANG", "ROTANGLE", "ROTANG", "ROTATPOS")

@@ -54,7 +54,8 @@ def split(
         The keywords that split, with their values; an absent keyword is absent.
     traits : list of Traits
     """
-    for number, keyword in enumerate(keywords):
+    # One traits, as most groups have, is not split.
+    for number, keyword in enumerate(keywords if len(traits) > 1 else ()):
         clusters = _clusters(traits, keyword)
         if len(clusters) > 1:
             for value, members in clusters:

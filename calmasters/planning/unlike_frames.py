@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import log
 from pathlib import PurePath
 from typing import Final
@@ -57,11 +57,11 @@ def unlike_frames(groups: Mapping[str, Group], short_names: Mapping[str, str]) -
 def superseded_sentences(masters: Sequence[str]) -> Iterator[str]:
     """Report masters that are moved away because their frames make several masters now."""
     if masters:
-        more = f" and {len(masters) - 1} more" if len(masters) > 1 else ""
-        yield (
-            f"{PurePath(masters[0]).stem}{more} was made of frames that make several masters now; "
-            "it is moved to output_dir/orphans"
+        name = PurePath(masters[0]).stem
+        what = (
+            f"{name} was" if len(masters) == 1 else f"{len(masters)} masters, such as {name}, were"
         )
+        yield (f"{what} made of frames that make several masters now: moved to output_dir/orphans")
 
 
 def _masters(count: int) -> str:
@@ -70,8 +70,13 @@ def _masters(count: int) -> str:
 
 def _exposure_clusters(group: Group) -> list[list[float]]:
     """Return the exposures of a group as two clusters; none where they are one."""
-    values = (frame.keywords.get("EXPOSURE") for frame in group.frames)
-    ordered = sorted(value for value in values if isinstance(value, float) and value > 0)
+    counts = Counter(frame.traits for frame in group.frames)
+    exposures = {traits: _exposure(traits.keywords) for traits in counts}
+    ordered = sorted(
+        chain.from_iterable(
+            [exposures[each]] * counts[each] for each in counts if exposures[each] > 0
+        )
+    )
     if not ordered or ordered[-1] < ordered[0] * _FACTOR:
         return []
     gaps = [log(after / before) for before, after in pairwise(ordered)]

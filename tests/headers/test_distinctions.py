@@ -30,6 +30,11 @@ def keywords_of(path: str = "a/b.fits", /, **cards: CardValue) -> dict[str, obje
         ({"FILTNAM1": "None", "FILTNAM2": "I"}, "I", "FILTNAM2"),
         ({"FILTER": "air", "FILTER1": "air", "FILTER2": "air", "FILTER3": "rp"}, "rp", "FILTER3"),
         ({"FILTER2": "V"}, "V", "FILTER2"),
+        (
+            {"ESO INS FILT1 NAME": "OPEN", "ESO INS FILT2 NAME": "ESO844"},
+            "ESO844",
+            "ESO INS FILT2 NAME",
+        ),
         ({"FILTER1": "B", "FILTER2": "ND 1"}, "B+ND 1", "FILTER1, FILTER2"),
         ({"FILTER": "V", "FILTER2": "ND1"}, "V+ND1", "FILTER, FILTER2"),
         ({"FILTER": "V", "FILTER1": "V", "FILTER2": "Empty"}, "V", None),
