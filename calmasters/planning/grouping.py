@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from calmasters.frame import Frame, FrameType, Geometry, Traits, Value, format_value
@@ -102,13 +102,17 @@ def _split_group(
     keywords = (*ORIGIN, *(SPLITTING[kind] if settings.mixed == "split" else ()))
     for labels, part in split(_by_time(by_traits), keywords):
         known = [each.geometry for each in part if each.geometry]
-        origins = (
-            next((origin for each in known if (origin := getattr(each, axis)) is not None), None)
-            for axis in ("xorigin", "yorigin")
+        placed = replace(
+            geometry,
+            xorigin=_first_known(each.xorigin for each in known),
+            yorigin=_first_known(each.yorigin for each in known),
         )
-        placed = Geometry(*astuple(geometry)[:-2], *origins)
         frames = (frame for traits in part for frame in by_traits[traits])
         yield Group(kind, key, placed, tuple(sorted(frames, key=_time_order)), labels)
+
+
+def _first_known(values: Iterable[int | None]) -> int | None:
+    return next((value for value in values if value is not None), None)
 
 
 def _by_time(by_traits: Mapping[Traits, Iterable[Frame]]) -> list[Traits]:

@@ -44,14 +44,15 @@ def split(
     Parameters
     ----------
     traits : sequence of Traits
-        With equal keywords and size. The first one with a value gives the value of the labels.
+        With equal keywords and size.
     keywords : sequence of str
         Of :data:`ORIGIN` and :data:`SPLITTING`.
 
     Yields
     ------
     labels : Labels
-        The keywords that split, with their values; an absent keyword is absent.
+        The keywords that split, with their values (of several numbers the first, of several
+        spellings that of the first traits); an absent keyword is absent.
     traits : list of Traits
     """
     # One traits, as most groups have, is not split.
@@ -103,7 +104,7 @@ def _value(traits: Traits, keyword: str) -> Value | None:
 
 
 def _alike(keyword: str, values: Sequence[Value]) -> list[list[Value]]:
-    """Group values that count as equal; in each group they are in the order given."""
+    """Group values so that all of a group count as equal to its first one."""
     ordered = sorted(values, key=_order)
     if keyword == "ROTATOR":
         # Begin after a wide gap, so that 359 and 1 degrees are neighbours.
@@ -112,11 +113,11 @@ def _alike(keyword: str, values: Sequence[Value]) -> list[list[Value]]:
         ordered = ordered[start:] + ordered[:start]
     groups: list[list[Value]] = []
     for value in ordered:
-        if groups and _are_alike(keyword, groups[-1][-1], value):
+        if groups and _are_alike(keyword, groups[-1][0], value):
             groups[-1].append(value)
         else:
             groups.append([value])
-    return [sorted(group, key=values.index) for group in groups]
+    return groups
 
 
 def _order(value: Value | None) -> tuple[float, str]:
@@ -124,7 +125,7 @@ def _order(value: Value | None) -> tuple[float, str]:
 
 
 def _label(keyword: str, value: Value) -> Value:
-    """Return the value for names: angles are rounded, so that names are short and stay."""
+    """Return the value for names: angles are rounded, and differ as they are 2 degrees apart."""
     return round(float(value)) % 360 if keyword == "ROTATOR" else value
 
 
