@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -53,17 +53,57 @@ class FrameType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Size, binning and Bayer pattern; frames are combined only if all of these are equal."""
+    """Size, binning, Bayer pattern, and position on the sensor.
+
+    Frames are combined only if all of these are equal; an unknown position equals the only known
+    one.
+
+    Attributes
+    ----------
+    width, height, xbinning, ybinning : int
+    bayerpat : str or None
+    xorigin, yorigin : int or None
+        First column and row of a subframe, in binned pixels from 0; None if the header has none.
+    """
 
     width: int
     height: int
     xbinning: int = 1
     ybinning: int = 1
     bayerpat: str | None = None
+    xorigin: int | None = None
+    yorigin: int | None = None
 
     def __str__(self) -> str:
         pattern = f" {self.bayerpat}" if self.bayerpat else ""
-        return f"{self.width}x{self.height} binned {self.xbinning}x{self.ybinning}{pattern}"
+        x, y = self.origin
+        place = f" at ({x}, {y})" if x or y else ""
+        return f"{self.width}x{self.height} binned {self.xbinning}x{self.ybinning}{pattern}{place}"
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        """Position on the sensor; (0, 0) where it is unknown."""
+        return self.xorigin or 0, self.yorigin or 0
+
+    @property
+    def without_origin(self) -> Geometry:
+        """The same geometry at an unknown position."""
+        return replace(self, xorigin=None, yorigin=None)
+
+    def fits(self, other: Geometry) -> bool:
+        """Return whether images are pixel for pixel of the same part of a sensor.
+
+        Bayer patterns and positions are compared only if both are known: programs leave them out.
+        """
+        ours, theirs = (
+            (each.width, each.height, each.xbinning, each.ybinning) for each in (self, other)
+        )
+        optional = (
+            (self.bayerpat, other.bayerpat),
+            (self.xorigin, other.xorigin),
+            (self.yorigin, other.yorigin),
+        )
+        return ours == theirs and all(a == b or None in (a, b) for a, b in optional)
 
 
 class OtherType(NamedTuple):

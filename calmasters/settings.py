@@ -322,6 +322,7 @@ class Settings:
     round: Mapping[str, float]
     temperature: Mapping[str, Any]
     minimum_frames: int
+    mixed: str
     on_bad_frame: str
     flat_dark_tolerance_s: float
     integration: Mapping[str, Integration]

@@ -8,14 +8,15 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from calmasters.errors import RecordError
-from calmasters.frame import FrameType, Status
+from calmasters.frame import FrameType
 from calmasters.inventory.scan import scan_masters
-from calmasters.model.layout import ORPHANS
 from calmasters.model.master_record import MasterRecord
+from calmasters.planning.kept_masters import fate_of_frames
 from calmasters.planning.planner import Decision
+from calmasters.running.set_aside import set_aside
 from calmasters.settings import Settings
 
-__all__ = ["Orphan", "find_orphans", "list_orphans", "set_aside"]
+__all__ = ["Orphan", "find_orphans", "list_orphans", "set_aside_unused"]
 
 _KINDS: Final = (FrameType.BIAS, FrameType.DARK, FrameType.FLAT)
 
@@ -73,7 +74,8 @@ def _reason(path: str, decision: Decision, output_dir: Path) -> str:
     frames = _frames(output_dir / path)
     if not frames:
         return "it has no record beside it: this workflow did not make it"
-    return _fate(frames, decision)
+    there = [path for path in frames if path in decision.verdicts]
+    return fate_of_frames(there, decision.verdicts, gone=len(frames) - len(there))
 
 
 def _frames(master: Path) -> tuple[str, ...]:
@@ -82,21 +84,6 @@ def _frames(master: Path) -> tuple[str, ...]:
         return tuple(frame.path for frame in MasterRecord.read(master.with_suffix(".json")).frames)
     except (OSError, RecordError):
         return ()
-
-
-def _fate(frames: tuple[str, ...], decision: Decision) -> str:
-    """Say what became of the frames that a master was made of."""
-    there = [path for path in frames if path in decision.verdicts]
-    if not there:
-        return "its frames are missing"
-    verdicts = [decision.verdicts[path] for path in there]
-    groups = sorted({each.group for each in verdicts if each.status is Status.USED})
-    refused = [each.reason for each in verdicts if each.status is not Status.USED]
-    missing = f"{len(frames) - len(there)} of its {len(frames)} frames are missing"
-    parts = [missing] if len(there) < len(frames) else []
-    parts += [f"its frames make {', '.join(groups)} now"] if groups else []
-    parts += [f"{len(refused)} of its frames are left out: {refused[0]}"] if refused else []
-    return "; ".join(parts)
 
 
 def list_orphans(orphans: list[Orphan]) -> str:
@@ -112,39 +99,6 @@ def _lines(orphan: Orphan) -> Iterator[str]:
     yield f"    used by {', '.join(orphan.used_by)}" if orphan.used_by else "    used by no flat"
 
 
-def set_aside(orphans: list[Orphan], output_dir: Path) -> Mapping[Path, Path]:
-    """Move the orphans that no flat uses to ``output_dir/orphans``, with their records.
-
-    Returns
-    -------
-    mapping of Path to Path
-        From where each file went to where it is. No file there is overwritten.
-    """
-    moved: dict[Path, Path] = {}
-    for orphan in orphans:
-        if orphan.used_by:
-            continue
-        master = output_dir / orphan.path
-        folder = output_dir / ORPHANS / PurePosixPath(orphan.path).parent
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in (master, master.with_suffix(".json")):
-            # The JSON may belong to the same master in another format.
-            if file == master or (file.is_file() and not _shared(master)):
-                moved[file] = file.rename(_free(folder / file.name))
-    return moved
-
-
-def _shared(master: Path) -> bool:
-    """Return whether another master has the same name before the extension."""
-    return any(
-        other.suffix != ".json" and other.stem == master.stem for other in master.parent.iterdir()
-    )
-
-
-def _free(path: Path) -> Path:
-    """Find a name that is not taken, by a number after it."""
-    taken, number = path, 0
-    while taken.exists():
-        number += 1
-        taken = path.with_name(f"{path.stem}.{number}{path.suffix}")
-    return taken
+def set_aside_unused(orphans: list[Orphan], output_dir: Path) -> Mapping[Path, Path]:
+    """Move the orphans that no flat uses, as :func:`~calmasters.running.set_aside.set_aside`."""
+    return set_aside((orphan.path for orphan in orphans if not orphan.used_by), output_dir)

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 from calmasters.frame import FrameType, OtherType, Traits, Value
 from calmasters.headers.fits_cards import Cards, CardValue, first_of, number_of
-from calmasters.headers.frame_types import canonical_type, frame_type, is_master_type
+from calmasters.headers.frame_types import canonical_type, flat_kind, frame_type, is_master_type
 from calmasters.headers.geometry import IMAGE_CARDS, geometry_of, image_problems
 from calmasters.headers.nights import DATE, Night, creation_date, night_of, utc_of
 from calmasters.headers.path_tokens import (
@@ -49,11 +49,20 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "GAIN": ("GAIN", "ISOSPEED", "ISO", "GAINRAW", "CAMGAIN"),
     "OFFSET": ("OFFSET", "BLKLEVEL", "BLACKLEV", "BLKLVL"),
     "READOUTM": ("READOUTM", "READMODE", "READOUT", "RDMODE", "CONVGAIN", "LOWNOISE"),
-    "FILTER": ("FILTER", "FILT-1", "FILTER1", "FILTNAM1"),
+    "FILTER": ("FILTER", "FILT-1", "FILTER1", "FILTNAM1", "ESO INS FILT1 NAME"),
     "EXPOSURE": ("EXPTIME", "EXPOSURE", "EXP", "EXP_TIME", "ELAPTIME", "DARKTIME"),
     "TELESCOP": ("TELESCOP",),
     "FOCALLEN": ("FOCALLEN", "FOCAL"),
+    "CAMERAID": ("CAMERAID", "CAMID", "CAM-ID"),
 }
+
+#: Cards of the filter in each further wheel.
+_MORE_WHEELS: Final = tuple(
+    (f"FILTER{wheel}", f"FILT-{wheel}", f"FILTNAM{wheel}", f"ESO INS FILT{wheel} NAME")
+    for wheel in (2, 3, 4)
+)
+#: Cards of the angle of a rotator, in degrees.
+_ROTATOR: Final = ("ROTATOR", "ROTATANG", "ROTANGLE", "ROTANG", "ROTATPOS")
 
 _CCD_TEMP: Final = (
     "CCD-TEMP", "CCD_TEMP", "CCDTEMP", "TEMPERAT", "CAMTCCD", "DET-TEMP", "DET_TEMP",
@@ -62,7 +71,10 @@ _CCD_TEMP: Final = (
 _STACK_COUNT: Final = ("STACKCNT", "NCOMBINE", "NUMFRAME", "NCOMB", "NDARKS")
 
 #: Cards that traits depend on, besides those of keywords; all other cards are ignored.
-_TRAIT_CARDS: Final = (*IMAGE_CARDS, *_STACK_COUNT, "EXPTIME", "EXPOSURE", "EXPOINUS", "OBJECT")
+_TRAIT_CARDS: Final = (
+    *IMAGE_CARDS, *_STACK_COUNT, *chain(*_MORE_WHEELS),
+    "EXPTIME", "EXPOSURE", "EXPOINUS", "OBJECT",
+)  # fmt: skip
 
 #: Replaces file names without token and type, so that such files can share traits.
 _NAMELESS: Final = "x"
@@ -80,6 +92,8 @@ _PLAIN: Final[Mapping[str, tuple[str, ...]]] = {
 _TYPE_SOURCES: Final = {"path": "path", "folder": "folder name", "name": "file name"}
 _FRAME_TYPES: Final = frozenset(FrameType)
 _CALIBRATION: Final = _FRAME_TYPES - {FrameType.LIGHT}
+#: Frames of these types are not flats; of any other one ``type_words`` may say that it is.
+_OTHER_TYPES: Final = _FRAME_TYPES - {FrameType.FLAT}
 
 #: What to do about a frame that was taken before its sensor was cold.
 _WARM_REMEDY: Final = "retake it after the sensor has cooled"
@@ -96,6 +110,11 @@ _ONLY_TYPE_CARDS: Final = (
     "TYPE", "IMAGETYP", "FRAMETYP", "IMAGETYPE", "IMGTYPE", "OBSTYPE", "OBSTYP", "OBS_TYPE",
     "IMTYPE", "ESO DPR TYPE",
 )  # fmt: skip
+#: Names of empty positions in filter wheels, without case and separators: 'NO_FILTER', 'Open 2'.
+_EMPTY_POSITION: Final = re.compile(
+    r"(?:nofilter|nofilt|nofilterinuse|none|clear|clr|open|air|empty|blank|hole|free|notused|unused)?"
+    r"\d*"
+)
 _NUMBER_WITH_UNIT: Final = re.compile(r"([-+]?\d+(?:\.\d+)?)(?:s|sec|C|mm)?", re.IGNORECASE)
 
 
@@ -141,6 +160,7 @@ class KeywordReader:
         self._has_token = key_pattern((*ALIASES, *rules.aliases, *rules.extra)).search
         self._traits = lru_cache(_CACHED)(self._find_traits)
         self._at_temperature = lru_cache(_CACHED)(self._find_at_temperature)
+        self._at_angle = lru_cache(_CACHED)(_at_angle)
 
     def read(self, cards: Cards, path: str, outside: int = 0) -> FrameHeader:
         """Translate the cards of one file.
@@ -169,6 +189,10 @@ class KeywordReader:
         ccd_temp_c = number_of(first_of(cards, _CCD_TEMP)[1])
         if ccd_temp_c is not None:
             traits = self._at_temperature(traits, ccd_temp_c)
+        angle = number_of(first_of(cards, _ROTATOR)[1])
+        if angle is not None and traits.keywords.get("TYPE") == FrameType.FLAT:
+            # Rounded, so that the noise of the angle does not make traits of every frame.
+            traits = self._at_angle(traits, _round(angle, 1) % 360)
         return FrameHeader(traits, ccd_temp_c, utc.isoformat() if utc else None)
 
     def _find_traits(
@@ -199,6 +223,8 @@ class KeywordReader:
         place = found.place(_places(rules.types_from, override, master))
         if place and place != "header":
             keywords["TYPE"], sources["TYPE"] = found.types[place], _TYPE_SOURCES[place]
+        if keywords.get("TYPE") not in _OTHER_TYPES and (kind := _flat_kind(cards, found.folder)):
+            keywords["FLATKIND"] = kind
         # A file without a type in the folder 'Master Darks' is a master.
         master = master or (place == "folder" and "master" in found.folder.casefold())
         other = None if master else found.other_than(place, rules.types_from)
@@ -264,12 +290,49 @@ def _names(rules: HeaderRules) -> dict[str, tuple[str, ...]]:
 def _in_header(keyword: str, names: Iterable[str], cards: Cards) -> tuple[Value | None, str]:
     if keyword == "TYPE":
         return _type(cards, names)
+    if keyword == "FILTER":
+        return _filter(cards, names)
     name, raw = first_of(cards, names)
     if keyword == "EXPOSURE" and raw is None:
         microseconds = number_of(cards.get("EXPOINUS"))
         return (None, "") if microseconds is None else (_round(microseconds / 1e6, 6), "EXPOINUS")
     value = typed_value(keyword, raw)
     return (None, "") if value is None else (value, name)
+
+
+def _filter(cards: Cards, names: Iterable[str]) -> tuple[Value | None, str]:
+    """Return the filter in the light: of several wheels those that are not at an empty position.
+
+    FILTER beside FILTER1 sums up all wheels, unless it only repeats FILTER1. Where no wheel has a
+    filter, the value of the first one stays: 'Clear' may be a filter.
+    """
+    name, raw = first_of(cards, names)
+    value = typed_value("FILTER", raw)
+    first = ALIASES["FILTER"]
+    one = first_of(cards, first[1:])[1]
+    sums_up = name == first[0] and one is not None and _filter_text(one) != _filter_text(raw)
+    if (name and name not in first) or (sums_up and _filter_text(raw)):
+        return value, name
+    wheels = [(name, raw), *(first_of(cards, names) for names in _MORE_WHEELS)]
+    if sums_up:
+        wheels.insert(0, first_of(cards, first[1:]))
+    texts = {_filter_text(raw): (name, raw) for name, raw in reversed(wheels)}
+    texts.pop("", None)
+    if not texts:
+        return value, name if value is not None else ""
+    filters = [*reversed(texts.values())]
+    if len(filters) == 1:
+        return typed_value("FILTER", filters[0][1]), filters[0][0]
+    return (
+        "+".join(" ".join(str(raw).split()) for _, raw in filters),
+        ", ".join(name for name, _ in filters),
+    )
+
+
+def _filter_text(raw: CardValue | None) -> str:
+    """Return the name of a filter for comparison; empty for an empty position of a wheel."""
+    text = re.sub(r"[\W_]+", "", str(raw if isinstance(raw, str) else "")).casefold()
+    return "" if _EMPTY_POSITION.fullmatch(text) else text
 
 
 def typed_value(keyword: str, raw: CardValue | None) -> Value | None:
@@ -317,6 +380,20 @@ def _type(cards: Cards, names: Iterable[str]) -> tuple[Value | None, str]:
             return canonical_type(texts[name]), name
     known = frame_type(str(cards.get("OBJECT", "")))
     return (known.value, "OBJECT") if known in _CALIBRATION else (None, "")
+
+
+def _flat_kind(cards: Cards, folder: str) -> str:
+    """Return what kind of flat the header says, or else the folder: dome, sky, panel, internal."""
+    texts = [text for name in _TYPE_CARDS if isinstance(text := cards.get(name), str)]
+    target = f"{cards.get('OBJECT', '')} flat"  # 'Dome', 'sky flat'; not the name of an object
+    if frame_type(target) == FrameType.FLAT:
+        texts.append(target)
+    return next(filter(None, map(flat_kind, (*texts, folder))), "")
+
+
+def _at_angle(traits: Traits, angle: float) -> Traits:
+    """Return the traits with the angle of the rotator."""
+    return replace(traits, keywords={"ROTATOR": angle, **traits.keywords})
 
 
 class _FoundTypes:

@@ -8,12 +8,19 @@ word must be known. A name may have more words, as long as it cannot be the name
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 from calmasters.frame import FrameType
 
-__all__ = ["canonical_type", "frame_type", "is_master_type", "may_have_type", "types_in_name"]
+__all__ = [
+    "canonical_type",
+    "flat_kind",
+    "frame_type",
+    "is_master_type",
+    "may_have_type",
+    "types_in_name",
+]
 
 
 def _any(*words: str) -> str:
@@ -48,6 +55,31 @@ _TYPE_WORD: Final = re.compile(
     r"|(?P<light>light|licht|science)"
     r")(?:(?:frame|field|image|shot)?s?|(?:bild|feld)(?:er)?|aufnahmen?)"
 )
+#: Words for what lights a flat; the first kind with a word counts ('dome lamp flat').
+_LIGHT_OF_FLAT: Final = {
+    "dome": "dome dme d projector screen",
+    "sky": "sky twilight twi dusk dawn evening morning tshirt s t",
+    "panel": "panel led box lightbox",
+    "internal": "internal int lamp quartz slit i",
+}
+_KIND_AND_FLAT: Final = re.compile(
+    r"(?:master|super|raw)?(?:"
+    + "|".join(rf"(?P<{kind}>{_any(words)})" for kind, words in _LIGHT_OF_FLAT.items())
+    + r")flats?(?:lamps?|fields?|frames?|images?)?s?"
+)
+#: Words of :data:`_LIGHT_OF_FLAT` that may stand beside the word flat; single letters may not.
+_KIND_WORDS = {
+    word: kind for kind, words in _LIGHT_OF_FLAT.items() for word in words.split() if len(word) > 1
+}
+_KIND_WORDS |= {f"flat{word}": kind for word, kind in _KIND_WORDS.items()}
+#: Lower-case parts of which every text with a kind has one; most headers have none.
+_KIND_HINTS: Final = re.compile(
+    r"dome|dme|dflat|projector|screen|sky|twi|dusk|dawn|evening|morning|tshirt|sflat|tflat|panel"
+    r"|led|box|int|lamp|quartz|slit|iflat",
+    re.IGNORECASE,
+)
+
+
 #: Words for types that can also be a part of an object's name; their plurals cannot.
 _UNCLEAR: Final = _words(
     "zero dark dunkel noir oscuro oscura donker flat plano plana piatto light licht science"
@@ -113,6 +145,27 @@ def frame_type(text: str) -> FrameType | None:
     """
     found = _types(text, in_header=True)
     return found[0] if len(found) == 1 else None
+
+
+@lru_cache(1 << 12)
+def flat_kind(text: str) -> str:
+    """Return what lights a flat, by the text of its type: dome, sky, panel or internal.
+
+    Empty for a text that does not say it, and for one that is not of a flat.
+
+    >>> flat_kind("FLAT,SKY"), flat_kind("dflat"), flat_kind("Flat Field"), flat_kind("dome dark")
+    ('sky', 'dome', '', '')
+    """
+    if not _KIND_HINTS.search(text) or frame_type(text) not in (None, FrameType.FLAT):
+        return ""
+    words = [word.casefold() for word in _WORD.findall(_CASE_CHANGE.sub(" ", text))]
+    if "twilight" in words or "twi" in words:
+        return "sky"
+    joined = [match for word in words if (match := _KIND_AND_FLAT.fullmatch(word))]
+    if not joined and not any("flat" in word for word in words):
+        return ""
+    kinds = {match.lastgroup for match in joined} | {*map(_KIND_WORDS.get, words)}
+    return next((kind for kind in _LIGHT_OF_FLAT if kind in kinds), "")
 
 
 def may_have_type(name: str) -> bool:

@@ -18,27 +18,45 @@ _X_BINNING: Final = ("XBINNING", "CCDXBIN", "BINX", "HBIN", "BINNING", "CCDSUM")
 _Y_BINNING: Final = ("YBINNING", "CCDYBIN", "BINY", "VBIN", "BINNING", "CCDSUM")
 _BAYER: Final = ("BAYERPAT", "COLORTYP", "CFAIMAGE", "MOSAIC")
 _BAYER_PATTERNS: Final = frozenset({"RGGB", "BGGR", "GBRG", "GRBG"})
+#: Cards of the position of a subframe on the sensor, by axis: in binned pixels from 0.
+_ORIGINS: Final = (
+    ("XORGSUBF", "ROIX", "ROI_X", "STARTX", "XSTART"),
+    ("YORGSUBF", "ROIY", "ROI_Y", "STARTY", "YSTART"),
+)
+#: The same in unbinned pixels from 1.
+_STARTS: Final = ("ESO DET WIN1 STRX", "ESO DET WIN1 STRY")
+#: Sections of the sensor in unbinned pixels from 1: '[1001:1048,1:48]'.
+_SECTIONS: Final = ("DETSEC", "CCDSEC")
+#: The same as Andor's programs write it: '1001, 1048, 48, 1'.
+_RECTANGLES: Final = ("SUBRECT",)
+#: IRAF: pixel of the image = pixel of the sensor + this.
+_OFFSETS: Final = ("LTV1", "LTV2")
 #: Cards that this module reads.
 IMAGE_CARDS: Final = (
     "NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "BITPIX", "BSCALE", "BZERO", "CALSTAT",
     *_X_BINNING, *_Y_BINNING, *_BAYER,
+    *_ORIGINS[0], *_ORIGINS[1], *_STARTS, *_SECTIONS, *_RECTANGLES, *_OFFSETS,
 )  # fmt: skip
 
 _SAMPLE_BITS: Final = (8, 16, 32, -32, -64)
 
 
 def geometry_of(cards: Cards) -> Geometry | None:
-    """Read size, binning and Bayer pattern; None without a two-dimensional image."""
+    """Read size, binning, Bayer pattern and position; None without a two-dimensional image."""
     axes = [cards.get(name) for name in ("NAXIS1", "NAXIS2")]
     if not all(type(axis) is int and axis > 0 for axis in axes):
         return None
+    # Some programs write only XBINNING.
+    binning = (
+        _binning(cards, _X_BINNING, 0),
+        _binning(cards, (*_Y_BINNING, *_X_BINNING), 1),
+    )
     return Geometry(
-        width=int(str(axes[0])),
-        height=int(str(axes[1])),
-        xbinning=_binning(cards, _X_BINNING, 0),
-        # Some programs write only XBINNING.
-        ybinning=_binning(cards, (*_Y_BINNING, *_X_BINNING), 1),
-        bayerpat=_bayer(cards),
+        int(str(axes[0])),
+        int(str(axes[1])),
+        *binning,
+        _bayer(cards),
+        *(_origin(cards, axis, binning[axis]) for axis in (0, 1)),
     )
 
 
@@ -46,6 +64,23 @@ def _binning(cards: Cards, names: Iterable[str], axis: int) -> int:
     """Read 2, 2.0, '2', '2x2', '2*2' or '2 2'; 1 without a card."""
     numbers = re.findall(r"(\d+)(?:\.\d*)?", str(first_of(cards, names)[1] or ""))
     return max(1, int(numbers[min(axis, len(numbers) - 1)])) if numbers else 1
+
+
+def _origin(cards: Cards, axis: int, binning: int) -> int | None:
+    """Read the first column (axis 0) or row (axis 1) on the sensor, in binned pixels from 0."""
+    origin = number_of(first_of(cards, _ORIGINS[axis])[1])
+    if origin is not None:
+        return round(origin)
+    start = number_of(cards.get(_STARTS[axis]))
+    for names in (_SECTIONS, _RECTANGLES):
+        ends = re.findall(r"\d+", str(first_of(cards, names)[1] or ""))
+        if start is None and len(ends) == 4:
+            # A section that is read from the other side has its ends in the other order.
+            start = min(map(int, ends[2 * axis : 2 * axis + 2]))
+    if start is not None:
+        return max(0, round(start) - 1) // binning
+    offset = number_of(cards.get(_OFFSETS[axis]))
+    return None if offset is None else max(0, round(-offset))
 
 
 def _bayer(cards: Cards) -> str | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import fields
 from datetime import date
 from operator import attrgetter
 from types import MappingProxyType
@@ -18,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from calmasters.frame import Frame, Geometry, Traits, Verdict, format_value
+from calmasters.frame import Frame, Traits, Verdict, format_value
 from calmasters.headers.fits_cards import number_of
 from calmasters.inventory.camera_keywords import camera_of
 
@@ -29,7 +28,7 @@ _T = TypeVar("_T", bound=Hashable)
 _KEYWORDS: Final = (
     "TYPE", "INSTRUME", "SET-TEMP", "GAIN", "OFFSET", "READOUTM", "DATE", "FILTER", "EXPOSURE",
 )  # fmt: skip
-_GEOMETRY: Final = tuple(field.name for field in fields(Geometry))
+_GEOMETRY: Final = ("width", "height", "xbinning", "ybinning", "bayerpat")
 
 #: Columns of ``inventory.csv``; additional keywords of the configuration come before ``size``.
 COLUMNS: Final = (

@@ -271,11 +271,14 @@ class MasterJob:
     @property
     def _fields(self) -> dict[str, Any]:
         """The fields of the JSON without sentences, in the order of the digest."""
+        geometry = asdict(self.geometry)
+        # Where on the sensor the frames were taken changes no pixel.
+        del geometry["xorigin"], geometry["yorigin"]
         return {
             "name": self.name,
             "type": self.type,
             "keywords": self.keywords,
-            "geometry": asdict(self.geometry),
+            "geometry": geometry,
             "frames": self.frames,
             "header": self.header,
             "recipe": self.recipe.fields,
@@ -304,6 +307,7 @@ class MasterJob:
             **self.made_of._asdict(),
             "written_ns": written_ns,
             **self._fields,
+            "geometry": asdict(self.geometry),
             "frames": [frame._asdict() for frame in self.frames],
             "bias": self.bias and asdict(self.bias),
             "dark": self.dark and asdict(self.dark),

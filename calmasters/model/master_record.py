@@ -69,6 +69,9 @@ _COMMENTS: Final[Mapping[str, str]] = {
     "OFFSET": "offset setting of the camera",
     "READOUTM": "readout mode",
     "FILTER": "filter",
+    "CAMERAID": "id of the camera",
+    "ROTATOR": "[deg] angle of the rotator",
+    "FLATKIND": "kind of flat: dome, sky, panel, internal",
     "NIGHT": "night of observation (local date at its start)",
     "EXPTIME": "[s] median exposure of the frames",
     "EXPOSURE": "[s] median exposure of the frames",
@@ -174,6 +177,10 @@ def _geometry_cards(job: MasterJob) -> Iterator[Card]:
     yield Card("YBINNING", job.geometry.ybinning, "binning in y")
     if job.geometry.bayerpat:
         yield Card("BAYERPAT", job.geometry.bayerpat, "Bayer pattern, not debayered")
+    if any(job.geometry.origin):
+        x, y = job.geometry.origin
+        yield Card("XORGSUBF", x, "[pixel] first column on the sensor, binned")
+        yield Card("YORGSUBF", y, "[pixel] first row on the sensor, binned")
 
 
 def _recipe_cards(job: MasterJob) -> Iterator[Card]:

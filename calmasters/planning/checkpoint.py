@@ -17,6 +17,7 @@ from calmasters.planning.stale_reasons import stale_reasons
 from calmasters.planning.staleness import write_job_files
 from calmasters.running.disk_space import disk_need, require_disk_space
 from calmasters.running.previous_masters import bytes_to_copy, save
+from calmasters.running.set_aside import set_aside
 from calmasters.settings import Settings
 
 __all__ = ["refresh_plan"]
@@ -48,6 +49,7 @@ def refresh_plan(settings: Settings) -> Decision:
     # Snakemake removes a master before its job starts.
     save(output_dir, reasons)
     _remove_old_job_files(output_dir, {job.file for job in decision.jobs})
+    set_aside(decision.superseded, output_dir)
     with replacing(output_dir / INVENTORY) as file:
         write_inventory(file, decision.inventory)
     write_suggestions(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from calmasters.frame import Frame, FrameType, Geometry, Traits, Value, format_value
@@ -14,14 +14,17 @@ from calmasters.inventory.camera_keywords import (
     missing_keywords,
 )
 from calmasters.inventory.verdicts import usable_frames
+from calmasters.planning.splitting import ORIGIN, SPLITTING, Labels, belongs, split
 from calmasters.settings import Settings
 
 __all__ = [
     "Group",
     "Identity",
     "Key",
+    "find_group",
     "group_frames",
     "identity",
+    "mixed_keywords",
 ]
 
 #: The types that make masters, in order.
@@ -30,7 +33,7 @@ _TYPES: Final = (FrameType.BIAS, FrameType.DARK, FrameType.FLAT)
 #: Keywords and their values as text; an absent keyword is absent.
 Key: TypeAlias = tuple[tuple[str, str], ...]
 
-#: What distinguishes a group: type, keywords and geometry.
+#: What frames of a group have in common: type, keywords, and geometry without position.
 Identity: TypeAlias = tuple[FrameType, Key, Geometry]
 
 
@@ -46,17 +49,30 @@ class Group:
     geometry : Geometry
     frames : tuple of Frame
         In order of observation time, then path.
+    labels : Labels
+        What distinguishes it from other groups with the same keywords; see :mod:`.splitting`.
     """
 
     type: FrameType
     key: Key
     geometry: Geometry
     frames: tuple[Frame, ...]
+    labels: Labels = ()
 
     @property
     def keywords(self) -> Mapping[str, Value]:
         """The group's keywords with their typed values."""
         return {keyword: self.frames[0].keywords[keyword] for keyword, _ in self.key}
+
+    @property
+    def identity(self) -> Identity:
+        """What it has in common with groups that differ only in labels."""
+        return self.type, self.key, self.geometry.without_origin
+
+    @property
+    def unsplit(self) -> Group:
+        """The group that would be made of its frames and those of groups with other labels."""
+        return replace(self, geometry=self.geometry.without_origin, labels=())
 
 
 def group_frames(
@@ -65,15 +81,65 @@ def group_frames(
     """Sort sound calibration frames into groups of equal keywords and geometry.
 
     Frames in which :func:`~calmasters.inventory.verdicts.check_frame` finds a fault are left out.
+    Flats that differ in a keyword of :data:`~calmasters.planning.splitting.SPLITTING` make several
+    groups (``mixed: split``).
     """
-    members: dict[Identity, list[Frame]] = defaultdict(list)
+    members: dict[Identity, dict[Traits, list[Frame]]] = defaultdict(dict)
     for traits, alike in usable_frames(frames, settings, cameras).items():
         if of_group := identity(traits, settings, cameras):
-            members[of_group] += alike
+            members[of_group][traits] = alike
     return [
-        Group(*of_group, frames=tuple(sorted(group, key=_time_order)))
-        for of_group, group in sorted(members.items(), key=_identity_order)
+        group
+        for of_group, by_traits in sorted(members.items(), key=_identity_order)
+        for group in _split_group(of_group, by_traits, settings)
     ]
+
+
+def _split_group(
+    of_group: Identity, by_traits: Mapping[Traits, list[Frame]], settings: Settings
+) -> Iterator[Group]:
+    kind, key, geometry = of_group
+    keywords = (*ORIGIN, *(SPLITTING[kind] if settings.mixed == "split" else ()))
+    for labels, part in split(_by_time(by_traits), keywords):
+        known = [each.geometry for each in part if each.geometry]
+        placed = replace(
+            geometry,
+            xorigin=_first_known(each.xorigin for each in known),
+            yorigin=_first_known(each.yorigin for each in known),
+        )
+        frames = (frame for traits in part for frame in by_traits[traits])
+        yield Group(kind, key, placed, tuple(sorted(frames, key=_time_order)), labels)
+
+
+def _first_known(values: Iterable[int | None]) -> int | None:
+    return next((value for value in values if value is not None), None)
+
+
+def _by_time(by_traits: Mapping[Traits, Iterable[Frame]]) -> list[Traits]:
+    """Order traits by their first frame."""
+    if len(by_traits) == 1:
+        return [*by_traits]
+    return sorted(by_traits, key=lambda traits: min(map(_time_order, by_traits[traits])))
+
+
+def find_group(traits: Traits, alike: Mapping[str, Group]) -> str:
+    """Find the group of a frame that is not used; empty if there is none.
+
+    Parameters
+    ----------
+    traits : Traits
+    alike : mapping of str to Group
+        Groups with the type, keywords and size of the frame, by name.
+    """
+    fitting = [name for name, group in alike.items() if belongs(traits, group.labels)]
+    return max(fitting, key=lambda name: len(alike[name].labels), default="")
+
+
+def mixed_keywords(group: Group) -> list[str]:
+    """Return the keywords in which the frames of a group should not differ, but do."""
+    traits = [*dict.fromkeys(frame.traits for frame in group.frames)]
+    keywords = SPLITTING[group.type] or ("CAMERAID",)
+    return [key for key in keywords if len([*split(traits, [key])]) > 1]
 
 
 def identity(
@@ -88,7 +154,7 @@ def identity(
         return None
     if missing_keywords(traits, kind, settings, cameras):
         return None
-    return FrameType(kind), _key(traits, kind, settings), traits.geometry
+    return FrameType(kind), _key(traits, kind, settings), traits.geometry.without_origin
 
 
 def _time_order(frame: Frame) -> tuple[str, str]:

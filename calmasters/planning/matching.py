@@ -142,7 +142,10 @@ class _Offered:
         """Give those that the flats may use."""
         key = (kind, *texts(group.frames[0].keywords, self._keywords))
         alike = self._alike.get(key, ())
-        return [each for each in alike if _same_geometry(group.geometry, each.geometry)]
+        fitting = [each for each in alike if group.geometry.fits(each.geometry)]
+        # One without a position may be of any; those of the flats' own position come first.
+        origin = group.geometry.origin
+        return [each for each in fitting if each.geometry.origin == origin] or fitting
 
     def others(self, group: Group, kind: FrameType) -> list[Candidate]:
         """Give those of the type that they may not use."""
@@ -154,19 +157,9 @@ def _miss(group: Group, candidate: Candidate, settings: Settings) -> Miss:
     """Tell in what a candidate differs from a flat group."""
     ours, theirs = group.frames[0].keywords, candidate.keywords
     keywords = differences(ours, theirs, settings.master_match_keywords)
-    same = _same_geometry(group.geometry, candidate.geometry)
+    same = group.geometry.fits(candidate.geometry)
     geometry = "" if same else f"{candidate.geometry} against {group.geometry}"
     return Miss(candidate.path, keywords, geometry)
-
-
-def _same_geometry(ours: Geometry, theirs: Geometry) -> bool:
-    """Compare geometries; a master of another program may leave its Bayer pattern out."""
-    if ours != theirs and None in (ours.bayerpat, theirs.bayerpat):
-        ours, theirs = (
-            Geometry(each.width, each.height, each.xbinning, each.ybinning)
-            for each in (ours, theirs)
-        )
-    return ours == theirs
 
 
 def _none_matches(kind: FrameType, misses: Sequence[Miss]) -> str:

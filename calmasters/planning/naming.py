@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
+from calmasters.frame import format_value
 from calmasters.planning.grouping import Group
 
 __all__ = ["LONGEST_NAME", "name_groups"]
@@ -85,8 +86,9 @@ def name_groups(groups: Iterable[Group], layout: str = "by-type") -> list[str]:
 
 def _name(group: Group, style: _Style) -> str:
     """Compose a name, with a digest where it lost something of the keywords."""
-    values = {keyword: _UNSAFE.sub("-", value).strip(" .") for keyword, value in group.key}
-    lossy = any(values[keyword] != value for keyword, value in group.key)
+    texts = dict(group.key) | {key: format_value(key, value) for key, value in group.labels}
+    values = {keyword: _UNSAFE.sub("-", value).strip(" .") for keyword, value in texts.items()}
+    lossy = values != texts
     folders = [
         _folder(f"{before}{values.pop(keyword)}")
         for keyword, before in style.folders.items()
@@ -114,7 +116,8 @@ def _place(keyword: str, order: Sequence[str]) -> int:
 
 
 def _with_digest(path: str, group: Group) -> str:
-    identity = repr((group.type.value, group.key, str(group.geometry)))
+    parts = (group.type.value, group.key, str(group.geometry.without_origin))
+    identity = repr((*parts, group.labels) if group.labels else parts)
     ending = f"_ID-{sha256(identity.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
     folder, slash, file = path.rpartition("/")
     return folder + slash + file[: LONGEST_NAME - len(ending)].rstrip(" .") + ending

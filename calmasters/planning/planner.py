@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePath
@@ -32,10 +32,13 @@ from calmasters.inventory.verdicts import FrameChecks, mark_duplicates
 from calmasters.model.job import FrameFile, LeftOut, MasterJob, Recipe, UsedMaster, read_made_of
 from calmasters.model.layout import master_path, record_path
 from calmasters.model.master_record import MasterRecord, small_group_warning
-from calmasters.planning.grouping import Group, group_frames, identity
+from calmasters.planning.grouping import Group, Identity, find_group, group_frames, identity
+from calmasters.planning.kept_masters import KeptMasters
 from calmasters.planning.matching import Candidate, Match, candidate_of, match_flats
 from calmasters.planning.naming import name_groups
 from calmasters.planning.short_names import short_names
+from calmasters.planning.splitting import ORIGIN
+from calmasters.planning.unlike_frames import superseded_sentences, unlike_frames
 from calmasters.settings import Integration, Settings
 
 if TYPE_CHECKING:
@@ -82,11 +85,13 @@ class Decision:
     not_made : tuple of NotMade
     kept : tuple of str
         Bias and dark masters in ``output_dir`` that no job makes.
+    superseded : tuple of str
+        Masters in ``output_dir`` of frames that make several masters now (``mixed: split``).
     frames : tuple of Frame
     verdicts : mapping of str to Verdict
         By the frame's path.
     warnings : tuple of str
-        About the libraries, and about kept masters that lack a keyword.
+        About the libraries, kept masters, and groups of unlike frames.
     short_names : mapping of str to str
         Name of each master for people, by the master's path.
     keywords : tuple of str
@@ -109,6 +114,7 @@ class Decision:
     keywords: tuple[str, ...] = ()
     absent_keywords: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     suggested: Mapping[str, Any] = field(default_factory=dict)
+    superseded: tuple[str, ...] = ()
 
     @cached_property
     def inventory(self) -> pd.DataFrame:
@@ -160,8 +166,10 @@ def decide(
         for name, group in large.items()
     }
     made = frozenset(paths.values())
-    kept_files = [file for file in stored_files if file.path not in made]
+    superseded = _superseded(groups, made, settings)
+    kept_files = [file for file in stored_files if file.path not in made | {*superseded}]
     kept = stored(kept_files)
+    kept_masters = KeptMasters(kept, frames, verdicts, settings.output_dir)
 
     unmade = [*kept]
     if lacking:
@@ -172,7 +180,7 @@ def decide(
     others = {name: group for name, group in large.items() if name not in flats}
     candidates = [
         *(_run_candidate(paths[name], group) for name, group in others.items()),
-        *filter(None, (candidate_of(frame, "kept") for frame in kept)),
+        *kept_masters.candidates,
         *filter(None, (candidate_of(frame, "library") for frame in library)),
     ]
     matches = match_flats(flats.values(), candidates, settings)
@@ -204,11 +212,34 @@ def decide(
         warnings=(
             *_library_warnings(library),
             *_masters_without_keywords(unmade, settings, cameras),
+            *kept_masters.warnings,
+            *superseded_sentences(superseded),
+            *unlike_frames(large, short),
         ),
         short_names={path: short[name] for name, path in paths.items()},
         keywords=settings.headers.extra,
         absent_keywords=cameras.absent(lacking),
         suggested=suggested_settings(verdicts.values(), settings),
+        superseded=superseded,
+    )
+
+
+def _superseded(
+    groups: Sequence[Group], made: frozenset[str], settings: Settings
+) -> tuple[str, ...]:
+    """Return the masters in ``output_dir`` that have the name of a group that is split now."""
+    alike = Counter(group.identity for group in groups)
+    if alike.total() == len(alike):
+        return ()
+    unsplit = {group.identity: group.unsplit for group in groups}
+    names = name_groups(unsplit.values(), settings.layout)
+    paths = (
+        master_path(of_group[0], name, settings.layout, settings.master_format)
+        for of_group, name in zip(unsplit, names, strict=True)
+        if alike[of_group] > 1
+    )
+    return tuple(
+        path for path in paths if path not in made and (settings.output_dir / path).is_file()
     )
 
 
@@ -234,6 +265,8 @@ def _too_small(group: Group, settings: Settings) -> tuple[str, str]:
     count = len(group.frames)
     frames = "frame" if count == 1 else "frames"
     remedy = "take at least {} ({})".format(*_required(group, settings))
+    if by := [keyword for keyword, _ in group.labels if keyword not in ORIGIN]:
+        remedy += f", or average them with those that differ in {', '.join(by)} (mixed: warn)"
     return f"only {count} {frames} of this group: {remedy}", remedy
 
 
@@ -254,12 +287,14 @@ def _verdicts(
         if not _is_large(group, settings):
             verdict = Verdict(Status.REFUSED, *_too_small(group, settings), name)
         verdicts |= dict.fromkeys(_frame_paths(group), verdict)
-    names = {(group.type, group.key, group.geometry): name for name, group in named.items()}
+    alike: dict[Identity, dict[str, Group]] = defaultdict(dict)
+    for name, group in named.items():
+        alike[group.identity][name] = group
     checks = FrameChecks(settings, cameras)
     for frame in frames:
         if frame.path not in verdicts and (verdict_alone := checks.verdict(frame)):
             of_group = identity(frame.traits, settings, cameras)
-            name = names.get(of_group, "") if of_group else ""
+            name = find_group(frame.traits, alike.get(of_group, {})) if of_group else ""
             verdicts[frame.path] = replace(verdict_alone, group=name) if name else verdict_alone
     return verdicts
 
@@ -379,6 +414,7 @@ def _common_cards(group: Group) -> dict[str, Value]:
             values = {frame.keywords.get(keyword, "") for frame in group.frames}
             if len(values) == 1:
                 cards[keyword] = values.pop()
+    cards |= {key: value for key, value in group.labels if key not in (*cards, *ORIGIN)}
     return cards
 
 

@@ -21,7 +21,7 @@ _FIRST: Final[Mapping[FrameType, tuple[str, ...]]] = {
 _SECOND: Final = ("INSTRUME", "SET-TEMP", "GAIN")
 
 #: Keywords whose values explain themselves.
-_BARE: Final = frozenset({"FILTER", "DATE", "INSTRUME", "READOUTM"})
+_BARE: Final = frozenset({"FILTER", "DATE", "INSTRUME", "READOUTM", "TELESCOP", "FLATKIND"})
 _UNITS: Final = {"EXPOSURE": "s", "SET-TEMP": "°C"}
 
 
@@ -71,6 +71,7 @@ def _details(group: Group) -> dict[str, str]:
         for keyword, value in group.keywords.items()
         if keyword not in used
     }
+    details |= {keyword: _text(keyword, value) for keyword, value in group.labels}
     return details | _geometry_details(group.geometry)
 
 

@@ -98,7 +98,7 @@ def _differences(record: MasterRecord, job: MasterJob) -> list[str]:
         *_settings(record.recipe, recipe),
         *_changed_masters(record, job),
     ]
-    if record.geometry != job.geometry:
+    if record.geometry.without_origin != job.geometry.without_origin:
         reasons.append(f"its frames are {job.geometry}")
     reasons += _settings(record.keywords, job.keywords)
     reasons += _settings(record.header, job.header)

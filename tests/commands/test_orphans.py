@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from calmasters.commands.orphans import Orphan, find_orphans, list_orphans, set_aside
+from calmasters.commands.orphans import Orphan, find_orphans, list_orphans, set_aside_unused
 from calmasters.frame import FrameType, Geometry
 from calmasters.model.job import FrameFile, MasterJob, Recipe
 from calmasters.model.master_record import MasterRecord
@@ -110,14 +110,14 @@ def test_orphans_in_use_stay_and_the_others_are_moved_and_never_overwrite(
 
     content = unused.read_bytes()
     aside = output / "orphans" / "masters" / "flat"
-    moved = set_aside([*found.values()], output)
+    moved = set_aside_unused([*found.values()], output)
     assert used.is_file()
     assert [*moved.values()] == [aside / "gone.xisf", aside / "gone.json"]
     assert (aside / "gone.xisf").read_bytes() == content
     assert [*orphans(settings)] == [used.name]
 
     add_made("masters/flat/gone.xisf", "flat", ["another.fits"]).write_bytes(b"another")
-    set_aside([*orphans(settings).values()], output)
+    set_aside_unused([*orphans(settings).values()], output)
     assert (aside / "gone.xisf").read_bytes() == content
     assert (aside / "gone.1.xisf").read_bytes() == b"another"
 
@@ -128,7 +128,7 @@ def test_the_json_stays_where_a_master_of_the_plan_has_it(
     frames = add_frames("flat")
     current = add_made(f"masters/flat/{FLAT}.xisf", "flat", frames)
     other = add_made(f"masters/flat/{FLAT}.fits", "flat", frames)
-    set_aside(find_orphans(decide(settings), settings), settings.output_dir)
+    set_aside_unused(find_orphans(decide(settings), settings), settings.output_dir)
     assert current.is_file()
     assert current.with_suffix(".json").is_file()
     assert not other.exists()

@@ -116,6 +116,7 @@ PROGRAMS: Mapping[str, Program] = {
             "EXPOSURE": 300.0,
             "TELESCOP": "FRA400",
             "FOCALLEN": 400,
+            "CAMERAID": "ASI2600MM Pro",
         },
         "2026-01-16T00:12:13.123456",
         -10.1,

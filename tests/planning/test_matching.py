@@ -323,6 +323,35 @@ def test_geometry_must_be_equal_but_a_master_may_lack_its_bayer_pattern(
     assert fits or f"{theirs} against {ours}" in texts_of(match)[0]
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "fits"),
+    [
+        ((0, 0), (0, 0), True),
+        ((0, 0), (0, 8), False),
+        ((64, 8), (None, None), True),
+        ((None, None), (64, 8), True),
+        ((64, 0), (0, 0), False),
+    ],
+)
+def test_positions_on_the_sensor_must_be_equal_where_both_are_known(
+    matched: Matched,
+    flats: Flats,
+    ours: tuple[int | None, int | None],
+    theirs: tuple[int | None, int | None],
+    fits: bool,
+) -> None:
+    group = flats(geometry=Geometry(4, 3, 1, 1, None, *ours))
+    match = matched([bias(geometry=Geometry(4, 3, 1, 1, None, *theirs))], group)
+    assert (match.bias is not None) == fits
+
+
+def test_a_master_at_the_position_of_the_flats_is_preferred(matched: Matched, flats: Flats) -> None:
+    newer = bias("newer.xisf", date_obs="2026-02-01")
+    placed = bias("placed.xisf", geometry=Geometry(4, 3, xorigin=64, yorigin=0))
+    group = flats(geometry=Geometry(4, 3, xorigin=64, yorigin=0))
+    assert bias_of(matched([newer, placed], group)) == "placed.xisf"
+
+
 # --- what is a master -----------------------------------------------------------------------------
 
 

@@ -394,6 +394,15 @@ def test_a_kept_master_that_goes_is_missed(made: Workflow) -> None:
     see_made_again(made, "inventory", *FLATS)
 
 
+def test_a_dark_whose_frames_are_excluded_is_not_used(made: Workflow) -> None:
+    made.configure(exclude=["DARK"])
+    see_made_again(made, "inventory", *FLATS)
+    (note,) = made.plan["findings"]["notes"]
+    assert f"no flat uses {DARK}" in note
+    assert "exclude: DARK" in note
+    see_made_again(made)
+
+
 # --- frames identified by their content -----------------------------------------------------------
 
 

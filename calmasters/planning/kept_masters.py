@@ -1,0 +1,138 @@
+"""Masters in ``output_dir`` that no job makes: which of them flats may use, and why others not."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePath, PurePosixPath
+from typing import Final
+
+from calmasters.errors import RecordError
+from calmasters.frame import Frame, Status, Verdict
+from calmasters.model.job import FrameFile
+from calmasters.model.layout import record_path
+from calmasters.model.master_record import MasterRecord
+from calmasters.planning.matching import Candidate, candidate_of
+
+__all__ = ["KeptMasters", "fate_of_frames"]
+
+#: Masters that a sentence names.
+_SHOWN: Final = 3
+
+
+class KeptMasters:
+    """Bias and dark masters in ``output_dir`` that no job makes.
+
+    Flats may use one only if its frames are gone from disk, so that it is all that is left of
+    them. Frames that are still there, and do not make it now, were left out for a reason.
+
+    Parameters
+    ----------
+    masters : iterable of Frame
+        Their files, as the inventory reads them.
+    frames : iterable of Frame
+        All of ``input_dir``.
+    verdicts : mapping of str to Verdict
+    output_dir : Path
+
+    Attributes
+    ----------
+    candidates : list of Candidate
+        Those that flats may use.
+    warnings : list of str
+        Why the others are not used, for a person.
+    """
+
+    def __init__(
+        self,
+        masters: Iterable[Frame],
+        frames: Iterable[Frame],
+        verdicts: Mapping[str, Verdict],
+        output_dir: Path,
+    ) -> None:
+        self.candidates: list[Candidate] = []
+        self._unused: dict[str, list[str]] = defaultdict(list)
+        offered = [(each, candidate_of(each, "kept")) for each in masters]
+        present = _Present(frames) if offered else None
+        for master, candidate in offered:
+            if candidate is None or present is None:
+                continue
+            record = _record(output_dir / record_path(master.path))
+            if there := present.paths([frame.file for frame in record.frames] if record else ()):
+                count = len(record.frames) if record else 0
+                fate = fate_of_frames(there, verdicts, gone=count - len(there))
+                self._unused[fate].append(PurePath(master.path).stem)
+            else:
+                # The header of a master has no position (0, 0), its record has.
+                is_placed = record and record.geometry.xorigin is not None
+                geometry = record.geometry if record and is_placed else candidate.geometry
+                self.candidates.append(replace(candidate, geometry=geometry))
+
+    @property
+    def warnings(self) -> list[str]:
+        """Why masters are not used."""
+        return [
+            f"output_dir: no flat uses {_named(names)}: {fate}; to use it anyway, copy it to a "
+            "directory of library.bias or library.dark"
+            for fate, names in self._unused.items()
+        ]
+
+
+class _Present:
+    """Finds frames of earlier runs in ``input_dir``, by path or as the same file elsewhere."""
+
+    def __init__(self, frames: Iterable[Frame]) -> None:
+        self._paths: set[str] = set()
+        self._moved: dict[tuple[str, int, str | int], str] = {}
+        for frame in frames:
+            self._paths.add(frame.path)
+            self._moved[_file(FrameFile(*frame[:3], frame.content))] = frame.path
+
+    def paths(self, files: Iterable[FrameFile]) -> list[str]:
+        """Return where those are that are still there."""
+        places = (
+            file.path if file.path in self._paths else self._moved.get(_file(file))
+            for file in files
+        )
+        return [path for path in places if path]
+
+
+def _file(file: FrameFile) -> tuple[str, int, str | int]:
+    """Return what stays when a file is moved to another folder."""
+    return PurePosixPath(file.path).name, *file.identity[1:]
+
+
+def _record(path: Path) -> MasterRecord | None:
+    try:
+        return MasterRecord.read(path)
+    except (OSError, RecordError):
+        return None
+
+
+def fate_of_frames(there: Sequence[str], verdicts: Mapping[str, Verdict], gone: int) -> str:
+    """Say what became of the frames that a master was made of.
+
+    Parameters
+    ----------
+    there : sequence of str
+        Paths of those that are still in ``input_dir``.
+    verdicts : mapping of str to Verdict
+    gone : int
+        Number of the others.
+    """
+    return "; ".join(_parts([verdicts[path] for path in there], gone)) or "its frames are missing"
+
+
+def _parts(verdicts: Sequence[Verdict], gone: int) -> Iterator[str]:
+    if gone and verdicts:
+        yield f"{gone} of its {gone + len(verdicts)} frames are missing"
+    if groups := sorted({each.group for each in verdicts if each.status is Status.USED}):
+        yield f"its frames make {', '.join(groups)} now"
+    if left_out := [each.reason for each in verdicts if each.status is not Status.USED]:
+        yield f"{len(left_out)} of its frames are left out: {left_out[0]}"
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"
