@@ -117,6 +117,9 @@ class Traits:
         Reasons why the frame cannot be used, each with what to do.
     other_type : OtherType or None
         The type that its folder or file name gives, if it contradicts TYPE.
+    read_as : str
+        How the image is read where it is not plain (:mod:`calmasters.headers.sample_scale`), such
+        as ``signed, bottom-up``.
     """
 
     keywords: Mapping[str, Value] = field(default_factory=dict)
@@ -126,6 +129,7 @@ class Traits:
     warnings: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     other_type: OtherType | None = None
+    read_as: str = ""
 
 
 class Frame(NamedTuple):

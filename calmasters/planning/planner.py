@@ -332,7 +332,9 @@ class _JobBuilder:
             type=group.type,
             keywords=group.keywords,
             geometry=group.geometry,
-            frames=tuple(FrameFile(*frame[:3], frame.content) for frame in group.frames),
+            frames=tuple(
+                FrameFile(*frame[:3], frame.content, frame.traits.read_as) for frame in group.frames
+            ),
             header=_common_cards(group),
             recipe=self._recipe(group),
             bias=match.bias,
@@ -355,7 +357,7 @@ class _JobBuilder:
                 algorithm_version=needs.algorithm_version,
                 integration=integration,
                 calibration=settings.calibration.get(kind.value),
-                float_range=settings.float_range,
+                float_range="adu16" if settings.float_range == "adu16" else "unit",
                 master_format=settings.master_format,
                 layout=settings.layout,
                 parameters=needs.pixel_parameters(settings),

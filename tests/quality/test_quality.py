@@ -628,9 +628,7 @@ def test_runs_and_the_library_are_one_trend(tmp_path: Path, settings: Settings) 
     keywords = {"TYPE": "dark", "INSTRUME": "A", "GAIN": 100, "DATE": "2025-07-01"}
     frame = Frame(str(library), 1, 1, Traits(keywords, master=True, geometry=Geometry(4, 3)))
     other = frame._replace(traits=replace(frame.traits, keywords=keywords | {"GAIN": 200}))
-    by_number = {
-        trend.number: trend for trend in trends([(job, quality)], [frame, other], settings)
-    }
+    by_number = {trend.number: trend for trend in trends([(job, quality)], [frame, other])}
     assert [point.night for point in by_number["level_adu"].points] == ["2025-07-01", "2026-01-16"]
     assert by_number["level_adu"].points[0].value == pytest.approx(1000, rel=0.01)
     assert len(by_number["hot_percent"].points) == 2
@@ -640,4 +638,4 @@ def test_runs_and_the_library_are_one_trend(tmp_path: Path, settings: Settings) 
 def test_nights_that_are_no_dates_are_left_out(tmp_path: Path, settings: Settings) -> None:
     nights = [NightQuality("cloudy", 5, {"level_adu": 600.0})]
     quality = write_quality(tmp_path / "d.json", nights=nights)
-    assert trends([(job_of(FrameType.BIAS, "b"), quality)], [], settings) == []
+    assert trends([(job_of(FrameType.BIAS, "b"), quality)], []) == []
