@@ -56,8 +56,8 @@ _SURE_ADU: Final = 10.0
 
 _WRONG_BOUNDS: Final = "write it again with bounds that fit, or exclude it"
 _NO_BZERO: Final = (
-    "samples without BZERO are physical values; if they were written with half the range "
-    "subtracted, set BZERO in their headers, otherwise exclude it"
+    "without BZERO samples must not be negative: set BZERO if half the range was subtracted from "
+    "them, otherwise exclude it"
 )
 _WRONG_BZERO: Final = "BZERO and BSCALE do not fit 16-bit ADU, exclude it"
 
