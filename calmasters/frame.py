@@ -120,6 +120,8 @@ class Traits:
     read_as : str
         How the image is read where it is not plain (:mod:`calmasters.headers.sample_scale`), such
         as ``signed, bottom-up``.
+    has_8_bits : bool
+        Samples have 8 bits; they are not averaged with finer ones.
     """
 
     keywords: Mapping[str, Value] = field(default_factory=dict)
@@ -130,6 +132,7 @@ class Traits:
     problems: tuple[str, ...] = ()
     other_type: OtherType | None = None
     read_as: str = ""
+    has_8_bits: bool = False
 
 
 class Frame(NamedTuple):

@@ -35,9 +35,13 @@ ADU16_IN_32_BITS: Final = "32-bit integers as ADU"
 _UNIT: Final = (0.0, 1.0)
 
 
-def is_bottom_up(cards: Cards) -> bool:
-    """Return whether the first row of the file is the lowest one."""
-    return str(cards.get("ROWORDER", "")).strip().upper() == "BOTTOM-UP"
+def is_bottom_up(header: ImageHeader) -> bool:
+    """Return whether the first row of the file is the lowest one.
+
+    XISF files have the top row first; a ROWORDER card there is that of the FITS file before.
+    """
+    order = str(header.cards.get("ROWORDER", "")).strip().upper()
+    return order == "BOTTOM-UP" and header.packing != "xisf"
 
 
 def is_signed(cards: Cards) -> bool:
@@ -92,5 +96,5 @@ def reading_of(header: ImageHeader) -> Iterator[str]:
         yield _SIGNED
     if (bounds := bounds_of(header)) != _UNIT:
         yield "bounds {:g}:{:g}".format(*bounds)
-    if is_bottom_up(header.cards):
+    if is_bottom_up(header):
         yield BOTTOM_UP

@@ -42,8 +42,8 @@ def read_xisf_header(file: IO[bytes]) -> ImageHeader:
     cards = dict(_keywords(image.iterfind("{*}FITSKeyword")))
     for mosaic in image.iterfind("{*}ColorFilterArray"):
         cards.setdefault("BAYERPAT", mosaic.get("pattern", ""))
-    # The attributes of the image decide its format, not its keywords; its first row is the top one.
-    for keyword in ("BITPIX", "BSCALE", "BZERO", "ROWORDER"):
+    # The attributes of the image decide its format, not its keywords.
+    for keyword in ("BITPIX", "BSCALE", "BZERO"):
         cards.pop(keyword, None)
     axes = {"NAXIS1": width, "NAXIS2": height, "NAXIS3": channels}
     cards |= {"NAXIS": 2 if channels == 1 else 3, **axes}

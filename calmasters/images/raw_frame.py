@@ -196,7 +196,7 @@ class RawFrame:
         header = header_of(path)
         self.path = path
         self.width, self.height = size_of(path, header.cards)
-        self.is_bottom_up = is_bottom_up(header.cards)
+        self.is_bottom_up = is_bottom_up(header)
         self.format = _format(path, header)
         if header.packing:
             self._offset = header.data_offset if header.packing in ("gzip", "bzip2") else 0

@@ -130,8 +130,9 @@ class HeaderCache:
         read_as, problem = _check_data(file, path, image, traits, self._settings)
         if problem:
             traits = replace(traits, problems=(*traits.problems, problem))
-        if read_as:
-            traits = replace(traits, read_as=read_as)
+        if read_as or image.cards.get("BITPIX") == 8:
+            has_8_bits = image.cards.get("BITPIX") == 8
+            traits = replace(traits, read_as=read_as, has_8_bits=has_8_bits)
         return header._replace(traits=traits)
 
     def save(self) -> None:
@@ -203,15 +204,16 @@ def _damaged(problem: str) -> FrameHeader:
 def _to_json(traits: Traits) -> list[Any]:
     geometry = traits.geometry and _GEOMETRY(traits.geometry)
     stored = (traits.keywords, traits.master, geometry, traits.sources)
-    return [*stored, traits.warnings, traits.problems, traits.other_type, traits.read_as]
+    texts = (traits.warnings, traits.problems)
+    return [*stored, *texts, traits.other_type, traits.read_as, traits.has_8_bits]
 
 
 def _from_json(stored: list[Any]) -> Traits:
-    keywords, master, geometry, sources, warnings, problems, other, read_as = stored
+    keywords, master, geometry, sources, warnings, problems, other, *samples = stored
     size = Geometry(*geometry) if geometry else None
     other_type = OtherType(*other) if other else None
     texts = (tuple(warnings), tuple(problems))
-    return Traits(keywords, master, size, sources, *texts, other_type, read_as)
+    return Traits(keywords, master, size, sources, *texts, other_type, *samples)
 
 
 def _matching_prefix(path: str, prefixes: Iterable[str]) -> int:

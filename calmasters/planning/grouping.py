@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -64,14 +64,15 @@ def group_frames(
 ) -> list[Group]:
     """Sort sound calibration frames into groups of equal keywords and geometry.
 
-    Frames in which :func:`~calmasters.inventory.verdicts.check_frame` finds a fault are left out.
+    Frames in which :func:`~calmasters.inventory.verdicts.check_frame` finds a fault are left out,
+    and those of 8 bits where others of the group are finer.
     """
     members: dict[Identity, list[Frame]] = defaultdict(list)
     for traits, alike in usable_frames(frames, settings, cameras).items():
         if of_group := identity(traits, settings, cameras):
             members[of_group] += alike
     return [
-        Group(*of_group, frames=tuple(sorted(group, key=_time_order)))
+        Group(*of_group, frames=tuple(sorted(_of_one_depth(group), key=_time_order)))
         for of_group, group in sorted(members.items(), key=_identity_order)
     ]
 
@@ -89,6 +90,15 @@ def identity(
     if missing_keywords(traits, kind, settings, cameras):
         return None
     return FrameType(kind), _key(traits, kind, settings), traits.geometry
+
+
+def _of_one_depth(frames: Sequence[Frame]) -> Sequence[Frame]:
+    """Leave out frames of 8 bits where others are finer.
+
+    Their steps are 257 ADU wide, and rounded in a way that depends on the camera. All other sample
+    formats are brought to one scale exactly.
+    """
+    return [frame for frame in frames if not frame.traits.has_8_bits] or frames
 
 
 def _time_order(frame: Frame) -> tuple[str, str]:

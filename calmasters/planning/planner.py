@@ -46,6 +46,12 @@ __all__ = ["Decision", "NotMade", "decide", "require_sound"]
 #: Bad frames that an error names.
 _SHOWN: Final = 10
 
+#: Reason and remedy of a frame that a group with finer samples leaves out.
+_ONLY_8_BITS: Final = (
+    "has samples of 8 bits, and others of its group have more: they are not averaged",
+    "set 16 bits in the capture program; to combine those of 8 bits, exclude the others",
+)
+
 
 @dataclass(frozen=True)
 class NotMade:
@@ -257,7 +263,8 @@ def _verdicts(
     names = {(group.type, group.key, group.geometry): name for name, group in named.items()}
     checks = FrameChecks(settings, cameras)
     for frame in frames:
-        if frame.path not in verdicts and (verdict_alone := checks.verdict(frame)):
+        if frame.path not in verdicts:
+            verdict_alone = checks.verdict(frame) or Verdict(Status.REFUSED, *_ONLY_8_BITS)
             of_group = identity(frame.traits, settings, cameras)
             name = names.get(of_group, "") if of_group else ""
             verdicts[frame.path] = replace(verdict_alone, group=name) if name else verdict_alone

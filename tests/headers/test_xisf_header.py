@@ -9,6 +9,7 @@ from xisf import XISF
 
 from calmasters.errors import FrameError
 from calmasters.headers.image_header import read_cards, read_header
+from calmasters.headers.sample_scale import is_bottom_up
 
 
 def write_xisf(
@@ -48,8 +49,9 @@ def test_xisf_cards_have_their_types(tmp_path: Path) -> None:
 
 
 def test_the_order_of_rows_is_not_that_of_a_fits_file_before(tmp_path: Path) -> None:
-    path = write_xisf(tmp_path / "x.xisf", {"ROWORDER": "'BOTTOM-UP'"})
-    assert "ROWORDER" not in read_cards(path)
+    header = read_header(write_xisf(tmp_path / "x.xisf", {"ROWORDER": "'BOTTOM-UP'"}))
+    assert header.cards["ROWORDER"] == "BOTTOM-UP"
+    assert not is_bottom_up(header)
 
 
 @pytest.mark.parametrize("bounds", ["0", "1:0", "0:0", "0:x", "0:1:2", "nan:1", "0:inf", ":"])

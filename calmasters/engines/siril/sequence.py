@@ -58,7 +58,7 @@ def _is_plain(path: Path) -> bool:
         header = read_header(path)
     except FrameError as error:
         raise FrameError(f"{path}: {error}") from error
-    return not header.packing and _is_uint16(header.cards) and not is_bottom_up(header.cards)
+    return not header.packing and _is_uint16(header.cards) and not is_bottom_up(header)
 
 
 def _is_uint16(cards: Cards) -> bool:
