@@ -18,6 +18,7 @@ __all__ = [
     "ADU16_IN_32_BITS",
     "BOTTOM_UP",
     "bounds_of",
+    "has_floats",
     "has_own_scale",
     "is_bottom_up",
     "is_signed",
@@ -28,8 +29,9 @@ __all__ = [
 BOTTOM_UP: Final = "bottom-up"
 #: Integers without BZERO: the samples are physical values, and not codes around half the range.
 _SIGNED: Final = "signed"
-#: Floating-point samples, or 32-bit integers, that are ADU of a 16-bit camera: 65535 is white.
+#: Floating-point samples that are ADU of a 16-bit camera: 65535 is white.
 ADU16: Final = "adu16"
+#: Integers of 32 bits that are such ADU.
 ADU16_IN_32_BITS: Final = "32-bit integers as ADU"
 
 _UNIT: Final = (0.0, 1.0)
@@ -40,14 +42,19 @@ def is_bottom_up(header: ImageHeader) -> bool:
 
     XISF files have the top row first; a ROWORDER card there is that of the FITS file before.
     """
-    order = str(header.cards.get("ROWORDER", "")).strip().upper()
-    return order == "BOTTOM-UP" and header.packing != "xisf"
+    order = header.cards.get("ROWORDER")
+    is_named = isinstance(order, str) and order.strip().upper() == "BOTTOM-UP"
+    return is_named and header.packing != "xisf"
 
 
 def is_signed(cards: Cards) -> bool:
     """Return whether integers of 16 or 32 bits are stored without the BZERO of unsigned ones."""
-    is_unscaled = (cards.get("BZERO", 0), cards.get("BSCALE", 1)) == (0, 1)
-    return is_unscaled and cards.get("BITPIX") in (16, 32)
+    return cards.get("BZERO", 0) == 0 and cards.get("BSCALE", 1) == 1 and _bits(cards) in (16, 32)
+
+
+def has_floats(cards: Cards) -> bool:
+    """Return whether samples are floating-point numbers."""
+    return _bits(cards) < 0
 
 
 def has_own_scale(header: ImageHeader) -> bool:
@@ -55,15 +62,16 @@ def has_own_scale(header: ImageHeader) -> bool:
 
     These are floating-point samples of FITS, and integers of 32 bits.
     """
-    cards, bits = header.cards, _bits(header.cards)
-    if bits == 32:
+    cards = header.cards
+    if _bits(cards) == 32:
         return cards.get("BSCALE", 1) == 1 and cards.get("BZERO", 0) in (0, 1 << 31)
-    return bits < 0 and header.packing != "xisf"
+    return has_floats(cards) and header.packing != "xisf"
 
 
 def _bits(cards: Cards) -> int:
-    """Return BITPIX; 0 if it is not a number."""
-    return int(number_of(cards.get("BITPIX")) or 0)
+    """Return BITPIX; 0 if it is not an integer."""
+    bits = cards.get("BITPIX")
+    return bits if isinstance(bits, int) else 0
 
 
 def bounds_of(header: ImageHeader) -> tuple[float, float]:
@@ -74,9 +82,9 @@ def bounds_of(header: ImageHeader) -> tuple[float, float]:
     FrameError
         If the bounds are not two numbers, the lower one first.
     """
-    text = header.attributes.get("bounds", "")
-    if not text or _bits(header.cards) >= 0:
+    if header.packing != "xisf" or not has_floats(header.cards):
         return _UNIT
+    text = header.attributes.get("bounds", "0:1")
     bounds = [number_of(part) for part in text.split(":")]
     low, high = bounds if len(bounds) == 2 else (None, None)
     if low is None or high is None or not (low < high and isfinite(high - low)):
@@ -95,6 +103,6 @@ def reading_of(header: ImageHeader) -> Iterator[str]:
     if is_signed(header.cards):
         yield _SIGNED
     if (bounds := bounds_of(header)) != _UNIT:
-        yield "bounds {:g}:{:g}".format(*bounds)
+        yield "bounds {:.10g}:{:.10g}".format(*bounds)
     if is_bottom_up(header):
         yield BOTTOM_UP

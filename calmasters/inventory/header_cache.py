@@ -24,7 +24,13 @@ from calmasters.headers.ap_common import ap_keywords
 from calmasters.headers.dialects import FrameHeader, KeywordReader
 from calmasters.headers.fits_cards import ImageHeader
 from calmasters.headers.image_header import read_header
-from calmasters.headers.sample_scale import ADU16, ADU16_IN_32_BITS, has_own_scale, reading_of
+from calmasters.headers.sample_scale import (
+    ADU16,
+    ADU16_IN_32_BITS,
+    has_floats,
+    has_own_scale,
+    reading_of,
+)
 from calmasters.inventory.scan import ScannedFile, fingerprint
 from calmasters.model.layout import HEADER_CACHE
 from calmasters.progress import progress
@@ -244,7 +250,8 @@ def _check_data(
     if traits.problems or traits.keywords.get("TYPE") == FrameType.LIGHT:
         return "", ""
     parts = [*reading_of(header)]
-    if not parts and not has_own_scale(header):
+    is_float_frame = has_floats(header.cards) and not traits.master
+    if not (parts or is_float_frame or has_own_scale(header)):
         return "", ""
     # Masters are in the range of whatever made them.
     float_range = "auto" if traits.master else settings.float_range

@@ -175,7 +175,9 @@ def test_the_bounds_of_xisf_are_found(
     write_bounded(settings.input_dir / "a.xisf", np.full((3, 4), 500), "0:65535", cards)
     write_bounded(settings.input_dir / "b.xisf", np.full((3, 4), 0.1), "0:1", cards)
     write_bounded(settings.input_dir / "c.xisf", np.full((3, 4), 900), "0:100", cards)
+    write_bounded(settings.input_dir / "d.xisf", np.full((3, 4), 900), "0:1", cards)
     found = read(settings)
+    assert "900 to 900 where 0 to 1 (the bounds of the file)" in found["d.xisf"].problems[0]
     assert found["a.xisf"].traits.read_as == "bounds 0:65535"
     assert found["b.xisf"].traits.read_as == ""
     assert "900 to 900 where 0 to 100 (the bounds of the file)" in found["c.xisf"].problems[0]

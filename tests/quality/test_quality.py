@@ -519,11 +519,27 @@ def test_many_large_frames_are_sampled_evenly(tmp_path: Path) -> None:
     camera = Camera(width=2000, height=1500)
     path = tmp_path / "frame.fits"
     write_frame(path, camera.bias_frame(1), nina_header(camera, Shot(FrameType.BIAS, START)))
-    sample = FrameSample.read([path] * 40, Geometry(2000, 1500), "unit")
+    sample = FrameSample.read([path] * 40, Geometry(2000, 1500), "auto")
     assert sample.frames.nbytes <= 4 * (1 << 24) * 1.1
     assert min(sample.rows) == 0
     assert max(sample.rows) == 1499
     np.testing.assert_array_equal(sample.frames[0], camera.bias_frame(1)[list(sample.rows)])
+
+
+def test_frames_are_sampled_as_they_are_combined(tmp_path: Path) -> None:
+    camera = Camera(width=40, height=30)
+    codes = camera.bias_frame(1)
+    up = fits.Header({"ROWORDER": "BOTTOM-UP"})
+    kinds = [
+        *((codes, None), (codes[::-1], up), (codes.astype(np.int16), None)),
+        *((codes.astype(np.float32), None), ((codes / 65535).astype(np.float32)[::-1], up)),
+    ]
+    paths = [tmp_path / f"{number}.fits" for number in range(len(kinds))]
+    for path, (pixels, header) in zip(paths, kinds, strict=True):
+        fits.PrimaryHDU(pixels, header).writeto(path)
+    sample = FrameSample.read(paths, Geometry(40, 30), "auto")
+    for frame in sample.frames:
+        np.testing.assert_allclose(frame, codes[list(sample.rows)], rtol=1e-6)
 
 
 # --- masters of one camera setting ----------------------------------------------------------------
