@@ -307,17 +307,18 @@ class RawFrame:
         return format_ if highest <= 1 else adu
 
     def _highest(self) -> float:
-        """Return the highest sample in the middle of the image; if that is 0, the highest of all.
+        """Return the highest sample in the middle of the image; if it says nothing, that of all.
 
         The unit is that of the file, after BZERO and BSCALE.
         """
+        highest = 0.0
         for start, count in chain([self._middle], self._strips()):
             stored = self._read_stored(start, count).astype(np.float64)
             values = stored[np.isfinite(stored)] * self.format.scale + self.format.zero
-            highest = float(values.max(initial=0.0))
-            if highest > 0:
-                return highest
-        return 0.0
+            highest = max(highest, float(values.max(initial=0.0)))
+            if 0 < highest <= 1 or highest >= _SURE_ADU:
+                break
+        return highest
 
     @property
     def _middle(self) -> tuple[int, int]:

@@ -23,6 +23,7 @@ from calmasters.garbage import without_collection
 from calmasters.headers.ap_common import ap_keywords
 from calmasters.headers.dialects import FrameHeader, KeywordReader
 from calmasters.headers.fits_cards import ImageHeader
+from calmasters.headers.geometry import FLOAT_RANGE_REMEDY
 from calmasters.headers.image_header import read_header
 from calmasters.headers.sample_scale import (
     ADU16,
@@ -259,6 +260,8 @@ def _check_data(
         parts += _own_scale(Path(path), header, float_range)
     except FrameError as error:
         problem = str(error).removeprefix(f"{Path(path)}: ")
+        if traits.master:  # the setting does not concern it
+            problem = problem.replace(FLOAT_RANGE_REMEDY, "save it again with samples from 0 to 1")
         return "", f"contains {problem}" if problem.startswith("samples") else problem
     return ", ".join(parts), ""
 

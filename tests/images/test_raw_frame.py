@@ -155,6 +155,12 @@ def test_a_black_middle_says_nothing_of_the_range(tmp_path: Path) -> None:
     assert read_all(write(tmp_path / "f.fits", image))[0, 0] == np.float32(510 / 65535)
 
 
+def test_a_middle_that_may_have_either_range_is_judged_by_all_samples(tmp_path: Path) -> None:
+    image = np.full((200, 100), 3, np.float32)
+    image[5, 6] = 900  # a hot pixel of a dark without its bias
+    assert read_all(write(tmp_path / "f.fits", image))[0, 0] == np.float32(3 / 65535)
+
+
 @pytest.mark.parametrize("dtype", [np.int16, np.int32])
 def test_negative_samples_without_bzero_are_refused(tmp_path: Path, dtype: type) -> None:
     path = write(tmp_path / "f.fits", np.array([[-32268, -32000]], dtype))

@@ -128,6 +128,7 @@ def test_each_float_frame_is_judged_by_its_own_samples(
     write_float(frames / "unit.fits", [[0.01, 0.02], [0.01, 0.01]])
     write_float(frames / "master.fits", [[0.01, 0.02], [0.01, 0.01]], "Master Bias")
     write_float(frames / "both.fits", [[0.2, 1.2], [0.2, 0.3]])
+    write_float(frames / "both_master.fits", [[0.2, 1.2], [0.2, 0.3]], "Master Bias")
     found = read(make_settings(float_range=float_range))
     assert found["adu.fits"].traits.read_as == of_adu
     assert found["unit.fits"].traits.read_as == (of_unit or "")
@@ -136,6 +137,8 @@ def test_each_float_frame_is_judged_by_its_own_samples(
     if float_range == "auto":
         (problem,) = found["both.fits"].problems
         assert problem.endswith("; if they are 16-bit ADU, set float_range: adu16")
+    (problem,) = found["both_master.fits"].problems
+    assert problem.endswith("; save it again with samples from 0 to 1")
 
 
 READINGS: dict[str, tuple[np.ndarray, dict[str, Any], str]] = {
