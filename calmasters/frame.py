@@ -157,6 +157,11 @@ class Traits:
         Reasons why the frame cannot be used, each with what to do.
     other_type : OtherType or None
         The type that its folder or file name gives, if it contradicts TYPE.
+    read_as : str
+        How the image is read where it is not plain (:mod:`calmasters.headers.sample_scale`), such
+        as ``signed, bottom-up``.
+    has_8_bits : bool
+        Samples have 8 bits; they are not averaged with finer ones.
     """
 
     keywords: Mapping[str, Value] = field(default_factory=dict)
@@ -166,6 +171,8 @@ class Traits:
     warnings: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     other_type: OtherType | None = None
+    read_as: str = ""
+    has_8_bits: bool = False
 
 
 class Frame(NamedTuple):

@@ -40,6 +40,7 @@ MakeSettings: TypeAlias = Callable[..., Settings]
 MakeFrame: TypeAlias = Callable[..., Frame]
 AddFile: TypeAlias = Callable[..., Path]
 WriteRecord: TypeAlias = Callable[..., MasterRecord]
+WriteBounded: TypeAlias = Callable[[Path, np.ndarray, str, Mapping[str, Value]], None]
 
 #: Header keywords of a frame of any type.
 _KEYWORDS: Mapping[str, Value] = {
@@ -178,6 +179,25 @@ def add_master(tmp_path: Path) -> AddFile:
         return file
 
     return add
+
+
+@pytest.fixture
+def write_bounded() -> WriteBounded:
+    """Write floating-point samples as XISF with any bounds, and further cards."""
+
+    def write(path: Path, samples: np.ndarray, bounds: str, cards: Mapping[str, Value]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_master(
+            path, samples.astype(np.float32), [Card(key, value) for key, value in cards.items()]
+        )
+        content = path.read_bytes()
+        length = int.from_bytes(content[8:12], "little")
+        xml = content[16 : 16 + length].replace(b'bounds="0:1"', f'bounds="{bounds}"'.encode())
+        head = content[:8] + len(xml).to_bytes(4, "little") + bytes(4) + xml
+        start = len(content) - samples.size * 4
+        path.write_bytes(head.ljust(start, b"\0") + content[start:])
+
+    return write
 
 
 @pytest.fixture

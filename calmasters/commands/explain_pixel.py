@@ -115,14 +115,14 @@ def explain(
 
 
 def _sample(job: MasterJob, path: Path, x: int, y: int) -> np.float32:
-    with RawFrame(path, job.recipe.float_range) as frame:
+    with RawFrame(path, job.recipe.frame_range) as frame:
         return np.float32(frame.read(y * job.geometry.width + x, 1).samples[0])
 
 
 def _calibrated(
     job: MasterJob, record: MasterRecord, raws: Float32, x: int, y: int, output_dir: Path
 ) -> Float32:
-    bias, dark = (_master_sample(job, used, x, y, output_dir) for used in (job.bias, job.dark))
+    bias, dark = (_master_sample(used, x, y, output_dir) for used in (job.bias, job.dark))
     thermal = dark - bias if bias is not None and dark is not None else dark
     pedestal = (job.recipe.calibration or Calibration()).outputPedestal
     factors = [1.0 if frame.k is None else frame.k for frame in record.frames]
@@ -136,12 +136,10 @@ def _calibrated(
     )
 
 
-def _master_sample(
-    job: MasterJob, used: UsedMaster | None, x: int, y: int, output_dir: Path
-) -> Float32 | None:
+def _master_sample(used: UsedMaster | None, x: int, y: int, output_dir: Path) -> Float32 | None:
     if used is None:
         return None
-    image, _ = read_image(used.located(output_dir), job.recipe.float_range)
+    image, _ = read_image(used.located(output_dir))
     return image[y, x : x + 1]
 
 

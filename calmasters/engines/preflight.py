@@ -68,7 +68,7 @@ def find_bad_frames(job: MasterJob, input_dir: Path, rules: BadFrames) -> list[L
     for file in job.frames:
         path = input_dir / file.path
         try:
-            with RawFrame(path, job.recipe.float_range) as frame:
+            with RawFrame(path, job.recipe.frame_range) as frame:
                 frame.require_valid_samples()
         except FrameError as error:
             left_out.append(left_out_for(file, path, error))

@@ -9,10 +9,17 @@ from typing import Final
 from calmasters.frame import Geometry
 from calmasters.headers.fits_cards import Cards, first_of, number_of
 
-__all__ = ["FLOAT_RANGE_REMEDY", "IMAGE_CARDS", "geometry_of", "image_problems"]
+__all__ = [
+    "FLOAT_RANGE_REMEDY",
+    "IMAGE_CARDS",
+    "OWN_RANGE_REMEDY",
+    "geometry_of",
+    "image_problems",
+]
 
-#: What to do about float samples above 1 that may be ADU.
+#: What to do about float samples above 1 that may be ADU, and about a range that does not fit all.
 FLOAT_RANGE_REMEDY: Final = "if they are 16-bit ADU, set float_range: adu16"
+OWN_RANGE_REMEDY: Final = "set float_range: auto, or exclude it"
 
 _X_BINNING: Final = ("XBINNING", "CCDXBIN", "BINX", "HBIN", "BINNING", "CCDSUM")
 _Y_BINNING: Final = ("YBINNING", "CCDYBIN", "BINY", "VBIN", "BINNING", "CCDSUM")

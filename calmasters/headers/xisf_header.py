@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING, Final
 
 from calmasters.errors import FrameError
 from calmasters.headers.fits_cards import COMMENTARY, CardValue, ImageHeader, parse_value
+from calmasters.headers.sample_scale import bounds_of
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -48,7 +49,9 @@ def read_xisf_header(file: IO[bytes]) -> ImageHeader:
     cards |= {"NAXIS": 2 if channels == 1 else 3, **axes}
     samples = image.get("sampleFormat", "")
     cards |= dict(zip(("BITPIX", "BZERO"), _XISF_FORMATS.get(samples, (samples, 0)), strict=True))
-    return ImageHeader(cards, start, start + size, "xisf", image.attrib)
+    header = ImageHeader(cards, start, start + size, "xisf", image.attrib)
+    bounds_of(header)  # invalid bounds are found here, and not by each reader of pixels
+    return header
 
 
 def _first_image(file: IO[bytes]) -> Element:

@@ -12,7 +12,7 @@ import numpy as np
 
 from calmasters.atomic_files import replacing
 from calmasters.errors import FrameError
-from calmasters.headers.fits_cards import Card, CardValue
+from calmasters.headers.fits_cards import Card, CardValue, ImageHeader
 from calmasters.images.raw_frame import Image, RawFrame, SampleFormat, header_of, size_of, to_unit
 from calmasters.images.unpack import xisf_samples
 
@@ -22,15 +22,14 @@ __all__ = ["fits_literal", "read_image", "write_master"]
 _XISF_ALIGNMENT: Final = 4096
 
 
-def read_image(path: Path, float_range: str = "unit") -> tuple[Image, int]:
+def read_image(path: Path) -> tuple[Image, int]:
     """Read a complete image, such as a master of any program.
 
     Parameters
     ----------
     path : Path
-        A FITS or XISF file.
-    float_range : {'unit', 'adu16'}
-        Range of the float samples of a FITS file; those of XISF are in [0, 1].
+        A FITS or XISF file. Its samples say which range they have: settings for raw frames do
+        not concern masters.
 
     Returns
     -------
@@ -44,22 +43,22 @@ def read_image(path: Path, float_range: str = "unit") -> tuple[Image, int]:
     FrameError
         If the file cannot be read as a single-channel image.
     """
-    if path.suffix.lower() == ".xisf":
-        return _read_xisf(path)
-    with RawFrame(path, float_range) as frame:
+    header = header_of(path)
+    if header.packing == "xisf" and header.attributes.get("sampleFormat", "").startswith("Float"):
+        return _read_float_xisf(path, header)
+    with RawFrame(path) as frame:
         strip = frame.read(0, frame.size)
         return strip.samples.reshape(frame.height, frame.width), strip.not_finite
 
 
-def _read_xisf(path: Path) -> tuple[Image, int]:
-    header = header_of(path)
+def _read_float_xisf(path: Path, header: ImageHeader) -> tuple[Image, int]:
+    """Read a file as this project and PixInsight write masters, without a temporary file."""
     size_of(path, header.cards)
     try:
         pixels = xisf_samples(path, header)[0]
     except Exception as error:  # damaged files cause many kinds of exceptions
         raise FrameError(f"{path}: cannot be read as XISF ({error})") from error
-    unity = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
-    strip = to_unit(pixels, SampleFormat(pixels.dtype, 1.0, 0.0, unity), path, "unit")
+    strip = to_unit(pixels, SampleFormat.from_header(header), path)
     return strip.samples, strip.not_finite
 
 

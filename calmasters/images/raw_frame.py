@@ -1,14 +1,15 @@
 """Read frames by strips: FITS or XISF, plain or packed.
 
 Samples are converted to float32 in [0, 1] as by PixInsight: integers are divided by the largest
-code of their width, signed integers after adding half the range.
+code of their width, and rows that are stored from bottom to top are reversed.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType, TracebackType
@@ -19,8 +20,9 @@ from numpy.typing import NDArray
 
 from calmasters.errors import FrameError
 from calmasters.headers.fits_cards import CardValue, ImageHeader
-from calmasters.headers.geometry import FLOAT_RANGE_REMEDY
+from calmasters.headers.geometry import FLOAT_RANGE_REMEDY, OWN_RANGE_REMEDY
 from calmasters.headers.image_header import read_header
+from calmasters.headers.sample_scale import bounds_of, has_own_scale, is_bottom_up, is_signed
 from calmasters.images.unpack import unpack_frame
 
 __all__ = [
@@ -40,6 +42,7 @@ _TYPES: Final[Mapping[int, str]] = MappingProxyType(
     {8: "u1", 16: ">i2", 32: ">i4", -32: ">f4", -64: ">f8"}
 )
 _ADU16: Final = 65535.0
+_EXPECTED_ADU: Final = "0 to 65535"
 
 #: Number of samples read for a quick check that there is an image, and per strip of a full check.
 _QUICK_CHECK: Final = 1 << 12
@@ -47,6 +50,16 @@ _STRIP: Final = 1 << 20
 
 #: Samples from here on are saturated: 12-bit cameras write at most 65520 of 65535.
 _SATURATED: Final = 0.999
+
+#: A floating-point image whose brightest sample is above 1 and below this may have either range.
+_SURE_ADU: Final = 10.0
+
+_WRONG_BOUNDS: Final = "write it again with bounds that fit, or exclude it"
+_NO_BZERO: Final = (
+    "without BZERO samples must not be negative: set BZERO if half the range was subtracted from "
+    "them, otherwise exclude it"
+)
+_WRONG_BZERO: Final = "BZERO and BSCALE do not fit 16-bit ADU, exclude it"
 
 #: Number of samples converted in one step.
 _PIECE: Final = 1 << 16
@@ -63,12 +76,21 @@ class SampleFormat:
     dtype : numpy.dtype
         As stored, big-endian.
     scale, zero, unity : float
+    expected : str
+        The range that samples are expected to have, for messages.
+    remedy : str
+        What to do about samples that are not in it.
+    black : float
+        The lower end of that range.
     """
 
     dtype: np.dtype[Any]
     scale: float
     zero: float
     unity: float
+    expected: str = ""
+    remedy: str = "exclude it"
+    black: float = 0.0
 
     @property
     def is_uint16(self) -> bool:
@@ -80,27 +102,49 @@ class SampleFormat:
         """Whether samples are floating point numbers."""
         return self.dtype.kind == "f"
 
+    @property
+    def is_adu16(self) -> bool:
+        """Whether samples are ADU of a 16-bit camera."""
+        return self.unity == _ADU16
+
+    @property
+    def too_faint(self) -> float:
+        """The sample in [0, 1] that the brightest one of an image must exceed.
+
+        Floating-point samples that are all at most 1 are not ADU.
+        """
+        return 1 / self.unity if self.is_float and self.unity > 1 else 0.0
+
     @classmethod
-    def from_cards(cls, cards: Mapping[str, CardValue], float_range: str) -> SampleFormat:
+    def from_header(cls, header: ImageHeader) -> SampleFormat:
         """Read the format from a header.
+
+        Where the range depends on the samples, it is that of the sample type: 0 to 1 for floating
+        point.
 
         Raises
         ------
         FrameError
             If the format is not supported.
         """
+        cards = header.cards
         bits = cards.get("BITPIX")
         if not isinstance(bits, int) or bits not in _TYPES:
             raise FrameError(f"BITPIX is {bits}; expected one of {', '.join(map(str, _TYPES))}")
         dtype = np.dtype(_TYPES[bits])
         scale, zero = _number(cards, "BSCALE", 1.0), _number(cards, "BZERO", 0.0)
+        if dtype.kind == "f" and header.packing == "xisf":
+            low, high = bounds_of(header)
+            expected = f"{low:g} to {high:g} (the bounds of the file)"
+            return cls(dtype, 1.0, -low, high - low, expected, _WRONG_BOUNDS, low)
         if dtype.kind == "f":
-            return cls(dtype, scale, zero, _ADU16 if float_range == "adu16" else 1.0)
-        half = 0.0 if dtype.kind == "u" else 2.0 ** (8 * dtype.itemsize - 1)
-        if (scale, zero) == (1.0, 0.0):
-            zero = half
+            return cls(dtype, scale, zero, 1.0, "0 to 1")
         codes = 2.0 ** (8 * dtype.itemsize)
-        return cls(dtype, scale, zero, codes - 1 if (scale, zero) == (1.0, half) else _ADU16)
+        is_plain = scale == 1.0 and zero in (0.0, 0.0 if dtype.kind == "u" else codes / 2)
+        if is_signed(cards):
+            return cls(dtype, scale, zero, codes - 1, f"0 to {codes - 1:g}", _NO_BZERO)
+        unity = codes - 1 if is_plain else _ADU16
+        return cls(dtype, scale, zero, unity, f"0 to {unity:g}", _WRONG_BZERO)
 
 
 def _number(cards: Mapping[str, CardValue], keyword: str, absent: float) -> float:
@@ -130,14 +174,17 @@ class RawFrame:
     ----------
     path : Path
         A FITS or XISF file whose image has two dimensions (or three, the third of size 1).
-    float_range : {'unit', 'adu16'}
-        Range of the float samples of FITS files: [0, 1], or 16-bit ADU. Those of XISF files are
-        in [0, 1].
+    float_range : {'auto', 'unit', 'adu16'}
+        Range of the floating-point samples of FITS files: [0, 1], 16-bit ADU, or as the samples
+        in the middle of the image say. Other ranges are found in the file: that of integers of 32
+        bits in the samples, that of XISF in the bounds.
 
     Attributes
     ----------
     width, height : int
     format : SampleFormat
+    is_bottom_up : bool
+        The file has the lowest row first; it is read with the top row first all the same.
 
     Raises
     ------
@@ -145,12 +192,12 @@ class RawFrame:
         If the file cannot be used; the message gives the reason.
     """
 
-    def __init__(self, path: Path, float_range: str = "unit") -> None:
+    def __init__(self, path: Path, float_range: str = "auto") -> None:
         header = header_of(path)
         self.path = path
-        self._float_range = "unit" if header.packing == "xisf" else float_range
         self.width, self.height = size_of(path, header.cards)
-        self.format = _format(path, header, self._float_range)
+        self.is_bottom_up = is_bottom_up(header)
+        self.format = _format(path, header)
         if header.packing:
             self._offset = header.data_offset if header.packing in ("gzip", "bzip2") else 0
             self._file = unpack_frame(path, header, self.size * self.format.dtype.itemsize)
@@ -159,6 +206,12 @@ class RawFrame:
             _require_bytes(path, self._offset + self.size * self.format.dtype.itemsize)
             self._file = path.open("rb", buffering=0)
         self._lock = Lock()
+        if has_own_scale(header):
+            try:
+                self.format = self._own_format(float_range)
+            except BaseException:
+                self._file.close()
+                raise
 
     @property
     def size(self) -> int:
@@ -192,46 +245,109 @@ class RawFrame:
         FrameError
             If a sample is outside [0, 1].
         """
-        stored = np.empty(count, self.format.dtype)
-        self._fill(start, stored.view(np.uint8).data)
-        return to_unit(stored, self.format, self.path, self._float_range)
+        return to_unit(self._read_stored(start, count), self.format, self.path)
 
-    def require_valid_samples(self) -> None:
+    def require_valid_samples(self, *, quick: bool = False) -> None:
         """Refuse a frame with samples outside [0, 1], or with all samples 0 or saturated.
 
         For plain 16-bit frames a few samples from the middle are usually sufficient. Otherwise all
         samples are read.
+
+        Parameters
+        ----------
+        quick : bool
+            A few samples are sufficient for any frame.
 
         Raises
         ------
         FrameError
             If the frame cannot be used; the message gives the reason.
         """
-        if self.format.is_uint16:
-            start = max(0, self.size // 2 - _QUICK_CHECK)
-            middle = self.read(start, min(_QUICK_CHECK, self.size - start)).samples
-            if middle.max() > 0 and middle.min() < _SATURATED:
+        if quick or self.format.is_uint16:
+            middle = self.read(*self._middle).samples
+            if middle.max() > self.format.too_faint and middle.min() < _SATURATED:
                 return
         strips = [
             (strip.samples.min(), strip.samples.max(), strip.not_finite)
-            for start in range(0, self.size, _STRIP)
-            for strip in [self.read(start, min(_STRIP, self.size - start))]
+            for start, count in self._strips()
+            for strip in [self.read(start, count)]
         ]
         low, high, not_finite = (list(values) for values in zip(*strips, strict=True))
         if sum(not_finite) == self.size:
             raise FrameError(f"{self.path}: every pixel is NaN or infinite: exclude this frame")
         if max(high) <= 0:
             raise FrameError(f"{self.path}: every pixel is 0: retake or exclude this frame")
-        highest_adu = _ADU16 * max(high)
-        if self.format.is_float and self._float_range == "adu16" and highest_adu <= 1:
+        if max(high) <= self.format.too_faint:
             raise FrameError(
-                f"{self.path}: samples up to {highest_adu:g} where 16-bit ADU were expected "
-                "(float_range: adu16); exclude it"
+                f"{self.path}: samples up to {max(high) * self.format.unity:g} where "
+                f"{self.format.expected} was expected; {self.format.remedy}"
             )
         if min(low) >= _SATURATED:
             raise FrameError(f"{self.path}: every pixel is saturated: retake or exclude this frame")
 
+    def _own_format(self, float_range: str) -> SampleFormat:
+        """Return the format with the range that the samples have."""
+        format_ = self.format
+        if format_.is_float and float_range == "unit":
+            expected = "0 to 1 (float_range: unit)"
+            return replace(format_, expected=expected, remedy=OWN_RANGE_REMEDY)
+        adu = replace(format_, unity=_ADU16, expected=_EXPECTED_ADU)
+        if format_.is_float and float_range == "adu16":
+            expected = f"{_EXPECTED_ADU} (float_range: adu16)"
+            return replace(adu, expected=expected, remedy=OWN_RANGE_REMEDY)
+        highest = self._highest()
+        if not format_.is_float:
+            # In [0, 2^32 - 1] such an image would be black; without BZERO the range has no end.
+            return adu if highest <= _ADU16 or format_.zero == 0 else format_
+        if 1 < highest < _SURE_ADU:
+            raise FrameError(
+                f"{self.path}: samples up to {highest:g} are neither 0 to 1 nor surely 16-bit "
+                f"ADU; {FLOAT_RANGE_REMEDY}"
+            )
+        return format_ if highest <= 1 else adu
+
+    def _highest(self) -> float:
+        """Return the highest sample in the middle of the image; if it says nothing, that of all.
+
+        The unit is that of the file, after BZERO and BSCALE.
+        """
+        highest = 0.0
+        for start, count in chain([self._middle], self._strips()):
+            stored = self._read_stored(start, count).astype(np.float64)
+            values = stored[np.isfinite(stored)] * self.format.scale + self.format.zero
+            highest = max(highest, float(values.max(initial=0.0)))
+            if 0 < highest <= 1 or highest >= _SURE_ADU:
+                break
+        return highest
+
+    @property
+    def _middle(self) -> tuple[int, int]:
+        """Start and number of the samples of a quick check."""
+        start = max(0, self.size // 2 - _QUICK_CHECK)
+        return start, min(_QUICK_CHECK, self.size - start)
+
+    def _strips(self) -> Iterator[tuple[int, int]]:
+        for start in range(0, self.size, _STRIP):
+            yield start, min(_STRIP, self.size - start)
+
+    def _read_stored(self, start: int, count: int) -> NDArray[Any]:
+        stored = np.empty(count, self.format.dtype)
+        self._fill(start, stored.view(np.uint8).data)
+        return stored
+
     def _fill(self, start: int, buffer: memoryview) -> None:
+        """Fill a buffer with stored samples from ``start`` on, the top row first."""
+        if not self.is_bottom_up:
+            self._fill_as_stored(start, buffer)
+            return
+        item = self.format.dtype.itemsize
+        first, last = start // self.width, (start + len(buffer) // item - 1) // self.width
+        rows = np.empty((last - first + 1, self.width * item), np.uint8)
+        self._fill_as_stored((self.height - 1 - last) * self.width, rows.reshape(-1).data)
+        skipped = (start - first * self.width) * item
+        buffer[:] = rows[::-1].reshape(-1)[skipped : skipped + len(buffer)].data
+
+    def _fill_as_stored(self, start: int, buffer: memoryview) -> None:
         position = self._offset + start * self.format.dtype.itemsize
         done = 0
         while done < len(buffer):
@@ -270,9 +386,9 @@ def size_of(path: Path, cards: Mapping[str, CardValue]) -> tuple[int, int]:
     raise FrameError(f"{path}: the image has {shape}; expected width x height")
 
 
-def _format(path: Path, header: ImageHeader, float_range: str) -> SampleFormat:
+def _format(path: Path, header: ImageHeader) -> SampleFormat:
     try:
-        return SampleFormat.from_cards(header.cards, float_range)
+        return SampleFormat.from_header(header)
     except FrameError as error:
         raise FrameError(f"{path}: {error}") from None
 
@@ -285,7 +401,7 @@ def _require_bytes(path: Path, expected: int) -> None:
         )
 
 
-def to_unit(stored: NDArray[Any], format_: SampleFormat, path: Path, float_range: str) -> Strip:
+def to_unit(stored: NDArray[Any], format_: SampleFormat, path: Path) -> Strip:
     """Convert stored samples to float32 in [0, 1]; FrameError if one is outside.
 
     Parameters
@@ -295,8 +411,6 @@ def to_unit(stored: NDArray[Any], format_: SampleFormat, path: Path, float_range
     format_ : SampleFormat
     path : Path
         The file, for error messages.
-    float_range : {'unit', 'adu16'}
-        Configured range of float samples, for error messages.
     """
     samples = np.empty(stored.shape, np.float32)
     # In pieces, since a complete image of float64 would need more memory than all the rest.
@@ -310,19 +424,11 @@ def to_unit(stored: NDArray[Any], format_: SampleFormat, path: Path, float_range
         finite = np.isfinite(samples)
         not_finite = samples.size - int(np.count_nonzero(finite))
         samples[~finite] = 0
-    _require_unit_range(samples, path, float_range if format_.is_float else None)
-    return Strip(samples, not_finite)
-
-
-def _require_unit_range(samples: Image, path: Path, float_range: str | None) -> None:
     low, high = float(samples.min()), float(samples.max())
-    if low >= 0 and high <= 1:
-        return
-    message = f"{path}: samples from {low:g} to {high:g} where 0 to 1 was expected"
-    if float_range == "unit" and low >= 0 and high <= _ADU16:
-        raise FrameError(f"{message}; {FLOAT_RANGE_REMEDY}")
-    if float_range == "unit":
-        raise FrameError(f"{message}, and no 16-bit ADU; exclude it")
-    if float_range == "adu16":
-        raise FrameError(f"{message} after division by 65535 (float_range: adu16); exclude it")
-    raise FrameError(f"{message}; BZERO and BSCALE do not fit 16-bit ADU, exclude it")
+    if low < 0 or high > 1:
+        low, high = (format_.black + each * format_.unity for each in (low, high))
+        raise FrameError(
+            f"{path}: samples from {low:g} to {high:g} where {format_.expected} was expected; "
+            f"{format_.remedy}"
+        )
+    return Strip(samples, not_finite)

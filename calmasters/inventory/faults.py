@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from calmasters.frame import FrameType, Traits, Value
-from calmasters.headers.geometry import FLOAT_RANGE_REMEDY
+from calmasters.headers.geometry import FLOAT_RANGE_REMEDY, OWN_RANGE_REMEDY
 from calmasters.inventory.camera_keywords import (
     ESSENTIAL,
     CameraKeywords,
@@ -19,7 +19,10 @@ from calmasters.settings import Settings
 __all__ = ["Fault", "NamedType", "assumed_values", "find_faults", "in_one_line"]
 
 #: Remedies of headers and pixels that a setting carries out.
-_SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {FLOAT_RANGE_REMEDY: {"float_range": "adu16"}}
+_SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
+    FLOAT_RANGE_REMEDY: {"float_range": "adu16"},
+    OWN_RANGE_REMEDY: {"float_range": "auto"},
+}
 #: Values of a keyword that a remedy shows.
 _SHOWN: Final = 3
 

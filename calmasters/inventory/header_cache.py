@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -23,7 +23,15 @@ from calmasters.garbage import without_collection
 from calmasters.headers.ap_common import ap_keywords
 from calmasters.headers.dialects import FrameHeader, KeywordReader
 from calmasters.headers.fits_cards import ImageHeader
+from calmasters.headers.geometry import FLOAT_RANGE_REMEDY
 from calmasters.headers.image_header import read_header
+from calmasters.headers.sample_scale import (
+    ADU16,
+    ADU16_IN_32_BITS,
+    has_floats,
+    has_own_scale,
+    reading_of,
+)
 from calmasters.inventory.scan import ScannedFile, fingerprint
 from calmasters.model.layout import HEADER_CACHE
 from calmasters.progress import progress
@@ -126,8 +134,12 @@ class HeaderCache:
                 traits = replace(traits, keywords=keywords, sources={}, other_type=None)
         except FrameError as error:
             return _damaged(str(error))
-        if problem := _data_problem(file, path, image, traits, self._settings):
+        read_as, problem = _check_data(file, path, image, traits, self._settings)
+        if problem:
             traits = replace(traits, problems=(*traits.problems, problem))
+        if read_as or image.cards.get("BITPIX") == 8:
+            has_8_bits = image.cards.get("BITPIX") == 8
+            traits = replace(traits, read_as=read_as, has_8_bits=has_8_bits)
         return header._replace(traits=traits)
 
     def save(self) -> None:
@@ -199,14 +211,16 @@ def _damaged(problem: str) -> FrameHeader:
 def _to_json(traits: Traits) -> list[Any]:
     geometry = traits.geometry and _GEOMETRY(traits.geometry)
     stored = (traits.keywords, traits.master, geometry, traits.sources)
-    return [*stored, traits.warnings, traits.problems, traits.other_type]
+    texts = (traits.warnings, traits.problems)
+    return [*stored, *texts, traits.other_type, traits.read_as, traits.has_8_bits]
 
 
 def _from_json(stored: list[Any]) -> Traits:
-    keywords, master, geometry, sources, warnings, problems, other = stored
+    keywords, master, geometry, sources, warnings, problems, other, *samples = stored
     size = Geometry(*geometry) if geometry else None
     other_type = OtherType(*other) if other else None
-    return Traits(keywords, master, size, sources, tuple(warnings), tuple(problems), other_type)
+    texts = (tuple(warnings), tuple(problems))
+    return Traits(keywords, master, size, sources, *texts, other_type, *samples)
 
 
 def _matching_prefix(path: str, prefixes: Iterable[str]) -> int:
@@ -224,32 +238,43 @@ def _excluded(path: str, patterns: Sequence[str]) -> str | None:
     return None
 
 
-def _data_problem(
+def _check_data(
     file: ScannedFile, path: str, header: ImageHeader, traits: Traits, settings: Settings
-) -> str:
-    """Return the problem of the data after the header; empty if there is none."""
+) -> tuple[str, str]:
+    """Return how an image is read where it is not plain, and the problem of its data or ''."""
     if file.size < header.end_of_data:
-        return (
+        return "", (
             f"is truncated: {file.size} bytes where {header.end_of_data} were expected; "
             "copy it again"
         )
     # Also where the type is unknown, so that all that is wrong with a frame is found at once.
-    if not traits.problems and traits.keywords.get("TYPE") != FrameType.LIGHT:
-        return _float_problem(path, header, settings.float_range)
-    return ""
+    if traits.problems or traits.keywords.get("TYPE") == FrameType.LIGHT:
+        return "", ""
+    parts = [*reading_of(header)]
+    is_float_frame = has_floats(header.cards) and not traits.master
+    if not (parts or is_float_frame or has_own_scale(header)):
+        return "", ""
+    # Masters are in the range of whatever made them.
+    float_range = "auto" if traits.master else settings.float_range
+    try:
+        parts += _own_scale(Path(path), header, float_range)
+    except FrameError as error:
+        problem = str(error).removeprefix(f"{Path(path)}: ")
+        if traits.master:  # the setting does not concern it
+            problem = problem.replace(FLOAT_RANGE_REMEDY, "save it again with samples from 0 to 1")
+        return "", f"contains {problem}" if problem.startswith("samples") else problem
+    return ", ".join(parts), ""
 
 
-def _float_problem(path: str, header: ImageHeader, float_range: str) -> str:
-    """Check the samples of a floating point FITS frame, whose range is not in the header."""
-    if header.packing == "xisf" or not str(header.cards.get("BITPIX", "")).startswith("-"):
-        return ""
+def _own_scale(path: Path, header: ImageHeader, float_range: str) -> Iterator[str]:
+    """Read a few samples of an unusual frame; name the scale that only its samples say."""
     # Imported late: it needs numpy, and such frames are rare.
     from calmasters.images.raw_frame import RawFrame
 
-    try:
-        with RawFrame(file := Path(path), float_range) as frame:
-            frame.require_valid_samples()
-    except FrameError as error:
-        problem = str(error).removeprefix(f"{file}: ")
-        return f"contains {problem}" if problem.startswith("samples") else problem
-    return ""
+    with RawFrame(path, float_range) as frame:
+        frame.require_valid_samples(quick=True)
+        if has_own_scale(header) and frame.format.is_adu16:
+            if not frame.format.is_float:
+                yield ADU16_IN_32_BITS
+            elif float_range == "auto":  # a configured range is part of the recipe
+                yield ADU16

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from calmasters import __version__
 from calmasters.engines import needs_of
@@ -16,6 +17,10 @@ from calmasters.model.layout import record_path
 from calmasters.settings import Settings
 
 __all__ = ["Listing", "kept_identities", "list_files"]
+
+#: Increase it when the same files and settings are decided in another way: trees made before are
+#: planned again, and masters whose jobs stay the same are kept.
+_DECISION_VERSION: Final = 2
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,8 @@ def list_files(settings: Settings, digests: ContentDigests | None = None) -> Lis
     lines = "\n".join(f"{file.path}\t{file.size}\t{file.version}" for file in frames + library)
     # The plan does not depend on prune.
     decisive_settings = replace(settings, prune=False)
-    plan_inputs = (decisive_settings, needs_of(settings.engine).algorithm_version, __version__)
+    versions = (needs_of(settings.engine).algorithm_version, _DECISION_VERSION, __version__)
+    plan_inputs = (decisive_settings, *versions)
     return Listing(tuple(frames), tuple(library), fingerprint(lines, *plan_inputs))
 
 

@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 
 from calmasters.errors import RecordError
 from calmasters.frame import FrameType, Geometry, Value
+from calmasters.headers.sample_scale import ADU16
 from calmasters.model.layout import job_path, master_path, record_path
 from calmasters.model.master_warning import MasterWarning
 from calmasters.settings import Calibration, Integration
@@ -109,17 +110,26 @@ class FrameFile(NamedTuple):
         In bytes and nanoseconds.
     content : str
         Digest of the file (``fingerprint: content``): where there is one, the time does not count.
+    read_as : str
+        How the image is read where it is not plain (:mod:`calmasters.headers.sample_scale`).
     """
 
     path: str
     size: int
     mtime_ns: int
     content: str = ""
+    read_as: str = ""
 
     @property
-    def identity(self) -> tuple[str, int, str | int]:
+    def identity(self) -> tuple[str | int, ...]:
         """What differs between two frames, or between a frame and the file it was before."""
-        return self.path, self.size, self.content or self.mtime_ns
+        plain = (self.path, self.size, self.content or self.mtime_ns)
+        return (*plain, self.read_as) if self.read_as else plain
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the fields by name; a plain frame has no ``read_as``."""
+        fields = self._asdict()
+        return fields if self.read_as else {name: fields[name] for name in self._fields[:-1]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +158,8 @@ class UsedMaster:
     job : str
         Digest of the job that makes it, or made a kept one (of the content of a kept one that has
         no record); empty for a library's.
+    read_as : str
+        How the image is read where it is not plain, as in :class:`FrameFile`.
     """
 
     path: str
@@ -155,6 +167,7 @@ class UsedMaster:
     why: str
     content: str = ""
     job: str = ""
+    read_as: str = ""
 
     @classmethod
     def from_json(cls, stored: Mapping[str, str] | None) -> UsedMaster | None:
@@ -172,6 +185,8 @@ class Recipe:
 
     ``parameters`` are further ones of PixInsight's processes
     (:attr:`calmasters.settings.PixInsight.pixel_parameters`); other engines have none.
+    ``float_range`` is ``adu16`` if that is configured, otherwise ``unit``, as in jobs of versions
+    that did not look at the samples: the digests of plain frames stay the same.
     """
 
     engine: str
@@ -187,6 +202,11 @@ class Recipe:
     def fields(self) -> dict[str, Any]:
         """As JSON has it; many jobs share a recipe."""
         return asdict(self)
+
+    @property
+    def frame_range(self) -> str:
+        """The range of floating-point frames, as :class:`calmasters.images.raw_frame` takes it."""
+        return "adu16" if self.float_range == "adu16" else "auto"
 
 
 @dataclass(frozen=True)
@@ -257,10 +277,20 @@ class MasterJob:
         deciding = {
             **self._fields,
             "frames": [frame.identity for frame in self.frames],
-            "bias": self.bias and (self.bias.content or self.bias.path),
-            "dark": self.dark and (self.dark.content or self.dark.path),
+            "bias": self.identity_of(self.bias),
+            "dark": self.identity_of(self.dark),
         }
         return hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:16]
+
+    def identity_of(self, used: UsedMaster | None) -> str | None:
+        """Return what a digest has of a master that calibrates this one."""
+        if used is None:
+            return None
+        identity = used.content or used.path
+        # Earlier versions read all masters plainly, but those in FITS by float_range.
+        is_adu = self.recipe.float_range == ADU16 and not used.path.endswith(".xisf")
+        before = ADU16 if is_adu else ""
+        return identity if used.read_as == before else f"{identity} as {used.read_as or 'stored'}"
 
     @property
     def made_of(self) -> MadeOf:
@@ -308,7 +338,7 @@ class MasterJob:
             "written_ns": written_ns,
             **self._fields,
             "geometry": asdict(self.geometry),
-            "frames": [frame._asdict() for frame in self.frames],
+            "frames": [frame.to_json() for frame in self.frames],
             "bias": self.bias and asdict(self.bias),
             "dark": self.dark and asdict(self.dark),
             "warnings": [asdict(warning) for warning in self.warnings],

@@ -17,6 +17,7 @@ from calmasters.atomic_files import write_whole
 from calmasters.errors import RecordError
 from calmasters.frame import FrameType, Geometry, Value
 from calmasters.headers.fits_cards import Card
+from calmasters.headers.sample_scale import BOTTOM_UP
 from calmasters.model.job import (
     FrameFile,
     LeftOut,
@@ -181,6 +182,8 @@ def _geometry_cards(job: MasterJob) -> Iterator[Card]:
         x, y = job.geometry.origin
         yield Card("XORGSUBF", x, "[pixel] first column on the sensor, binned")
         yield Card("YORGSUBF", y, "[pixel] first row on the sensor, binned")
+    if any(BOTTOM_UP in frame.read_as for frame in job.frames):
+        yield Card("ROWORDER", "TOP-DOWN", "rows of some frames were reversed")
 
 
 def _recipe_cards(job: MasterJob) -> Iterator[Card]:
@@ -225,7 +228,7 @@ class FrameRecord:
 
     Attributes
     ----------
-    path, size, mtime_ns, content
+    path, size, mtime_ns, content, read_as
         As in :class:`~calmasters.model.job.FrameFile`.
     low, high, location, k
         As in :class:`FrameStatistics`.
@@ -235,6 +238,7 @@ class FrameRecord:
     size: int
     mtime_ns: int
     content: str = ""
+    read_as: str = ""
     low: int | None = None
     high: int | None = None
     location: float | None = None
@@ -243,7 +247,7 @@ class FrameRecord:
     @property
     def file(self) -> FrameFile:
         """The file as the plan found it."""
-        return FrameFile(self.path, self.size, self.mtime_ns, self.content)
+        return FrameFile(self.path, self.size, self.mtime_ns, self.content, self.read_as)
 
 
 @dataclass(frozen=True, slots=True)

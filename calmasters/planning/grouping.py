@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
@@ -80,9 +80,9 @@ def group_frames(
 ) -> list[Group]:
     """Sort sound calibration frames into groups of equal keywords and geometry.
 
-    Frames in which :func:`~calmasters.inventory.verdicts.check_frame` finds a fault are left out.
-    Flats that differ in a keyword of :data:`~calmasters.planning.splitting.SPLITTING` make several
-    groups (``mixed: split``).
+    Frames in which :func:`~calmasters.inventory.verdicts.check_frame` finds a fault are left out,
+    and those of 8 bits where others of the group are finer. Flats that differ in a keyword of
+    :data:`~calmasters.planning.splitting.SPLITTING` make several groups (``mixed: split``).
     """
     members: dict[Identity, dict[Traits, list[Frame]]] = defaultdict(dict)
     for traits, alike in usable_frames(frames, settings, cameras).items():
@@ -107,7 +107,7 @@ def _split_group(
             xorigin=_first_known(each.xorigin for each in known),
             yorigin=_first_known(each.yorigin for each in known),
         )
-        frames = (frame for traits in part for frame in by_traits[traits])
+        frames = _of_one_depth([frame for traits in part for frame in by_traits[traits]])
         yield Group(kind, key, placed, tuple(sorted(frames, key=_time_order)), labels)
 
 
@@ -155,6 +155,15 @@ def identity(
     if missing_keywords(traits, kind, settings, cameras):
         return None
     return FrameType(kind), _key(traits, kind, settings), traits.geometry.without_origin
+
+
+def _of_one_depth(frames: Sequence[Frame]) -> Sequence[Frame]:
+    """Leave out frames of 8 bits where others are finer.
+
+    Their steps are 257 ADU wide, and rounded in a way that depends on the camera. All other sample
+    formats are brought to one scale exactly.
+    """
+    return [frame for frame in frames if not frame.traits.has_8_bits] or frames
 
 
 def _time_order(frame: Frame) -> tuple[str, str]:

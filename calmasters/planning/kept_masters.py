@@ -100,7 +100,7 @@ class _Present:
 
 def _file(file: FrameFile) -> tuple[str, int, str | int]:
     """Return what stays when a file is moved to another folder."""
-    return PurePosixPath(file.path).name, *file.identity[1:]
+    return PurePosixPath(file.path).name, file.size, file.content or file.mtime_ns
 
 
 def _record(path: Path) -> MasterRecord | None:

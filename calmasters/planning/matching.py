@@ -35,6 +35,8 @@ class Candidate:
     geometry : Geometry
     date_obs : str
         ISO 8601; empty where unknown.
+    read_as : str
+        As in :class:`~calmasters.frame.Traits`.
     """
 
     type: FrameType
@@ -43,6 +45,7 @@ class Candidate:
     keywords: Mapping[str, Value]
     geometry: Geometry
     date_obs: str = ""
+    read_as: str = ""
 
     @property
     def exposure_s(self) -> float | None:
@@ -89,7 +92,13 @@ def candidate_of(frame: Frame, origin: str) -> Candidate | None:
     if not frame.master or frame.problems or frame.geometry is None or kind not in ("bias", "dark"):
         return None
     return Candidate(
-        FrameType(kind), frame.path, origin, frame.keywords, frame.geometry, frame.date_obs or ""
+        FrameType(kind),
+        frame.path,
+        origin,
+        frame.keywords,
+        frame.geometry,
+        frame.date_obs or "",
+        frame.traits.read_as,
     )
 
 
@@ -236,4 +245,5 @@ def _by_exposure(
 
 def _used(chosen: Candidate, why: str, choices: int) -> UsedMaster:
     among = f", chosen among {choices}" if choices > 1 else ""
-    return UsedMaster(chosen.path, chosen.origin, f"{why}; {_PLACES[chosen.origin]}{among}")
+    why = f"{why}; {_PLACES[chosen.origin]}{among}"
+    return UsedMaster(chosen.path, chosen.origin, why, read_as=chosen.read_as)

@@ -49,6 +49,12 @@ __all__ = ["Decision", "NotMade", "decide", "require_sound"]
 #: Bad frames that an error names.
 _SHOWN: Final = 10
 
+#: Reason and remedy of a frame that a group with finer samples leaves out.
+_ONLY_8_BITS: Final = (
+    "has samples of 8 bits, and others of its group have more: they are not averaged",
+    "set 16 bits in the capture program; to combine those of 8 bits, exclude the others",
+)
+
 
 @dataclass(frozen=True)
 class NotMade:
@@ -292,7 +298,8 @@ def _verdicts(
         alike[group.identity][name] = group
     checks = FrameChecks(settings, cameras)
     for frame in frames:
-        if frame.path not in verdicts and (verdict_alone := checks.verdict(frame)):
+        if frame.path not in verdicts:
+            verdict_alone = checks.verdict(frame) or Verdict(Status.REFUSED, *_ONLY_8_BITS)
             of_group = identity(frame.traits, settings, cameras)
             name = find_group(frame.traits, alike.get(of_group, {})) if of_group else ""
             verdicts[frame.path] = replace(verdict_alone, group=name) if name else verdict_alone
@@ -367,7 +374,9 @@ class _JobBuilder:
             type=group.type,
             keywords=group.keywords,
             geometry=group.geometry,
-            frames=tuple(FrameFile(*frame[:3], frame.content) for frame in group.frames),
+            frames=tuple(
+                FrameFile(*frame[:3], frame.content, frame.traits.read_as) for frame in group.frames
+            ),
             header=_common_cards(group),
             recipe=self._recipe(group),
             bias=match.bias,
@@ -390,7 +399,7 @@ class _JobBuilder:
                 algorithm_version=needs.algorithm_version,
                 integration=integration,
                 calibration=settings.calibration.get(kind.value),
-                float_range=settings.float_range,
+                float_range="adu16" if settings.float_range == "adu16" else "unit",
                 master_format=settings.master_format,
                 layout=settings.layout,
                 parameters=needs.pixel_parameters(settings),

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from calmasters.errors import RecordError
+from calmasters.headers.sample_scale import ADU16
 from calmasters.model.job import FrameFile, MasterJob, UsedMaster, read_made_of
 from calmasters.model.master_record import MasterRecord
 from calmasters.planning.staleness import FileTimes, is_current
@@ -102,6 +103,9 @@ def _differences(record: MasterRecord, job: MasterJob) -> list[str]:
         reasons.append(f"its frames are {job.geometry}")
     reasons += _settings(record.keywords, job.keywords)
     reasons += _settings(record.header, job.header)
+    # Earlier versions read masters in FITS like the frames.
+    if not reasons and job.recipe.float_range == ADU16:
+        reasons.append("its bias and dark are read by their own scale now, not by float_range")
     return reasons
 
 
@@ -111,8 +115,13 @@ def _frames(before: Sequence[FrameFile], now: Sequence[FrameFile]) -> Iterator[s
         yield f"frames are identified by {'content' if now[0].content else 'time'} now"
         before = [frame._replace(content="") for frame in before]
         now = [frame._replace(content="") for frame in now]
-    old = {frame.path: frame.identity[1:] for frame in before}
-    new = {frame.path: frame.identity[1:] for frame in now}
+    was_read = {frame.path: frame.read_as for frame in before}
+    again = [each for each in now if was_read.get(each.path, each.read_as) != each.read_as]
+    yield from _named("read in another way", [_read_as(frame) for frame in again])
+    old, new = (
+        {frame.path: frame._replace(read_as="").identity[1:] for frame in frames}
+        for frames in (before, now)
+    )
     added = {path: new[path] for path in new if path not in old}
     removed = {path: old[path] for path in old if path not in new}
     renamed = {
@@ -127,6 +136,10 @@ def _frames(before: Sequence[FrameFile], now: Sequence[FrameFile]) -> Iterator[s
     yield from _named("changed", [path for path in new if path in old and old[path] != new[path]])
     if not added and not removed and list(old) != list(new):
         yield "its frames are in another order"
+
+
+def _read_as(frame: FrameFile) -> str:
+    return f"{frame.path} ({frame.read_as or 'plain samples'})"
 
 
 def _named(event: str, paths: Sequence[str]) -> Iterator[str]:
@@ -156,8 +169,9 @@ def _changed_masters(record: MasterRecord, job: MasterJob) -> Iterator[str]:
     pairs = (("bias", record.bias, job.bias), ("dark", record.dark, job.dark))
     for kind, before, now in pairs:
         if (before and (before.content or before.path)) == (now and (now.content or now.path)):
-            continue
-        if before and now and before.path == now.path:
+            if before and now and before.read_as != now.read_as:
+                yield f"its {kind} is read in another way: {now.read_as or 'plain samples'}"
+        elif before and now and before.path == now.path:
             yield f"its {kind} was replaced: {now.path}"
         else:
             names = (_name(each) if each else "none" for each in (before, now))

@@ -55,7 +55,7 @@ def bad_pixels(masters: Iterable[tuple[MasterJob, Path, Path]]) -> BadPixelMap:
     """
     combined: BadPixelMap | None = None
     for job, master, quality in masters:
-        image, _ = read_image(master, job.recipe.float_range)
+        image, _ = read_image(master)
         if job.type is FrameType.FLAT:
             bad = _bad_in_flat(job, image)
         else:

@@ -134,11 +134,11 @@ class _Measurement:
             self._header(path, frame.path)
             for path, frame in zip(paths, self.job.frames, strict=True)
         ]
-        self.sample = FrameSample.read(paths, job.geometry, job.recipe.float_range)
+        self.sample = FrameSample.read(paths, job.geometry, job.recipe.frame_range)
         self.levels = sequence.levels(self.sample.frames)
 
     def _read(self, master: Path) -> Float32:
-        image, _ = read_image(master, self.job.recipe.float_range)
+        image, _ = read_image(master)
         geometry = self.job.geometry
         if image.shape != (geometry.height, geometry.width):
             raise FrameError(

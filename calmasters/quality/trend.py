@@ -22,7 +22,6 @@ from calmasters.model.job import MasterJob
 from calmasters.quality.quality_record import QualityRecord
 from calmasters.quality.sample import ADU
 from calmasters.quality.surface import odd_pixels
-from calmasters.settings import Settings
 
 __all__ = ["FOLLOWED", "Jump", "Point", "Trend", "jumps", "trends"]
 
@@ -131,9 +130,7 @@ def _setting_label(job: MasterJob) -> str:
     return f"{camera}, {job.type.value}: {', '.join((*further, str(job.geometry)))}"
 
 
-def trends(
-    measured: Iterable[tuple[MasterJob, Path]], library: Iterable[Frame], settings: Settings
-) -> list[Trend]:
+def trends(measured: Iterable[tuple[MasterJob, Path]], library: Iterable[Frame]) -> list[Trend]:
     """Follow every number of every camera setting.
 
     Parameters
@@ -142,7 +139,6 @@ def trends(
         The masters of this run with their ``quality/<name>.json``.
     library : iterable of Frame
         Masters of a library; those whose setting this run has are measured too.
-    settings : Settings
 
     Returns
     -------
@@ -170,7 +166,7 @@ def trends(
         for setting, job in jobs.items():
             if _has_setting(frame, job):
                 night_of_frame = str(frame.keywords["DATE"])
-                add(setting, night_of_frame, _measure_library_master(frame, settings), frame.path)
+                add(setting, night_of_frame, _measure_library_master(frame), frame.path)
     return [
         Trend(setting, kind, number, FOLLOWED[kind][number], sorted(each, key=_night))
         for (setting, kind, number), each in sorted(points.items())
@@ -195,13 +191,13 @@ def _has_setting(frame: Frame, job: MasterJob) -> bool:
     )
 
 
-def _measure_library_master(frame: Frame, settings: Settings) -> dict[str, float]:
+def _measure_library_master(frame: Frame) -> dict[str, float]:
     """Measure a library's master without its frames; no number if it cannot be read.
 
     The noise of one frame is estimated as the noise of the master times sqrt(NCOMBINE).
     """
     try:
-        image, _ = read_image(Path(frame.path), settings.float_range)
+        image, _ = read_image(Path(frame.path))
         cards = read_cards(Path(frame.path))
     except FrameError:
         return {}

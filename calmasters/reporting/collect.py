@@ -60,5 +60,5 @@ def read_content(settings: Settings, plan: Path) -> ReportContent:
             Defects.load(name, members, output)
             for name, members in settings_with_defects(jobs, settings.master_match_keywords).items()
         ],
-        trends=trends(measured, cache.read(scan_library(settings), Path()), settings),
+        trends=trends(measured, cache.read(scan_library(settings), Path())),
     )

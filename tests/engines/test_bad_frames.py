@@ -55,7 +55,9 @@ BAD = {
     "white": (write(np.full(SHAPE, 65535, np.uint16)), "every pixel is saturated"),
     "white of 12 bits": (write(np.full(SHAPE, 65520, np.uint16)), "every pixel is saturated"),
     "no number": (write(np.full(SHAPE, np.nan, np.float32)), "every pixel is NaN or infinite"),
-    "in ADU": (write(np.full(SHAPE, 300, np.float32)), "samples from 300 to 300"),
+    "beyond ADU": (write(np.full(SHAPE, 70_000, np.float32)), "samples from 70000 to 70000"),
+    "negative": (write(np.full(SHAPE, -32_000, np.int16)), "samples from -32000 to -32000"),
+    "32 bits": (write(np.full(SHAPE, 70_000, np.int32)), "samples from 70000 to 70000"),
 }
 
 

@@ -23,8 +23,9 @@ from calmasters.engines.native.needs import NEEDS
 from calmasters.engines.output_range import fix_range
 from calmasters.errors import CalmastersError, ConfigError, EngineError
 from calmasters.frame import FrameType, Geometry
+from calmasters.headers.image_header import read_cards
 from calmasters.images.master_file import read_image
-from calmasters.model.job import MasterJob, UsedMaster
+from calmasters.model.job import FrameFile, MasterJob, UsedMaster
 from calmasters.model.master_record import MasterStatistics
 from calmasters.settings import Calibration, Integration
 
@@ -74,6 +75,55 @@ def test_frames_of_every_sample_format_are_combined(site, dtype: type) -> None:
     make(site, job)
     read = np.array([read_image(site.input_dir / frame.path)[0] for frame in job.frames])
     np.testing.assert_array_equal(read_image(site.output)[0], by_reference(read, Integration()))
+
+
+def test_frames_of_all_kinds_are_combined_on_one_scale(site, write_bounded) -> None:
+    codes = np.random.default_rng(3).integers(490, 530, (7, *SHAPE))
+    header = {"ROWORDER": "BOTTOM-UP"}
+    files = [
+        site.write_one(codes[0].astype(np.uint16), "plain.fits", {}),
+        site.write_one(codes[1].astype(np.int16), "signed.fits", {}),
+        site.write_one(codes[2].astype(np.int32), "32.fits", {}),
+        site.write_one(codes[3].astype(np.float32), "adu.fits", {}),
+        site.write_one((codes[4] / 65535).astype(np.float32), "unit.fits", {}),
+        site.write_one(codes[5].astype(np.uint16)[::-1], "rows.fits", header),
+    ]
+    write_bounded(bounded := site.input_dir / "bounds.xisf", codes[6], "0:65535", {})
+    files[5] = files[5]._replace(read_as="bottom-up")
+    files.append(FrameFile(bounded.name, bounded.stat().st_size, bounded.stat().st_mtime_ns))
+    job = site.job(files, SHAPE)
+    made = make(site, job)
+    assert made.left_out == ()
+    np.testing.assert_array_equal(
+        read_image(site.output)[0], by_reference((codes / 65535).astype(np.float32), Integration())
+    )
+    assert read_cards(site.output)["ROWORDER"] == "TOP-DOWN"
+    make(site, replace(job, frames=job.frames[:5]))
+    assert "ROWORDER" not in read_cards(site.output)
+
+
+def test_plain_codes_from_bottom_to_top_equal_those_from_top_to_bottom(site) -> None:
+    frames = bias_frames(5)
+    top = site.job(site.write(frames), SHAPE)
+    make(site, top)
+    expected = read_image(site.output)[0]
+    up = site.write(np.ascontiguousarray(frames[:, ::-1]), "up", ROWORDER="BOTTOM-UP")
+    make(site, replace(top, frames=(*top.frames[:2], *up[2:])))
+    np.testing.assert_array_equal(read_image(site.output)[0], expected)
+
+
+@pytest.mark.parametrize("float_range", ["unit", "adu16"])
+@pytest.mark.parametrize("kind", ["unit", "adu"])
+def test_the_range_of_a_master_is_its_own(site, float_range: str, kind: str) -> None:
+    flats = np.random.default_rng(6).integers(20_000, 21_000, (5, *SHAPE))
+    bias = np.full(SHAPE, 500.0)
+    used = site.master(bias / 65535 if kind == "unit" else bias, "bias.fits")
+    stored = flats.astype(np.float32) if float_range == "adu16" else flats.astype(np.uint16)
+    job = site.job(site.write(stored), SHAPE, FrameType.FLAT, bias=used)
+    job = replace(job, recipe=replace(job.recipe, float_range=float_range))
+    make(site, job)
+    level = np.median(read_image(site.output)[0]) * 65535
+    assert level == pytest.approx(np.median(flats) - 500, rel=0.02)
 
 
 def flat_job(site, *, bayer: str | None = None) -> tuple[MasterJob, dict[str, np.ndarray]]:

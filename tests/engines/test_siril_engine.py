@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -140,15 +141,16 @@ def test_negative_samples_are_truncated_as_by_the_other_engines(
 # Kinds of files --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["gz", "bz2", "extension", "signed", "unit", "adu16", "xisf"])
+@pytest.mark.parametrize(
+    "kind",
+    ["gz", "bz2", "extension", "signed", "32 bits", "unit", "adu16", "xisf", "bounds", "bottom-up"],
+)
 def test_frames_of_every_kind_make_the_same_master(
-    siril: SirilEngine, site: Any, kind: str
+    siril: SirilEngine, site: Any, kind: str, write_bounded: Callable[..., None]
 ) -> None:
     frames = noisy(frames=4)
     expected = frames.mean(axis=0)
-    job = site.job(write_as(kind, frames, site), SHAPE, settings=NO_REJECTION)
-    float_range = "adu16" if kind == "adu16" else "unit"
-    job = replace(job, recipe=replace(job.recipe, float_range=float_range))
+    job = site.job(write_as(kind, frames, site, write_bounded), SHAPE, settings=NO_REJECTION)
     master, _ = make(siril, site, job)
     assert np.abs(master - expected).max() < 2e-4
 
@@ -156,12 +158,17 @@ def test_frames_of_every_kind_make_the_same_master(
 PACK = {"gz": gzip.compress, "bz2": bz2.compress}
 
 
-def write_as(kind: str, frames: np.ndarray, site: Any) -> list[FrameFile]:
+def write_as(
+    kind: str, frames: np.ndarray, site: Any, write_bounded: Callable[..., None]
+) -> list[FrameFile]:
     """Write the first frame in another way than the others, which are plain."""
     files = site.write(frames)
     first: Path = site.input_dir / files[0].path
     first.unlink()
-    if kind == "xisf":
+    if kind == "bounds":
+        first = first.with_suffix(".xisf")
+        write_bounded(first, frames[0], "0:65535", {})
+    elif kind == "xisf":
         first = first.with_suffix(".xisf")
         write_master(first, (frames[0] / ADU).astype(np.float32), [])
     elif kind in PACK:
@@ -172,13 +179,15 @@ def write_as(kind: str, frames: np.ndarray, site: Any) -> list[FrameFile]:
     elif kind == "extension":
         fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(frames[0])]).writeto(first)
     else:
-        signed = (frames[0].astype(np.int32) - 32768).astype(np.int16)
         images = {
-            "signed": signed,
+            "signed": frames[0].astype(np.int16),
+            "32 bits": frames[0].astype(np.int32),
+            "bottom-up": frames[0][::-1],
             "unit": (frames[0] / ADU).astype(np.float32),
             "adu16": frames[0].astype(np.float32),
         }
-        fits.PrimaryHDU(images[kind]).writeto(first)
+        header = fits.Header({"ROWORDER": "BOTTOM-UP"} if kind == "bottom-up" else {})
+        fits.PrimaryHDU(images[kind], header).writeto(first)
     stat = first.stat()
     return [FrameFile(first.name, stat.st_size, stat.st_mtime_ns), *files[1:]]
 

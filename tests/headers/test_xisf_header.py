@@ -1,12 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+import pytest
 from xisf import XISF
 
+from calmasters.errors import FrameError
 from calmasters.headers.image_header import read_cards, read_header
+from calmasters.headers.sample_scale import is_bottom_up
 
 
 def write_xisf(
@@ -43,6 +46,21 @@ def test_xisf_cards_have_their_types(tmp_path: Path) -> None:
         "BITPIX": -32,
         "BZERO": 0,
     }
+
+
+def test_the_order_of_rows_is_not_that_of_a_fits_file_before(tmp_path: Path) -> None:
+    header = read_header(write_xisf(tmp_path / "x.xisf", {"ROWORDER": "'BOTTOM-UP'"}))
+    assert header.cards["ROWORDER"] == "BOTTOM-UP"
+    assert not is_bottom_up(header)
+
+
+@pytest.mark.parametrize("bounds", ["0", "1:0", "0:0", "0:x", "0:1:2", "nan:1", "0:inf", ":"])
+def test_bounds_that_are_no_range_are_refused(
+    tmp_path: Path, write_bounded: Callable[..., None], bounds: str
+) -> None:
+    write_bounded(path := tmp_path / "x.xisf", np.zeros((3, 4)), bounds, {})
+    with pytest.raises(FrameError, match=f"has the bounds '{bounds}'"):
+        read_header(path)
 
 
 def test_a_colour_xisf_has_three_planes(tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def read_or_refuse(path: Path) -> bool:
     except FrameError:
         return False
     valid = False
-    for float_range in ("unit", "adu16"):
+    for float_range in ("auto", "unit", "adu16"):
         try:
             with RawFrame(path, float_range) as frame:
                 frame.require_valid_samples()

@@ -20,7 +20,7 @@ def write(path: Path, pixels: np.ndarray, **cards: Any) -> Path:
     return path
 
 
-def read_all(path: Path, float_range: str = "unit") -> np.ndarray:
+def read_all(path: Path, float_range: str = "auto") -> np.ndarray:
     with RawFrame(path, float_range) as frame:
         return frame.read(0, frame.size).samples.reshape(frame.height, frame.width)
 
@@ -30,13 +30,19 @@ def read_all(path: Path, float_range: str = "unit") -> np.ndarray:
     [
         (np.array([[0, 1, 255]], np.uint8), [0, 1 / 255, 1]),
         (np.array([[0, 1, 65535]], np.uint16), [0, 1 / 65535, 1]),
-        (np.array([[-32768, 0, 32767]], np.int16), [0, 32768 / 65535, 1]),
+        (np.array([[0, 1000, 32767]], np.int16), [0, 1000 / 65535, 32767 / 65535]),
         (np.array([[0, 1 << 31, (1 << 32) - 1]], np.uint32), [0, 2**31 / (2**32 - 1), 1]),
-        (np.array([[-(1 << 31), 0]], np.int32), [0, 2**31 / (2**32 - 1)]),
+        (np.array([[0, 510, 65535]], np.uint32), [0, 510 / 65535, 1]),
+        (np.array([[0, 510, 65535]], np.int32), [0, 510 / 65535, 1]),
         (np.array([[0, 0.25, 1]], np.float32), [0, 0.25, 1]),
         (np.array([[0, 0.1, 1]], np.float64), [0, 0.1, 1]),
+        (np.array([[0, 510, 65535]], np.float32), [0, 510 / 65535, 1]),
+        (np.array([[0, 510, 65535]], np.float64), [0, 510 / 65535, 1]),
     ],
-    ids=["8", "16 unsigned", "16 signed", "32 unsigned", "32 signed", "-32", "-64"],
+    ids=[
+        *("8", "16 unsigned", "16 signed", "32 unsigned", "ADU in 32 unsigned"),
+        *("ADU in 32 signed", "-32", "-64", "ADU in -32", "ADU in -64"),
+    ],
 )
 def test_samples_of_every_format_map_to_zero_to_one(
     tmp_path: Path, pixels: np.ndarray, expected: list[float]
@@ -85,29 +91,128 @@ def test_64_bit_integers_are_refused(tmp_path: Path) -> None:
 def test_float_range_is_the_range_of_float_samples(tmp_path: Path) -> None:
     path = write(tmp_path / "f.fits", np.array([[0, 65535, 6553.5]], np.float32))
     np.testing.assert_array_equal(read_all(path, "adu16"), np.array([[0, 1, 0.1]], np.float32))
-    with pytest.raises(FrameError, match=r"0 to 65535 where 0 to 1 .* float_range: adu16"):
+    np.testing.assert_array_equal(read_all(path), read_all(path, "adu16"))
+    with pytest.raises(FrameError, match=r"0 to 65535 where 0 to 1 .*; set float_range: auto"):
         read_all(path, "unit")
 
 
-@pytest.mark.parametrize(("low", "high"), [(-1, 500), (0, 70_000)])
-def test_a_range_that_would_not_help_is_not_advised(
-    tmp_path: Path, low: float, high: float
+@pytest.mark.parametrize(
+    ("low", "high", "found"), [(-1, 500, "-1 to 500"), (0, 7e4, "0 to 70000"), (-1, 0.5, "-1 to")]
+)
+def test_samples_that_fit_neither_range_are_refused(
+    tmp_path: Path, low: float, high: float, found: str
 ) -> None:
     path = write(tmp_path / "f.fits", np.array([[low, high]], np.float32))
-    for float_range in ("unit", "adu16"):
-        with pytest.raises(FrameError, match=r"; exclude it$"):
-            read_all(path, float_range)
+    with pytest.raises(FrameError, match=rf"{found} .* was expected; exclude it$"):
+        read_all(path)
+
+
+def test_samples_that_fit_both_ranges_are_refused_with_the_setting(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.fits", np.array([[0, 1.2]], np.float32))
+    with pytest.raises(FrameError, match=r"up to 1\.2 are neither .*, set float_range: adu16$"):
+        read_all(path)
+    assert read_all(path, "adu16")[0, 1] == pytest.approx(1.2 / 65535)
 
 
 def test_a_frame_from_0_to_1_is_no_frame_in_adu(tmp_path: Path) -> None:
     path = write(tmp_path / "f.fits", np.array([[0, 0.5]], np.float32))
-    with RawFrame(path, "unit") as frame:
-        frame.require_valid_samples()
-    with (
-        RawFrame(path, "adu16") as frame,
-        pytest.raises(FrameError, match=r"samples up to 0\.5 where 16-bit ADU were expected"),
-    ):
-        frame.require_valid_samples()
+    for float_range in ("auto", "unit"):
+        with RawFrame(path, float_range) as frame:
+            frame.require_valid_samples()
+    expected = (
+        r"samples up to 0\.5 where 0 to 65535 \(float_range: adu16\) was expected; set .* auto"
+    )
+    for quick in (True, False):
+        with RawFrame(path, "adu16") as frame, pytest.raises(FrameError, match=expected):
+            frame.require_valid_samples(quick=quick)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.uint32])
+def test_a_sample_that_contradicts_those_in_the_middle_is_refused(
+    tmp_path: Path, dtype: type
+) -> None:
+    image = np.full((200, 100), 500, dtype)
+    image[3, 4] = 66_000
+    adu, unit = tmp_path / "adu.fits", tmp_path / "unit.fits"
+    with RawFrame(write(adu, image)) as frame:
+        frame.require_valid_samples(quick=True)
+        with pytest.raises(FrameError, match="500 to 66000 where 0 to 65535 was expected"):
+            frame.require_valid_samples()
+    if np.issubdtype(dtype, np.floating):
+        with RawFrame(write(unit, image / 66_000)) as frame:
+            assert frame.read(0, frame.size).samples.max() == 1
+        image[3, 4] = 2 * 66_000
+        with (
+            RawFrame(write(tmp_path / "both.fits", image / 66_000)) as frame,
+            pytest.raises(FrameError, match="to 2 where 0 to 1 was expected; exclude it"),
+        ):
+            frame.require_valid_samples()
+
+
+def test_a_black_middle_says_nothing_of_the_range(tmp_path: Path) -> None:
+    image = np.zeros((200, 100), np.float32)
+    image[0] = 510
+    assert read_all(write(tmp_path / "f.fits", image))[0, 0] == np.float32(510 / 65535)
+
+
+def test_a_middle_that_may_have_either_range_is_judged_by_all_samples(tmp_path: Path) -> None:
+    image = np.full((200, 100), 3, np.float32)
+    image[5, 6] = 900  # a hot pixel of a dark without its bias
+    assert read_all(write(tmp_path / "f.fits", image))[0, 0] == np.float32(3 / 65535)
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int32])
+def test_negative_samples_without_bzero_are_refused(tmp_path: Path, dtype: type) -> None:
+    path = write(tmp_path / "f.fits", np.array([[-32268, -32000]], dtype))
+    with pytest.raises(FrameError, match=r"-32268 to -32000 .* set BZERO"):
+        read_all(path)
+
+
+def test_32_bit_samples_without_bzero_that_are_no_adu_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.fits", np.array([[500, 1 << 20]], np.int32))
+    with pytest.raises(FrameError, match="where 0 to 65535 was expected"):
+        read_all(path)
+
+
+# --- order of the rows ----------------------------------------------------------------------------
+
+
+def reversed_rows(path: Path, pixels: np.ndarray, order: str = "BOTTOM-UP") -> Path:
+    return write(path, np.ascontiguousarray(pixels[::-1]), ROWORDER=order)
+
+
+@pytest.mark.parametrize("order", ["BOTTOM-UP", "bottom-up", " BOTTOM-UP "])
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.uint8, np.float32])
+def test_rows_from_bottom_to_top_are_reversed(tmp_path: Path, order: str, dtype: type) -> None:
+    pixels = np.arange(1, 43).reshape(6, 7).astype(dtype)
+    plain = read_all(write(tmp_path / "plain.fits", pixels, ROWORDER="TOP-DOWN"))
+    with RawFrame(reversed_rows(tmp_path / "f.fits", pixels, order)) as frame:
+        assert frame.is_bottom_up
+        for start in range(42):
+            for count in (1, 5, 7, 8, 20):
+                if start + count <= 42:
+                    samples = frame.read(start, count).samples
+                    np.testing.assert_array_equal(samples, plain.ravel()[start : start + count])
+
+
+def test_codes_of_rows_from_bottom_to_top_are_reversed(tmp_path: Path) -> None:
+    pixels = np.arange(42, dtype=np.uint16).reshape(6, 7)
+    stored = np.empty(10, np.uint16)
+    with RawFrame(reversed_rows(tmp_path / "f.fits", pixels)) as frame:
+        frame.read_codes(9, stored)
+    np.testing.assert_array_equal(stored.view(">i2").astype(int) + 32768, np.arange(9, 19))
+
+
+@pytest.mark.parametrize("ending", [".gz", ".fz"])
+def test_rows_of_packed_frames_are_reversed(tmp_path: Path, ending: str) -> None:
+    pixels = np.arange(42, dtype=np.uint16).reshape(6, 7)
+    path = tmp_path / f"f.fits{ending}"
+    header = fits.Header({"ROWORDER": "BOTTOM-UP"})
+    if ending == ".fz":
+        fits.CompImageHDU(pixels[::-1], header).writeto(path)
+    else:
+        fits.PrimaryHDU(pixels[::-1], header).writeto(path)
+    np.testing.assert_array_equal(read_all(path), (pixels / 65535).astype(np.float32))
 
 
 def test_scale_and_zero_of_floats_are_applied_before_the_range(tmp_path: Path) -> None:

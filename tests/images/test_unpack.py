@@ -114,9 +114,42 @@ def test_xisf_samples_of_every_format_are_in_the_unit_range(tmp_path: Path, dtyp
     image = np.array([[0, 1], [2, 3]]).astype(dtype)
     unity = 3.0 if np.issubdtype(dtype, np.floating) else float(np.iinfo(dtype).max)
     image = image / dtype(3) if np.issubdtype(dtype, np.floating) else image
-    path = xisf(None)(tmp_path / "x.xisf", image)
+    step = 1 << 30 if dtype is np.uint32 else 1  # small samples of 32 bits would be ADU
+    path = xisf(None)(tmp_path / "x.xisf", image * dtype(step))
+    expected = pytest.approx([n * step / unity for n in range(4)])
     with RawFrame(path, "adu16") as frame:
-        assert frame.read(0, 4).samples.tolist() == pytest.approx([n / unity for n in range(4)])
+        assert frame.read(0, 4).samples.tolist() == expected
+    assert read_image(path)[0].ravel().tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("bounds", "low", "high"), [("0:65535", 0, 65535), ("-1:3", -1, 3), ("0:0.5", 0, 0.5)]
+)
+def test_floating_point_samples_of_xisf_are_in_their_bounds(
+    tmp_path: Path, write_bounded: Callable[..., None], bounds: str, low: float, high: float
+) -> None:
+    unit = np.array([[0, 0.25], [0.5, 1]])
+    write_bounded(path := tmp_path / "x.xisf", low + unit * (high - low), bounds, {})
+    for float_range in ("auto", "adu16"):
+        with RawFrame(path, float_range) as frame:
+            frame.require_valid_samples()
+            np.testing.assert_array_equal(frame.read(0, 4).samples, unit.ravel())
+    np.testing.assert_array_equal(read_image(path)[0], unit)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "found"), [("0:1", "500 to 600 where 0 to 1"), ("0:1000000", None)]
+)
+def test_samples_that_contradict_the_bounds_are_refused(
+    tmp_path: Path, write_bounded: Callable[..., None], bounds: str, found: str | None
+) -> None:
+    write_bounded(path := tmp_path / "x.xisf", np.array([[500, 600]]), bounds, {})
+    if found:
+        with pytest.raises(FrameError, match=rf"{found} \(the bounds of the file\) .* write it"):
+            read_image(path)
+    write_bounded(path, np.array([[0.1, 0.2]]), "0:65535", {})
+    with RawFrame(path) as frame, pytest.raises(FrameError, match=r"up to 0\.2 where 0 to 65535"):
+        frame.require_valid_samples()
 
 
 @pytest.mark.parametrize("name", ["x.fits.gz", "x.FITS.FZ"])

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,10 +105,95 @@ def test_float_frames_outside_their_range_are_refused_with_the_setting(
     write_float(frames / "adu.fits", [[100, 65535], [0, 1]])
     write_float(frames / "unit.fits", [[0, 1], [0.5, 0.25]])
     write_float(frames / "light.fits", [[100, 65535], [0, 1]], "Light")
-    unit, adu16 = make_settings(), make_settings(float_range="adu16")
-    assert "set float_range: adu16" in problem(unit, "adu.fits")
+    unit, adu16 = make_settings(float_range="unit"), make_settings(float_range="adu16")
+    assert "set float_range: auto" in problem(unit, "adu.fits")
+    assert "set float_range: auto" in problem(adu16, "unit.fits")
     assert problem(unit, "unit.fits") == problem(unit, "light.fits") == ""
     assert problem(adu16, "adu.fits") == ""
+    assert problem(make_settings(), "adu.fits") == problem(make_settings(), "unit.fits") == ""
+
+
+@pytest.mark.parametrize(
+    ("float_range", "of_adu", "of_unit"), [("auto", "adu16", ""), ("adu16", "", None)]
+)
+def test_each_float_frame_is_judged_by_its_own_samples(
+    make_settings: Callable[..., Settings],
+    tmp_path: Path,
+    float_range: str,
+    of_adu: str,
+    of_unit: str | None,
+) -> None:
+    frames = tmp_path / "frames"
+    write_float(frames / "adu.fits", [[510, 540], [505, 512]])
+    write_float(frames / "unit.fits", [[0.01, 0.02], [0.01, 0.01]])
+    write_float(frames / "master.fits", [[0.01, 0.02], [0.01, 0.01]], "Master Bias")
+    write_float(frames / "both.fits", [[0.2, 1.2], [0.2, 0.3]])
+    write_float(frames / "both_master.fits", [[0.2, 1.2], [0.2, 0.3]], "Master Bias")
+    found = read(make_settings(float_range=float_range))
+    assert found["adu.fits"].traits.read_as == of_adu
+    assert found["unit.fits"].traits.read_as == (of_unit or "")
+    assert bool(found["unit.fits"].problems) == (of_unit is None)
+    assert found["master.fits"].problems == ()
+    if float_range == "auto":
+        (problem,) = found["both.fits"].problems
+        assert problem.endswith("; if they are 16-bit ADU, set float_range: adu16")
+    (problem,) = found["both_master.fits"].problems
+    assert problem.endswith("; save it again with samples from 0 to 1")
+
+
+READINGS: dict[str, tuple[np.ndarray, dict[str, Any], str]] = {
+    "plain": (np.full((3, 4), 500, np.uint16), {}, ""),
+    "top down": (np.full((3, 4), 500, np.uint16), {"ROWORDER": "TOP-DOWN"}, ""),
+    "8 bits": (np.full((3, 4), 50, np.uint8), {}, ""),
+    "32 bits": (np.full((3, 4), 1 << 30, np.uint32), {}, ""),
+    "floats": (np.full((3, 4), 0.1, np.float32), {}, ""),
+    "bottom up": (np.full((3, 4), 500, np.uint16), {"ROWORDER": "BOTTOM-UP"}, "bottom-up"),
+    "signed": (np.full((3, 4), 500, np.int16), {}, "signed"),
+    "ADU in 32 bits": (np.full((3, 4), 500, np.uint32), {}, "32-bit integers as ADU"),
+    "signed ADU": (np.full((3, 4), 500, np.int32), {}, "signed, 32-bit integers as ADU"),
+    "floats in ADU": (
+        np.full((3, 4), 500, np.float64),
+        {"ROWORDER": "BOTTOM-UP"},
+        "bottom-up, adu16",
+    ),
+}
+
+
+@pytest.mark.parametrize(("pixels", "cards", "read_as"), READINGS.values(), ids=READINGS)
+def test_what_is_not_read_plainly_is_found_and_cached(
+    settings: Settings, pixels: np.ndarray, cards: dict[str, Any], read_as: str
+) -> None:
+    settings.input_dir.mkdir()
+    header = fits.Header({"IMAGETYP": "Bias", **cards})
+    fits.PrimaryHDU(pixels, header).writeto(settings.input_dir / "a.fits")
+    for _ in range(2):  # from the file, and from the cache
+        frame = read(settings)["a.fits"]
+        assert (frame.traits.read_as, frame.problems) == (read_as, ())
+
+
+def test_the_bounds_of_xisf_are_found(
+    settings: Settings, write_bounded: Callable[..., None]
+) -> None:
+    cards = {"IMAGETYP": "Bias"}
+    write_bounded(settings.input_dir / "a.xisf", np.full((3, 4), 500), "0:65535", cards)
+    write_bounded(settings.input_dir / "b.xisf", np.full((3, 4), 0.1), "0:1", cards)
+    write_bounded(settings.input_dir / "c.xisf", np.full((3, 4), 900), "0:100", cards)
+    write_bounded(settings.input_dir / "d.xisf", np.full((3, 4), 900), "0:1", cards)
+    found = read(settings)
+    assert "900 to 900 where 0 to 1 (the bounds of the file)" in found["d.xisf"].problems[0]
+    assert found["a.xisf"].traits.read_as == "bounds 0:65535"
+    assert found["b.xisf"].traits.read_as == ""
+    assert "900 to 900 where 0 to 100 (the bounds of the file)" in found["c.xisf"].problems[0]
+
+
+def test_signed_samples_below_0_are_refused(settings: Settings) -> None:
+    settings.input_dir.mkdir()
+    pixels = np.full((3, 4), -32_000, np.int16)
+    fits.PrimaryHDU(pixels, fits.Header({"IMAGETYP": "Bias"})).writeto(
+        settings.input_dir / "a.fits"
+    )
+    (problem,) = read(settings)["a.fits"].problems
+    assert "set BZERO" in problem
 
 
 # --- the cache ------------------------------------------------------------------------------------
@@ -165,6 +251,7 @@ def test_a_damaged_cache_is_ignored(
 SHARING = """
 import sys, yaml
 from pathlib import Path
+from typing import Any
 from calmasters.inventory.header_cache import HeaderCache
 from calmasters.inventory.scan import scan_frames
 from calmasters.settings import Settings

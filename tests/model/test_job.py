@@ -47,6 +47,7 @@ FRAME_CHANGES: dict[str, Any] = {
     "size": 8640,
     "mtime_ns": FRAME.mtime_ns - 1,
     "content": "0123456789abcdef",
+    "read_as": "signed",
 }
 RECIPE_CHANGES: dict[str, Any] = {
     "engine": "pixinsight",
@@ -98,6 +99,35 @@ def test_a_library_master_counts_by_its_content_wherever_it_is() -> None:
     moved = replace(JOB, dark=UsedMaster("/elsewhere.fits", "library", "", "0123456789abcdef"))
     assert moved.digest == job.digest
     assert replace(JOB, dark=replace(DARK, content="f")).digest != job.digest
+
+
+@pytest.mark.parametrize(
+    ("float_range", "name", "read_as", "is_same"),
+    [
+        ("unit", "d.fits", "", True),
+        ("adu16", "d.xisf", "", True),
+        # The range of frames was taken for that of masters in FITS, here rightly and wrongly.
+        ("adu16", "d.fits", "adu16", True),
+        ("adu16", "d.fits", "", False),
+        ("unit", "d.fits", "bottom-up", False),
+        ("unit", "d.xisf", "bounds 0:65535", False),
+    ],
+)
+def test_a_master_counts_by_how_it_is_read_where_an_earlier_version_read_it_otherwise(
+    float_range: str, name: str, read_as: str, is_same: bool
+) -> None:
+    job = replace(JOB, recipe=replace(RECIPE, float_range=float_range))
+    before = replace(job, dark=replace(DARK, content=name))
+    used = UsedMaster(f"/library/{name}", "library", "", "content", read_as=read_as)
+    job = replace(job, dark=used)
+    assert (job.identity_of(used) == "content") == is_same
+    assert job.digest != before.digest
+
+
+def test_a_plain_job_is_written_as_before() -> None:
+    stored = json.loads(JOB.to_json())
+    assert all("read_as" not in frame for frame in stored["frames"])
+    assert JOB.digest == "87b0fd7992605043"  # of the versions that read every file plainly
 
 
 def test_the_digests_can_be_read_without_the_job(tmp_path: Path) -> None:

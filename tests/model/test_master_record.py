@@ -218,7 +218,7 @@ def test_a_record_says_what_a_master_was_made_of_and_has_its_numbers(tmp_path: P
     }
     assert {key: stored.get(key) for key in expected} == expected
     assert stored["frames"][0] == {
-        **{"path": "0.fits", "size": 5760, "mtime_ns": 0, "content": ""},
+        **{"path": "0.fits", "size": 5760, "mtime_ns": 0, "content": "", "read_as": ""},
         **{"low": 2, "high": 3, "location": 0.4, "k": 1.01},
     }
     assert (stored["bias"]["origin"], stored["dark"]["path"]) == ("run", "/library/d.fits")

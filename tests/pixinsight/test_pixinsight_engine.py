@@ -25,11 +25,12 @@ from jobs_for_pixinsight import (
 )
 
 from calmasters.atomic_files import write_whole
+from calmasters.engines.pixinsight.needs import NEEDS
 from calmasters.errors import ConfigError, EngineError
 from calmasters.frame import FrameType
 from calmasters.headers.image_header import read_cards
 from calmasters.images.master_file import read_image
-from calmasters.model.job import MasterJob
+from calmasters.model.job import MasterJob, UsedMaster
 
 BIAS, DARK, FLAT = FrameType.BIAS, FrameType.DARK, FrameType.FLAT
 
@@ -95,6 +96,58 @@ def test_both_engines_ignore_the_pedestal_card(
     for frame in job.frames:
         fits.setval(site.input_dir / frame.path, "PEDESTAL", value=100)
     assert_equals_native(site, job, by_script=True)
+
+
+def bottom_up(pixels: np.ndarray) -> fits.PrimaryHDU:
+    return fits.PrimaryHDU(pixels[::-1], fits.Header({"ROWORDER": "BOTTOM-UP"}))
+
+
+REWRITTEN: dict[str, tuple[Callable[[np.ndarray], fits.PrimaryHDU], str]] = {
+    "signed": (lambda pixels: fits.PrimaryHDU((pixels // 2).astype(np.int16)), "signed"),
+    "bottom-up": (bottom_up, "bottom-up"),
+    "floats": (lambda pixels: fits.PrimaryHDU((pixels / 65535).astype(np.float32)), ""),
+    "ADU": (lambda pixels: fits.PrimaryHDU(pixels.astype(np.float32)), "adu16"),
+}
+
+
+@pytest.mark.parametrize("count", [2, 5])
+@pytest.mark.parametrize("name", REWRITTEN)
+def test_frames_that_are_not_plain_equal_the_native_engines(
+    site: Site, name: str, count: int
+) -> None:
+    job, (image_of, read_as) = make_job(site, BIAS), REWRITTEN[name]
+    frames = []
+    for frame in job.frames[:count]:
+        path = site.input_dir / frame.path
+        image_of(fits.getdata(path)).writeto(path, overwrite=True)
+        frames.append(frame._replace(size=path.stat().st_size, read_as=read_as))
+    job = replace(job, frames=(*frames, *job.frames[count:]))
+    if name == "ADU" and count < len(job.frames):
+        with pytest.raises(ConfigError, match="2 of 5 frames are floating-point ADU, others"):
+            site.make(job)
+    else:
+        assert_equals_native(site, job, by_script=True)
+
+
+def test_adu_in_32_bits_are_refused(site: Site) -> None:
+    job = make_job(site, BIAS)
+    frames = [frame._replace(read_as="32-bit integers as ADU") for frame in job.frames]
+    with pytest.raises(ConfigError, match="contains 16-bit ADU in integers of 32 bits"):
+        site.make(replace(job, frames=tuple(frames)))
+
+
+@pytest.mark.parametrize(
+    ("of_frames", "of_master", "is_refused"),
+    [("", "", False), ("", "adu16", True), ("adu16", "", True), ("adu16", "adu16", False)],
+)
+def test_masters_in_fits_of_another_range_than_the_frames_are_refused(
+    site: Site, of_frames: str, of_master: str, is_refused: bool
+) -> None:
+    job = make_job(site, FLAT, bias=UsedMaster("b.fits", "library", "", read_as=of_master))
+    frames = [frame._replace(read_as=of_frames) for frame in job.frames]
+    sentences = [*NEEDS.unsupported(replace(job, frames=tuple(frames)))]
+    assert bool(sentences) == is_refused
+    assert all("b.fits" in sentence for sentence in sentences)
 
 
 def test_floating_point_frames_in_adu_equal_the_native_engines(
@@ -400,7 +453,7 @@ INTERRUPTED = """
 import sys
 from pathlib import Path
 from calmasters.engines.pixinsight.engine import PixInsightEngine
-from calmasters.model.job import MasterJob
+from calmasters.model.job import MasterJob, UsedMaster
 from calmasters.settings import Calibrated, PixInsight
 
 binary, job_file, folder = map(Path, sys.argv[1:4])

@@ -228,7 +228,7 @@ def test_when_a_keyword_appears_the_masters_without_it_stay_and_are_reported(
 
 
 def _float_bias(add_frames: AddFrames, high: float = 600, **cards: Any) -> None:
-    """Bias frames in float ADU."""
+    """Bias frames of floats: ADU if the level is above 10."""
     for path in add_frames("float", "bias", **cards):
         header = fits.getheader(path)
         for card in ("BZERO", "BSCALE"):
@@ -291,9 +291,13 @@ FIXED: dict[str, tuple[Case, dict[str, object], int]] = {
         },
         2,
     ),
-    "float frames in ADU": (_float_bias, {"float_range": "adu16"}, 1),
-    "float frames in ADU of an unknown type": (
-        lambda add: _float_bias(add, IMAGETYP="my bias"),
+    "float frames that may be ADU": (
+        lambda add: _float_bias(add, 8),
+        {"float_range": "adu16"},
+        1,
+    ),
+    "float frames that may be ADU, of an unknown type": (
+        lambda add: _float_bias(add, 8, IMAGETYP="my bias"),
         {"float_range": "adu16", "type_words": {"bias": ["mybias"]}},
         1,
     ),

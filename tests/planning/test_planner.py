@@ -257,6 +257,81 @@ def test_the_recipe_is_that_of_the_configuration(
     assert message == {"ImageIntegration": {"rcrLimit": 0.2}, "ImageCalibration": {}}
 
 
+def test_the_range_of_floats_does_not_count_in_jobs_of_plain_frames(
+    make_settings: Callable[..., Settings], add_frames: AddFrames
+) -> None:
+    for kind in ("bias", "dark", "flat"):
+        add_frames(kind, ROWORDER="TOP-DOWN")
+    auto, unit = jobs(make_settings()), jobs(make_settings(float_range="unit"))
+    assert {name: job.digest for name, job in auto.items()} == {
+        name: job.digest for name, job in unit.items()
+    }
+    assert not any(frame.read_as for job in auto.values() for frame in job.frames)
+
+
+def _rewrite(path: Path, pixels: np.ndarray, **cards: Any) -> None:
+    header = fits.getheader(path)
+    for card in ("BZERO", "BSCALE"):
+        header.remove(card, ignore_missing=True)
+    header.update(cards)
+    fits.writeto(path, pixels, header, overwrite=True)
+
+
+def test_frames_of_one_scale_after_reading_make_one_group(
+    settings: Settings, add_frames: AddFrames
+) -> None:
+    level = np.arange(505, 517).reshape(3, 4)
+    paths = add_frames("bias", 6)
+    _rewrite(paths[1], level.astype(np.int16))
+    _rewrite(paths[2], level.astype(np.int32))
+    _rewrite(paths[3], level.astype(np.float32))
+    _rewrite(paths[4], (level / 65535).astype(np.float32))
+    _rewrite(paths[5], level.astype(np.uint16)[::-1], ROWORDER="BOTTOM-UP")
+    (job,) = decide(settings).jobs
+    assert [frame.read_as for frame in job.frames] == [
+        *("", "signed", "signed, 32-bit integers as ADU", "adu16", "", "bottom-up")
+    ]
+    plain = replace(job, frames=tuple(frame._replace(read_as="") for frame in job.frames))
+    assert job.digest != plain.digest
+    assert MasterJob.from_json(job.to_json()) == job
+
+
+def test_frames_of_8_bits_are_left_out_where_others_are_finer(
+    settings: Settings, add_frames: AddFrames
+) -> None:
+    level = np.arange(2, 14, dtype=np.uint8).reshape(3, 4)
+    fine = add_frames("bias", 3, "fine")
+    coarse = add_frames("bias", 3, "coarse")
+    for number, path in enumerate(coarse):
+        _rewrite(path, level + np.uint8(number))
+    decision = decide(settings)
+    (job,) = decision.jobs
+    assert {frame.path for frame in job.frames} == {f"fine/{path.name}" for path in fine}
+    verdict = decision.verdicts["coarse/0.fits"]
+    assert (verdict.status, verdict.group) == (Status.REFUSED, job.name)
+    assert "8 bits" in verdict.reason
+    for path in fine:
+        path.unlink()
+    assert len(decide(settings).jobs[0].frames) == 3
+
+
+def test_a_library_master_that_is_not_read_plainly_counts_by_how_it_is_read(
+    make_settings: Callable[..., Settings], add_frames: AddFrames, add_master: Callable[..., Path]
+) -> None:
+    add_frames("flat")
+    path = add_master("library/bias.fits", "bias")
+    settings = make_settings(library={"bias": [str(path.parent)], "dark": []})
+    plain = only(settings, "flat")
+    assert plain.bias is not None
+    assert plain.bias.read_as == ""
+    adu = (65535 * fits.getdata(path)).astype(np.float32)
+    fits.writeto(path, adu, fits.getheader(path), overwrite=True)
+    flat = only(settings, "flat")
+    assert flat.bias is not None
+    assert flat.bias.read_as == "adu16"
+    assert flat.digest != plain.digest
+
+
 def test_a_group_too_small_for_its_rejection_makes_no_master_and_says_so(
     make_settings: Callable[..., Settings], add_frames: AddFrames
 ) -> None:
@@ -407,7 +482,7 @@ def test_the_plan_has_the_keys_agreed(
         assert list(entry) == agreed
     flat = plan["masters"][f"masters/flat/{FLAT}.xisf"]
     assert flat["frames"] == ["flat/0.fits", "flat/1.fits", "flat/2.fits"]
-    assert set(flat["bias"]) == {"path", "origin", "why", "content", "job"}
+    assert set(flat["bias"]) == {"path", "origin", "why", "content", "job", "read_as"}
     assert flat["dark"] is None
     assert flat["warnings"][:-1] == [
         {"kind": "calibration", "text": "no dark master: there is none at all"}

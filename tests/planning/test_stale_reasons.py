@@ -83,6 +83,14 @@ CHANGES: dict[str, tuple[MasterJob, tuple[str, ...]]] = {
         replace(FLAT, frames=(FRAMES[0]._replace(mtime_ns=7), *FRAMES[1:])),
         ("1 frame changed: flats/0.fits",),
     ),
+    "some are read in another way": (
+        replace(FLAT, frames=(FRAMES[0]._replace(read_as="signed, bottom-up"), *FRAMES[1:])),
+        ("1 frame read in another way: flats/0.fits (signed, bottom-up)",),
+    ),
+    "a master is read in another way": (
+        replace(FLAT, dark=replace(DARK, read_as="bottom-up")),
+        ("its dark is read in another way: bottom-up",),
+    ),
     "another order": (replace(FLAT, frames=FRAMES[::-1]), ("its frames are in another order",)),
     "identified by content": (
         replace(FLAT, frames=tuple(frame._replace(content="c") for frame in FRAMES)),
@@ -121,6 +129,19 @@ CHANGES: dict[str, tuple[MasterJob, tuple[str, ...]]] = {
         ("EXPTIME: 1.5 is now 1.6",),
     ),
 }
+
+
+def test_a_master_in_fits_that_was_read_by_the_range_of_frames_is_the_reason(
+    tmp_path: Path,
+) -> None:
+    recipe = replace(RECIPE, float_range="adu16", master_format="fits")
+    flat = replace(FLAT, recipe=recipe, bias=replace(BIAS, path="masters/bias/b.fits"))
+    path = made(flat, tmp_path).with_suffix(".json")
+    # The digest of an earlier version had the path alone.
+    path.write_text(path.read_text(encoding="utf-8").replace(flat.digest, "0" * 16))
+    assert reasons(flat, tmp_path) == (
+        "its bias and dark are read by their own scale now, not by float_range",
+    )
 
 
 @pytest.mark.parametrize(("job", "words"), CHANGES.values(), ids=CHANGES)

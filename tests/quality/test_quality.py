@@ -519,11 +519,27 @@ def test_many_large_frames_are_sampled_evenly(tmp_path: Path) -> None:
     camera = Camera(width=2000, height=1500)
     path = tmp_path / "frame.fits"
     write_frame(path, camera.bias_frame(1), nina_header(camera, Shot(FrameType.BIAS, START)))
-    sample = FrameSample.read([path] * 40, Geometry(2000, 1500), "unit")
+    sample = FrameSample.read([path] * 40, Geometry(2000, 1500), "auto")
     assert sample.frames.nbytes <= 4 * (1 << 24) * 1.1
     assert min(sample.rows) == 0
     assert max(sample.rows) == 1499
     np.testing.assert_array_equal(sample.frames[0], camera.bias_frame(1)[list(sample.rows)])
+
+
+def test_frames_are_sampled_as_they_are_combined(tmp_path: Path) -> None:
+    camera = Camera(width=40, height=30)
+    codes = camera.bias_frame(1)
+    up = fits.Header({"ROWORDER": "BOTTOM-UP"})
+    kinds = [
+        *((codes, None), (codes[::-1], up), (codes.astype(np.int16), None)),
+        *((codes.astype(np.float32), None), ((codes / 65535).astype(np.float32)[::-1], up)),
+    ]
+    paths = [tmp_path / f"{number}.fits" for number in range(len(kinds))]
+    for path, (pixels, header) in zip(paths, kinds, strict=True):
+        fits.PrimaryHDU(pixels, header).writeto(path)
+    sample = FrameSample.read(paths, Geometry(40, 30), "auto")
+    for frame in sample.frames:
+        np.testing.assert_allclose(frame, codes[list(sample.rows)], rtol=1e-6)
 
 
 # --- masters of one camera setting ----------------------------------------------------------------
@@ -628,9 +644,7 @@ def test_runs_and_the_library_are_one_trend(tmp_path: Path, settings: Settings) 
     keywords = {"TYPE": "dark", "INSTRUME": "A", "GAIN": 100, "DATE": "2025-07-01"}
     frame = Frame(str(library), 1, 1, Traits(keywords, master=True, geometry=Geometry(4, 3)))
     other = frame._replace(traits=replace(frame.traits, keywords=keywords | {"GAIN": 200}))
-    by_number = {
-        trend.number: trend for trend in trends([(job, quality)], [frame, other], settings)
-    }
+    by_number = {trend.number: trend for trend in trends([(job, quality)], [frame, other])}
     assert [point.night for point in by_number["level_adu"].points] == ["2025-07-01", "2026-01-16"]
     assert by_number["level_adu"].points[0].value == pytest.approx(1000, rel=0.01)
     assert len(by_number["hot_percent"].points) == 2
@@ -640,4 +654,4 @@ def test_runs_and_the_library_are_one_trend(tmp_path: Path, settings: Settings) 
 def test_nights_that_are_no_dates_are_left_out(tmp_path: Path, settings: Settings) -> None:
     nights = [NightQuality("cloudy", 5, {"level_adu": 600.0})]
     quality = write_quality(tmp_path / "d.json", nights=nights)
-    assert trends([(job_of(FrameType.BIAS, "b"), quality)], [], settings) == []
+    assert trends([(job_of(FrameType.BIAS, "b"), quality)], []) == []

@@ -58,7 +58,11 @@ def test_pictures_show_the_whole_plan_and_write_nothing(session, arguments, show
 
 def test_summary_prints_and_writes_nothing(session):
     run = session.run("summary")
-    for line in ("bias          4  (4 used)", "1 frame: type light", f"{BIAS}: 4 frames"):
+    for line in (
+        "bias          4  (4 used)",
+        "1 frame: type light",
+        f"4 frames, masters/bias/{BIAS}",
+    ):
         assert line in run.output
     assert "is truncated" in run.output
     assert not session.output.exists()

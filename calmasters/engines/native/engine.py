@@ -249,7 +249,7 @@ class _MasterBuilder:
                 f"{path} has {size} bytes, but had {file.size} when the job was planned: run again"
                 " to plan it again"
             )
-        frame = opened.enter_context(RawFrame(path, self._job.recipe.float_range))
+        frame = opened.enter_context(RawFrame(path, self._job.recipe.frame_range))
         self._require_size(path, frame.width, frame.height)
         frame.require_valid_samples()
         return frame
@@ -267,7 +267,7 @@ class _MasterBuilder:
             return None
         path = used.located(self._output_dir)
         try:
-            image, not_finite = read_image(path, self._job.recipe.float_range)
+            image, not_finite = read_image(path)
         except FrameError as error:
             raise EngineError(
                 f"{self._job.name}: a master for its calibration cannot be read: {error}"

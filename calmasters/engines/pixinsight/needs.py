@@ -10,11 +10,12 @@ from typing import Any, Final
 
 from calmasters.engines.needs import EngineNeeds, calibrated_flats_bytes, pixels
 from calmasters.errors import ConfigError
+from calmasters.headers.sample_scale import ADU16, ADU16_IN_32_BITS
 from calmasters.model.job import MasterJob
 from calmasters.model.layout import PIXINSIGHT_LOG
 from calmasters.settings import Settings
 
-__all__ = ["NEEDS", "PixInsightNeeds"]
+__all__ = ["NEEDS", "PixInsightNeeds", "reads_adu"]
 
 #: Memory by PixInsight's parameters: the program, ``stackSizeMB``, ``bufferSizeMB`` of each frame.
 _PROGRAM_MB, _STACK_MB, _BUFFER_MB = 2000, 1024, 16
@@ -45,14 +46,7 @@ class PixInsightNeeds(EngineNeeds):
 
     def unsupported(self, job: MasterJob) -> Iterator[str]:
         """Yield a sentence for each setting that PixInsight would apply in another way."""
-        used = (master.path for master in (job.bias, job.dark) if master)
-        fits = [path for path in used if not path.endswith(".xisf")]
-        if fits and job.recipe.float_range == "adu16":
-            yield (
-                f"float_range: adu16 is not supported by engine pixinsight with the master "
-                f"{fits[0]}, whose samples it would also read as 16-bit ADU; convert the master "
-                "to XISF, or choose engine: native"
-            )
+        yield from _unsupported_scales(job)
         packed = [frame.path for frame in job.frames if frame.path.lower().endswith(".bz2")]
         if packed:
             yield (
@@ -85,6 +79,41 @@ class PixInsightNeeds(EngineNeeds):
         from calmasters.engines.pixinsight.session import begin
 
         return begin(settings.output_dir / PIXINSIGHT_LOG).communicate
+
+
+def reads_adu(job: MasterJob) -> bool:
+    """Return whether PixInsight reads floating-point FITS files of a job as 16-bit ADU."""
+    return job.recipe.float_range == ADU16 or any(ADU16 in frame.read_as for frame in job.frames)
+
+
+def _unsupported_scales(job: MasterJob) -> Iterator[str]:
+    """Yield a sentence for each kind of file whose scale PixInsight does not find.
+
+    Its hints for the range of floating-point samples concern all files of a process.
+    """
+    for frame in job.frames:
+        if ADU16_IN_32_BITS in frame.read_as:
+            yield (
+                f"{frame.path} contains 16-bit ADU in integers of 32 bits, which PixInsight "
+                "divides by 2^32 - 1; convert such frames to 16 bits, or choose engine: native"
+            )
+            break
+    plain = [frame.path for frame in job.frames if ADU16 not in frame.read_as]
+    if plain and len(plain) < len(job.frames):
+        yield (
+            f"{len(job.frames) - len(plain)} of {len(job.frames)} frames are floating-point ADU, "
+            f"others such as {plain[0]} are not, and PixInsight reads all frames of a master in "
+            "one way; exclude some of them, or choose engine: native"
+        )
+    for master in filter(None, (job.bias, job.dark)):
+        is_adu = ADU16 in master.read_as
+        if not master.path.endswith(".xisf") and is_adu != reads_adu(job):
+            yield (
+                f"engine pixinsight would read the samples of the master {master.path} as "
+                f"{'0 to 1' if is_adu else '16-bit ADU'}, as those of the frames; convert the "
+                "master to XISF, or choose engine: native"
+            )
+            break
 
 
 def _is_text(path: str) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from calmasters.engines.pixinsight.needs import reads_adu
 from calmasters.frame import FrameType
 from calmasters.headers.fits_cards import Card
 from calmasters.images.master_file import fits_literal
@@ -42,12 +43,10 @@ _IMAGE_TYPE: Final[Mapping[FrameType, int]] = {
     FrameType.FLAT: 3,
 }
 
-#: PixInsight's own default, to which the range of floating-point frames is added.
-_INPUT_HINTS: Final = "fits-keywords normalize raw cfa signed-is-physical"
-_RANGE_HINTS: Final[Mapping[str, str]] = {
-    "unit": "",
-    "adu16": " lower-range 0 upper-range 65535",
-}
+#: PixInsight's own defaults for the format hints and for ROWORDER, which its preferences can
+#: change, to which the range of floating-point frames is added.
+_INPUT_HINTS: Final = "fits-keywords normalize raw cfa use-roworder-keywords signed-is-physical"
+_ADU_HINTS: Final = " lower-range 0 upper-range 65535"
 #: As WBPP writes its masters. Hints stay active for the complete session, so they are always given.
 _OUTPUT_HINTS: Final[Mapping[str, str]] = {
     "xisf": "properties fits-keywords no-compress-data block-alignment 4096 "
@@ -183,7 +182,7 @@ def _master(used: UsedMaster | None, places: Places) -> str | None:
 
 
 def _input_hints(job: MasterJob) -> str:
-    return _INPUT_HINTS + _RANGE_HINTS[job.recipe.float_range]
+    return _INPUT_HINTS + (_ADU_HINTS if reads_adu(job) else "")
 
 
 def _fits_keyword(card: Card) -> tuple[str, str | None, str]:

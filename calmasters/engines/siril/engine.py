@@ -144,15 +144,14 @@ def _working_folder(output: Path) -> Iterator[Path]:
 
 def _place(job: MasterJob, input_dir: Path, output_dir: Path, folder: Path) -> list[MasterWarning]:
     """Put the input of Siril into its folder; return warnings."""
-    float_range = job.recipe.float_range
     paths = [input_dir / frame.path for frame in job.frames]
     warnings = []
-    if not_finite := place_frames(paths, folder, FRAMES, float_range):
+    if not_finite := place_frames(paths, folder, FRAMES, job.recipe.frame_range):
         warnings.append(_not_finite(f"{not_finite} samples"))
     # A dark contains the bias: without optimization only the dark is subtracted.
     if used := job.dark or job.bias:
         path = used.located(output_dir)
-        image, not_finite = read_image(path, float_range)
+        image, not_finite = read_image(path)
         _require_size(job, path, image)
         if not_finite:
             warnings.append(_not_finite(f"{path}: {not_finite} samples"))

@@ -11,6 +11,7 @@ import numpy as np
 from calmasters.errors import FrameError
 from calmasters.headers.fits_cards import Cards
 from calmasters.headers.image_header import read_header
+from calmasters.headers.sample_scale import is_bottom_up
 from calmasters.images.raw_frame import Image, RawFrame
 
 __all__ = ["place_frames", "write_image"]
@@ -20,17 +21,17 @@ def place_frames(paths: Sequence[Path], folder: Path, name: str, float_range: st
     """Put frames into a folder, in their order, as ``<name>00001.fit``, ``<name>00002.fit``….
 
     Plain 16-bit FITS files are linked, or copied if the system does not allow links. All others
-    (compressed files, XISF, other sample formats) are rewritten as floats in [0, 1], since Siril
-    reads some of them differently or not at all. If one frame is rewritten, all frames of the group
-    are, since Siril does not combine both formats.
+    (compressed files, XISF, other sample formats, rows from bottom to top) are rewritten as floats
+    in [0, 1], since Siril reads some of them differently or not at all. If one frame is rewritten,
+    all frames of the group are, since Siril does not combine both formats.
 
     Parameters
     ----------
     paths : sequence of Path
     folder : Path
     name : str
-    float_range : {'unit', 'adu16'}
-        The range of float samples of FITS files.
+    float_range : {'auto', 'adu16'}
+        The range of floating-point samples of FITS files.
 
     Returns
     -------
@@ -57,7 +58,7 @@ def _is_plain(path: Path) -> bool:
         header = read_header(path)
     except FrameError as error:
         raise FrameError(f"{path}: {error}") from error
-    return not header.packing and _is_uint16(header.cards)
+    return not header.packing and _is_uint16(header.cards) and not is_bottom_up(header)
 
 
 def _is_uint16(cards: Cards) -> bool:

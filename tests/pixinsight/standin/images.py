@@ -17,9 +17,6 @@ Pixels = NDArray[np.float32]
 #: Size of the XML header before the pixels.
 HEADER_BYTES = 65536
 
-#: White of an integer sample.
-WHITE = {np.uint8: 255, np.uint16: 65535, np.uint32: 2**32 - 1}
-
 
 class Keyword(NamedTuple):
     name: str
@@ -53,26 +50,37 @@ def _read_xisf(path: str) -> Image:
         for name, cards in metadata.items()
         for card in cards
     ]
-    return Image(_normalized(file.read_image(0)[:, :, 0]), keywords)
+    pixels = file.read_image(0)[:, :, 0]
+    if pixels.dtype.kind == "f":
+        low, high = map(float, file.get_images_metadata()[0].get("bounds", "0:1").split(":"))
+        pixels = _in_range(pixels, low, high)
+    return Image(_normalized(pixels), keywords)
 
 
 def _read_fits(path: str, hints: str) -> Image:
     with fits.open(path, memmap=False) as file:
-        pixels = file[0].data
+        pixels, order = file[0].data, str(file[0].header.get("ROWORDER", "")).strip().upper()
         keywords = [Keyword(c.keyword, f"'{c.value}'", c.comment) for c in file[0].header.cards]
     parts = hints.split()
     if pixels.dtype.kind == "f" and "upper-range" in parts:
         low, high = (float(parts[parts.index(f"{end}-range") + 1]) for end in ("lower", "upper"))
-        pixels = ((pixels.astype(np.float64) - low) / (high - low)).astype(np.float32)
-    return Image(_normalized(pixels), keywords)
+        pixels = _in_range(pixels, low, high)
+    is_code = pixels.dtype.kind == "i" and "signed-is-physical" not in parts
+    if order == "BOTTOM-UP" and "use-roworder-keywords" in parts:
+        pixels = pixels[::-1]
+    half = 2 ** (8 * pixels.dtype.itemsize - 1) if is_code else 0
+    return Image(_normalized(pixels, half), keywords)
 
 
-def _normalized(pixels: NDArray[Any]) -> Pixels:
+def _in_range(pixels: NDArray[Any], low: float, high: float) -> Pixels:
+    return ((pixels.astype(np.float64) - low) / (high - low)).astype(np.float32)
+
+
+def _normalized(pixels: NDArray[Any], shift: int = 0) -> Pixels:
     if pixels.dtype.kind == "f":
         return np.nan_to_num(pixels.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    if pixels.dtype == np.int16:
-        return ((pixels.astype(np.float64) + 32768) / 65535).astype(np.float32)
-    return (pixels / np.float64(WHITE[pixels.dtype.type])).astype(np.float32)
+    white = 2.0 ** (8 * pixels.dtype.itemsize) - 1
+    return ((pixels.astype(np.float64) + shift) / white).astype(np.float32)
 
 
 def write(path: Path, pictures: list[Image]) -> None:
