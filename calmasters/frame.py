@@ -110,13 +110,16 @@ class Traits:
     geometry : Geometry or None
         None if the file could not be read, or has no two-dimensional image.
     sources : mapping of str to str
-        Origin of a value, for values that are not from the keyword's standard card.
+        Origin of a value, for values that are not from the keyword's standard card. For a keyword
+        without a value, the card whose value cannot be used, and why.
     warnings : tuple of str
         Unusual properties that do not prevent its use.
     problems : tuple of str
         Reasons why the frame cannot be used, each with what to do.
     other_type : OtherType or None
         The type that its folder or file name gives, if it contradicts TYPE.
+    bias_removal : str
+        The sign that a master dark contains no bias, such as ``CALSTAT 'BM'``; empty without one.
     """
 
     keywords: Mapping[str, Value] = field(default_factory=dict)
@@ -126,6 +129,7 @@ class Traits:
     warnings: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     other_type: OtherType | None = None
+    bias_removal: str = ""
 
 
 class Frame(NamedTuple):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from math import prod
 from typing import Final
 
 from calmasters.frame import Geometry
 from calmasters.headers.fits_cards import Cards, first_of, number_of
 
-__all__ = ["FLOAT_RANGE_REMEDY", "IMAGE_CARDS", "geometry_of", "image_problems"]
+__all__ = ["FLOAT_RANGE_REMEDY", "IMAGE_CARDS", "geometry_of", "image_problems", "overscan_problem"]
 
 #: What to do about float samples above 1 that may be ADU.
 FLOAT_RANGE_REMEDY: Final = "if they are 16-bit ADU, set float_range: adu16"
@@ -18,12 +19,22 @@ _X_BINNING: Final = ("XBINNING", "CCDXBIN", "BINX", "HBIN", "BINNING", "CCDSUM")
 _Y_BINNING: Final = ("YBINNING", "CCDYBIN", "BINY", "VBIN", "BINNING", "CCDSUM")
 _BAYER: Final = ("BAYERPAT", "COLORTYP", "CFAIMAGE", "MOSAIC")
 _BAYER_PATTERNS: Final = frozenset({"RGGB", "BGGR", "GBRG", "GRBG"})
+#: Sections such as [1:2048,1:1024]: the part of the image that saw light, and the overscan.
+_IMAGE_SECTIONS: Final = ("TRIMSEC", "DATASEC")
+_OVERSCAN_SECTION: Final = "BIASSEC"
+_SECTION: Final = re.compile(r"\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]")
+#: Number of planes of a colour image.
+_COLOURS: Final = 3
 #: Cards that this module reads.
 IMAGE_CARDS: Final = (
-    "NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "BITPIX", "BSCALE", "BZERO", "CALSTAT",
-    *_X_BINNING, *_Y_BINNING, *_BAYER,
+    "NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "NAXIS4", "BITPIX", "BSCALE", "BZERO",
+    *_X_BINNING, *_Y_BINNING, *_BAYER, *_IMAGE_SECTIONS, _OVERSCAN_SECTION,
 )  # fmt: skip
 
+_OVERSCAN_PROBLEM: Final = (
+    "has an overscan ({} {}), which is not subtracted and cut off yet; "
+    "exclude frames with an overscan, or let the camera write frames without it"
+)
 _SAMPLE_BITS: Final = (8, 16, 32, -32, -64)
 
 
@@ -55,16 +66,52 @@ def _bayer(cards: Cards) -> str | None:
 
 def image_problems(cards: Cards, geometry: Geometry | None) -> Iterator[str]:
     """List the reasons why an image cannot be used as a raw frame, each with what to do."""
-    planes = cards.get("NAXIS3", 1)
-    if geometry is None or cards.get("NAXIS") not in (2, 3):
-        yield f"contains no two-dimensional image (NAXIS {cards.get('NAXIS')}); exclude it"
-    elif cards.get("NAXIS") == 3 and planes != 1:
+    axes = cards.get("NAXIS")
+    planes = prod(int(number_of(cards.get(name, 1)) or 0) for name in ("NAXIS3", "NAXIS4"))
+    if geometry is None or axes not in (2, 3, 4) or (axes == 4 and planes == 1):
+        yield f"contains no two-dimensional image (NAXIS {axes}); exclude it"
+    elif axes != 2 and planes == _COLOURS:
         yield f"is a colour image of {planes} planes; use the raw frame, not debayered"
+    elif axes != 2 and planes != 1:
+        yield (
+            f"is a series of {planes} frames in one file (a cube); "
+            "split it into files with one frame each"
+        )
     bits = cards.get("BITPIX", 16)
     if bits not in _SAMPLE_BITS:
         yield f"has an unknown sample format (BITPIX {bits}); BITPIX must be one of {_SAMPLE_BITS}"
     for name in ("BSCALE", "BZERO"):
         if number_of(cards.get(name, 0)) is None:
             yield f"is damaged: {name} is {cards[name]}, which is not a number; copy it again"
-    if str(cards.get("CALSTAT", "")).strip():
-        yield f"is already calibrated (CALSTAT '{cards['CALSTAT']}'); use the raw frame"
+
+
+def overscan_problem(cards: Cards, geometry: Geometry) -> str:
+    """Return the problem of a raw frame that has an overscan; empty without one.
+
+    A section that covers the whole image, and a BIASSEC beyond its edge, say nothing: the overscan
+    was cut off.
+    """
+    sizes = (geometry.width, geometry.height)
+    if section := _section(cards, _OVERSCAN_SECTION):
+        is_inside = all(
+            low >= 1 and high <= size for (low, high), size in zip(section, sizes, strict=True)
+        )
+        if is_inside:
+            return _OVERSCAN_PROBLEM.format(_OVERSCAN_SECTION, cards[_OVERSCAN_SECTION])
+    for name in _IMAGE_SECTIONS:
+        section = _section(cards, name)
+        if section and any(
+            high - low + 1 < size for (low, high), size in zip(section, sizes, strict=True)
+        ):
+            return _OVERSCAN_PROBLEM.format(name, cards[name])
+    return ""
+
+
+def _section(cards: Cards, name: str) -> list[tuple[int, int]]:
+    """Read the first and last pixel of each axis; empty without a section."""
+    found = _SECTION.search(str(cards.get(name, "")))
+    if not found:
+        return []
+    left, right, bottom, top = map(int, found.groups())
+    section = [(min(left, right), max(left, right)), (min(bottom, top), max(bottom, top))]
+    return section if right and top else []  # [0:0,0:0] is none

@@ -32,7 +32,7 @@ from calmasters.settings import Settings
 __all__ = ["HeaderCache"]
 
 #: Version of the cache file; increase it when the format changes.
-_FORMAT: Final = 4
+_FORMAT: Final = 5
 
 #: Cache entry of a file: size, version, number of its traits, measured temperature, and start of
 #: the exposure. A list, as read from JSON: see decision 0027.
@@ -199,14 +199,18 @@ def _damaged(problem: str) -> FrameHeader:
 def _to_json(traits: Traits) -> list[Any]:
     geometry = traits.geometry and _GEOMETRY(traits.geometry)
     stored = (traits.keywords, traits.master, geometry, traits.sources)
-    return [*stored, traits.warnings, traits.problems, traits.other_type]
+    return [
+        *stored, traits.warnings, traits.problems, traits.other_type, traits.bias_removal
+    ]  # fmt: skip
 
 
 def _from_json(stored: list[Any]) -> Traits:
-    keywords, master, geometry, sources, warnings, problems, other = stored
+    keywords, master, geometry, sources, warnings, problems, other, removal = stored
     size = Geometry(*geometry) if geometry else None
     other_type = OtherType(*other) if other else None
-    return Traits(keywords, master, size, sources, tuple(warnings), tuple(problems), other_type)
+    return Traits(
+        keywords, master, size, sources, tuple(warnings), tuple(problems), other_type, removal
+    )
 
 
 def _matching_prefix(path: str, prefixes: Iterable[str]) -> int:
