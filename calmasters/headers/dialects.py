@@ -48,6 +48,7 @@ __all__ = [
     "ALIASES",
     "FrameHeader",
     "KeywordReader",
+    "is_known",
     "read_keywords",
     "rounded",
     "typed_value",
@@ -317,7 +318,7 @@ def _in_header(keyword: str, names: Iterable[str], cards: Cards) -> tuple[Value 
         if raw is None or (isinstance(raw, str) and raw.strip().casefold() in _UNKNOWN):
             continue
         value = typed_value(keyword, raw)
-        if value is not None and _is_known(keyword, value):
+        if value is not None and is_known(keyword, value):
             return value, name
         why = "is not a number" if value is None else "stands for an unknown value"
         unusable = unusable or f"{name} {raw!r}, which {why}"
@@ -326,8 +327,15 @@ def _in_header(keyword: str, names: Iterable[str], cards: Cards) -> tuple[Value 
     return None, unusable
 
 
-def _is_known(keyword: str, value: Value) -> bool:
-    """Return False for a number that stands for an unknown value, such as GAIN -1."""
+def is_known(keyword: str, value: Value) -> bool:
+    """Return False for a number that stands for an unknown value, such as GAIN -1.
+
+    Parameters
+    ----------
+    keyword : str
+    value : Value
+        As :func:`typed_value` returns it.
+    """
     if isinstance(value, str):
         return True
     if keyword in ("GAIN", "OFFSET"):
@@ -501,7 +509,7 @@ def _token_value(keyword: str, text: str) -> Value | None:
         # OFFSET_ISO800 is a folder for bias frames, which some observers call offsets.
         found = _NUMBER_WITH_UNIT.fullmatch(text)
         value = typed_value(keyword, found[1] if found else text)
-        return value if not isinstance(value, str | None) and _is_known(keyword, value) else None
+        return value if not isinstance(value, str | None) and is_known(keyword, value) else None
     return typed_value(keyword, text or None)
 
 
@@ -558,7 +566,7 @@ def _processing_problems(
     """Yield a text if pixels were changed so that the file is of no use."""
     if not master:
         if sign := processing(cards, name):
-            yield f"is already calibrated ({sign}); use the raw frame"
+            yield f"is already calibrated ({sign}); use the raw frame, not the calibrated one"
     elif kind == FrameType.BIAS and (sign := bias_removal(cards)):
         yield f"is a master bias from which a bias was subtracted ({sign}); use another one"
 

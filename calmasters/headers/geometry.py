@@ -71,7 +71,10 @@ def image_problems(cards: Cards, geometry: Geometry | None) -> Iterator[str]:
     if geometry is None or axes not in (2, 3, 4) or (axes == 4 and planes == 1):
         yield f"contains no two-dimensional image (NAXIS {axes}); exclude it"
     elif axes != 2 and planes == _COLOURS:
-        yield f"is a colour image of {planes} planes; use the raw frame, not debayered"
+        yield (
+            f"is a colour image of {planes} planes; use the raw frame, not debayered; "
+            "split a series of frames into files with one frame each"
+        )
     elif axes != 2 and planes != 1:
         yield (
             f"is a series of {planes} frames in one file (a cube); "

@@ -38,7 +38,7 @@ _TRUE: Final = frozenset({"t", "true", "y", "yes", "1"})
 
 #: Names that WBPP (flat_001_c.xisf, _c_cc_d_r) and Siril (pp_flat_00001.fit) give.
 _PROCESSED_NAME: Final = re.compile(
-    r"(?:(?:r|bkg|cc|s|c|b|m)_)*pp_|.*(?:_c(?:_(?:cc|d|r|n|ln|a|b|h))*|_calibrated)\.\w+(?:\.\w+)?$"
+    r"(?:(?:r|bkg|cc|s|c|b|m)_)*pp_|.*(?:_cc?(?:_(?:cc|d|r|n|ln|a|b|h))*|_calibrated)\.\w+(?:\.\w+)?$"
 )
 
 

@@ -67,7 +67,7 @@ def find_faults(
     if traits.master:
         yield Fault(
             "is a master, not a raw frame",
-            "move it to a directory named in library, or exclude it",
+            "a master is no raw frame: move it to a directory named in library, or exclude it",
             {},
         )
         return

@@ -139,9 +139,10 @@ def mark_duplicates(
     """Mark every calibration frame that has the same bytes as another one, or is its packed twin.
 
     A packed file (``.fz``, ``.gz``, ``.bz2``) is a twin if the plain file with its name is in the
-    same folder and has the same header. Of other frames, only frames with equal size and header are compared, first by a few bytes from the middle. If
-    these are equal, the files are read completely, once. The original is the oldest file; of files
-    with the same time, the first by path.
+    same folder and has the same header. Of other frames, only those with equal size and header are
+    compared, first by a few bytes from the middle. If these are equal, the files are read
+    completely, once. The original is the oldest file; of files with the same time, the first by
+    path.
 
     Parameters
     ----------
@@ -204,7 +205,7 @@ def _packed_twins(frames: Iterable[Frame]) -> dict[str, str]:
         if name in names:
             header = frozenset(frame.keywords.items())
             groups[name, frame.date_obs, frame.ccd_temp_c, header].append(frame)
-    twins = {}
+    twins: dict[str, str] = {}
     for alike in groups.values():
         first, *others = sorted(
             (frame.path for frame in alike), key=lambda path: (path in packed, path)

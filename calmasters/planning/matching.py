@@ -28,7 +28,7 @@ LevelOf: TypeAlias = Callable[[str, str], float | None]
 _PLACES: Final = {"run": "made in this run", "kept": "kept in output_dir", "library": "library"}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Candidate:
     """A bias or dark master that flats may use.
 
@@ -137,13 +137,13 @@ def match_flats(
 def _match(group: Group, offered: _Offered, settings: Settings, level_of: LevelOf) -> Match:
     bias = _choose_bias(offered.fitting(group, FrameType.BIAS))
     fitting = offered.fitting(group, FrameType.DARK)
-    removals = {dark: _bias_removal(dark, bias, level_of) for dark in fitting}
-    darks = [dark for dark in fitting if not removals[dark]]
+    removals = [_bias_removal(dark, bias, level_of) for dark in fitting]
+    darks = [dark for dark, removal in zip(fitting, removals, strict=True) if not removal]
     dark, dark_warning = _choose_dark(group, darks, bias is not None, settings)
     if fitting and not darks:
         dark_warning = (
             f"no dark used: {PurePath(fitting[0].path).stem} contains no bias "
-            f"({removals[fitting[0]]}), and darks are subtracted together with their bias; "
+            f"({removals[0]}), and darks are subtracted together with their bias; "
             "use darks, or a master dark, from which no bias was subtracted"
         )
     sentences = [dark_warning] if dark_warning else []
