@@ -348,8 +348,9 @@ def is_known(keyword: str, value: Value) -> bool:
 def _temperature(cards: Cards) -> float | None:
     """Return the measured temperature of the sensor, degrees Celsius; None if unknown."""
     for name in _CCD_TEMP:
-        if name in cards:
-            celsius = _number_in("SET-TEMP", cards[name])
+        raw = cards.get(name)
+        if raw is not None:
+            celsius = raw if type(raw) is float else _number_in("SET-TEMP", raw)
             if celsius is not None and _COLDEST_C < celsius <= _WARMEST_C:
                 return celsius
     return None

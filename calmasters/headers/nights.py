@@ -56,7 +56,9 @@ _TIME_OF_DAY: Final = ("TIME-OBS", "UT", "UTC", "UT-OBS", "UTSTART", "TIME-BEG")
 _LOCAL: Final = ("DATE-LOC", "LOCALTIM", "DATE-LT")
 #: The longitude that FITS defines, east of Greenwich; programs disagree about the other cards.
 _FITS_LONGITUDE: Final = "OBSGEO-L"
-_LONGITUDES: Final = ("SITELONG", "SITE-LON", "OBSLONG", "LONG-OBS", "LONGITUD", "GEOLON")
+_ALL_LONGITUDES: Final = (
+    _FITS_LONGITUDE, "SITELONG", "SITE-LON", "OBSLONG", "LONG-OBS", "LONGITUD", "GEOLON",
+)  # fmt: skip
 #: Zones differ from the mean time of their places by up to 3 hours.
 _SAME_ZONE_HOURS: Final = 3.5
 
@@ -105,14 +107,15 @@ def night_of(cards: Cards, zone: str) -> Night:
     zone : str
         Time zone of the observatory, used for frames without a local time; ``auto`` if unknown.
     """
-    local, utc = _moment(cards, _LOCAL), utc_of(cards)
+    local = _moment(cards, _LOCAL)
+    longitudes = tuple((name, cards[name]) for name in _ALL_LONGITUDES if name in cards)
+    if local and not longitudes:
+        return Night(_to_night(local.time), local.card)
+    utc = utc_of(cards)
     if utc is None:
         return Night(_to_night(local.time), local.card) if local else _night_without_time(cards)
-    claims = [_Claim(local.card, _hours_between(utc, local.time))] if local else []
-    longitudes = (_FITS_LONGITUDE, *_LONGITUDES)
-    if present := tuple((name, cards[name]) for name in longitudes if name in cards):
-        claims += _longitude_claims(present)
-    best, warning = _majority(tuple(claims))
+    hours = _hours_between(utc, local.time) if local else 0
+    best, warning = _majority(local.card if local else "", hours, longitudes)
     if local and best and best.card == local.card:
         return Night(_to_night(local.time), local.card, warning)
     if zone != "auto":
@@ -168,7 +171,6 @@ def _hours_between(utc: datetime, local: datetime) -> int:
     return (round(seconds / 3600) + 12) % 24 - 12
 
 
-@lru_cache(256)
 def _longitude_claims(longitudes: tuple[tuple[str, CardValue], ...]) -> tuple[_Claim, ...]:
     """Return what longitudes say; cards with one value come from one program and count once."""
     hours: dict[float, str] = {}
@@ -182,8 +184,11 @@ def _longitude_claims(longitudes: tuple[tuple[str, CardValue], ...]) -> tuple[_C
 
 
 @lru_cache(256)
-def _majority(claims: tuple[_Claim, ...]) -> tuple[_Claim | None, str]:
+def _majority(
+    local_card: str, hours: float, longitudes: tuple[tuple[str, CardValue], ...]
+) -> tuple[_Claim | None, str]:
     """Return the first of the claims that most others support, and a text about the others."""
+    claims = [*([_Claim(local_card, hours)] if local_card else []), *_longitude_claims(longitudes)]
     if not claims:
         return None, ""
     supporters = {each: [other for other in claims if _agree(each, other)] for each in claims}

@@ -38,7 +38,7 @@ _TRUE: Final = frozenset({"t", "true", "y", "yes", "1"})
 
 #: Names that WBPP (flat_001_c.xisf, _c_cc_d_r) and Siril (pp_flat_00001.fit) give.
 _PROCESSED_NAME: Final = re.compile(
-    r"(?:(?:r|bkg|cc|s|c|b|m)_)*pp_|.*(?:_cc?(?:_(?:cc|d|r|n|ln|a|b|h))*|_calibrated)\.\w+(?:\.\w+)?$"
+    r"^(?:(?:r|bkg|cc|s|c|b|m)_)*pp_|(?:_cc?(?:_(?:cc|d|r|n|ln|a|b|h))*|_calibrated)\.\w+(?:\.\w+)?$"
 )
 
 
@@ -58,7 +58,7 @@ def is_processed_name(name: str) -> bool:
     >>> is_processed_name("flat_001_c.xisf"), is_processed_name("pp_flat_1.fit")
     (True, True)
     """
-    return bool(_PROCESSED_NAME.match(name))
+    return bool(_PROCESSED_NAME.search(name))
 
 
 def processing(cards: Cards, name: str) -> str:
