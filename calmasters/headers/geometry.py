@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from math import prod
 from typing import Final
 
@@ -22,7 +22,7 @@ _BAYER_PATTERNS: Final = frozenset({"RGGB", "BGGR", "GBRG", "GRBG"})
 #: Sections such as [1:2048,1:1024]: the part of the image that saw light, and the overscan.
 _IMAGE_SECTIONS: Final = ("TRIMSEC", "DATASEC")
 _OVERSCAN_SECTION: Final = "BIASSEC"
-_SECTION: Final = re.compile(r"\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]")
+_SECTION: Final = re.compile(r"\[\s*(?:(\d+)\s*:\s*(\d+)|\*)\s*,\s*(?:(\d+)\s*:\s*(\d+)|\*)\s*\]")
 #: Number of planes of a colour image.
 _COLOURS: Final = 3
 #: Cards that this module reads.
@@ -95,26 +95,24 @@ def overscan_problem(cards: Cards, geometry: Geometry) -> str:
     was cut off.
     """
     sizes = (geometry.width, geometry.height)
-    if section := _section(cards, _OVERSCAN_SECTION):
-        is_inside = all(
-            low >= 1 and high <= size for (low, high), size in zip(section, sizes, strict=True)
-        )
-        if is_inside:
+    if section := _section(cards, _OVERSCAN_SECTION, sizes):
+        axes = zip(section, sizes, strict=True)
+        if all(low >= 1 and high <= size for (low, high), size in axes):
             return _OVERSCAN_PROBLEM.format(_OVERSCAN_SECTION, cards[_OVERSCAN_SECTION])
     for name in _IMAGE_SECTIONS:
-        section = _section(cards, name)
-        if section and any(
-            high - low + 1 < size for (low, high), size in zip(section, sizes, strict=True)
-        ):
+        section = _section(cards, name, sizes)
+        axes = zip(section, sizes, strict=False)
+        if any(high - low + 1 < size for (low, high), size in axes):
             return _OVERSCAN_PROBLEM.format(name, cards[name])
     return ""
 
 
-def _section(cards: Cards, name: str) -> list[tuple[int, int]]:
+def _section(cards: Cards, name: str, sizes: Sequence[int]) -> list[tuple[int, int]]:
     """Read the first and last pixel of each axis; empty without a section."""
     found = _SECTION.search(str(cards.get(name, "")))
     if not found:
         return []
-    left, right, bottom, top = map(int, found.groups())
-    section = [(min(left, right), max(left, right)), (min(bottom, top), max(bottom, top))]
-    return section if right and top else []  # [0:0,0:0] is none
+    left, right, bottom, top = found.groups()
+    pairs = ((left or 1, right or sizes[0]), (bottom or 1, top or sizes[1]))  # * is all
+    section = [(min(pair), max(pair)) for pair in (tuple(map(int, pair)) for pair in pairs)]
+    return section if all(high for _, high in section) else []  # [0:0,0:0] is none

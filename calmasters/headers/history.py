@@ -28,7 +28,7 @@ _PROCESS: Final = re.compile(
     r"?(?:correct(?:ed|ion)|subtract(?:ed|ion)|divided|division|removed))\b"
     # 'Subtracted master dark', 'calibrated'
     rf"|\b(?i:(?:subtract(?:ed|ing)|divided by|corrected (?:for|with|by)) .{{0,40}}?(?:{_MASTER}))"
-    r"|\b(?i:calibrated)\b"
+    r"|(?i:(?:^\W*|\b(?:image|frame|data|file|already)\W+(?:was |is |been )?)calibrated)\b"
 )
 _NEGATED_BEFORE: Final = re.compile(r"\b(?:no|not|without)\W*$", re.IGNORECASE)
 _NEGATED_AFTER: Final = re.compile(
@@ -47,5 +47,5 @@ def pixel_process_in(text: str) -> str:
     for found in _PROCESS.finditer(text):
         is_negated = _NEGATED_BEFORE.search(text[: found.start()])
         if not is_negated and not _NEGATED_AFTER.match(text, found.end()):
-            return found[0]
+            return found[0].strip()
     return ""

@@ -88,8 +88,8 @@ _DATES: Final = (
     ),
 )
 _TIME: Final = re.compile(
-    r"[T,\s]*(?P<hour>\d{1,2})\s*[:h]\s*(?P<minute>\d{1,2})"
-    r"(?:\s*[:m]\s*(?P<second>\d{1,2}(?:[.,]\d*)?)\s*s?)?\s*(?P<half>[ap]\.?m\.?)?"
+    r"[T,\s]*(?P<hour>\d{1,2})(?:\s*[:h]\s*|\s+)(?P<minute>\d{1,2})"
+    r"(?:(?:\s*[:m]\s*|\s+)(?P<second>\d{1,2}(?:[.,]\d*)?)\s*s?)?\s*(?P<half>[ap]\.?m\.?)?"
     r"\s*(?P<zone>Z|UTC|GMT|[-+]\d\d:?\d\d)?(?:\s*[a-z]{2,5})?\s*",
     re.IGNORECASE,
 )

@@ -138,11 +138,11 @@ def mark_duplicates(
 ) -> list[Frame]:
     """Mark every calibration frame that has the same bytes as another one, or is its packed twin.
 
-    A packed file (``.fz``, ``.gz``, ``.bz2``) is a twin if the plain file with its name is in the
-    same folder and has the same header. Of other frames, only those with equal size and header are
-    compared, first by a few bytes from the middle. If these are equal, the files are read
-    completely, once. The original is the oldest file; of files with the same time, the first by
-    path.
+    A packed file (``.fz``, ``.gz``, ``.bz2``) is a twin if a file with its name has the same header
+    and time; without a time, if it is also in the same folder. Of other frames, only those with
+    equal size and header are compared, first by a few bytes from the middle. If these are equal,
+    the files are read completely, once. The original is the oldest file; of files with the same
+    time, the first by path.
 
     Parameters
     ----------
@@ -199,19 +199,23 @@ def _packed_twins(frames: Iterable[Frame]) -> dict[str, str]:
     packed = {frame.path: plain for frame in frames if (plain := _unpacked_name(frame.path))}
     if not packed:
         return {}
-    names = {*packed.values()}
+    names = {_file_name(path) for path in packed.values()}
     for frame in frames:
-        name = packed.get(frame.path, frame.path)
-        if name in names:
+        path = packed.get(frame.path, frame.path)
+        if (name := _file_name(path)) in names:
+            # Without a time, frames of one name in several folders may be different frames.
+            folder = "" if frame.date_obs else path.rpartition("/")[0]
             header = frozenset(frame.keywords.items())
-            groups[name, frame.date_obs, frame.ccd_temp_c, header].append(frame)
+            groups[name, folder, frame.date_obs, frame.ccd_temp_c, header].append(frame)
     twins: dict[str, str] = {}
     for alike in groups.values():
-        first, *others = sorted(
-            (frame.path for frame in alike), key=lambda path: (path in packed, path)
-        )
-        twins |= dict.fromkeys(others, first)
+        paths = sorted((frame.path for frame in alike), key=lambda path: (path in packed, path))
+        twins |= {path: paths[0] for path in paths[1:] if path in packed}
     return twins
+
+
+def _file_name(path: str) -> str:
+    return path.rpartition("/")[2].casefold()
 
 
 def _unpacked_name(path: str) -> str:

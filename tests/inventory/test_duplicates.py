@@ -157,6 +157,19 @@ def test_a_packed_frame_of_another_folder_or_header_is_no_twin(
     assert len(used(settings)) == 6
 
 
+@pytest.mark.parametrize("time", ["2026-01-15T20:00:00", None])
+def test_a_packed_twin_may_be_in_another_folder_if_the_header_has_a_time(
+    settings: Settings, add_frame: AddFrame, time: str | None
+) -> None:
+    for name in "abc":
+        path = add_frame(f"{name}.fits", cards={"DATE-OBS": time, "DATE-LOC": time})
+        other = add_frame(f"fz/{name}.fits", cards={"DATE-OBS": time, "DATE-LOC": time})
+        tiled(other)
+        other.unlink()
+        assert path.exists()
+    assert len(used(settings)) == (3 if time else 6)
+
+
 def test_the_twin_of_a_damaged_frame_is_used(settings: Settings, frames: list[Path]) -> None:
     zipped(frames[0])
     os.truncate(frames[0], 2890)
