@@ -101,6 +101,7 @@ def _mistakes(config: Mapping[str, Any], schema: Path) -> Iterator[str]:
                 f"is used for flats of any date and filter: remove {keyword} from the list"
             )
     yield from _assumption_mistakes(config)
+    yield from _value_mistakes(config)
     if config["night"]["timezone"] != "auto":
         try:
             parse_zone(config["night"]["timezone"])
@@ -122,6 +123,27 @@ def _assumption_mistakes(config: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{where}: no list of keywords has {keyword}; {hint}"
             elif value == "VALUE":
                 yield f"{where}: VALUE stands for a value; write the one of your frames"
+
+
+def _value_mistakes(config: Mapping[str, Any]) -> Iterator[str]:
+    """List patterns that are not valid, and spellings that stand for two values."""
+    for keyword, pattern in config["keyword_patterns"].items():
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            yield (
+                f"keyword_patterns.{keyword}: '{pattern}' is not a regular expression ({error}); "
+                "put a backslash before each character that stands for itself, such as ( or +"
+            )
+    for keyword, values in config["value_aliases"].items():
+        owners: dict[str, str] = {}
+        for value, spellings in values.items():
+            for spelling in (str(each).casefold() for each in (value, *spellings)):
+                if owners.setdefault(spelling, value) != value:
+                    yield (
+                        f"value_aliases.{keyword}: '{spelling}' is listed for "
+                        f"{owners[spelling]} and {value}; remove it from one of them"
+                    )
 
 
 def typed_config(config: Mapping[str, Any], schema: Path) -> dict[str, Any]:

@@ -150,7 +150,8 @@ class Traits:
     geometry : Geometry or None
         None if the file could not be read, or has no two-dimensional image.
     sources : mapping of str to str
-        Origin of a value, for values that are not from the keyword's standard card.
+        Origin of a value, for values that are not from the keyword's standard card. For a keyword
+        without a value, the card whose value cannot be used, and why.
     warnings : tuple of str
         Unusual properties that do not prevent its use.
     problems : tuple of str
@@ -162,6 +163,8 @@ class Traits:
         as ``signed, bottom-up``.
     has_8_bits : bool
         Samples have 8 bits; they are not averaged with finer ones.
+    bias_removal : str
+        The sign that a master dark contains no bias, such as ``CALSTAT 'BM'``; empty without one.
     """
 
     keywords: Mapping[str, Value] = field(default_factory=dict)
@@ -173,6 +176,7 @@ class Traits:
     other_type: OtherType | None = None
     read_as: str = ""
     has_8_bits: bool = False
+    bias_removal: str = ""
 
 
 class Frame(NamedTuple):

@@ -313,6 +313,8 @@ class Settings:
     ignored_types: tuple[str, ...]
     type_words: Mapping[str, tuple[str, ...]]
     keyword_aliases: Mapping[str, tuple[str, ...]]
+    keyword_patterns: Mapping[str, str]
+    value_aliases: Mapping[str, Mapping[str, tuple[Value, ...]]]
     exclude: tuple[str, ...]
     fingerprint: str
     path_keywords: str
@@ -324,6 +326,7 @@ class Settings:
     minimum_frames: int
     mixed: str
     on_bad_frame: str
+    bias_max_exposure_s: float
     flat_dark_tolerance_s: float
     integration: Mapping[str, Integration]
     calibration: Mapping[str, Calibration]
@@ -366,6 +369,9 @@ class Settings:
             "calibrated": Calibrated.from_config,
             # A camera's name may look like a number.
             "assume_keywords": lambda value: {str(key): dict(value[key]) for key in value},
+            "value_aliases": lambda value: {
+                key: {str(name): tuple(value[key][name]) for name in value[key]} for key in value
+            },
             "prune": lambda value: value in (True, "true"),
             # YAML reads a bare off as false.
             "path_keywords": lambda value: value or "off",

@@ -236,3 +236,23 @@ def test_a_directory_that_is_no_text_is_refused_with_what_to_write(
     config: dict[str, Any], schema: Path, value: object, says: str
 ) -> None:
     assert mistakes(with_value(config, "input_dir", value), schema) == [f"input_dir: {says}"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"keyword_patterns": {"INSTRUME": "(FW"}}, "keyword_patterns.INSTRUME: '(FW' is not"),
+        (
+            {"value_aliases": {"FILTER": {"Ha": ["H-alpha"], "Hb": ["h-ALPHA"]}}},
+            "value_aliases.FILTER: 'h-alpha' is listed for Ha and Hb; remove it from one of them",
+        ),
+        ({"value_aliases": {"FILTER": {"Ha": []}}}, "value_aliases.FILTER.Ha"),
+        ({"bias_max_exposure_s": 0}, "bias_max_exposure_s"),
+    ],
+)
+def test_patterns_and_aliases_that_are_not_valid_are_named(
+    config: dict[str, Any], schema: Path, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_config({**config, **change}, schema)
+    assert message in str(caught.value)

@@ -28,9 +28,11 @@ AGREED_ORDER = (
     "engine", "input_dir", "output_dir", "library", "pixinsight", "siril",
     "required_keywords", "optional_keywords", "missing_keywords", "assume_keywords",
     "master_match_keywords", "ignored_types", "type_words", "keyword_aliases",
-    "exclude", "fingerprint", "path_keywords", "types_from", "header_reader",
+    "keyword_patterns", "value_aliases", "exclude", "fingerprint",
+    "path_keywords", "types_from", "header_reader",
     "night", "round", "temperature",
-    "minimum_frames", "mixed", "on_bad_frame", "flat_dark_tolerance_s",
+    "minimum_frames", "mixed", "on_bad_frame", "bias_max_exposure_s",
+    "flat_dark_tolerance_s",
     "integration", "calibration", "calibrated",
     "master_format", "layout", "float_range", "quality", "prune",
 )  # fmt: skip

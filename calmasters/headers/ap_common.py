@@ -15,7 +15,7 @@ from typing import Final
 
 from calmasters.errors import ConfigError, FrameError
 from calmasters.frame import Value
-from calmasters.headers.dialects import ALIASES, typed_value
+from calmasters.headers.dialects import ALIASES, is_known, typed_value
 from calmasters.headers.frame_types import canonical_type
 from calmasters.settings import HeaderRules
 
@@ -60,7 +60,7 @@ def ap_keywords(path: Path, rules: HeaderRules) -> dict[str, Value]:
     for keyword in dict.fromkeys(("TYPE", "DATE", *ALIASES, *rules.extra)):
         text = str(ap_headers.get(_KEYS.get(keyword, keyword.lower()), "")).strip()
         value = canonical_type(text) if keyword == "TYPE" and text else typed_value(keyword, text)
-        if value not in (None, ""):
+        if value is not None and value != "" and is_known(keyword, value):
             keywords[keyword] = value
     return keywords
 

@@ -20,7 +20,12 @@ from typing import Final, NamedTuple
 from calmasters.frame import FrameType, OtherType, Traits, Value
 from calmasters.headers.fits_cards import Cards, CardValue, first_of, number_of
 from calmasters.headers.frame_types import canonical_type, flat_kind, frame_type, is_master_type
-from calmasters.headers.geometry import IMAGE_CARDS, geometry_of, image_problems
+from calmasters.headers.geometry import (
+    IMAGE_CARDS,
+    geometry_of,
+    image_problems,
+    overscan_problem,
+)
 from calmasters.headers.nights import DATE, Night, creation_date, night_of, utc_of
 from calmasters.headers.path_tokens import (
     key_pattern,
@@ -29,6 +34,13 @@ from calmasters.headers.path_tokens import (
     type_of_file,
     typed_folder,
 )
+from calmasters.headers.processing import (
+    PROCESSING_CARDS,
+    bias_removal,
+    is_processed_name,
+    is_stack,
+    processing,
+)
 from calmasters.headers.reject_marks import exclude_pattern, is_marked_name
 from calmasters.settings import HeaderRules
 
@@ -36,6 +48,7 @@ __all__ = [
     "ALIASES",
     "FrameHeader",
     "KeywordReader",
+    "is_known",
     "read_keywords",
     "rounded",
     "typed_value",
@@ -68,11 +81,10 @@ _CCD_TEMP: Final = (
     "CCD-TEMP", "CCD_TEMP", "CCDTEMP", "TEMPERAT", "CAMTCCD", "DET-TEMP", "DET_TEMP",
     "SENSOR-TEMP", "TEMP", "CAMTEMP",
 )  # fmt: skip
-_STACK_COUNT: Final = ("STACKCNT", "NCOMBINE", "NUMFRAME", "NCOMB", "NDARKS")
 
 #: Cards that traits depend on, besides those of keywords; all other cards are ignored.
 _TRAIT_CARDS: Final = (
-    *IMAGE_CARDS, *_STACK_COUNT, *chain(*_MORE_WHEELS),
+    *IMAGE_CARDS, *PROCESSING_CARDS, *chain(*_MORE_WHEELS),
     "EXPTIME", "EXPOSURE", "EXPOINUS", "OBJECT",
 )  # fmt: skip
 
@@ -115,7 +127,33 @@ _EMPTY_POSITION: Final = re.compile(
     r"(?:nofilter|nofilt|nofilterinuse|none|clear|clr|open|air|empty|blank|hole|free|notused|unused)?"
     r"\d*"
 )
-_NUMBER_WITH_UNIT: Final = re.compile(r"([-+]?\d+(?:\.\d+)?)(?:s|sec|C|mm)?", re.IGNORECASE)
+_NUMBER_WITH_UNIT: Final = re.compile(r"([-+]?\d+(?:[.,]\d+)?)(?:s|sec|C|mm)?", re.IGNORECASE)
+#: Numbers as texts: '30,0', '-10.0 °C', '1/250 s'.
+_NUMBER_TEXT: Final = re.compile(
+    r"(?P<number>[-+]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[-+]?\d+)?)(?:/(?P<divisor>\d+))?\s*"
+    r"(?P<unit>[a-z°º]*(?:\s*[a-z]+)?)\.?",
+    re.IGNORECASE,
+)
+_SECONDS: Final = {
+    **dict.fromkeys(("", "s", "sec", "secs", "second", "seconds"), 1.0),
+    "ms": 1e-3,
+    "us": 1e-6,
+    "min": 60.0,
+}
+_CELSIUS: Final = frozenset(
+    {"", "c", "°", "°c", "º", "ºc", "degc", "deg", "deg c", "celsius", "degrees", "degrees c"}
+)
+
+#: Texts that stand for an unknown value. 'None' is not one of them: it is an empty filter.
+_UNKNOWN: Final = frozenset(
+    {"", "-", "--", "---", "?", "n/a", "nan", "null", "unknown", "undefined", "not available"}
+)
+#: Numbers that stand for an unknown gain or offset: -1, -99, -999…
+_UNKNOWN_NUMBER: Final = re.compile(r"-1|-9{2,}")
+#: Temperatures of sensors, degrees Celsius; others stand for an unknown one.
+_COLDEST_C, _WARMEST_C = -273.15, 150.0
+#: Rounding error of float32, with which some programs write decimal numbers.
+_FLOAT32_ERROR: Final = 1e-7
 
 
 class FrameHeader(NamedTuple):
@@ -178,15 +216,15 @@ class KeywordReader:
         values = tuple(map(cards.__getitem__, names))
         types = tuple(map(type, values))  # part of the cache key: 1, 1.0 and True are equal
         folder, slash, name = path.rpartition("/")
-        # A file name counts only by its tokens, its type, and a mark of rejected frames.
-        counts = self._has_token(name) or is_marked_name(name)
+        # A file name counts only by its tokens, its type, and marks of rejected or processed ones.
+        counts = self._has_token(name) or is_marked_name(name) or is_processed_name(name)
         short = name if counts else type_of_file(name) or _NAMELESS
         place = f"{folder}{slash}{short}"
         utc = utc_of(cards)
         night = night_of(cards, self._rules.timezone)
-        written = creation_date(cards) if night[0] is None else night
+        written = creation_date(cards) if night.date is None else night
         traits = self._traits(names, values, types, place, outside, night, written)
-        ccd_temp_c = number_of(first_of(cards, _CCD_TEMP)[1])
+        ccd_temp_c = _temperature(cards)
         if ccd_temp_c is not None:
             traits = self._at_temperature(traits, ccd_temp_c)
         angle = number_of(first_of(cards, _ROTATOR)[1])
@@ -216,9 +254,9 @@ class KeywordReader:
         override = rules.path_keywords == "override" and not master
         token = tokens.pop("TYPE", None)
         keywords, sources = self._read_keywords(cards, night, tokens, override)
-        date, source = written
-        if "DATE" not in keywords and date is not None:
-            keywords["DATE"], sources["DATE"] = date, source
+        unreadable_date = sources.get("DATE", "") if "DATE" not in keywords else ""
+        if "DATE" not in keywords and written.date is not None:
+            keywords["DATE"], sources["DATE"] = written.date, written.source
         found = _FoundTypes(keywords.get("TYPE"), token, below)
         place = found.place(_places(rules.types_from, override, master))
         if place and place != "header":
@@ -232,10 +270,27 @@ class KeywordReader:
         warnings = (
             *_type_warnings(keywords, other, rules),
             *_reject_warnings(keywords, master, below),
+            *_night_warnings(keywords, night, unreadable_date),
             *_warnings(cards),
         )
-        problems = tuple(image_problems(cards, geometry))
-        return Traits(keywords, master, geometry, sources, warnings, problems, other)
+        frame_kind = keywords.get("TYPE")
+        problems = (
+            *image_problems(cards, geometry),
+            *_processing_problems(cards, frame_kind, master, path.name),
+        )
+        if geometry and not master and (problem := overscan_problem(cards, geometry)):
+            problems = (*problems, problem)
+        removal = bias_removal(cards) if master and frame_kind == FrameType.DARK else ""
+        return Traits(
+            keywords,
+            master,
+            geometry,
+            sources,
+            warnings,
+            problems,
+            other_type=other,
+            bias_removal=removal,
+        )
 
     def _read_keywords(
         self, cards: Cards, night: Night, tokens: Mapping[str, Value], override: bool
@@ -244,7 +299,7 @@ class KeywordReader:
         keywords: dict[str, Value] = {}
         sources: dict[str, str] = {}
         for keyword, names in self._names.items():
-            value, source = night if keyword == "DATE" else _in_header(keyword, names, cards)
+            value, source = night[:2] if keyword == "DATE" else _in_header(keyword, names, cards)
             if keyword in tokens and (value is None or override):
                 value, source = tokens[keyword], "path"
             if value is not None:
@@ -291,13 +346,50 @@ def _in_header(keyword: str, names: Iterable[str], cards: Cards) -> tuple[Value 
     if keyword == "TYPE":
         return _type(cards, names)
     if keyword == "FILTER":
-        return _filter(cards, names)
-    name, raw = first_of(cards, names)
-    if keyword == "EXPOSURE" and raw is None:
-        microseconds = number_of(cards.get("EXPOINUS"))
-        return (None, "") if microseconds is None else (_round(microseconds / 1e6, 6), "EXPOINUS")
-    value = typed_value(keyword, raw)
-    return (None, "") if value is None else (value, name)
+        value, source = _filter(cards, names)
+        return (None, "") if str(value).strip().casefold() in _UNKNOWN else (value, source)
+    unusable = ""
+    for name in names:
+        raw = cards.get(name)
+        if raw is None or (isinstance(raw, str) and raw.strip().casefold() in _UNKNOWN):
+            continue
+        value = typed_value(keyword, raw)
+        if value is not None and is_known(keyword, value):
+            return value, name
+        why = "is not a number" if value is None else "stands for an unknown value"
+        unusable = unusable or f"{name} {raw!r}, which {why}"
+    if keyword == "EXPOSURE" and (microseconds := number_of(cards.get("EXPOINUS"))) is not None:
+        return _round(microseconds / 1e6, 6), "EXPOINUS"
+    return None, unusable
+
+
+def is_known(keyword: str, value: Value) -> bool:
+    """Return False for a number that stands for an unknown value, such as GAIN -1.
+
+    Parameters
+    ----------
+    keyword : str
+    value : Value
+        As :func:`typed_value` returns it.
+    """
+    if isinstance(value, str):
+        return True
+    if keyword in ("GAIN", "OFFSET"):
+        return not _UNKNOWN_NUMBER.fullmatch(f"{value:g}")
+    if keyword == "SET-TEMP":
+        return _COLDEST_C < value <= _WARMEST_C
+    return keyword != "EXPOSURE" or value >= 0
+
+
+def _temperature(cards: Cards) -> float | None:
+    """Return the measured temperature of the sensor, degrees Celsius; None if unknown."""
+    for name in _CCD_TEMP:
+        raw = cards.get(name)
+        if raw is not None:
+            celsius = raw if type(raw) is float else _number_in("SET-TEMP", raw)
+            if celsius is not None and _COLDEST_C < celsius <= _WARMEST_C:
+                return celsius
+    return None
 
 
 def _filter(cards: Cards, names: Iterable[str]) -> tuple[Value | None, str]:
@@ -337,16 +429,43 @@ def _filter_text(raw: CardValue | None) -> str:
 
 def typed_value(keyword: str, raw: CardValue | None) -> Value | None:
     """Convert the raw value of a keyword to its canonical type; None if impossible."""
-    if raw is None:
+    if raw is None or (isinstance(raw, str) and raw.strip().casefold() in _UNKNOWN):
         return None
     if keyword in _NUMBERS:
         # Drivers write -18.899999618530273 for a set-point of -18.9.
-        number = number_of(raw)
+        number = _number_in(keyword, raw)
         return None if number is None else _round(number, 2 if keyword == "SET-TEMP" else 6)
-    number = number_of(raw) if keyword in _MAYBE_NUMBERS or not isinstance(raw, str) else None
+    if keyword in _MAYBE_NUMBERS:
+        number = _number_in(keyword, raw)
+    else:
+        number = None if isinstance(raw, str) else number_of(raw)
     if number is None or isinstance(raw, bool):
         return " ".join(str(raw).split())
+    if keyword in _MAYBE_NUMBERS:
+        number = _without_float32_error(number)
     return int(number) if number.is_integer() else number
+
+
+def _number_in(keyword: str, raw: CardValue) -> float | None:
+    """Read a number or a text with a number in the unit of its keyword; None for anything else."""
+    number = number_of(raw)
+    if number is not None or not isinstance(raw, str):
+        return number
+    found = _NUMBER_TEXT.fullmatch(raw.strip())
+    if not found:
+        return None
+    unit = found["unit"].casefold()
+    units = {"SET-TEMP": _CELSIUS, "EXPOSURE": _SECONDS.keys()}.get(keyword, {""})
+    if unit not in units or (found["divisor"] and keyword != "EXPOSURE"):
+        return None
+    number = float(found["number"].replace(",", ".")) / float(found["divisor"] or 1)
+    return number * _SECONDS[unit] if keyword == "EXPOSURE" else number
+
+
+def _without_float32_error(number: float) -> float:
+    """Return 1.3 for 1.29999995, which is 1.3 as float32; other numbers stay as they are."""
+    short = float(f"{number:.6g}")
+    return short if abs(short - number) <= _FLOAT32_ERROR * abs(number) else number
 
 
 def _round_to_configured_step(keyword: str, value: Value, rules: HeaderRules) -> Value:
@@ -376,7 +495,7 @@ def _type(cards: Cards, names: Iterable[str]) -> tuple[Value | None, str]:
         if known := frame_type(text):
             return known.value, name
     for name in _ONLY_TYPE_CARDS:
-        if texts.get(name, "").strip():
+        if texts.get(name, "").strip().casefold() not in _UNKNOWN:
             return canonical_type(texts[name]), name
     known = frame_type(str(cards.get("OBJECT", "")))
     return (known.value, "OBJECT") if known in _CALIBRATION else (None, "")
@@ -444,10 +563,10 @@ def _places(types_from: Sequence[str], override: bool, master: bool) -> list[str
 
 
 def _is_master(cards: Cards, path: PurePath) -> bool:
-    """Return whether the file is a stack of frames, by its type, frame count, or file name."""
+    """Return whether the file is a stack of frames, by its type, other cards, or file name."""
     return (
         any(is_master_type(str(cards[name])) for name in _TYPE_CARDS if name in cards)
-        or any((number_of(cards[name]) or 0) > 1 for name in _STACK_COUNT if name in cards)
+        or is_stack(cards)
         or path.name.casefold().startswith(("master", "superbias"))
     )
 
@@ -474,9 +593,9 @@ def _token_value(keyword: str, text: str) -> Value | None:
         return text if DATE.fullmatch(text) else None
     if keyword in _NUMBERS | _MAYBE_NUMBERS:
         # OFFSET_ISO800 is a folder for bias frames, which some observers call offsets.
-        number = _NUMBER_WITH_UNIT.fullmatch(text)
-        text = number[1] if number else text
-        return None if number_of(text) is None else typed_value(keyword, text)
+        found = _NUMBER_WITH_UNIT.fullmatch(text)
+        value = typed_value(keyword, found[1] if found else text)
+        return value if not isinstance(value, str | None) and is_known(keyword, value) else None
     return typed_value(keyword, text or None)
 
 
@@ -513,6 +632,29 @@ def _reject_warnings(keywords: Mapping[str, Value], master: bool, path: PurePath
             f"its path marks rejected frames ({pattern}), but it is used; "
             f'to leave such frames out, set exclude: ["{pattern}"]'
         )
+
+
+def _night_warnings(
+    keywords: Mapping[str, Value], night: Night, unreadable_date: str
+) -> Iterator[str]:
+    """Yield a text about the date of a flat that is uncertain: only masters of flats have one."""
+    if keywords.get("TYPE") != FrameType.FLAT:
+        return
+    if night.warning:
+        yield night.warning
+    if unreadable_date and "DATE" in keywords:
+        yield f"has {unreadable_date}: the night is that of another source"
+
+
+def _processing_problems(
+    cards: Cards, kind: Value | None, master: bool, name: str
+) -> Iterator[str]:
+    """Yield a text if pixels were changed so that the file is of no use."""
+    if not master:
+        if sign := processing(cards, name):
+            yield f"is already calibrated ({sign}); use the raw frame, not the calibrated one"
+    elif kind == FrameType.BIAS and (sign := bias_removal(cards)):
+        yield f"is a master bias from which a bias was subtracted ({sign}); use another one"
 
 
 def _warnings(cards: Cards) -> Iterator[str]:

@@ -19,6 +19,7 @@ from typing import IO, Final, NamedTuple, TypeAlias
 
 from calmasters.errors import FrameError
 from calmasters.frame import Value
+from calmasters.headers.history import pixel_process_in
 
 __all__ = [
     "COMMENTARY",
@@ -37,7 +38,8 @@ __all__ = [
 #: Value of a card: a keyword's value, or a logical.
 CardValue: TypeAlias = Value | bool
 
-#: The cards of a header by keyword; of repeated keywords the first.
+#: The cards of a header by keyword; of repeated keywords the first. HISTORY is the first process
+#: in its lines that changed pixels; see :mod:`calmasters.headers.history`.
 Cards: TypeAlias = Mapping[str, CardValue]
 
 _CARD: Final = 80
@@ -240,6 +242,9 @@ def _cards_of(text: bytes) -> dict[str, CardValue]:
 @lru_cache(_MOST_PARSED)  # frames of one night share most of their cards
 def _parse(card: bytes) -> tuple[str, CardValue]:
     """Parse one card; the keyword is empty for comments, blanks and cards without a value."""
+    if card.startswith(b"HISTORY "):
+        process = pixel_process_in(card[8:].decode("latin-1"))
+        return ("HISTORY", process) if process else ("", "")
     name, equals, rest = card[:8], card[8:10], card[10:]
     if name == b"HIERARCH":
         name, equals, rest = card[9:].partition(b"=")
@@ -284,6 +289,8 @@ def _cards_by_astropy(text: bytes) -> dict[str, CardValue]:
             keyword, value = card.keyword.upper(), card.value
         except Exception:
             continue
-        if keyword not in COMMENTARY and not isinstance(value, Undefined | complex):
+        if keyword == "HISTORY" and (process := pixel_process_in(str(value))):
+            cards.setdefault(keyword, process)
+        elif keyword not in COMMENTARY and not isinstance(value, Undefined | complex):
             cards.setdefault(keyword, value)
     return cards

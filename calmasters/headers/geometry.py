@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from math import prod
 from typing import Final
 
 from calmasters.frame import Geometry
@@ -15,6 +16,7 @@ __all__ = [
     "OWN_RANGE_REMEDY",
     "geometry_of",
     "image_problems",
+    "overscan_problem",
 ]
 
 #: What to do about float samples above 1 that may be ADU, and about a range that does not fit all.
@@ -38,13 +40,23 @@ _SECTIONS: Final = ("DETSEC", "CCDSEC")
 _RECTANGLES: Final = ("SUBRECT",)
 #: IRAF: pixel of the image = pixel of the sensor + this.
 _OFFSETS: Final = ("LTV1", "LTV2")
+#: Sections such as [1:2048,1:1024]: the part of the image that saw light, and the overscan.
+_IMAGE_SECTIONS: Final = ("TRIMSEC", "DATASEC")
+_OVERSCAN_SECTION: Final = "BIASSEC"
+_SECTION: Final = re.compile(r"\[\s*(?:(\d+)\s*:\s*(\d+)|\*)\s*,\s*(?:(\d+)\s*:\s*(\d+)|\*)\s*\]")
+#: Number of planes of a colour image.
+_COLOURS: Final = 3
 #: Cards that this module reads.
 IMAGE_CARDS: Final = (
-    "NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "BITPIX", "BSCALE", "BZERO", "CALSTAT",
-    *_X_BINNING, *_Y_BINNING, *_BAYER,
+    "NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "NAXIS4", "BITPIX", "BSCALE", "BZERO",
+    *_X_BINNING, *_Y_BINNING, *_BAYER, *_IMAGE_SECTIONS, _OVERSCAN_SECTION,
     *_ORIGINS[0], *_ORIGINS[1], *_STARTS, *_SECTIONS, *_RECTANGLES, *_OFFSETS,
 )  # fmt: skip
 
+_OVERSCAN_PROBLEM: Final = (
+    "has an overscan ({} {}), which is not subtracted and cut off yet; "
+    "exclude frames with an overscan, or let the camera write frames without it"
+)
 _SAMPLE_BITS: Final = (8, 16, 32, -32, -64)
 
 
@@ -97,16 +109,53 @@ def _bayer(cards: Cards) -> str | None:
 
 def image_problems(cards: Cards, geometry: Geometry | None) -> Iterator[str]:
     """List the reasons why an image cannot be used as a raw frame, each with what to do."""
-    planes = cards.get("NAXIS3", 1)
-    if geometry is None or cards.get("NAXIS") not in (2, 3):
-        yield f"contains no two-dimensional image (NAXIS {cards.get('NAXIS')}); exclude it"
-    elif cards.get("NAXIS") == 3 and planes != 1:
-        yield f"is a colour image of {planes} planes; use the raw frame, not debayered"
+    axes = cards.get("NAXIS")
+    planes = prod(int(number_of(cards.get(name, 1)) or 0) for name in ("NAXIS3", "NAXIS4"))
+    if geometry is None or axes not in (2, 3, 4) or (axes == 4 and planes == 1):
+        yield f"contains no two-dimensional image (NAXIS {axes}); exclude it"
+    elif axes != 2 and planes == _COLOURS:
+        yield (
+            f"is a colour image of {planes} planes; use the raw frame, not debayered; "
+            "split a series of frames into files with one frame each"
+        )
+    elif axes != 2 and planes != 1:
+        yield (
+            f"is a series of {planes} frames in one file (a cube); "
+            "split it into files with one frame each"
+        )
     bits = cards.get("BITPIX", 16)
     if bits not in _SAMPLE_BITS:
         yield f"has an unknown sample format (BITPIX {bits}); BITPIX must be one of {_SAMPLE_BITS}"
     for name in ("BSCALE", "BZERO"):
         if number_of(cards.get(name, 0)) is None:
             yield f"is damaged: {name} is {cards[name]}, which is not a number; copy it again"
-    if str(cards.get("CALSTAT", "")).strip():
-        yield f"is already calibrated (CALSTAT '{cards['CALSTAT']}'); use the raw frame"
+
+
+def overscan_problem(cards: Cards, geometry: Geometry) -> str:
+    """Return the problem of a raw frame that has an overscan; empty without one.
+
+    A section that covers the whole image, and a BIASSEC beyond its edge, say nothing: the overscan
+    was cut off.
+    """
+    sizes = (geometry.width, geometry.height)
+    if section := _section(cards, _OVERSCAN_SECTION, sizes):
+        axes = zip(section, sizes, strict=True)
+        if all(low >= 1 and high <= size for (low, high), size in axes):
+            return _OVERSCAN_PROBLEM.format(_OVERSCAN_SECTION, cards[_OVERSCAN_SECTION])
+    for name in _IMAGE_SECTIONS:
+        section = _section(cards, name, sizes)
+        axes = zip(section, sizes, strict=False)
+        if any(high - low + 1 < size for (low, high), size in axes):
+            return _OVERSCAN_PROBLEM.format(name, cards[name])
+    return ""
+
+
+def _section(cards: Cards, name: str, sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """Read the first and last pixel of each axis; empty without a section."""
+    found = _SECTION.search(str(cards.get(name, "")))
+    if not found:
+        return []
+    left, right, bottom, top = found.groups()
+    pairs = ((left or 1, right or sizes[0]), (bottom or 1, top or sizes[1]))  # * is all
+    section = [(min(pair), max(pair)) for pair in (tuple(map(int, pair)) for pair in pairs)]
+    return section if all(high for _, high in section) else []  # [0:0,0:0] is none

@@ -4,112 +4,301 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
-from typing import Final, TypeAlias
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from calmasters.config_check import parse_zone
 from calmasters.headers.fits_cards import Cards, CardValue, first_of, number_of
 
-__all__ = ["DATE", "Night", "creation_date", "night_of", "utc_of"]
+__all__ = ["DATE", "UTC_SOURCE", "Night", "creation_date", "night_of", "utc_of"]
 
-#: A night, ISO 8601, and its source; None and an empty source if unknown.
-Night: TypeAlias = tuple[str | None, str]
+
+class Night(NamedTuple):
+    """The night of a frame.
+
+    Attributes
+    ----------
+    date : str or None
+        ISO 8601; None if unknown.
+    source : str
+        The card. For a UTC card also the source of the zone: the configured zone, the longitude of
+        the site (15 degrees per hour), or UTC. If the night is unknown: a card that cannot be read.
+    warning : str
+        Cards that contradict each other or cannot be read; empty without any.
+    """
+
+    date: str | None
+    source: str
+    warning: str = ""
+
+
+class _Moment(NamedTuple):
+    time: datetime
+    card: str
+
+
+class _Claim(NamedTuple):
+    """What a card says about the zone of the observatory: its difference from UTC in hours."""
+
+    card: str
+    hours: float
+
 
 #: Format of a date.
 DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+#: Source of a night for which the header has neither a local time nor a longitude.
+UTC_SOURCE: Final = "DATE-OBS, UTC"
 
 _HALF_A_DAY: Final = timedelta(hours=12)
 _UTC: Final = ("DATE-OBS", "DATE-BEG", "DATE_OBS", "DATE-HP")
-_TIME_OF_DAY: Final = ("TIME-OBS", "UT", "UTC", "UT-OBS")
+_TIME_OF_DAY: Final = ("TIME-OBS", "UT", "UTC", "UT-OBS", "UTSTART", "TIME-BEG")
 _LOCAL: Final = ("DATE-LOC", "LOCALTIM", "DATE-LT")
-_LONGITUDE: Final = ("SITELONG", "SITE-LON", "OBSLONG", "LONG-OBS", "OBSGEO-L")
+#: The longitude that FITS defines, east of Greenwich; programs disagree about the other cards.
+_FITS_LONGITUDE: Final = "OBSGEO-L"
+_ALL_LONGITUDES: Final = (
+    _FITS_LONGITUDE, "SITELONG", "SITE-LON", "OBSLONG", "LONG-OBS", "LONGITUD", "GEOLON",
+)  # fmt: skip
+#: Zones differ from the mean time of their places by up to 3 hours.
+_SAME_ZONE_HOURS: Final = 3.5
+
+_NO_VALUE: Final = frozenset({"", "-", "n/a", "nan", "none", "unknown"})
+#: Some programs write an unknown date as year 1.
+_FIRST_YEAR: Final = 1900
+_MONTHS: Final = (
+    "jan",
+    "feb",
+    "mar",
+    "apr",
+    "may",
+    "jun",
+    "jul",
+    "aug",
+    "sep",
+    "oct",
+    "nov",
+    "dec",
+)
+_DATES: Final = (
+    re.compile(
+        r"(?P<year>\d{4})[-/. ](?P<month>\d{1,2}|[A-Za-z]{3,9})[-/. ](?P<day>\d{1,2})(?!\d)"
+    ),
+    re.compile(
+        r"(?P<day>\d{1,2})[-/. ](?P<month>\d{1,2}|[A-Za-z]{3,9})[-/. ](?P<year>\d{4}|\d\d)(?!\d)"
+    ),
+)
+_TIME: Final = re.compile(
+    r"[T,\s]*(?P<hour>\d{1,2})(?:\s*[:h]\s*|\s+)(?P<minute>\d{1,2})"
+    r"(?:(?:\s*[:m]\s*|\s+)(?P<second>\d{1,2}(?:[.,]\d*)?)\s*s?)?\s*(?P<half>[ap]\.?m\.?)?"
+    r"\s*(?P<zone>Z|UTC|GMT|[-+]\d\d:?\d\d)?(?:\s*[a-z]{2,5})?\s*",
+    re.IGNORECASE,
+)
 
 
 def night_of(cards: Cards, zone: str) -> Night:
     """Return the night: the date of the exposure's start in local time minus 12 hours.
+
+    Cards that contradict each other about the zone are resolved by majority. Without one, the
+    local time counts, then OBSGEO-L, then the other longitudes in order.
 
     Parameters
     ----------
     cards : Cards
     zone : str
         Time zone of the observatory, used for frames without a local time; ``auto`` if unknown.
-
-    Returns
-    -------
-    night : str or None
-        ISO 8601.
-    source : str
-        The card. For a UTC card also the source of the zone: the configured zone, the longitude of
-        the site (15 degrees per hour), or UTC.
     """
-    if local := _moment(cards, _LOCAL):
-        return _to_night(local), _LOCAL[0]
+    local = _moment(cards, _LOCAL)
+    longitudes = tuple((name, cards[name]) for name in _ALL_LONGITUDES if name in cards)
+    if local and not longitudes:
+        return Night(_to_night(local.time), local.card)
     utc = utc_of(cards)
     if utc is None:
-        # A date without a time is used as the night.
-        name, text = first_of(cards, _UTC)
-        return (date[0], name) if (date := DATE.match(str(text))) else (None, "")
+        return Night(_to_night(local.time), local.card) if local else _night_without_time(cards)
+    hours = _hours_between(utc, local.time) if local else 0
+    best, warning = _majority(local.card if local else "", hours, longitudes)
+    if local and best and best.card == local.card:
+        return Night(_to_night(local.time), local.card, warning)
     if zone != "auto":
-        local = utc.replace(tzinfo=UTC).astimezone(parse_zone(zone))
-        return _to_night(local), f"DATE-OBS, zone {zone}"
-    longitude = _degrees(first_of(cards, _LONGITUDE)[1])
-    if longitude is not None:
-        return _to_night(utc + timedelta(hours=longitude / 15)), "DATE-OBS, site longitude"
-    return _to_night(utc), "DATE-OBS, UTC"
+        moment = utc.replace(tzinfo=UTC).astimezone(parse_zone(zone))
+        return Night(_to_night(moment), f"DATE-OBS, zone {zone}")
+    if best:
+        moment = utc + timedelta(hours=best.hours)
+        return Night(_to_night(moment), "DATE-OBS, site longitude", warning)
+    return Night(_to_night(utc), UTC_SOURCE)
+
+
+def _night_without_time(cards: Cards) -> Night:
+    """Return the night of a header without a time of day: its date."""
+    name, text = first_of(cards, _UTC)
+    if str(text).strip().casefold() in _NO_VALUE or not name:
+        return Night(None, "")
+    day = _parse_date(str(text))
+    if day is None:
+        return Night(None, f"{name} '{text}', which is not a date that can be read")
+    time_card, time = first_of(cards, _TIME_OF_DAY)
+    is_unreadable = time_card and str(time).strip().casefold() not in _NO_VALUE
+    warning = f"{time_card} '{time}' is not a time that can be read: the night is {name}"
+    return Night(day.isoformat(), name, warning if is_unreadable else "")
 
 
 def creation_date(cards: Cards) -> Night:
     """Return the night in which the file was written, for frames without any other date."""
     text = str(cards.get("DATE", ""))
     if moment := _parse_moment(text):
-        return _to_night(moment), "DATE"
-    return (text, "DATE") if DATE.fullmatch(text) else (None, "")
+        return Night(_to_night(moment), "DATE")
+    return Night(text, "DATE") if DATE.fullmatch(text) else Night(None, "")
 
 
 def utc_of(cards: Cards) -> datetime | None:
     """Return the start of the exposure, UTC, naive; None if the header has no time of day."""
-    moment = _moment(cards, _UTC)
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment and moment.tzinfo else moment
+    found = _moment(cards, _UTC)
+    if found is None:
+        return None
+    moment = found.time
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def _to_night(local: datetime) -> str:
     return (local.replace(tzinfo=None) - _HALF_A_DAY).date().isoformat()
 
 
-def _moment(cards: Cards, names: Iterable[str]) -> datetime | None:
-    """Read the first card with date and time; a date alone is combined with a card for the time."""
-    for name in names:
-        text = str(cards.get(name, "")).strip()
-        if text and "T" not in text and ":" not in text:
-            text = f"{text}T{first_of(cards, _TIME_OF_DAY)[1]}"
-        if moment := _parse_moment(text):
-            return moment
-    return None
+# --- the zone -------------------------------------------------------------------------------------
 
 
-def _parse_moment(text: str) -> datetime | None:
-    text = text.strip()
-    if text[2:3] == "/":  # old versions of MaxIm wrote dd/mm/yy
-        text = re.sub(r"^(\d\d)/(\d\d)/(\d\d)(?=T)", r"20\3-\2-\1", text)
-    if "T" not in text and " " not in text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    # Some programs write an unknown time as year 1, from which 12 hours cannot be subtracted.
-    return moment if 1 < moment.year < 9999 else None
+def _hours_between(utc: datetime, local: datetime) -> int:
+    """Return local time minus UTC in whole hours, from -12 to 11."""
+    seconds = (local.replace(tzinfo=None) - utc).total_seconds()
+    return (round(seconds / 3600) + 12) % 24 - 12
+
+
+def _longitude_claims(longitudes: tuple[tuple[str, CardValue], ...]) -> tuple[_Claim, ...]:
+    """Return what longitudes say; cards with one value come from one program and count once."""
+    hours: dict[float, str] = {}
+    claims = []
+    for name, raw in longitudes:
+        if (degrees := _degrees(raw)) is not None:
+            claim = _Claim(name, degrees / 15)
+            if name == _FITS_LONGITUDE or hours.setdefault(round(claim.hours, 2), name) == name:
+                claims.append(claim)
+    return tuple(claims)
+
+
+@lru_cache(256)
+def _majority(
+    local_card: str, hours: float, longitudes: tuple[tuple[str, CardValue], ...]
+) -> tuple[_Claim | None, str]:
+    """Return the first of the claims that most others support, and a text about the others."""
+    claims = [*([_Claim(local_card, hours)] if local_card else []), *_longitude_claims(longitudes)]
+    if not claims:
+        return None, ""
+    supporters = {each: [other for other in claims if _agree(each, other)] for each in claims}
+    best = max(claims, key=lambda each: len(supporters[each]))  # of equals the first
+    others = [each for each in claims if each not in supporters[best]]
+    if not others:
+        return best, ""
+    used, ignored = (
+        " and ".join(f"{each.card} (UTC{each.hours:+.0f} h)" for each in side)
+        for side in (supporters[best], others)
+    )
+    west = [each.card for each in others if _agree(each._replace(hours=-each.hours), best)]
+    hint = f"; {' and '.join(west)} seems to count west" if west else ""
+    return best, f"{ignored} contradicts {used}: the night is that of {best.card}{hint}"
+
+
+def _agree(one: _Claim, other: _Claim) -> bool:
+    return abs((one.hours - other.hours + 12) % 24 - 12) <= _SAME_ZONE_HOURS
 
 
 def _degrees(raw: CardValue | None) -> float | None:
-    """Read a longitude, decimal or 'd m s'; return degrees east of Greenwich, -180 to 180."""
+    """Read a longitude: decimal, 'd m s', '75 30 00 W'; return degrees east, -180 to 180."""
     degrees = number_of(raw)
-    if degrees is None and raw is not None:
-        parts = [number_of(part) for part in re.split(r"[\s:]+", str(raw).strip())]
-        if len(parts) == 3 and None not in parts:
-            degrees = sum(abs(part or 0.0) / 60**power for power, part in enumerate(parts))
-            degrees = -degrees if str(raw).strip().startswith("-") else degrees
+    if degrees is None and isinstance(raw, str):
+        text = raw.strip().upper()
+        parts = [float(part) for part in re.findall(r"\d+(?:\.\d*)?", text)]
+        if 1 <= len(parts) <= 3 and re.fullmatch(r"[EW]?[-+]?[\d\s:.DMS°'\"]+[EW]?", text):
+            degrees = sum(part / 60**power for power, part in enumerate(parts))
+            degrees = -degrees if "-" in text or "W" in text else degrees
     if degrees is None or abs(degrees) > 360:
         return None
     # Some programs count from 0 to 360: 285 degrees east is 75 degrees west, not a day later.
     return (degrees + 180) % 360 - 180
+
+
+# --- dates and times ------------------------------------------------------------------------------
+
+
+def _moment(cards: Cards, names: Iterable[str]) -> _Moment | None:
+    """Read the first card with date and time; a date alone is combined with a card for the time."""
+    for name in names:
+        if name not in cards:
+            continue
+        text = str(cards[name])
+        if moment := _parse_moment(text):
+            return _Moment(moment, name)
+        if text.strip() and ":" not in text:
+            time = str(first_of(cards, _TIME_OF_DAY)[1])
+            if moment := _parse_moment(f"{text.strip()}T{time}") or _parse_moment(time):
+                return _Moment(moment, name)
+    return None
+
+
+@lru_cache(64)  # a frame's time is needed twice
+def _parse_moment(text: str) -> datetime | None:
+    """Read date and time as a person would: ISO 8601, '15/01/2026 9:50', '… 08:20:00 PM DST'."""
+    text = text.strip()
+    if "T" not in text and ":" not in text and "h" not in text:
+        return None
+    moment: datetime | None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = _parse_written(text)
+    return moment if moment and _FIRST_YEAR <= moment.year < 9999 else None
+
+
+def _parse_written(text: str) -> datetime | None:
+    day = _parse_date(text)
+    if day is None:
+        return None
+    match = next(match for pattern in _DATES if (match := pattern.match(text)))
+    time = _TIME.fullmatch(text, match.end())
+    if not time:
+        return None
+    hour, minute = int(time["hour"]), int(time["minute"])
+    second = float((time["second"] or "0").replace(",", "."))
+    if time["half"]:
+        if not 1 <= hour <= 12:
+            return None
+        hour = hour % 12 + 12 * (time["half"][0] in "pP")
+    if hour > 24 or minute > 60 or second >= 61:
+        return None
+    midnight = datetime(day.year, day.month, day.day)
+    # 24:00:00 and 59.9999 s written as 60.000 are times of the next hour or minute.
+    moment = midnight + timedelta(hours=hour, minutes=minute, seconds=second)
+    zone = (time["zone"] or "").upper()
+    offset = parse_zone(zone) if zone[:1] in ("+", "-") and zone else UTC if zone else None
+    return moment.replace(tzinfo=offset)
+
+
+def _parse_date(text: str) -> date | None:
+    """Read the date at the start of a text; None if day and month could be exchanged."""
+    match = next((match for pattern in _DATES if (match := pattern.match(text.strip()))), None)
+    if not match:
+        return None
+    year, day, word = int(match["year"]), int(match["day"]), match["month"][:3].lower()
+    if word.isdigit():
+        month = int(word)
+        is_day_first, is_long = match.start("day") < match.start("month"), year > 99
+        if is_day_first and is_long and "/" in match[0]:
+            # 01/02/2026 may be in January or February; 01/15/2026 has only one reading.
+            if max(day, month) <= 12 and day != month:
+                return None
+            day, month = (month, day) if month > 12 else (day, month)
+    else:
+        month = _MONTHS.index(word) + 1 if word in _MONTHS else 0
+    # The FITS format before 2000 was dd/mm/yy; capture programs wrote it later, too.
+    year += 2000 if year < 100 else 0
+    try:
+        return date(year, month, day) if year >= _FIRST_YEAR else None
+    except ValueError:
+        return None

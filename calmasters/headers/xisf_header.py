@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Final
+from zlib import decompress
+from zlib import error as zlib_error
 
 from calmasters.errors import FrameError
 from calmasters.headers.fits_cards import COMMENTARY, CardValue, ImageHeader, parse_value
+from calmasters.headers.history import pixel_process_in
 from calmasters.headers.sample_scale import bounds_of
 
 if TYPE_CHECKING:
@@ -40,6 +43,8 @@ def read_xisf_header(file: IO[bytes]) -> ImageHeader:
     except (SyntaxError, LookupError, ValueError) as error:
         raise FrameError(f"cannot be read as XISF: {error}; copy it again or exclude it") from error
     cards = dict(_keywords(image.iterfind("{*}FITSKeyword")))
+    if process := _pixel_process(image, file):
+        cards["HISTORY"] = process
     for mosaic in image.iterfind("{*}ColorFilterArray"):
         cards.setdefault("BAYERPAT", mosaic.get("pattern", ""))
     # The attributes of the image decide its format, not its keywords.
@@ -79,3 +84,37 @@ def _keywords(elements: Iterable[Element]) -> Iterator[tuple[str, CardValue]]:
         value = parse_value(element.get("value", ""))
         if keyword not in COMMENTARY and value is not None:
             yield keyword, value
+
+
+def _pixel_process(image: Element, file: IO[bytes]) -> str:
+    """Return the first process in HISTORY or PixInsight's own history that changed pixels."""
+    lines = [
+        element.get("comment", "") or element.get("value", "")
+        for element in image.iterfind("{*}FITSKeyword")
+        if element.get("name") == "HISTORY"
+    ]
+    lines += [
+        _property_text(element, file)
+        for element in image.iterfind("{*}Property")
+        if element.get("id") == "PixInsight:ProcessingHistory"
+    ]
+    return next(filter(None, map(pixel_process_in, lines)), "")
+
+
+def _property_text(element: Element, file: IO[bytes]) -> str:
+    """Return the text of a property, also of one in an attached block (XISF 1.0, section 10.3).
+
+    Empty if the block is packed by another method than zlib.
+    """
+    place, *numbers = element.get("location", "").split(":")
+    if place != "attachment":
+        return element.get("value") or element.text or ""
+    try:
+        start, size = map(int, numbers)
+        file.seek(start)
+        block = file.read(min(size, _MOST_XML))
+        if method := element.get("compression", ""):
+            block = decompress(block) if method.startswith("zlib:") else b""
+    except (ValueError, OSError, zlib_error):
+        return ""
+    return block.decode("utf-8", "replace")

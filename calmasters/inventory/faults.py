@@ -70,7 +70,7 @@ def find_faults(
     if traits.master:
         yield Fault(
             "is a master, not a raw frame",
-            "move it to a directory named in library, or exclude it",
+            "a master is no raw frame: move it to a directory named in library, or exclude it",
             {},
         )
         return
@@ -81,7 +81,9 @@ def find_faults(
     elif kind not in settings.required_keywords:
         yield _unknown_type(kind)
     if missing := missing_keywords(traits, kind, settings, cameras):
-        yield _missing(missing, camera_of(traits.keywords), settings, cameras)
+        yield _missing(missing, traits, settings, cameras)
+    if fault := _wrong_exposure(kind, traits, settings):
+        yield fault
 
 
 # --- type -----------------------------------------------------------------------------------------
@@ -119,9 +121,33 @@ def _unknown_type(kind: str) -> Fault:
 # --- keywords -------------------------------------------------------------------------------------
 
 
+def _wrong_exposure(kind: str, traits: Traits, settings: Settings) -> Fault | None:
+    """Return a fault if a dark has no exposure, or a bias is exposed for long."""
+    exposure = traits.keywords.get("EXPOSURE")
+    if not isinstance(exposure, int | float):
+        return None
+    longest = settings.bias_max_exposure_s
+    if kind == FrameType.DARK and exposure <= 0:
+        return Fault(
+            "is a dark with an exposure of 0 s, which cannot be",
+            "if the camera writes a wrong exposure, name its folder EXPOSURE_60 and set "
+            "path_keywords: override; if it is a bias, name its folder TYPE_bias and set the same",
+            {},
+        )
+    if kind == FrameType.BIAS and exposure > longest:
+        return Fault(
+            f"is a bias with an exposure of {exposure:g} s (bias_max_exposure_s is {longest:g})",
+            "if it is a dark, name its folder TYPE_dark and set path_keywords: override; "
+            "if it is a bias, raise bias_max_exposure_s",
+            {},
+        )
+    return None
+
+
 def _missing(
-    missing: Sequence[str], camera: str, settings: Settings, cameras: CameraKeywords
+    missing: Sequence[str], traits: Traits, settings: Settings, cameras: CameraKeywords
 ) -> Fault:
+    camera = camera_of(traits.keywords)
     known = {
         keyword: values
         for keyword in missing
@@ -143,7 +169,14 @@ def _missing(
     if places := _other_places(missing, settings):
         remedies.append(f"{'otherwise ' if fix else ''}name {places}")
     is_fixed = {*known, *unwritten} == {*missing} and all(len(each) == 1 for each in known.values())
-    return Fault(f"lacks {', '.join(missing)}", "; ".join(remedies), fix if is_fixed else {})
+    return Fault(_what_is_missing(missing, traits), "; ".join(remedies), fix if is_fixed else {})
+
+
+def _what_is_missing(missing: Sequence[str], traits: Traits) -> str:
+    """Write 'lacks GAIN and has EXPTIME '30 x', which is not a number'."""
+    lacked = ", ".join(keyword for keyword in missing if keyword not in traits.sources)
+    unusable = [traits.sources[keyword] for keyword in missing if keyword in traits.sources]
+    return " and ".join([*([f"lacks {lacked}"] if lacked else []), *map("has {}".format, unusable)])
 
 
 def assumed_values(

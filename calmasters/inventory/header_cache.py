@@ -40,7 +40,7 @@ from calmasters.settings import Settings
 __all__ = ["HeaderCache"]
 
 #: Version of the cache file; increase it when the format changes.
-_FORMAT: Final = 5
+_FORMAT: Final = 6
 
 #: Cache entry of a file: size, version, number of its traits, measured temperature, and start of
 #: the exposure. A list, as read from JSON: see decision 0027.
@@ -212,15 +212,16 @@ def _to_json(traits: Traits) -> list[Any]:
     geometry = traits.geometry and _GEOMETRY(traits.geometry)
     stored = (traits.keywords, traits.master, geometry, traits.sources)
     texts = (traits.warnings, traits.problems)
-    return [*stored, *texts, traits.other_type, traits.read_as, traits.has_8_bits]
+    samples = (traits.read_as, traits.has_8_bits)
+    return [*stored, *texts, traits.other_type, *samples, traits.bias_removal]
 
 
 def _from_json(stored: list[Any]) -> Traits:
-    keywords, master, geometry, sources, warnings, problems, other, *samples = stored
+    keywords, master, geometry, sources, warnings, problems, other, *rest = stored
     size = Geometry(*geometry) if geometry else None
     other_type = OtherType(*other) if other else None
     texts = (tuple(warnings), tuple(problems))
-    return Traits(keywords, master, size, sources, *texts, other_type, *samples)
+    return Traits(keywords, master, size, sources, *texts, other_type, *rest)
 
 
 def _matching_prefix(path: str, prefixes: Iterable[str]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import cache, partial, reduce
+from itertools import chain
 from operator import attrgetter
 from pathlib import Path, PurePath
 from typing import Final
@@ -23,6 +24,8 @@ __all__ = ["FrameChecks", "check_frame", "mark_duplicates", "usable_frames"]
 
 #: Number of bytes compared in the middle of a file, where exposures differ at least by noise.
 _MIDDLE: Final = 4096
+#: Extensions of packed files, after that of the plain file.
+_PACKED: Final = (".fz", ".gz", ".bz2")
 
 
 class FrameChecks:
@@ -133,11 +136,13 @@ def mark_duplicates(
     contents: ContentDigests,
     cameras: CameraKeywords = UNKNOWN_CAMERAS,
 ) -> list[Frame]:
-    """Mark every calibration frame that has the same bytes as another one.
+    """Mark every calibration frame that has the same bytes as another one, or is its packed twin.
 
-    Only frames with equal size and header are compared, first by a few bytes from the middle. If
-    these are equal, the files are read completely, once. The original is the oldest file; of files
-    with the same time, the first by path.
+    A packed file (``.fz``, ``.gz``, ``.bz2``) is a twin if a file with its name has the same header
+    and time; without a time, if it is also in the same folder. Of other frames, only those with
+    equal size and header are compared, first by a few bytes from the middle. If these are equal,
+    the files are read completely, once. The original is the oldest file; of files with the same
+    time, the first by path.
 
     Parameters
     ----------
@@ -158,19 +163,21 @@ def mark_duplicates(
     by_keywords: dict[Hashable, list[Frame]] = defaultdict(list)
     for traits, members in usable_frames(frames, settings, cameras).items():
         by_keywords[frozenset(traits.keywords.items())] += members
+    twins = _packed_twins(chain(*by_keywords.values()))
     suspects = [
         same_bytes
         for same_keywords in by_keywords.values()
         for same_header in _equal_frames(
-            same_keywords, attrgetter("date_obs", "size", "ccd_temp_c")
+            [frame for frame in same_keywords if frame.path not in twins],
+            attrgetter("date_obs", "size", "ccd_temp_c"),
         )
         for same_bytes in _equal_frames(
             same_header, lambda frame: _middle_bytes(root / frame.path, frame.size)
         )
     ]
-    if not suspects:
+    if not suspects and not twins:
         return frames
-    originals: dict[str, str] = {}
+    originals = twins
     by_path = {file.path: file for file in files}
     for group in suspects:
         digested = contents.add_digests((by_path[frame.path] for frame in group), root)
@@ -179,6 +186,43 @@ def mark_duplicates(
         frame._replace(copy_of=originals[frame.path]) if frame.path in originals else frame
         for frame in frames
     ]
+
+
+def _packed_twins(frames: Iterable[Frame]) -> dict[str, str]:
+    """Return the path of the original for each packed file that has a twin.
+
+    The original is the plain file, else the first by path.
+    """
+    groups: dict[Hashable, list[Frame]] = defaultdict(list)
+    # Grouping only the packed files first keeps this quick for many plain ones.
+    frames = list(frames)
+    packed = {frame.path: plain for frame in frames if (plain := _unpacked_name(frame.path))}
+    if not packed:
+        return {}
+    names = {_file_name(path) for path in packed.values()}
+    for frame in frames:
+        path = packed.get(frame.path, frame.path)
+        if (name := _file_name(path)) in names:
+            # Without a time, frames of one name in several folders may be different frames.
+            folder = "" if frame.date_obs else path.rpartition("/")[0]
+            header = frozenset(frame.keywords.items())
+            groups[name, folder, frame.date_obs, frame.ccd_temp_c, header].append(frame)
+    twins: dict[str, str] = {}
+    for alike in groups.values():
+        paths = sorted((frame.path for frame in alike), key=lambda path: (path in packed, path))
+        twins |= {path: paths[0] for path in paths[1:] if path in packed}
+    return twins
+
+
+def _file_name(path: str) -> str:
+    return path.rpartition("/")[2].casefold()
+
+
+def _unpacked_name(path: str) -> str:
+    """Return the path of the plain twin of a packed file; empty for a plain file."""
+    if not path.lower().endswith(_PACKED):
+        return ""
+    return path.rpartition(".")[0]
 
 
 def _equal_frames(

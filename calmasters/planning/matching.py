@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from statistics import median
-from typing import Final
+from typing import Final, TypeAlias
 
 from calmasters.frame import Frame, FrameType, Geometry, Value
 from calmasters.model.job import UsedMaster
@@ -19,6 +19,12 @@ from calmasters.settings import Settings
 __all__ = ["Candidate", "Match", "candidate_of", "match_flats"]
 
 _ORIGINS: Final = ("run", "kept", "library")
+#: A dark is at least as bright as its bias, apart from the drift of the bias.
+_LOWEST_DARK: Final = 0.5
+
+#: Returns the median of a master in ADU, given its path and origin.
+LevelOf: TypeAlias = Callable[[str, str], float | None]
+
 _PLACES: Final = {"run": "made in this run", "kept": "kept in output_dir", "library": "library"}
 
 
@@ -37,6 +43,8 @@ class Candidate:
         ISO 8601; empty where unknown.
     read_as : str
         As in :class:`~calmasters.frame.Traits`.
+    bias_removal : str
+        The sign that a dark contains no bias; empty without one.
     """
 
     type: FrameType
@@ -46,6 +54,7 @@ class Candidate:
     geometry: Geometry
     date_obs: str = ""
     read_as: str = ""
+    bias_removal: str = ""
 
     @property
     def exposure_s(self) -> float | None:
@@ -91,6 +100,8 @@ def candidate_of(frame: Frame, origin: str) -> Candidate | None:
     kind = str(frame.keywords.get("TYPE", ""))
     if not frame.master or frame.problems or frame.geometry is None or kind not in ("bias", "dark"):
         return None
+    if kind == FrameType.DARK and frame.keywords.get("EXPOSURE") == 0:
+        return None  # a dark of 0 s has a wrong exposure, or is a bias
     return Candidate(
         FrameType(kind),
         frame.path,
@@ -99,11 +110,15 @@ def candidate_of(frame: Frame, origin: str) -> Candidate | None:
         frame.geometry,
         frame.date_obs or "",
         frame.traits.read_as,
+        frame.traits.bias_removal,
     )
 
 
 def match_flats(
-    groups: Iterable[Group], candidates: Iterable[Candidate], settings: Settings
+    groups: Iterable[Group],
+    candidates: Iterable[Candidate],
+    settings: Settings,
+    level_of: LevelOf = lambda path, origin: None,  # noqa: ARG005
 ) -> list[Match]:
     """Choose the bias and the dark of each flat group, by the rules of ``docs/matching.md``.
 
@@ -115,15 +130,26 @@ def match_flats(
         Masters of this run, kept ones, and those of libraries.
     settings : Settings
         ``master_match_keywords``, ``flat_dark_tolerance_s``, ``calibration.flat``.
+    level_of : callable, optional
+        Returns the median in ADU of a master, given its path and origin; None if unknown. Used to
+        find library darks that contain no bias.
     """
     offered = _Offered(candidates, settings)
-    return [_match(group, offered, settings) for group in groups]
+    return [_match(group, offered, settings, level_of) for group in groups]
 
 
-def _match(group: Group, offered: _Offered, settings: Settings) -> Match:
+def _match(group: Group, offered: _Offered, settings: Settings, level_of: LevelOf) -> Match:
     bias = _choose_bias(offered.fitting(group, FrameType.BIAS))
-    darks = offered.fitting(group, FrameType.DARK)
+    fitting = offered.fitting(group, FrameType.DARK)
+    removals = [_bias_removal(dark, bias, level_of) for dark in fitting]
+    darks = [dark for dark, removal in zip(fitting, removals, strict=True) if not removal]
     dark, dark_warning = _choose_dark(group, darks, bias is not None, settings)
+    if fitting and not darks:
+        dark_warning = (
+            f"no dark used: {PurePath(fitting[0].path).stem} contains no bias "
+            f"({removals[0]}), and darks are subtracted together with their bias; "
+            "use darks, or a master dark, from which no bias was subtracted"
+        )
     sentences = [dark_warning] if dark_warning else []
     for kind, chosen in ((FrameType.BIAS, bias), (FrameType.DARK, dark)):
         if chosen is None and not (kind is FrameType.DARK and dark_warning):
@@ -135,6 +161,19 @@ def _match(group: Group, offered: _Offered, settings: Settings) -> Match:
     optimize = bool(bias and dark and settings.calibration["flat"].optimizeDarks)
     warnings = (MasterWarning(WarningKind.CALIBRATION, sentence) for sentence in sentences)
     return Match(bias, dark, optimize, tuple(warnings))
+
+
+def _bias_removal(dark: Candidate, bias: UsedMaster | None, level_of: LevelOf) -> str:
+    """Return why a dark contains no bias: a sign in its header, or its level; empty if it does."""
+    if dark.bias_removal or dark.origin != "library" or bias is None:
+        return dark.bias_removal
+    levels = level_of(dark.path, dark.origin), level_of(bias.path, bias.origin)
+    if None in levels:
+        return ""
+    ours, of_bias = (level or 0.0 for level in levels)
+    if ours >= of_bias * _LOWEST_DARK:
+        return ""
+    return f"its median is {ours:.0f} ADU, that of the bias {of_bias:.0f} ADU"
 
 
 class _Offered:

@@ -10,6 +10,7 @@ from typing import Final
 
 from calmasters.frame import Value, format_value
 from calmasters.headers.dialects import rounded
+from calmasters.inventory.faults import in_one_line
 
 __all__ = ["Difference", "differences", "texts"]
 
@@ -19,6 +20,10 @@ _STEPS: Final = (0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _NEAR: Final = 1.0
 #: Exposures jitter by a fraction of themselves.
 _NEAR_EXPOSURES: Final = 0.01
+#: Words before the number of a version, and the number itself: 'FW 05.02.06', 'v1.2', 'FW1.2'.
+_VERSION_LABELS: Final = "fw|firmware|sw|software|hw|driver|version|ver|rev|build|v"
+_VERSION_LABEL: Final = re.compile(rf"\W?(?:{_VERSION_LABELS})\W?", re.IGNORECASE)
+_VERSION: Final = re.compile(rf"\W?(?:{_VERSION_LABELS})?\d+(?:\.\w+)+\W?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +69,11 @@ class Difference:
             )
         if step := self._step():
             return f"set round: {{{self.keyword}: {step:g}}}"
-        # Theirs may be a master of a library, whose own value no folder overrides.
-        token = self._token(self.theirs)
-        if token and self._spelled_alike():
-            return (
-                f"name the folder of those with {self.keyword} {self.ours} {token} "
-                "and set path_keywords: override"
-            )
+        if pattern := _version_pattern(self.ours, self.theirs):
+            return f"set {in_one_line({'keyword_patterns': {self.keyword: pattern}})}"
+        if self._spelled_alike():
+            aliases = {self.keyword: {self.theirs: [self.ours]}}
+            return f"set {in_one_line({'value_aliases': aliases})}"
         return ""
 
     def _token(self, value: str) -> str:
@@ -91,6 +94,27 @@ class Difference:
         one, other = (re.sub(r"[\W_]+", "", text).casefold() for text in (self.ours, self.theirs))
         shorter, longer = sorted((one, other), key=len)
         return one == other or (len(shorter) > 2 and self.distance == inf and shorter in longer)
+
+
+def _version_pattern(one: str, other: str) -> str:
+    """Return the pattern of what is before the version that two texts differ in; empty if none.
+
+    >>> _version_pattern("QSI 583ws FW 05.02.05", "QSI 583ws FW 05.02.06")
+    '(.+?) FW'
+    """
+    words = [*zip(one.split(), other.split(), strict=False)]
+    place = next((place for place, pair in enumerate(words) if pair[0] != pair[1]), 0)
+    if place == 0:
+        return ""
+    before = words[place - 1][0]
+    if place > 1 and _VERSION_LABEL.fullmatch(before):
+        pattern = f"(.+?) {re.escape(before)}"
+    elif all(map(_VERSION.fullmatch, words[place])):
+        pattern = r"(.+?) \W?[A-Za-z]*\d+\."
+    else:
+        return ""
+    parts = {found[1] if (found := re.search(pattern, text)) else text for text in (one, other)}
+    return pattern if len(parts) == 1 else ""
 
 
 def differences(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from datetime import datetime
+from functools import cached_property, lru_cache, partial
 from pathlib import Path, PurePath
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +15,7 @@ from calmasters.engines import needs_of
 from calmasters.errors import FrameError
 from calmasters.frame import Frame, FrameType, Geometry, Status, Value, Verdict
 from calmasters.garbage import without_collection
+from calmasters.headers.nights import UTC_SOURCE
 from calmasters.inventory.assumed_values import with_assumed_values
 from calmasters.inventory.camera_keywords import (
     ESSENTIAL,
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Decision", "NotMade", "decide", "require_sound"]
 
+#: Flats of one dusk or dawn are taken within this time.
+_ONE_TWILIGHT_H: Final = 4.0
 #: Bad frames that an error names.
 _SHOWN: Final = 10
 
@@ -189,7 +193,12 @@ def decide(
         *kept_masters.candidates,
         *filter(None, (candidate_of(frame, "library") for frame in library)),
     ]
-    matches = match_flats(flats.values(), candidates, settings)
+    level_of = lru_cache(None)(
+        partial(
+            _level, groups=dict(zip(paths.values(), large.values(), strict=True)), settings=settings
+        )
+    )
+    matches = match_flats(flats.values(), candidates, settings, level_of)
 
     build = _JobBuilder(settings, verdicts)
     jobs = {paths[name]: build.job(name, group) for name, group in others.items()}
@@ -221,6 +230,7 @@ def decide(
             *kept_masters.warnings,
             *superseded_sentences(superseded),
             *unlike_frames(large, short),
+            *_uncertain_nights(flats.values()),
         ),
         short_names={path: short[name] for name, path in paths.items()},
         keywords=settings.headers.extra,
@@ -315,11 +325,53 @@ def _library_warnings(library: Iterable[Frame]) -> Iterator[str]:
     for frame in library:
         if frame.problems:
             yield f"library: {frame.path} {'; '.join(frame.problems)}"
+        elif (
+            frame.master
+            and frame.keywords.get("TYPE") == "dark"
+            and not frame.keywords.get("EXPOSURE", 1)
+        ):
+            yield f"library: {frame.path} is not used: a dark of 0 s cannot be; correct its EXPTIME"
         elif not frame.master:
             yield (
                 f"library: {frame.path} is not used: neither its IMAGETYP, nor a count of frames, "
                 "nor its name says that it is a master"
             )
+
+
+def _level(
+    path: str, origin: str, *, groups: Mapping[str, Group], settings: Settings
+) -> float | None:
+    """Measure the median in ADU of a master; of one that is not made yet, of its first frame."""
+    # Imported late: it needs numpy, and few sessions have a library.
+    from calmasters.images.level import middle_level
+
+    if origin == "run":
+        frame = settings.input_dir / groups[path].frames[0].path
+        return middle_level(frame, settings.float_range)
+    return middle_level(settings.output_dir / path if origin == "kept" else Path(path))
+
+
+def _uncertain_nights(groups: Iterable[Group]) -> Iterator[str]:
+    """Report flats whose nights are dates of UTC, if another zone could group them otherwise."""
+    flats = [
+        frame
+        for group in groups
+        for frame in group.frames
+        if frame.traits.sources.get("DATE") == UTC_SOURCE
+    ]
+    times = sorted(frame.date_obs for frame in flats if frame.date_obs)
+    if not times or _hours(times[0], times[-1]) < _ONE_TWILIGHT_H:
+        return
+    count = "1 flat is" if len(flats) == 1 else f"{len(flats)} flats are"
+    yield (
+        f"the nights of flats are uncertain: {count} without local time and longitude, so a night "
+        "is taken from noon to noon UTC; set night.timezone to the zone of the observatory, "
+        "such as night: {timezone: Pacific/Honolulu}"
+    )
+
+
+def _hours(start: str, end: str) -> float:
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds() / 3600
 
 
 def _masters_without_keywords(

@@ -640,7 +640,7 @@ def test_a_colour_stack_of_a_seestar_is_refused(tmp_path: Path) -> None:
 
 def test_a_calibrated_frame_of_maxim_is_refused(tmp_path: Path) -> None:
     (problem,) = from_cards(tmp_path, {"IMAGETYP": "Flat Field", "CALSTAT": "BD"}).traits.problems
-    assert problem == "is already calibrated (CALSTAT 'BD'); use the raw frame"
+    assert problem.startswith("is already calibrated (CALSTAT 'BD'); use the raw frame")
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,10 @@ def test_cards_of_real_frames_equal_those_of_astropy(path: Path) -> None:
             with pytest.raises(FrameError, match="several images"):
                 read_cards(path)
         else:
-            assert_same(read_cards(path), read_by_astropy(images[0].header))
+            cards = {**read_cards(path)}
+            # Of HISTORY only a line that names a process is read.
+            cards.pop("HISTORY", None)
+            assert_same(cards, read_by_astropy(images[0].header))
 
 
 @pytest.mark.parametrize(

@@ -292,7 +292,7 @@ def test_an_integral_gain_is_an_int_in_any_spelling(raw: object) -> None:
     [
         ("GAIN", 0.5, 0.5),
         ("GAIN", "High   Conversion", "High Conversion"),
-        ("GAIN", "nan", "nan"),
+        ("GAIN", "nan", None),
         ("SET-TEMP", -18.899999618530273, -18.9),
         ("SET-TEMP", "-10", -10.0),
         ("SET-TEMP", "cold", None),

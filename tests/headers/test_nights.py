@@ -82,7 +82,7 @@ def test_nights_do_not_depend_on_the_computers_time_zone(machine: str) -> None:
     ],
 )
 def test_the_source_of_the_night_is_named(cards: Mapping[str, str], source: str) -> None:
-    assert night_of(cards, "auto") == ("2026-01-15", source)
+    assert night_of(cards, "auto") == ("2026-01-15", source, "")
 
 
 @pytest.mark.parametrize("longitude", [361, -400, "east", "11 x 0", True])
@@ -99,8 +99,8 @@ def test_times_are_converted_to_utc() -> None:
 
 
 def test_a_creation_date_may_have_no_time() -> None:
-    assert creation_date({"DATE": "2026-01-15"}) == ("2026-01-15", "DATE")
-    assert creation_date({"DATE": "soon"}) == (None, "")
+    assert creation_date({"DATE": "2026-01-15"})[:2] == ("2026-01-15", "DATE")
+    assert creation_date({"DATE": "soon"})[:2] == (None, "")
 
 
 @pytest.mark.parametrize(
@@ -115,3 +115,119 @@ def test_zones_are_names_or_offsets(text: str, hours: float) -> None:
 def test_an_invalid_zone_is_reported_with_valid_examples(text: str) -> None:
     with pytest.raises(ConfigError, match=r"night\.timezone: .*such as Europe/Berlin.*\+02:00"):
         parse_zone(text)
+
+
+# --- dates that a person can read -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cards", "utc"),
+    [
+        ({"DATE-OBS": "2026-01-15", "UT": "9:50:00"}, "2026-01-15T09:50:00"),
+        ({"DATE-OBS": "2026-01-15", "TIME-OBS": " 9:58:00.5 "}, "2026-01-15T09:58:00.500000"),
+        ({"DATE-OBS": "2026-01-15", "UT": "9 50 00"}, "2026-01-15T09:50:00"),
+        ({"DATE-OBS": "2026-01-15", "UT": "9:50"}, "2026-01-15T09:50:00"),
+        ({"DATE-OBS": "2026-01-15T23:59:60.000"}, "2026-01-16T00:00:00"),
+        ({"DATE-OBS": "2026-01-15T24:00:00"}, "2026-01-16T00:00:00"),
+        ({"DATE-OBS": "2026-1-5 9:05"}, "2026-01-05T09:05:00"),
+        ({"DATE-OBS": "2026/01/15 21:00:00"}, "2026-01-15T21:00:00"),
+        ({"DATE-OBS": "15/01/26", "UT": "21:00:00"}, "2026-01-15T21:00:00"),
+        ({"DATE-OBS": "01/15/2026 9:00:00 PM"}, "2026-01-15T21:00:00"),
+        ({"DATE-OBS": "15-Jan-2026 21h05m30s"}, "2026-01-15T21:05:30"),
+        ({"DATE-OBS": "2026-01-15 12:30:00 AM"}, "2026-01-15T00:30:00"),
+        ({"DATE-OBS": "2026-01-15 12:30:00 p.m."}, "2026-01-15T12:30:00"),
+        ({"DATE-OBS": "2026-01-15T9:00:00 -05:00"}, "2026-01-15T14:00:00"),
+        ({"DATE-OBS": "2026-01-15 21:00:00,25 UTC"}, "2026-01-15T21:00:00.250000"),
+        ({"DATE-OBS": "N/A", "DATE-BEG": "2026-01-15T21:00:00"}, "2026-01-15T21:00:00"),
+    ],
+)
+def test_times_that_a_person_can_read_are_read(cards: dict[str, str], utc: str) -> None:
+    moment = utc_of(cards)
+    assert moment is not None
+    assert moment.isoformat() == utc
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["01/02/2026 21:00:00", "2026-13-15 21:00:00", "2026-01-15 25:00:00", "2026-01-15 13:00:00 PM",
+     "2026-Foo-15 21:00:00", "2026-01-15 21:61:00", "21:00:00", "soon: now"],
+)  # fmt: skip
+def test_times_with_no_or_two_readings_are_not_read(text: str) -> None:
+    assert utc_of({"DATE-OBS": text}) is None
+
+
+def test_a_local_time_may_have_am_and_pm_and_the_name_of_a_zone() -> None:
+    evening, morning = "2020-04-16 08:20:00.039 PM DST", "2020-04-17 05:40:00.039 AM DST"
+    assert night_of({"LOCALTIM": evening}, "auto")[:2] == ("2020-04-16", "LOCALTIM")
+    assert night_of({"LOCALTIM": morning}, "auto")[:2] == ("2020-04-16", "LOCALTIM")
+
+
+@pytest.mark.parametrize("text", ["tomorrow", "01/02/2026", "2026-00-15"])
+def test_a_date_that_cannot_be_read_is_named(text: str) -> None:
+    night = night_of({"DATE-OBS": text}, "auto")
+    assert night[:2] == (None, f"DATE-OBS '{text}', which is not a date that can be read")
+
+
+def test_a_time_that_cannot_be_read_is_reported_and_the_date_is_the_night() -> None:
+    night = night_of({"DATE-OBS": "2026-01-15", "UT": "late"}, "auto")
+    assert night[:2] == ("2026-01-15", "DATE-OBS")
+    assert night.warning == "UT 'late' is not a time that can be read: the night is DATE-OBS"
+
+
+# --- contradicting cards --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "longitude",
+    [-111.6, "-111.6", "-111 36 00", "111 36 00 W", "W111:36:00", "111d36m00s W", "248.4", 248.4],
+)
+@pytest.mark.parametrize("card", ["SITELONG", "LONGITUD", "OBSGEO-L", "SITE-LON"])
+def test_longitudes_are_read_in_any_notation(card: str, longitude: object) -> None:
+    cards = {"DATE-OBS": "2026-01-15T17:00:00", card: longitude}
+    assert night_of(cards, "auto")[:2] == (  # type: ignore[arg-type]
+        "2026-01-14",
+        "DATE-OBS, site longitude",
+    )
+
+
+#: The evening of night 16 at 75 degrees west.
+DUSK = {"DATE-OBS": "2020-04-17T00:20:00"}
+DAWN = {"DATE-OBS": "2020-04-17T09:40:00"}
+LOCAL = {"LOCALTIM": "2020-04-16 08:20:00 PM DST"}
+
+
+@pytest.mark.parametrize(
+    ("cards", "ignored"),
+    [
+        (DUSK | LOCAL | {"SITELONG": "+75 00 00", "OBSGEO-L": -75.0}, "SITELONG"),
+        (DUSK | {"SITELONG": "+75 00 00", "OBSGEO-L": -75.0}, "SITELONG"),
+        (DAWN | {"SITELONG": 75, "LONGITUD": 75, "OBSGEO-L": -75.0}, "SITELONG"),
+        (DUSK | LOCAL | {"SITELONG": 75}, "SITELONG"),
+        (DUSK | LOCAL | {"SITELONG": 75, "LONGITUD": 75, "GEOLON": 75.0}, "SITELONG"),
+        (
+            DUSK | {"DATE-LOC": "2020-04-17T12:20:00", "SITELONG": -75, "OBSGEO-L": -75.0},
+            "DATE-LOC",
+        ),
+    ],
+)
+def test_contradicting_cards_are_resolved_by_majority_and_reported(
+    cards: dict[str, str], ignored: str
+) -> None:
+    night = night_of(cards, "auto")
+    assert night.date == "2020-04-16"
+    assert night.warning.startswith(f"{ignored} (UTC")
+    assert ("count west" in night.warning) == (ignored == "SITELONG")
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        # mean local time, zone and daylight saving time differ by up to three hours
+        DUSK | LOCAL | {"SITELONG": -75.0, "OBSGEO-L": -75.1},
+        {"DATE-OBS": "2026-07-15T16:00:00", "DATE-LOC": "2026-07-16T00:00:00", "SITELONG": 75.0},
+        {"DATE-OBS": "2026-07-15T20:00:00", "DATE-LOC": "2026-07-15T22:00:00", "SITELONG": -6.0},
+        {"DATE-OBS": "2026-01-15T09:00:00", "DATE-LOC": "2026-01-15T22:00:00", "SITELONG": 179.0},
+    ],
+)
+def test_cards_that_differ_by_a_time_zone_do_not_contradict(cards: dict[str, str]) -> None:
+    assert night_of(cards, "auto").warning == ""

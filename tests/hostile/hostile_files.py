@@ -182,7 +182,7 @@ HOSTILE = (
     # Sizes
     Hostile("no_axes.fits", lambda: plain(NAXIS=0), "contains no image"),
     Hostile("one_axis.fits", lambda: plain(NAXIS=1, NAXIS2=None), "no two-dimensional image"),
-    Hostile("cube.fits", lambda: plain(NAXIS=3, NAXIS1=4, NAXIS3=2), "colour image of 2 planes"),
+    Hostile("cube.fits", lambda: plain(NAXIS=3, NAXIS1=4, NAXIS3=2), "series of 2 frames"),
     Hostile("fewer_axes_than_declared.fits", lambda: plain(NAXIS=3), SIZE),
     Hostile("a_billion_axes.fits", lambda: plain(NAXIS=10**9), SIZE),
     Hostile("axes_in_words.fits", lambda: plain(NAXIS="'two'"), SIZE),

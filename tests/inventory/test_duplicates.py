@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import bz2
+import gzip
 import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
+from astropy.io import fits
 
 from calmasters.commands.summary import summarize
 from calmasters.frame import Status
@@ -103,3 +106,71 @@ def test_a_copy_makes_no_master_stale(settings: Settings, frames: list[Path]) ->
     shutil.copy(frames[0], frames[0].with_name("0.fits"))
     (after,) = decide(settings).jobs
     assert after.digest == before.digest
+
+
+# --- packed twins ---------------------------------------------------------------------------------
+
+
+def tiled(path: Path) -> None:
+    image, header = fits.getdata(path), fits.getheader(path)
+    hdu = fits.CompImageHDU(image, header, compression_type="RICE_1")
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path.with_name(f"{path.name}.fz"))
+
+
+def zipped(path: Path) -> None:
+    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+
+
+def bzipped(path: Path) -> None:
+    path.with_name(f"{path.name}.bz2").write_bytes(bz2.compress(path.read_bytes()))
+
+
+@pytest.mark.parametrize("pack", [tiled, zipped, bzipped])
+def test_a_frame_and_its_packed_twin_count_once(
+    settings: Settings, frames: list[Path], pack: Callable[[Path], None]
+) -> None:
+    for path in frames:
+        pack(path)
+        date(max(path.parent.glob(f"{path.name}.*")), 10)  # older than the plain file
+    assert used(settings) == ["a.fits", "b.fits", "c.fits"]
+    (twin,) = frames[0].parent.glob("a.fits.*")
+    assert decide(settings).verdicts[twin.name].reason == "is a copy of a.fits"
+
+
+def test_of_several_packed_twins_one_is_used(settings: Settings, frames: list[Path]) -> None:
+    for path in frames:
+        zipped(path)
+        bzipped(path)
+        path.unlink()
+    assert used(settings) == ["a.fits.bz2", "b.fits.bz2", "c.fits.bz2"]
+
+
+def test_a_packed_frame_of_another_folder_or_header_is_no_twin(
+    settings: Settings, frames: list[Path], add_frame: AddFrame
+) -> None:
+    for path in frames:
+        zipped(path)
+        add_frame(path.name, cards={"DATE-OBS": "2026-01-15T22:00:00"})
+    other = frames[0].parent / "other" / "a.fits.gz"
+    other.parent.mkdir()
+    (frames[0].parent / "a.fits.gz").rename(other)
+    assert len(used(settings)) == 6
+
+
+@pytest.mark.parametrize("time", ["2026-01-15T20:00:00", None])
+def test_a_packed_twin_may_be_in_another_folder_if_the_header_has_a_time(
+    settings: Settings, add_frame: AddFrame, time: str | None
+) -> None:
+    for name in "abc":
+        path = add_frame(f"{name}.fits", cards={"DATE-OBS": time, "DATE-LOC": time})
+        other = add_frame(f"fz/{name}.fits", cards={"DATE-OBS": time, "DATE-LOC": time})
+        tiled(other)
+        other.unlink()
+        assert path.exists()
+    assert len(used(settings)) == (3 if time else 6)
+
+
+def test_the_twin_of_a_damaged_frame_is_used(settings: Settings, frames: list[Path]) -> None:
+    zipped(frames[0])
+    os.truncate(frames[0], 2890)
+    assert used(settings) == ["a.fits.gz", "b.fits", "c.fits"]

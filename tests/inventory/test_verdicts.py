@@ -214,3 +214,48 @@ def test_a_light_whose_folder_or_name_says_flat_is_ignored_with_the_setting_that
     light = verdict(make_frame("light", other_type=other), settings)
     assert light == Verdict(Status.IGNORED, f"type light, but {other}", remedy)
     assert light.settings == {"types_from": types_from}
+
+
+# --- wrong exposures and values that cannot be used -----------------------------------------------
+
+
+@pytest.mark.parametrize("exposure", [0.0, 0])
+def test_a_dark_of_0_s_is_refused(
+    settings: Settings, make_frame: MakeFrame, exposure: float
+) -> None:
+    dark = verdict(make_frame("dark", keywords={"EXPOSURE": exposure}), settings)
+    assert dark.reason.startswith("is a dark with an exposure of 0 s, which cannot be; ")
+    assert "name its folder EXPOSURE_60 and set path_keywords: override" in dark.remedy
+
+
+@pytest.mark.parametrize("exposure", [0.0, 0.001, 0.3, 1.0, None])
+def test_a_bias_of_a_short_or_unknown_exposure_is_used(
+    settings: Settings, make_frame: MakeFrame, exposure: float | None
+) -> None:
+    assert check_frame(make_frame("bias", keywords={"EXPOSURE": exposure}), settings) is None
+
+
+def test_a_bias_of_a_long_exposure_is_refused(settings: Settings, make_frame: MakeFrame) -> None:
+    bias = make_frame("bias", keywords={"EXPOSURE": 1.5})
+    assert verdict(bias, settings).reason.startswith(
+        "is a bias with an exposure of 1.5 s (bias_max_exposure_s is 1)"
+    )
+    assert check_frame(bias, replace(settings, bias_max_exposure_s=2.0)) is None
+    assert check_frame(make_frame("flat", keywords={"EXPOSURE": 1.5}), settings) is None
+
+
+def test_a_value_that_cannot_be_used_is_not_called_missing(
+    settings: Settings, make_frame: MakeFrame
+) -> None:
+    sources = {"EXPOSURE": "EXPTIME '30 x', which is not a number"}
+    frame = make_frame("dark", keywords={"EXPOSURE": None}, sources=sources)
+    assert verdict(frame, settings).reason.startswith("has EXPTIME '30 x', which is not a number; ")
+    frame = make_frame("dark", keywords={"EXPOSURE": None, "GAIN": None}, sources=sources)
+    assert verdict(frame, settings).reason.startswith("lacks GAIN and has EXPTIME '30 x', which")
+
+
+def test_the_remedy_for_a_master_among_raw_frames_calls_it_a_master(
+    settings: Settings, make_frame: MakeFrame
+) -> None:
+    remedy = verdict(make_frame(master=True), settings).remedy
+    assert remedy.startswith("a master is no raw frame: move it to a directory named in library")

@@ -180,3 +180,48 @@ def test_without_a_bias_the_dark_flat_is_used_as_it_is_and_no_other(
     assert flat.dark is not None
     assert "exposure 1.2 s within 0.5 s of the flats' 1.5 s" in flat.dark.why
     assert not flat.optimize_dark
+
+
+def write_library(tmp_path: Path, name: str, level: float, cards: Keywords) -> None:
+    header = {"INSTRUME": "ATR585M", "SET-TEMP": -10.0, "GAIN": 100, "OFFSET": 150}
+    folder = tmp_path / "lib"
+    folder.mkdir(exist_ok=True)
+    pixels = np.full((3, 4), level, np.uint16 if level >= 1 else np.float32)
+    fits.writeto(folder / name, pixels, fits.Header({**header, "READOUTM": "Low Noise", **cards}))
+
+
+@pytest.fixture
+def with_library(
+    tmp_path: Path, add_frame: Callable[..., Path], make_settings: Callable[..., Settings]
+) -> Settings:
+    for kind in ("bias", "flat"):
+        for number in range(3):
+            add_frame(f"{kind}/{number}.fits", kind)
+    return make_settings(library={"bias": [], "dark": [str(tmp_path / "lib")]})
+
+
+@pytest.mark.parametrize(("level", "is_used"), [(3, False), (12_000, True), (3e-5, False)])
+def test_a_library_dark_is_used_if_its_level_includes_the_bias(
+    tmp_path: Path, with_library: Settings, level: float, is_used: bool
+) -> None:
+    write_library(tmp_path, "d.fits", level, {"IMAGETYP": "Master Dark", "EXPTIME": 1.5})
+    (flat,) = (job for job in decide(with_library).jobs if job.type.value == "flat")
+    assert (flat.dark is not None) == is_used
+    assert any("contains no bias" in warning.text for warning in flat.warnings) != is_used
+
+
+def test_masters_marked_only_by_calstat_are_used(tmp_path: Path, with_library: Settings) -> None:
+    cards = {"IMAGETYP": "Dark Frame", "EXPTIME": 1.5}
+    write_library(tmp_path, "one.fits", 12_000, {**cards, "CALSTAT": "M"})
+    write_library(tmp_path, "two.fits", 13_000, {**cards, "CALSTAT": "BM"})
+    decision = decide(with_library)
+    (flat,) = (job for job in decision.jobs if job.type.value == "flat")
+    assert flat.dark is not None
+    assert flat.dark.path.endswith("one.fits")
+    assert decision.warnings == ()
+
+
+def test_a_library_dark_of_0_s_is_reported(tmp_path: Path, with_library: Settings) -> None:
+    write_library(tmp_path, "d.fits", 12_000, {"IMAGETYP": "Master Dark", "EXPTIME": 0.0})
+    (warning,) = decide(with_library).warnings
+    assert "d.fits is not used: a dark of 0 s cannot be" in warning

@@ -384,3 +384,51 @@ def test_nothing_else_is_a_candidate(
     make_frame: MakeFrame, kind: str, fields: dict[str, Any]
 ) -> None:
     assert candidate_of(make_frame(kind, **fields), "library") is None
+
+
+# --- darks that contain no bias -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_a_dark_without_bias_is_not_used_and_reported(matched: Matched, with_bias: bool) -> None:
+    without = dark(1.5, "lib/Dark 2s.fit", bias_removal="CALSTAT 'BM'")
+    match = matched([without, *([bias()] if with_bias else [])])
+    assert match.dark is None
+    assert any(
+        text.startswith("no dark used: Dark 2s contains no bias (CALSTAT 'BM')")
+        for text in texts_of(match)
+    )
+
+
+def test_another_dark_is_used_instead_of_one_without_bias(matched: Matched) -> None:
+    without = dark(1.5, "lib/a.fit", bias_removal="CALSTAT 'BM'")
+    match = matched([without, dark(1.5, "lib/b.fit"), bias()])
+    assert dark_of(match) == "lib/b.fit"
+    assert texts_of(match) == ()
+
+
+@pytest.mark.parametrize(
+    ("level", "is_used"), [(1.0, False), (240.0, False), (490.0, True), (900.0, True), (None, True)]
+)
+def test_a_library_dark_far_below_its_bias_contains_none(
+    settings: Settings, flats: Flats, level: float | None, is_used: bool
+) -> None:
+    levels = {"dark.fit": level, "bias.xisf": 500.0}
+    candidates = [dark(1.5, "dark.fit"), bias("bias.xisf", origin="run")]
+    (match,) = match_flats([flats()], candidates, settings, lambda path, _: levels[path])
+    assert (match.dark is not None) == is_used
+    assert any("contains no bias (its median is" in text for text in texts_of(match)) != is_used
+
+
+def test_levels_of_darks_of_this_run_are_not_measured(settings: Settings, flats: Flats) -> None:
+    def unexpected(path: str, origin: str) -> float | None:
+        raise AssertionError(f"{path} ({origin}) was measured")
+
+    candidates = [dark(1.5, origin="run"), dark(60.0, origin="kept"), bias(origin="run")]
+    (match,) = match_flats([flats()], candidates, settings, unexpected)
+    assert match.dark is not None
+
+
+def test_a_master_dark_of_0_s_is_no_candidate(make_frame: MakeFrame) -> None:
+    frame = make_frame("dark", keywords={"EXPOSURE": 0.0}, master=True)
+    assert candidate_of(frame, "library") is None

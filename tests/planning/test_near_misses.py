@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import re
 from math import inf
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,18 +62,39 @@ def test_an_absent_keyword_may_be_an_alias_a_folder_or_no_matter(ours: str, thei
     ("ours", "theirs"),
     [("ASI2600MM Pro", "ZWO ASI2600MM Pro"), ("LOW_NOISE", "Low Noise"), ("Ha", "HA")],
 )
-def test_what_is_spelled_alike_may_be_named_by_a_folder(ours: str, theirs: str) -> None:
+def test_what_is_spelled_alike_is_joined_by_an_alias(ours: str, theirs: str) -> None:
     setting = Difference("INSTRUME", ours, theirs).setting(LISTED)
-    assert setting == (
-        f"name the folder of those with INSTRUME {ours} INSTRUME_{theirs} "
-        "and set path_keywords: override"
-    )
+    assert setting == f'set value_aliases: {{"INSTRUME": {{"{theirs}": ["{ours}"]}}}}'
 
 
-@pytest.mark.parametrize(("ours", "theirs"), [("ASI2600", "ASI_2600"), ("", "Low_Noise")])
-def test_a_value_that_no_name_of_a_folder_can_give_is_not_advised(ours: str, theirs: str) -> None:
-    setting = Difference("READOUTM", ours, theirs).setting(LISTED)
-    assert "READOUTM_" not in setting
+@pytest.mark.parametrize(
+    ("ours", "theirs", "part"),
+    [
+        ("QSI 583ws SN 01 FW 05.02.05 PI 7.6", "QSI 583ws SN 01 FW 05.02.06 PI 7.6", "FW"),
+        ("Atik 460EX v1.2", "Atik 460EX v1.13", "v1"),
+        ("ATR585M (Firmware 7)", "ATR585M (Firmware 12)", "Firmware"),
+    ],
+)
+def test_values_that_differ_in_a_version_are_joined_by_a_pattern(
+    ours: str, theirs: str, part: str
+) -> None:
+    setting = Difference("INSTRUME", ours, theirs).setting(LISTED)
+    pattern = yaml.safe_load(setting.removeprefix("set "))["keyword_patterns"]["INSTRUME"]
+    (before,) = {found[1] for text in (ours, theirs) if (found := re.search(pattern, text))}
+    assert part not in before
+    assert before in ours
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [("QSI 583ws SN 0001", "QSI 583ws SN 0002"), ("Camera 1", "Camera 2"), ("v1.2", "v1.3")],
+)
+def test_two_cameras_are_not_joined_by_a_pattern(ours: str, theirs: str) -> None:
+    assert Difference("INSTRUME", ours, theirs).setting(LISTED) == ""
+
+
+def test_a_value_that_no_name_of_a_folder_can_give_is_not_advised() -> None:
+    assert "READOUTM_" not in Difference("READOUTM", "", "Low_Noise").setting(LISTED)
 
 
 def test_keywords_are_compared_as_they_are_written() -> None:

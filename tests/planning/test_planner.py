@@ -706,3 +706,80 @@ def test_job_files_of_another_layout_are_removed_and_its_masters_kept(
     assert not (by_type.output_dir / before.file).exists()
     assert decision.kept == (before.master,)
     assert after.master.startswith("masters/MASTER BIAS/ATR585M/masterBias_")
+
+
+# --- what a person has to know about nights and values --------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("times", "more", "is_reported"),
+    [
+        (["15T17:00", "16T04:10"], {}, True),
+        (["15T19:00", "17T19:00"], {}, True),
+        (["15T19:00", "15T19:40"], {}, False),
+        (["15T17:00", "16T04:10"], {"SITELONG": -155.5}, False),
+        (["15T17:00", "16T04:10"], {"LOCALTIM": "2026-01-15 08:00:00 AM"}, False),
+    ],
+)
+def test_flats_whose_night_is_a_date_of_utc_are_reported(
+    settings: Settings,
+    add_frame: Callable[..., Path],
+    times: list[str],
+    more: dict[str, Any],
+    is_reported: bool,
+) -> None:
+    for part, time in enumerate(times):
+        for number in range(3):
+            moment = {"DATE-OBS": f"2026-01-{time}:{number:02d}", "DATE-LOC": None}
+            add_frame(f"{part}/{number}.fits", "flat", {**moment, **more})
+    notes = [each for each in decide(settings).warnings if each.startswith("the nights of flats")]
+    assert bool(notes) == is_reported
+    if notes:
+        assert f"{3 * len(times)} flats are without local time and longitude" in notes[0]
+        assert "set night.timezone" in notes[0]
+
+
+def test_a_configured_zone_makes_nights_certain(
+    make_settings: Callable[..., Settings], add_frame: Callable[..., Path]
+) -> None:
+    for day in (15, 17):
+        for number in range(3):
+            moment = {"DATE-OBS": f"2026-01-{day}T19:00:{number:02d}", "DATE-LOC": None}
+            add_frame(f"{day}/{number}.fits", "flat", moment)
+    assert decide(make_settings(night={"timezone": "Pacific/Honolulu"})).warnings == ()
+
+
+def test_settings_for_values_rebuild_no_master_whose_frames_they_do_not_change(
+    make_settings: Callable[..., Settings], add_frames: AddFrames
+) -> None:
+    for kind in ("bias", "dark", "flat"):
+        add_frames(kind)
+    before = {job.master: job.digest for job in decide(make_settings()).jobs}
+    changed = make_settings(
+        keyword_patterns={"INSTRUME": "(.+?) FW"},
+        value_aliases={"FILTER": {"Ha": ["H-alpha"]}},
+        bias_max_exposure_s=0.5,
+    )
+    assert {job.master: job.digest for job in decide(changed).jobs} == before
+
+
+def test_extra_cards_of_plain_frames_rebuild_no_master(
+    settings: Settings, add_frames: AddFrames
+) -> None:
+    kinds = ("bias", "dark", "flat")
+    fields = {"name", "keywords", "geometry", "header", "recipe"}
+
+    def described() -> list[dict[str, Any]]:
+        return [
+            {key: value for key, value in json.loads(job.to_json()).items() if key in fields}
+            for job in decide(settings).jobs
+        ]
+
+    for kind in kinds:
+        add_frames(kind)
+    plain = described()
+    for kind in kinds:
+        add_frames(
+            kind, TRIMSEC="[1:4,1:3]", BIASCORR="OMIT", CALSTAT="", OVERSCAN=0, ISMASTER=False
+        )
+    assert described() == plain

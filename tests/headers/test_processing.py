@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from calmasters.frame import Traits
+from calmasters.headers.dialects import read_keywords
+from calmasters.headers.history import pixel_process_in
+from calmasters.headers.image_header import read_cards
+from calmasters.settings import HeaderRules
+
+RAW = {"NAXIS": 2, "NAXIS1": 48, "NAXIS2": 40, "IMAGETYP": "FLAT"}
+
+
+def traits_of(path: str = "x.fits", **cards: Any) -> Traits:
+    return read_keywords({**RAW, **cards}, PurePosixPath(path), HeaderRules()).traits
+
+
+# --- calibrated frames ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cards", "sign"),
+    [
+        ({"CALSTAT": "B"}, "CALSTAT 'B'"),
+        ({"CALSTAT": "bdf"}, "CALSTAT 'BDF'"),
+        ({"ZEROCOR": "Jan 22 14:14 Zero level correction image is Zero.fits"}, "ZEROCOR"),
+        ({"BIASCOR": True}, "BIASCOR"),
+        ({"FLATCOR": "Jan 22 14:14 Flat field image is FlatV"}, "FLATCOR"),
+        ({"DARKCORR": "COMPLETE"}, "DARKCORR"),
+        ({"CCDPROC": "Jan 22 14:14 CCD processing done"}, "CCDPROC"),
+        ({"OVERSCAN": "Jan 22 14:14 Overscan section is [49:56,*]"}, "OVERSCAN"),
+        ({"SUBBIAS": "subtract_bias"}, "SUBBIAS"),
+        ({"L1IDBIAS": "bias-20260115.fits"}, "L1IDBIAS"),
+        ({"HISTORY": "ImageCalibration"}, "HISTORY 'ImageCalibration'"),
+    ],
+)
+def test_a_calibrated_frame_is_refused_with_the_sign(cards: dict[str, Any], sign: str) -> None:
+    (problem,) = traits_of(**cards).problems
+    assert problem.startswith(f"is already calibrated ({sign}); use the raw frame")
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        {"CALSTAT": "  "},
+        {"CALSTAT": "N/A"},
+        {"BIASCORR": "OMIT", "FLATCORR": "PERFORM"},
+        {"ZEROCOR": False, "DARKCOR": "F", "FLATCOR": "no"},
+        {"L1IDBIAS": "N/A"},
+        {"OVERSCAN": 32},
+        {"OVERSCAN": True},
+        {"STACKCNT": 1, "ISMASTER": False, "MASTER": "F"},
+    ],
+)
+def test_cards_of_steps_that_were_not_done_say_nothing(cards: dict[str, Any]) -> None:
+    traits = traits_of(**cards)
+    assert (traits.problems, traits.master) == ((), False)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["flat_000_c.xisf", "flat_c_cc.xisf", "M31_c_cc_d_r.xisf", "f_cc_d.xisf", "pp_flat_00001.fit",
+     "r_pp_flat_1.fit", "bkg_pp_light_1.fits", "flat_001_calibrated.fits"],
+)  # fmt: skip
+def test_names_of_wbpp_and_siril_mark_calibrated_frames(name: str) -> None:
+    (problem,) = traits_of(f"Flats/{name}").problems
+    assert f"name '{name}'" in problem
+
+
+@pytest.mark.parametrize(
+    "name", ["flat_C.fits", "flat_r.fits", "app_flat.fits", "flat_d_001.fits", "flat_001_ccd.fits"]
+)
+def test_names_of_raw_frames_mark_nothing(name: str) -> None:
+    assert traits_of(f"Flats/{name}").problems == ()
+
+
+def test_a_name_that_ends_with_its_filter_marks_nothing() -> None:
+    assert traits_of("flat_c.fits", FILTER="Clear").problems == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "process"),
+    [
+        ("ImageCalibration.masterBiasFileName: masterBias.xisf", "ImageCalibration"),
+        ("Integration with ImageIntegration process", "ImageIntegration"),
+        ('<process class="Rescale"/>', 'class="Rescale"'),
+        ("Bias corrected with mbias.fits", "Bias corrected"),
+        ("Auto Dark Subtraction", "Dark Subtraction"),
+        ("Flat-field division", "Flat-field division"),
+        ("subtracted the master dark", "subtracted the master dark"),
+        ("image was calibrated", "image was calibrated"),
+        ("Calibrated with masterBias.fits", "Calibrated"),
+    ],
+)
+def test_processes_that_change_pixels_are_found_in_history(line: str, process: str) -> None:
+    assert pixel_process_in(line) == process
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["ImageSolver: plate solved", "WCS calibrated by astrometry.net", "ScreenTransferFunction",
+     "Rotation angle 90", "not calibrated",
+     "Dark subtraction: off", "no bias correction", "flat lamp on", "converted by fpack",
+     "File was processed by PinPoint 6.1.3"],
+)  # fmt: skip
+def test_other_lines_of_history_say_nothing(line: str) -> None:
+    assert pixel_process_in(line) == ""
+
+
+@pytest.mark.parametrize("long_text", ["", "x" * 200])
+def test_history_of_fits_files_is_read(tmp_path: Path, long_text: str) -> None:
+    header = fits.Header({"OBJECT": long_text})
+    header["HISTORY"] = "plate solved"
+    header["HISTORY"] = "Dark corrected with mdark60.fits"
+    fits.writeto(tmp_path / "x.fits", np.zeros((3, 4), np.uint16), header)
+    assert read_cards(tmp_path / "x.fits")["HISTORY"] == "Dark corrected"
+
+
+def xisf(path: Path, inside: str, block: bytes = b"") -> Path:
+    xml = (
+        '<xisf version="1.0" xmlns="http://www.pixinsight.com/xisf"><Image geometry="4:3:1" '
+        f'sampleFormat="UInt16" location="attachment:2048:24">{inside}</Image></xisf>'
+    ).encode()
+    head = b"XISF0100" + len(xml).to_bytes(4, "little") + bytes(4) + xml
+    path.write_bytes(head.ljust(2048, b"\0") + bytes(24) + block)
+    return path
+
+
+HISTORY = 'Property id="PixInsight:ProcessingHistory" type="String"'
+TEXT = b'<ProcessContainer><process class="CosmeticCorrection"/></ProcessContainer>'
+PACKED = zlib.compress(TEXT)
+
+
+@pytest.mark.parametrize(
+    ("inside", "block"),
+    [
+        ('<FITSKeyword name="HISTORY" value="" comment="CosmeticCorrection.x: 1"/>', b""),
+        (f'<{HISTORY} value="CosmeticCorrection"/>', b""),
+        (f"<{HISTORY}>CosmeticCorrection</Property>", b""),
+        (f'<{HISTORY} location="attachment:2072:{len(TEXT)}"/>', TEXT),
+        (
+            f'<{HISTORY} location="attachment:2072:{len(PACKED)}" compression="zlib:{len(TEXT)}"/>',
+            PACKED,
+        ),
+    ],
+)
+def test_history_of_xisf_files_is_read(tmp_path: Path, inside: str, block: bytes) -> None:
+    assert "CosmeticCorrection" in str(
+        read_cards(xisf(tmp_path / "x.xisf", inside, block))["HISTORY"]
+    )
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        f"<{HISTORY}>ScreenTransferFunction</Property>",
+        f'<{HISTORY} location="attachment:2072:9" compression="zlib:9"/>',
+        f'<{HISTORY} location="attachment:9999:9" compression="lz4:9"/>',
+        f'<{HISTORY} location="attachment:a:b"/>',
+    ],
+)
+def test_history_without_such_a_process_or_damaged_says_nothing(
+    tmp_path: Path, inside: str
+) -> None:
+    assert "HISTORY" not in read_cards(xisf(tmp_path / "x.xisf", inside, b"damaged!!"))
+
+
+# --- masters --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        {"ISMASTER": True},
+        {"MASTER": "T"},
+        {"IMCOM001": "a.fits"},
+        {"IMCMB001": "a.fits"},
+        {"STACKCNT": 20},
+        {"CALSTAT": "M"},
+        {"CALSTAT": "BDFM"},
+    ],
+)
+@pytest.mark.parametrize("kind", ["FLAT", None])
+def test_cards_of_stacks_mark_masters(cards: dict[str, Any], kind: str | None) -> None:
+    traits = traits_of(IMAGETYP=kind or "", **cards)
+    assert (traits.master, traits.problems) == (True, ())
+
+
+@pytest.mark.parametrize(
+    ("cards", "sign"),
+    [
+        ({"CALSTAT": "M"}, ""),
+        ({"CALSTAT": "BM"}, "CALSTAT 'BM'"),
+        ({"CALSTAT": "M", "ZEROCOR": "Zero.fits"}, "ZEROCOR"),
+        ({"NCOMBINE": 20, "HISTORY": "Bias corrected"}, "HISTORY 'Bias corrected'"),
+        ({"NCOMBINE": 20, "HISTORY": "ImageIntegration"}, ""),
+    ],
+)
+def test_a_master_dark_says_whether_it_contains_a_bias(cards: dict[str, Any], sign: str) -> None:
+    traits = traits_of(IMAGETYP="Dark Frame", **cards)
+    assert (traits.bias_removal, traits.problems) == (sign, ())
+
+
+def test_a_master_bias_without_bias_is_of_no_use() -> None:
+    (problem,) = traits_of(IMAGETYP="Bias Frame", CALSTAT="BM").problems
+    assert problem.startswith("is a master bias from which a bias was subtracted (CALSTAT 'BM')")
+
+
+# --- cubes and overscan ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("axes", "text"),
+    [
+        ({"NAXIS": 3, "NAXIS3": 10}, "series of 10 frames in one file (a cube); split"),
+        ({"NAXIS": 3, "NAXIS3": 2}, "series of 2 frames"),
+        ({"NAXIS": 4, "NAXIS3": 1, "NAXIS4": 25}, "series of 25 frames"),
+        ({"NAXIS": 3, "NAXIS3": 3}, "colour image of 3 planes"),
+    ],
+)
+def test_cubes_are_refused_as_series_of_frames(axes: dict[str, int], text: str) -> None:
+    (problem,) = traits_of(**axes).problems
+    assert text in problem
+
+
+@pytest.mark.parametrize(
+    ("cards", "named"),
+    [
+        ({"BIASSEC": "[41:48,1:40]"}, "BIASSEC [41:48,1:40]"),
+        ({"BIASSEC": "[ 48 : 41 , 40 : 1 ]"}, "BIASSEC"),
+        ({"BIASSEC": "[41:48,*]"}, "BIASSEC"),
+        ({"TRIMSEC": "[1:40,1:40]", "DATASEC": "[1:40,1:40]"}, "TRIMSEC [1:40,1:40]"),
+        ({"DATASEC": "[5:48,3:40]"}, "DATASEC"),
+    ],
+)
+def test_frames_with_an_overscan_are_refused(cards: dict[str, str], named: str) -> None:
+    (problem,) = traits_of(**cards).problems
+    assert f"has an overscan ({named}" in problem
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        {"TRIMSEC": "[1:48,1:40]", "DATASEC": "[1:48,1:40]"},
+        {"TRIMSEC": "[*,*]"},
+        {"TRIMSEC": "[0:47,0:39]"},
+        {"TRIMSEC": "[17:64,1:40]"},
+        {"DATASEC": "[1:96,1:80]"},
+        {"BIASSEC": "[49:56,1:40]"},
+        {"BIASSEC": "[0:0,0:0]"},
+        {"BIASSEC": "UNKNOWN", "TRIMSEC": ""},
+    ],
+)
+def test_frames_whose_overscan_was_cut_off_are_plain(cards: dict[str, str]) -> None:
+    assert traits_of(**cards).problems == ()
