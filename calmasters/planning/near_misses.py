@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import Final
+from typing import Any, Final
 
 from calmasters.frame import Value, format_value
 from calmasters.headers.dialects import rounded
@@ -69,12 +69,19 @@ class Difference:
             )
         if step := self._step():
             return f"set round: {{{self.keyword}: {step:g}}}"
+        fix = self.fix
+        return f"set {in_one_line(fix)}" if fix else ""
+
+    @property
+    def fix(self) -> dict[str, Any]:
+        """Settings that give our text the value of theirs; empty if the texts are of two things."""
+        if not (self.ours and self.theirs):
+            return {}
         if pattern := _version_pattern(self.ours, self.theirs):
-            return f"set {in_one_line({'keyword_patterns': {self.keyword: pattern}})}"
+            return {"keyword_patterns": {self.keyword: pattern}}
         if self._spelled_alike():
-            aliases = {self.keyword: {self.theirs: [self.ours]}}
-            return f"set {in_one_line({'value_aliases': aliases})}"
-        return ""
+            return {"value_aliases": {self.keyword: {self.theirs: [self.ours]}}}
+        return {}
 
     def _token(self, value: str) -> str:
         """Write a token for the name of a folder; empty if the value could not be read from it."""

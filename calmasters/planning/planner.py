@@ -38,6 +38,7 @@ from calmasters.planning.grouping import Group, Identity, find_group, group_fram
 from calmasters.planning.kept_masters import KeptMasters
 from calmasters.planning.matching import Candidate, Match, candidate_of, match_flats
 from calmasters.planning.naming import name_groups
+from calmasters.planning.near_misses import Difference
 from calmasters.planning.short_names import short_names
 from calmasters.planning.splitting import ORIGIN
 from calmasters.planning.unlike_frames import superseded_sentences, unlike_frames
@@ -298,10 +299,15 @@ def _verdicts(
 ) -> dict[str, Verdict]:
     """Say of each frame whether it is used; one that is not may still belong to a group."""
     verdicts: dict[str, Verdict] = {}
+    joining = _joining_settings(named.values(), settings)
     for name, group in named.items():
         verdict = Verdict(Status.USED, group=name)
         if not _is_large(group, settings):
-            verdict = Verdict(Status.REFUSED, *_too_small(group, settings), name)
+            reason, remedy = _too_small(group, settings)
+            fix = joining.get(group.identity, {})
+            if fix:
+                remedy += f"; if they belong to frames of another spelling, set {in_one_line(fix)}"
+            verdict = Verdict(Status.REFUSED, reason, remedy, name, fix)
         verdicts |= dict.fromkeys(_frame_paths(group), verdict)
     alike: dict[Identity, dict[str, Group]] = defaultdict(dict)
     for name, group in named.items():
@@ -314,6 +320,35 @@ def _verdicts(
             name = find_group(frame.traits, alike.get(of_group, {})) if of_group else ""
             verdicts[frame.path] = replace(verdict_alone, group=name) if name else verdict_alone
     return verdicts
+
+
+def _joining_settings(
+    groups: Iterable[Group], settings: Settings
+) -> dict[Identity, dict[str, Any]]:
+    """Return settings that join small groups with larger ones of another spelling or version."""
+    alike: dict[tuple[object, ...], list[tuple[str, str, Group]]] = defaultdict(list)
+    groups = list(groups)
+    if all(_is_large(group, settings) for group in groups):
+        return {}
+    for group in groups:
+        for place, (keyword, value) in enumerate(group.key):
+            if keyword == "DATE" or not isinstance(group.keywords[keyword], str):
+                continue  # nights and numbers have no spellings
+            others = (*group.key[:place], *group.key[place + 1 :])
+            alike[group.type, group.geometry.without_origin, keyword, others].append(
+                (keyword, value, group)
+            )
+    joining: dict[Identity, dict[str, Any]] = {}
+    for members in alike.values():
+        # Of groups of equal size the first value counts, so that no two replace each other.
+        members.sort(key=lambda member: (-len(member[2].frames), member[1]))
+        for place, (keyword, value, group) in enumerate(members):
+            if _is_large(group, settings):
+                continue
+            fixes = (Difference(keyword, value, other).fix for _, other, _ in members[:place])
+            if fix := next(filter(None, fixes), None):
+                joining.setdefault(group.identity, fix)
+    return joining
 
 
 def _run_candidate(path: str, group: Group) -> Candidate:

@@ -783,3 +783,45 @@ def test_extra_cards_of_plain_frames_rebuild_no_master(
             kind, TRIMSEC="[1:4,1:3]", BIASCORR="OMIT", CALSTAT="", OVERSCAN=0, ISMASTER=False
         )
     assert described() == plain
+
+
+@pytest.mark.parametrize(
+    ("keyword", "many", "few", "fix"),
+    [
+        ("FILTER", "Ha", "HA", {"value_aliases": {"FILTER": {"Ha": ["HA"]}}}),
+        ("INSTRUME", "QSI SN 12", "QSI SN 13", {}),
+        (
+            "INSTRUME",
+            "QSI 583 FW 2",
+            "QSI 583 FW 3",
+            {"keyword_patterns": {"INSTRUME": "(.+?) FW"}},
+        ),
+        ("FILTER", "B", "V", {}),
+    ],
+)
+def test_frames_too_few_by_their_spelling_get_the_setting_that_joins_them(
+    make_settings: Callable[..., Settings],
+    add_frames: AddFrames,
+    keyword: str,
+    many: str,
+    few: str,
+    fix: dict[str, Any],
+) -> None:
+    add_frames("flat", 4, "many", **{keyword: many})
+    add_frames("flat", 2, "few", **{keyword: few})
+    decision = decide(make_settings())
+    assert (len(decision.jobs), decision.suggested) == (1, fix)
+    if fix:
+        (job,) = decide(make_settings(**fix)).jobs
+        assert len(job.frames) == 6
+
+
+def test_two_small_groups_of_one_value_are_joined_in_one_direction(
+    make_settings: Callable[..., Settings], add_frames: AddFrames
+) -> None:
+    for folder, name in (("one", "Ha"), ("two", "HA")):
+        add_frames("flat", 2, folder, FILTER=name)
+    suggested = decide(make_settings()).suggested
+    assert suggested == {"value_aliases": {"FILTER": {"HA": ["Ha"]}}}
+    (job,) = decide(make_settings(**suggested)).jobs
+    assert len(job.frames) == 4
