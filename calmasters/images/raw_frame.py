@@ -264,7 +264,7 @@ class RawFrame:
             If the frame cannot be used; the message gives the reason.
         """
         if quick or self.format.is_uint16:
-            middle = self.read(*self._middle).samples
+            middle = self.read(*self.middle).samples
             if middle.max() > self.format.too_faint and middle.min() < _SATURATED:
                 return
         strips = [
@@ -312,7 +312,7 @@ class RawFrame:
         The unit is that of the file, after BZERO and BSCALE.
         """
         highest = 0.0
-        for start, count in chain([self._middle], self._strips()):
+        for start, count in chain([self.middle], self._strips()):
             stored = self._read_stored(start, count).astype(np.float64)
             values = stored[np.isfinite(stored)] * self.format.scale + self.format.zero
             highest = max(highest, float(values.max(initial=0.0)))
@@ -321,7 +321,7 @@ class RawFrame:
         return highest
 
     @property
-    def _middle(self) -> tuple[int, int]:
+    def middle(self) -> tuple[int, int]:
         """Start and number of the samples of a quick check."""
         start = max(0, self.size // 2 - _QUICK_CHECK)
         return start, min(_QUICK_CHECK, self.size - start)
@@ -425,7 +425,7 @@ def to_unit(stored: NDArray[Any], format_: SampleFormat, path: Path) -> Strip:
         not_finite = samples.size - int(np.count_nonzero(finite))
         samples[~finite] = 0
     low, high = float(samples.min()), float(samples.max())
-    if low < 0 or high > 1:
+    if not (low >= 0 and high <= 1):  # also if they are not finite
         low, high = (format_.black + each * format_.unity for each in (low, high))
         raise FrameError(
             f"{path}: samples from {low:g} to {high:g} where {format_.expected} was expected; "

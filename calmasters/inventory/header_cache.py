@@ -30,6 +30,7 @@ from calmasters.headers.sample_scale import (
     ADU16_IN_32_BITS,
     has_floats,
     has_own_scale,
+    is_signed,
     reading_of,
 )
 from calmasters.inventory.scan import ScannedFile, fingerprint
@@ -253,8 +254,10 @@ def _check_data(
         return "", ""
     parts = [*reading_of(header)]
     is_float_frame = has_floats(header.cards) and not traits.master
-    if not (parts or is_float_frame or has_own_scale(header)):
-        return "", ""
+    # To unpack a frame takes long: only where its scale depends on its samples.
+    is_signed_frame = is_signed(header.cards) and not header.packing
+    if not (is_signed_frame or is_float_frame or has_own_scale(header)):
+        return ", ".join(parts), ""
     # Masters are in the range of whatever made them.
     float_range = "auto" if traits.master else settings.float_range
     try:
@@ -273,8 +276,11 @@ def _own_scale(path: Path, header: ImageHeader, float_range: str) -> Iterator[st
     from calmasters.images.raw_frame import RawFrame
 
     with RawFrame(path, float_range) as frame:
+        if not has_own_scale(header) and not frame.format.is_float:
+            frame.read(*frame.middle)  # whether signed samples are negative
+            return
         frame.require_valid_samples(quick=True)
-        if has_own_scale(header) and frame.format.is_adu16:
+        if frame.format.is_adu16 and has_own_scale(header):
             if not frame.format.is_float:
                 yield ADU16_IN_32_BITS
             elif float_range == "auto":  # a configured range is part of the recipe
