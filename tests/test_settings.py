@@ -30,7 +30,7 @@ AGREED_ORDER = (
     "master_match_keywords", "ignored_types", "type_words", "keyword_aliases",
     "exclude", "fingerprint", "path_keywords", "types_from", "header_reader",
     "night", "round", "temperature",
-    "minimum_frames", "on_bad_frame", "flat_dark_tolerance_s",
+    "minimum_frames", "on_bad_frame", "outlier_frames", "flat_dark_tolerance_s",
     "integration", "calibration", "calibrated",
     "master_format", "layout", "float_range", "quality", "prune",
 )  # fmt: skip

@@ -124,10 +124,18 @@ class FrameFile(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A frame that would belong to a master and is not in it, with the reason."""
+    """A frame that would belong to a master and is not in it, with the reason.
+
+    Attributes
+    ----------
+    path, reason : str
+    outlier : bool
+        It is not bad, but differs from the other frames (``outlier_frames: skip``).
+    """
 
     path: str
     reason: str
+    outlier: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +156,8 @@ class UsedMaster:
     job : str
         Digest of the job that makes it, or made a kept one (of the content of a kept one that has
         no record); empty for a library's.
+    exposure_s : float or None
+        Of a dark.
     """
 
     path: str
@@ -155,9 +165,10 @@ class UsedMaster:
     why: str
     content: str = ""
     job: str = ""
+    exposure_s: float | None = None
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, str] | None) -> UsedMaster | None:
+    def from_json(cls, stored: Mapping[str, Any] | None) -> UsedMaster | None:
         """Read it as job files, records and the plan have it."""
         return cls(**stored) if stored else None
 
@@ -172,6 +183,7 @@ class Recipe:
 
     ``parameters`` are further ones of PixInsight's processes
     (:attr:`calmasters.settings.PixInsight.pixel_parameters`); other engines have none.
+    ``skip_outliers``: frames that differ from the others are left out.
     """
 
     engine: str
@@ -182,11 +194,19 @@ class Recipe:
     master_format: str
     layout: str = "by-type"
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    skip_outliers: bool = False
 
     @cached_property
     def fields(self) -> dict[str, Any]:
-        """As JSON has it; many jobs share a recipe."""
-        return asdict(self)
+        """As JSON has it; many jobs share a recipe.
+
+        A setting that earlier versions did not have is left out at its default, so that their
+        masters are not rebuilt.
+        """
+        fields = asdict(self)
+        if not self.skip_outliers:
+            del fields["skip_outliers"]
+        return fields
 
 
 @dataclass(frozen=True)
