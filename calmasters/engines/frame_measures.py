@@ -6,6 +6,8 @@ percent of a large frame.
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,16 +26,22 @@ Cells: TypeAlias = NDArray[np.float64]
 _CELLS: Final = 32
 _CELL_SIDE: Final = 4
 
-_ADU: Final = 1 / 65535
+#: Largest number of parts of a cell's row, and the share of a cell's parts that are kept: those
+#: with stars and hot pixels are the brightest.
+_PARTS: Final = 8
+_KEPT: Final = 0.75
+
+#: Whether stored samples have the other byte order.
+_SWAPPED: Final = sys.byteorder == "little"
 
 #: Mean absolute difference of two samples with Gaussian noise of sigma 1.
-_DIFFERENCE: Final = 2 / np.sqrt(np.pi)
+_DIFFERENCE: Final = 2 / math.sqrt(math.pi)
 
-#: Differences above this many times their median are cut: hot pixels and stars.
-_CUT: Final = 6.0
-
-#: One of this many differences is used for their median.
-_MEDIAN_STEP: Final = 7
+#: Differences above this many times a percentile of them are cut: hot pixels and stars. The
+#: percentile is one of few samples.
+_CUT: Final = 3.0
+_USUAL_PERCENTILE: Final = 90.0
+_PERCENTILE_STEP: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,28 +76,21 @@ def measure_frames(frames: Sequence[RawFrame], threads: int) -> list[FrameMeasur
 
 def measure_frame(frame: RawFrame) -> FrameMeasure:
     """Measure an opened frame."""
-    height, width = frame.height, frame.width
-    pair = min(2, height) * width
-    starts = _pair_starts(height)
+    starts, rows, width = _pair_starts(frame.height), min(2, frame.height), frame.width
     if not frame.format.is_uint16:
-        return _measure(
-            np.array([frame.read(start * width, pair).samples for start in starts]), width
-        )
-    codes = np.empty((len(starts), pair), np.uint16)
-    for start, row in zip(starts, codes, strict=True):
-        frame.read_codes(start * width, row)
-    samples = codes.view(">i2").astype(np.float32)
-    samples += 32768
-    samples *= np.float32(_ADU)
-    return _measure(samples, width)
+        pairs = [frame.read(start * width, rows * width).samples for start in starts]
+        return _measure(np.array(pairs).reshape(-1, rows, width))
+    codes = np.empty((len(starts), rows * width), np.uint16)
+    for start, pair in zip(starts, codes, strict=True):
+        frame.read_codes(start * width, pair)
+    stored = codes.byteswap(inplace=True).view(np.int16) if _SWAPPED else codes.view(np.int16)
+    return _measure(stored.reshape(-1, rows, width), zero=32768, unity=65535)
 
 
 def measure_image(image: Image) -> FrameMeasure:
     """Measure an image at the places where :func:`measure_frame` reads a frame of its size."""
-    height, width = image.shape
-    rows = min(2, height)
-    pairs = [image[start : start + rows].reshape(-1) for start in _pair_starts(height)]
-    return _measure(np.array(pairs), width)
+    rows = min(2, len(image))
+    return _measure(np.array([image[start : start + rows] for start in _pair_starts(len(image))]))
 
 
 def _pair_starts(height: int) -> list[int]:
@@ -107,25 +108,33 @@ def _cells_of(side: int) -> int:
     return min(_CELLS, max(1, side // _CELL_SIDE))
 
 
-def _measure(pairs: Image, width: int) -> FrameMeasure:
-    """Measure samples of pairs of rows, two pairs in each row of cells."""
-    rows = pairs.reshape(len(pairs) // 2, -1, width)
-    edges = np.linspace(0, width, _cells_of(width) + 1).astype(int)
-    sums = np.add.reduceat(rows, edges[:-1], axis=2)
-    # The median of the rows: a star or a hot pixel is in one or two of them.
-    cells = np.median(sums / np.diff(edges), axis=1)
-    noise = _noise(rows[:, 0])
-    samples = rows.shape[1] * width / cells.shape[1]
-    # A median of means has up to 1.25 times the noise of the mean.
-    return FrameMeasure(cells.astype(np.float64), noise, 1.25 * noise / float(np.sqrt(samples)))
+def _measure(
+    pairs: NDArray[np.float32 | np.int16], zero: float = 0.0, unity: float = 1.0
+) -> FrameMeasure:
+    """Measure pairs of rows, two pairs in each row of cells; samples are ``+ zero, / unity``."""
+    count, rows, width = pairs.shape
+    columns = _cells_of(width)
+    parts = max(1, min(_PARTS, width // columns // 2))
+    # Even, so that each part contains all colours.
+    edges = 2 * np.linspace(0, width // 2, columns * parts + 1).astype(int)
+    edges[-1] = width
+    sums = np.add.reduceat(pairs.sum(axis=1, dtype=np.float32), edges[:-1], axis=1)
+    means = (sums / (rows * np.diff(edges)) + zero) / unity
+    cells = means.reshape(count // 2, 2, columns, parts).swapaxes(1, 2)
+    sorted_parts = np.sort(cells.reshape(count // 2, columns, -1), axis=2)
+    kept = sorted_parts[..., : math.ceil(_KEPT * 2 * parts)]
+    noise = _noise(pairs[::2, 0].astype(np.float32)) / unity
+    samples = 2 * _KEPT * rows * width / columns
+    return FrameMeasure(kept.mean(axis=2), noise, noise / math.sqrt(samples))
 
 
 def _noise(rows: Image) -> float:
     """Estimate the noise of a sample; samples two columns apart have one colour."""
-    differences = np.abs(rows[:, 2:] - rows[:, :-2])
+    differences = rows[:, 2:] - rows[:, :-2]
+    np.abs(differences, out=differences)
     if differences.size == 0:
         return 0.0
-    usual = float(np.median(differences.reshape(-1)[::_MEDIAN_STEP]))
     # A mean changes continuously with the noise; a median of integers does not.
-    cut = np.minimum(differences, np.float32(_CUT * usual + _ADU))
-    return float(cut.mean(dtype=np.float64) / _DIFFERENCE)
+    usual = np.percentile(differences.reshape(-1)[::_PERCENTILE_STEP], _USUAL_PERCENTILE)
+    np.minimum(differences, np.float32(_CUT * usual), out=differences)
+    return float(differences.mean(dtype=np.float64) / _DIFFERENCE)

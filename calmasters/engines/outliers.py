@@ -38,7 +38,11 @@ _RATIO_ERRORS: Final = 8.0
 
 #: Flats differ where a cell differs by this share, and by this many times its noise.
 _SHAPE_SHARE: Final = 0.01
-_SHAPE_NOISES: Final = 8.0
+_SHAPE_NOISES: Final = 6.0
+
+#: A frame of which up to this share of the cells, and this many, is brighter than usual has stars.
+_STAR_SHARE: Final = 0.02
+_STAR_CELLS: Final = 16
 
 #: Cells of flats below this share of the frame's level are outside of the image circle.
 _DARK_CELL: Final = 0.05
@@ -164,6 +168,7 @@ def _compare_shapes(
     differences = np.where(measured, shapes / usual - 1, 0.0)
     differences[~lit] = 0.0
     limits = np.maximum(_SHAPE_SHARE, _SHAPE_NOISES * (noise / levels)[:, np.newaxis] / usual)
+    values = _without_stars(differences / limits)
     columns = measures[0].cells.shape[1]
     rows = len(usual) // columns
 
@@ -184,7 +189,18 @@ def _compare_shapes(
             "sensor; find out what changed, and take them again"
         )
 
-    return _outliers(differences / limits, difference, drift)
+    return _outliers(values, difference, drift)
+
+
+def _without_stars(values: Float64) -> Float64:
+    """Reduce a few bright cells of a frame to the second brightest frame.
+
+    Stars of twilight flats are in another place in each frame, and the rejection removes them.
+    """
+    bright = (values > 1).sum(axis=1)
+    few = bright <= max(_STAR_CELLS, _STAR_SHARE * values.shape[1])
+    second = np.sort(values, axis=0)[-2]
+    return np.where(few[:, np.newaxis], np.minimum(values, second), values)
 
 
 def _outliers(

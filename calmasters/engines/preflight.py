@@ -5,8 +5,8 @@ Settings must be supported, frames unchanged and usable, and the job must still 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
@@ -74,12 +74,15 @@ class CheckedFrames:
     left_out : list of LeftOut
         Bad frames, and outliers that are to be left out.
     warnings : list of MasterWarning
+    differences : mapping of str to str
+        How frames that are used differ from the others, by path.
     scaling : DarkScaling or None
         What the factors of the dark are judged by, where it is scaled.
     """
 
     left_out: list[LeftOut]
     warnings: list[MasterWarning]
+    differences: Mapping[str, str] = field(default_factory=dict)
     scaling: DarkScaling | None = None
 
 
@@ -104,14 +107,14 @@ def check_frames(
             bad.append(left_out_for(file, path, error))
     require_enough(job, bad, rules)
     bias, dark = _master(job, job.bias, output_dir), _master(job, job.dark, output_dir)
-    outliers, warnings = judge_outliers(
+    checked = judge_outliers(
         job, job.frames_without(bad), measures, dark if bias is None else bias, rules
     )
     scaling = None
     if job.optimize_dark and bias is not None and dark is not None:
         noise = median(each.noise for each in measures)
         scaling = DarkScaling.of(job, dark_signal(dark - bias), noise)
-    return CheckedFrames([*bad, *outliers], warnings, scaling)
+    return replace(checked, left_out=[*bad, *checked.left_out], scaling=scaling)
 
 
 def _master(job: MasterJob, used: UsedMaster | None, output_dir: Path) -> Image | None:
@@ -131,8 +134,8 @@ def judge_outliers(
     measures: Sequence[FrameMeasure],
     base: Image | None,
     rules: BadFrames,
-) -> tuple[list[LeftOut], list[MasterWarning]]:
-    """Compare the frames of a job; return those to leave out, and warnings.
+) -> CheckedFrames:
+    """Compare the frames of a job.
 
     Parameters
     ----------
@@ -173,11 +176,12 @@ def judge_outliers(
                 "exclude the frames that do not belong to the others, or take more"
             )
         outliers = [LeftOut(paths[each], how, outlier=True) for each, how in found.frames.items()]
-        return outliers, _warnings(sentences[1:])
+        return CheckedFrames(outliers, _warnings(sentences[1:]))
     if found.frames:
         skip = ", or set outlier_frames: skip" if found.is_minority else ""
         sentences[0] += f": exclude the frames that do not belong to the others{skip}"
-    return [], _warnings(sentences)
+    differences = {paths[each]: how for each, how in found.frames.items()}
+    return CheckedFrames([], _warnings(sentences), differences)
 
 
 def _warnings(sentences: Sequence[str]) -> list[MasterWarning]:

@@ -151,6 +151,7 @@ class _BuiltMaster:
     levels: Sequence[FrameLevel]
     warnings: Sequence[MasterWarning]
     left_out: Sequence[LeftOut]
+    differences: Mapping[str, str]
 
 
 class _MasterBuilder:
@@ -174,6 +175,7 @@ class _MasterBuilder:
         self._calibration = job.recipe.calibration or Calibration()
         self._warnings: list[MasterWarning] = []
         self._left_out: list[LeftOut] = []
+        self._differences: Mapping[str, str] = {}
         self._noise = 0.0
 
     def run(self) -> _BuiltMaster:
@@ -194,7 +196,12 @@ class _MasterBuilder:
             )
         self._warn_of_stack(stack, integrated)
         return _BuiltMaster(
-            self._in_range(integrated), integrated, levels, self._warnings, self._left_out
+            self._in_range(integrated),
+            integrated,
+            levels,
+            self._warnings,
+            self._left_out,
+            self._differences,
         )
 
     @property
@@ -301,12 +308,11 @@ class _MasterBuilder:
         base = None
         if calibrator:
             base = calibrator.dark if calibrator.bias is None else calibrator.bias
-        outliers, warnings = judge_outliers(
-            self._job, self._files, measures, base, self._bad_frames
-        )
-        self._warn_all(warnings)
         files = self._files
-        for outlier in outliers:
+        checked = judge_outliers(self._job, files, measures, base, self._bad_frames)
+        self._warn_all(checked.warnings)
+        self._differences = checked.differences
+        for outlier in checked.left_out:
             self._leave_out(outlier)
         self._require_fewest_frames()
         left = {*self._files}
@@ -468,4 +474,5 @@ def _statistics(job: MasterJob, made: _BuiltMaster, seconds: float) -> MasterSta
         versions={"python": platform.python_version(), "numpy": np.__version__},
         warnings=tuple(made.warnings),
         left_out=tuple(made.left_out),
+        differences=made.differences,
     )

@@ -87,6 +87,7 @@ def master_statistics(
             *(zero_pixels(image) if job.type is FrameType.FLAT else ()),
         ),
         left_out=tuple(checked.left_out),
+        differences=checked.differences,
     )
 
 

@@ -89,7 +89,7 @@ class SirilEngine:
             warnings += zero_pixels(image)
         seconds = time.perf_counter() - started
         statistics = master_statistics(used, image, _read(log), version, seconds, warnings)
-        statistics = replace(statistics, left_out=tuple(left_out))
+        statistics = replace(statistics, left_out=tuple(left_out), differences=checked.differences)
         guard.require()
         write_master(output, image, header_cards(job, left_out))
         MasterRecord.of(job, statistics).write(output)
