@@ -1,6 +1,6 @@
 """Find frames that differ from the other frames of their group, and groups that change.
 
-Bias frames and darks are compared by level and noise, flats by their shape: the levels of cells
+Bias frames and darks are compared by level and noise, flats by their shape: the levels of regions
 on a coarse grid, divided by the level of the frame. See
 ``docs/decisions/0033-frames-are-compared-before-they-are-combined.md`` for the limits.
 """
@@ -43,6 +43,9 @@ _SHAPE_NOISES: Final = 6.0
 #: A frame of which up to this share of the cells, and this many, is brighter than usual has stars.
 _STAR_SHARE: Final = 0.02
 _STAR_CELLS: Final = 16
+
+#: Number of blocks in each direction.
+_BLOCKS: Final = 4
 
 #: Cells of flats below this share of the frame's level are outside of the image circle.
 _DARK_CELL: Final = 0.05
@@ -163,44 +166,60 @@ def _compare_shapes(
     levels[~lit] = 1.0
     shapes = cells / levels[:, np.newaxis]
     usual = np.median(shapes[lit], axis=0)
-    measured = usual > _DARK_CELL
-    usual[~measured] = 1.0
-    differences = np.where(measured, shapes / usual - 1, 0.0)
+    is_measured = usual > _DARK_CELL
+    usual[~is_measured] = 1.0
+    differences = np.where(is_measured, shapes / usual - 1, 0.0)
     differences[~lit] = 0.0
-    limits = np.maximum(_SHAPE_SHARE, _SHAPE_NOISES * (noise / levels)[:, np.newaxis] / usual)
-    values = _without_stars(differences / limits)
-    columns = measures[0].cells.shape[1]
-    rows = len(usual) // columns
+    deviations = _SHAPE_NOISES * np.outer(noise / levels, 1 / usual)
+    differences = _without_stars(differences, np.maximum(_SHAPE_SHARE, deviations))
+    regions = _regions(measures[0].cells.shape)
+    differences = differences @ regions.T
+    limits = np.maximum(_SHAPE_SHARE, np.sqrt(deviations**2 @ (regions**2).T))
+    rows, columns = measures[0].cells.shape
+    y, x = np.mgrid[0.5:rows, 0.5:columns].reshape(2, -1) @ regions.T
 
-    def place(cell: int) -> str:
-        x = (cell % columns + 0.5) * geometry.width / columns
-        y = (cell // columns + 0.5) * geometry.height / rows
-        return f"near x {x:.0f}, y {y:.0f}"
+    def place(region: int) -> str:
+        return (
+            f"near x {x[region] * geometry.width / columns:.0f}, "
+            f"y {y[region] * geometry.height / rows:.0f}"
+        )
 
-    def difference(frame: int, cell: int, others: list[int]) -> str:
-        share = differences[frame, cell] - float(np.median(differences[others, cell]))
-        return f"shape differs by {100 * share:+.2g} % {place(cell)}"
+    def difference(frame: int, region: int, others: list[int]) -> str:
+        share = differences[frame, region] - float(np.median(differences[others, region]))
+        return f"shape differs by {100 * share:+.2g} % {place(region)}"
 
-    def drift(first: int, last: int, cell: int) -> str:
-        share = differences[last, cell] - differences[first, cell]
+    def drift(first: int, last: int, region: int) -> str:
+        share = differences[last, region] - differences[first, region]
         return (
             f"the shape of the flats drifts while they are taken, by {100 * share:+.2g} % "
-            f"{place(cell)}: condensation, the gradient of the sky, or something in front of the "
+            f"{place(region)}: condensation, the gradient of the sky, or something in front of the "
             "sensor; find out what changed, and take them again"
         )
 
-    return _outliers(values, difference, drift)
+    return _outliers(differences / limits, difference, drift)
 
 
-def _without_stars(values: Float64) -> Float64:
+def _regions(shape: tuple[int, ...]) -> Float64:
+    """Return the regions that are compared, as weights of ``(regions, cells)``.
+
+    Each cell, since shadows are small; and blocks of cells, whose noise is low, since a gradient
+    is weak.
+    """
+    row, column = (axis.reshape(-1) for axis in np.indices(shape))
+    block = _BLOCKS * (_BLOCKS * row // shape[0]) + _BLOCKS * column // shape[1]
+    inside = np.unique(block)[:, np.newaxis] == block
+    return np.vstack([np.eye(block.size), inside / inside.sum(axis=1, keepdims=True)])
+
+
+def _without_stars(differences: Float64, limits: Float64) -> Float64:
     """Reduce a few bright cells of a frame to the second brightest frame.
 
     Stars of twilight flats are in another place in each frame, and the rejection removes them.
     """
-    bright = (values > 1).sum(axis=1)
-    few = bright <= max(_STAR_CELLS, _STAR_SHARE * values.shape[1])
-    second = np.sort(values, axis=0)[-2]
-    return np.where(few[:, np.newaxis], np.minimum(values, second), values)
+    bright = (differences > limits).sum(axis=1, keepdims=True)
+    few = bright <= max(_STAR_CELLS, _STAR_SHARE * differences.shape[1])
+    second = np.sort(differences, axis=0)[-2]
+    return np.where(few, np.minimum(differences, second), differences)
 
 
 def _outliers(
