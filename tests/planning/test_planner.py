@@ -407,7 +407,7 @@ def test_the_plan_has_the_keys_agreed(
         assert list(entry) == agreed
     flat = plan["masters"][f"masters/flat/{FLAT}.xisf"]
     assert flat["frames"] == ["flat/0.fits", "flat/1.fits", "flat/2.fits"]
-    assert set(flat["bias"]) == {"path", "origin", "why", "content", "job"}
+    assert set(flat["bias"]) == {"path", "origin", "why", "content", "job", "exposure_s"}
     assert flat["dark"] is None
     assert flat["warnings"][:-1] == [
         {"kind": "calibration", "text": "no dark master: there is none at all"}
