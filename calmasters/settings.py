@@ -126,7 +126,7 @@ class Calibrated:
 
 @dataclass(frozen=True)
 class BadFrames:
-    """What to do with a frame whose pixels turn out to be bad when they are read.
+    """What to do with frames whose pixels turn out to be bad, or unlike the others.
 
     This decides whether a master is made, but not its pixels, so it is not part of a job.
 
@@ -136,15 +136,23 @@ class BadFrames:
         Leave the frame out; otherwise the master is not made.
     minimum_frames : int
         Number of frames that must remain.
+    fail_on_outliers : bool
+        Make no master of frames that differ from each other. Leaving such frames out changes the
+        master, so that is part of its recipe.
     """
 
     skip: bool = True
     minimum_frames: int = 3
+    fail_on_outliers: bool = False
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> BadFrames:
-        """Read ``on_bad_frame`` and ``minimum_frames`` from a checked configuration."""
-        return cls(config["on_bad_frame"] == "skip", config["minimum_frames"])
+        """Read them from a checked configuration."""
+        return cls(
+            config["on_bad_frame"] == "skip",
+            config["minimum_frames"],
+            config["outlier_frames"] == "fail",
+        )
 
 
 @dataclass(frozen=True)
@@ -326,6 +334,7 @@ class Settings:
     minimum_frames: int
     mixed: str
     on_bad_frame: str
+    outlier_frames: str
     bias_max_exposure_s: float
     flat_dark_tolerance_s: float
     integration: Mapping[str, Integration]

@@ -31,7 +31,7 @@ AGREED_ORDER = (
     "keyword_patterns", "value_aliases", "exclude", "fingerprint",
     "path_keywords", "types_from", "header_reader",
     "night", "round", "temperature",
-    "minimum_frames", "mixed", "on_bad_frame", "bias_max_exposure_s",
+    "minimum_frames", "mixed", "on_bad_frame", "outlier_frames", "bias_max_exposure_s",
     "flat_dark_tolerance_s",
     "integration", "calibration", "calibrated",
     "master_format", "layout", "float_range", "quality", "prune",

@@ -5,19 +5,28 @@ Settings must be supported, frames unchanged and usable, and the job must still 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import median
 
+from calmasters.engines.frame_measures import FrameMeasure, measure_frame, measure_image
 from calmasters.engines.needs import EngineNeeds
+from calmasters.engines.outliers import find_outliers
+from calmasters.engines.result_warnings import DarkScaling, dark_signal
 from calmasters.errors import ConfigError, EngineError, FrameError
-from calmasters.images.raw_frame import RawFrame
-from calmasters.model.job import FrameFile, LeftOut, MasterJob
+from calmasters.images.master_file import read_image
+from calmasters.images.raw_frame import Image, RawFrame
+from calmasters.model.job import FrameFile, LeftOut, MasterJob, UsedMaster
 from calmasters.model.layout import LOCK
+from calmasters.model.master_warning import MasterWarning, WarningKind
 from calmasters.settings import BadFrames
 
 __all__ = [
+    "CheckedFrames",
     "TakeoverGuard",
-    "find_bad_frames",
+    "check_frames",
+    "judge_outliers",
     "left_out_for",
     "require_enough",
     "require_frames",
@@ -56,24 +65,127 @@ def require_frames(job: MasterJob, input_dir: Path) -> None:
             )
 
 
-def find_bad_frames(job: MasterJob, input_dir: Path, rules: BadFrames) -> list[LeftOut]:
-    """Read the frames of a job and find the bad ones, for engines that do not check them.
+@dataclass(frozen=True, slots=True)
+class CheckedFrames:
+    """What was found in the frames of a job before they are combined.
+
+    Attributes
+    ----------
+    left_out : list of LeftOut
+        Bad frames, and outliers that are to be left out.
+    warnings : list of MasterWarning
+    differences : mapping of str to str
+        How frames that are used differ from the others, by path.
+    scaling : DarkScaling or None
+        What the factors of the dark are judged by, where it is scaled.
+    """
+
+    left_out: list[LeftOut]
+    warnings: list[MasterWarning]
+    differences: Mapping[str, str] = field(default_factory=dict)
+    scaling: DarkScaling | None = None
+
+
+def check_frames(
+    job: MasterJob, input_dir: Path, output_dir: Path, rules: BadFrames
+) -> CheckedFrames:
+    """Read the frames of a job and find bad ones and outliers, for engines that do not.
 
     Raises
     ------
     EngineError
-        As :func:`require_enough`.
+        As :func:`require_enough` and :func:`judge_outliers`.
     """
-    left_out = []
+    bad, measures = [], []
     for file in job.frames:
         path = input_dir / file.path
         try:
             with RawFrame(path, job.recipe.frame_range) as frame:
                 frame.require_valid_samples()
+                measures.append(measure_frame(frame))
         except FrameError as error:
-            left_out.append(left_out_for(file, path, error))
-    require_enough(job, left_out, rules)
-    return left_out
+            bad.append(left_out_for(file, path, error))
+    require_enough(job, bad, rules)
+    bias, dark = _master(job, job.bias, output_dir), _master(job, job.dark, output_dir)
+    checked = judge_outliers(
+        job, job.frames_without(bad), measures, dark if bias is None else bias, rules
+    )
+    scaling = None
+    if job.optimize_dark and bias is not None and dark is not None:
+        noise = median(each.noise for each in measures)
+        scaling = DarkScaling.of(job, dark_signal(dark - bias), noise)
+    return replace(checked, left_out=[*bad, *checked.left_out], scaling=scaling)
+
+
+def _master(job: MasterJob, used: UsedMaster | None, output_dir: Path) -> Image | None:
+    """Read a bias or dark; None where the engine will refuse it."""
+    if used is None:
+        return None
+    try:
+        image, _ = read_image(used.located(output_dir))
+    except (OSError, FrameError):
+        return None
+    return image if image.shape == (job.geometry.height, job.geometry.width) else None
+
+
+def judge_outliers(
+    job: MasterJob,
+    files: Sequence[FrameFile],
+    measures: Sequence[FrameMeasure],
+    base: Image | None,
+    rules: BadFrames,
+) -> CheckedFrames:
+    """Compare the frames of a job.
+
+    Parameters
+    ----------
+    job : MasterJob
+    files : sequence of FrameFile
+        Frames that are not bad.
+    measures : sequence of FrameMeasure
+        Of these frames.
+    base : (height, width) array of float32 or None
+        The bias, or else the dark, that is subtracted from flats.
+    rules : BadFrames
+
+    Raises
+    ------
+    EngineError
+        Names the frames that differ, if ``outlier_frames`` is ``fail``, or if they cannot be left
+        out.
+    """
+    found = find_outliers(
+        job.type, job.geometry, measures, None if base is None else measure_image(base)
+    )
+    paths = [file.path for file in files]
+    sentences = [found.sentence(paths)] if found.frames else []
+    sentences += [found.drift] if found.drift else []
+    if sentences and rules.fail_on_outliers:
+        raise EngineError(
+            f"{job.name}: {'; '.join(sentences)}; outlier_frames is fail: exclude the frames that "
+            "do not belong to the others"
+        )
+    if found.frames and job.recipe.skip_outliers:
+        left = found.count - len(found.frames)
+        if not found.is_minority or left < rules.minimum_frames:
+            problem = f"minimum_frames is {rules.minimum_frames}"
+            if not found.is_minority:
+                problem = "they are not the larger part of the group"
+            raise EngineError(
+                f"{job.name}: {sentences[0]}; without them {left} frames remain, and {problem}: "
+                "exclude the frames that do not belong to the others, or take more"
+            )
+        outliers = [LeftOut(paths[each], how, outlier=True) for each, how in found.frames.items()]
+        return CheckedFrames(outliers, _warnings(sentences[1:]))
+    if found.frames:
+        skip = ", or set outlier_frames: skip" if found.is_minority else ""
+        sentences[0] += f": exclude the frames that do not belong to the others{skip}"
+    differences = {paths[each]: how for each, how in found.frames.items()}
+    return CheckedFrames([], _warnings(sentences), differences)
+
+
+def _warnings(sentences: Sequence[str]) -> list[MasterWarning]:
+    return [MasterWarning(WarningKind.OUTLIERS, sentence) for sentence in sentences]
 
 
 def left_out_for(file: FrameFile, path: Path, error: FrameError) -> LeftOut:

@@ -134,10 +134,18 @@ class FrameFile(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A frame that would belong to a master and is not in it, with the reason."""
+    """A frame that would belong to a master and is not in it, with the reason.
+
+    Attributes
+    ----------
+    path, reason : str
+    outlier : bool
+        It is not bad, but differs from the other frames (``outlier_frames: skip``).
+    """
 
     path: str
     reason: str
+    outlier: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +168,8 @@ class UsedMaster:
         no record); empty for a library's.
     read_as : str
         How the image is read where it is not plain, as in :class:`FrameFile`.
+    exposure_s : float or None
+        Of a dark.
     """
 
     path: str
@@ -168,9 +178,10 @@ class UsedMaster:
     content: str = ""
     job: str = ""
     read_as: str = ""
+    exposure_s: float | None = None
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, str] | None) -> UsedMaster | None:
+    def from_json(cls, stored: Mapping[str, Any] | None) -> UsedMaster | None:
         """Read it as job files, records and the plan have it."""
         return cls(**stored) if stored else None
 
@@ -187,6 +198,7 @@ class Recipe:
     (:attr:`calmasters.settings.PixInsight.pixel_parameters`); other engines have none.
     ``float_range`` is ``adu16`` if that is configured, otherwise ``unit``, as in jobs of versions
     that did not look at the samples: the digests of plain frames stay the same.
+    ``skip_outliers``: frames that differ from the others are left out.
     """
 
     engine: str
@@ -197,11 +209,19 @@ class Recipe:
     master_format: str
     layout: str = "by-type"
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    skip_outliers: bool = False
 
     @cached_property
     def fields(self) -> dict[str, Any]:
-        """As JSON has it; many jobs share a recipe."""
-        return asdict(self)
+        """As JSON has it; many jobs share a recipe.
+
+        A setting that earlier versions did not have is left out at its default, so that their
+        masters are not rebuilt.
+        """
+        fields = asdict(self)
+        if not self.skip_outliers:
+            del fields["skip_outliers"]
+        return fields
 
     @property
     def frame_range(self) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
@@ -127,7 +127,9 @@ class MasterStatistics:
     rejected_low, rejected_high : int or None
         Samples rejected in all, from an engine that does not count them by frame.
     left_out : tuple of LeftOut
-        Frames of the job that turned out to be bad when they were read.
+        Frames of the job that turned out to be bad, or unlike the others, when they were read.
+    differences : mapping of str to str
+        How frames that were used differ from the others, by path.
     """
 
     frames: tuple[FrameStatistics, ...]
@@ -142,6 +144,7 @@ class MasterStatistics:
     rejected_low: int | None = None
     rejected_high: int | None = None
     left_out: tuple[LeftOut, ...] = ()
+    differences: Mapping[str, str] = field(default_factory=dict)
 
 
 def header_cards(job: MasterJob, left_out: Sequence[LeftOut] = ()) -> list[Card]:
@@ -232,6 +235,8 @@ class FrameRecord:
         As in :class:`~calmasters.model.job.FrameFile`.
     low, high, location, k
         As in :class:`FrameStatistics`.
+    difference : str
+        How it differs from the other frames; empty where it does not.
     """
 
     path: str
@@ -243,6 +248,7 @@ class FrameRecord:
     high: int | None = None
     location: float | None = None
     k: float | None = None
+    difference: str = ""
 
     @property
     def file(self) -> FrameFile:
@@ -313,13 +319,17 @@ class MasterRecord:
             header=dict(job.header),
             geometry=job.geometry,
             frames=tuple(
-                FrameRecord(*files[frame.path], frame.low, frame.high, frame.location, frame.k)
+                FrameRecord(
+                    *files[frame.path],
+                    *(frame.low, frame.high, frame.location, frame.k),
+                    statistics.differences.get(frame.path, ""),
+                )
                 for frame in frames
             ),
             bias=job.bias,
             dark=job.dark,
             optimize_dark=job.optimize_dark,
-            recipe=asdict(job.recipe),
+            recipe=job.recipe.fields,
             warnings=(*job.warnings, *statistics.warnings),
             left_out=(*job.left_out, *statistics.left_out),
             rejected_low=_sum([frame.low for frame in frames], statistics.rejected_low),

@@ -17,6 +17,8 @@ class WarningKind(StrEnum):
     CALIBRATION = "calibration"
     #: How bright frames are.
     LEVEL = "level"
+    #: Frames that differ from the others of their group, or a group that changes.
+    OUTLIERS = "outliers"
     #: How many frames there are.
     FRAME_COUNT = "frame_count"
     #: Samples that could not serve as they are: not finite, outside of the range, alike.

@@ -246,11 +246,13 @@ def _choose_dark(
         where = "the flats have" if not exposures else "the darks that match have"
         return None, f"no dark used: {where} no EXPOSURE"
     chosen, near, why = _by_exposure(timed, exposures, settings.flat_dark_tolerance_s)
-    if not with_bias and not near:
+    is_scaled = with_bias and settings.calibration["flat"].optimizeDarks
+    if not is_scaled and not near:
+        why_unscaled = "with optimizeDarks: false" if with_bias else "without a bias master"
         return None, (
-            f"no dark used: without a bias master only a dark within "
+            f"no dark used: {why_unscaled} only a dark within "
             f"{settings.flat_dark_tolerance_s:g} s of the flats' {median(exposures):g} s serves, "
-            f"the nearest has {chosen.exposure_s:g} s"
+            f"the nearest has {chosen.exposure_s:g} s: take darks of {median(exposures):g} s"
         )
     return _used(chosen, why, len(fitting)), ""
 
@@ -285,4 +287,10 @@ def _by_exposure(
 def _used(chosen: Candidate, why: str, choices: int) -> UsedMaster:
     among = f", chosen among {choices}" if choices > 1 else ""
     why = f"{why}; {_PLACES[chosen.origin]}{among}"
-    return UsedMaster(chosen.path, chosen.origin, why, read_as=chosen.read_as)
+    return UsedMaster(
+        chosen.path,
+        chosen.origin,
+        why,
+        read_as=chosen.read_as,
+        exposure_s=chosen.exposure_s,
+    )

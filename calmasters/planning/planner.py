@@ -490,6 +490,7 @@ class _JobBuilder:
                 master_format=settings.master_format,
                 layout=settings.layout,
                 parameters=needs.pixel_parameters(settings),
+                skip_outliers=settings.outlier_frames == "skip",
             )
         return self._recipes[kind, integration]
 
@@ -603,11 +604,13 @@ def _damaged(decision: Decision) -> Iterator[LeftOut]:
 
 
 def _left_out_before(jobs: Iterable[MasterJob], output_dir: Path) -> Iterator[LeftOut]:
-    """Give the frames that an engine left out of masters that are current."""
+    """Give the bad frames that an engine left out of masters that are current."""
     for job in jobs:
         path = output_dir / record_path(job.master)
         made = read_made_of(path)
         if made and made.serves(job.made_of):
             paths = {file.path for file in job.frames}
             record = MasterRecord.read(path)
-            yield from (frame for frame in record.left_out if frame.path in paths)
+            yield from (
+                frame for frame in record.left_out if frame.path in paths and not frame.outlier
+            )

@@ -333,7 +333,12 @@ class _Measurement:
             for place in sequence.standing_out(self.levels, floor):
                 level = self.levels[place]
                 differences[place] = f"its level is {level:.1f} ADU, usual {usual_level:.1f}"
-        return differences
+        by_engine = {
+            place: frame.difference
+            for place, frame in enumerate(self.record.frames)
+            if frame.difference
+        }
+        return differences | by_engine
 
     def _much_rejected(self) -> dict[int, str]:
         if not self._rejected:
@@ -358,14 +363,14 @@ class _Measurement:
     def warnings(self) -> Iterator[Finding]:
         """Return the warnings of the plan, the warnings of the engine, and the frames left out.
 
-        Warnings of the engine are notes, since the numbers show how good the result is. Frames
-        that were left out are notes, since the master is good without them. Warnings that the
-        numbers repeat are not listed.
+        Warnings of the engine are notes, since the numbers show how good the result is, but for
+        frames that differ. Frames that were left out are notes, since the master is good without
+        them. Warnings that the numbers repeat are not listed.
         """
         for warning in self.record.warnings:
             if warning.kind not in _SHOWN_BY_NUMBERS:
-                planned = warning in self.job.warnings
-                yield Finding(Level.WARNING if planned else Level.NOTE, warning.text)
+                matters = warning.kind is WarningKind.OUTLIERS or warning in self.job.warnings
+                yield Finding(Level.WARNING if matters else Level.NOTE, warning.text)
         for frame in self.record.left_out:
             yield Finding(Level.NOTE, f"left out: {frame.path}: {frame.reason}")
 

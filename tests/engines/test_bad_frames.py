@@ -78,7 +78,7 @@ def test_a_bad_frame_is_left_out_and_listed_in_log_json_and_header(site, fault: 
     assert expected in left_out.reason
     assert f"left out: {bad.name}: {left_out.reason}" in site.log.read_text()
     record = json.loads(site.output.with_suffix(".json").read_text())
-    assert record["left_out"] == [{"path": bad.name, "reason": left_out.reason}]
+    assert record["left_out"] == [{"path": bad.name, "reason": left_out.reason, "outlier": False}]
     assert (record["frames_used"], record["digest"]) == (4, job.digest)
     assert read_cards(site.output)["NCOMBINE"] == 4
     assert f"left out: {bad.name}".encode() in site.output.read_bytes()[:9999]

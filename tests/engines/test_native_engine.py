@@ -387,21 +387,51 @@ def test_samples_that_are_not_finite_are_reported(site) -> None:
     assert "1 samples of 1 frames" in warnings_of(make(site, site.job(site.write(frames), SHAPE)))
 
 
-def test_uncertain_dark_factor_is_reported(site) -> None:
-    job, data = flat_job(site)
-    weak = data["bias"] + (data["dark"] - data["bias"]) / 100
-    made = make(site, replace(job, dark=site.master(weak, "weak.fits")))
-    assert "outside 0.1 to 3 for 5 of 5" in warnings_of(made)
-    assert "uncertain" in warnings_of(made)
+def with_dark(site, job: MasterJob, dark: np.ndarray, exposure_s: float) -> MasterJob:
+    """Give flats of 1.5 s a dark."""
+    used = site.master(dark, f"dark{exposure_s:g}.fits")
+    return replace(job, dark=replace(used, exposure_s=exposure_s))
 
 
-def test_dark_without_thermal_pixels_is_reported(site) -> None:
+def test_a_dark_factor_that_contradicts_the_exposures_and_damages_the_flat_is_reported(
+    site,
+) -> None:
+    job, data = flat_job(site)  # the factor is 0.5
+    made = make(site, with_dark(site, job, data["dark"], 300.0))
+    assert "for 5 of 5 frames, expected 0.005 to 0.005" in warnings_of(made)
+    assert warnings_of(made).endswith("take darks of 1.5 s")
+    assert "optimizeDarks" not in warnings_of(made)
+
+
+def test_a_dark_factor_that_fits_the_exposures_or_changes_nothing_is_not_reported(site) -> None:
     job, data = flat_job(site)
-    plain = data["bias"] + np.random.default_rng(6).normal(0.001, 1e-5, (60, 70))
+    assert not make(site, with_dark(site, job, data["dark"], 3.0)).warnings
+    elsewhere = np.random.default_rng(2).permutation(data["dark"] - data["bias"])
+    weak = data["bias"] + elsewhere / 1000
+    made = make(site, with_dark(site, job, weak, 300.0))
+    assert all(not 0.1 < frame.k < 3 for frame in made.frames)
+    assert not made.warnings
+
+
+@pytest.mark.parametrize(("signal", "is_reported"), [(0.001, False), (0.02, True)])
+def test_a_dark_that_cannot_be_scaled_is_reported_where_it_damages_the_flat(
+    site, signal: float, is_reported: bool
+) -> None:
+    job, data = flat_job(site)
+    plain = data["bias"] + np.random.default_rng(6).normal(signal, 1e-5, (60, 70))
     recipe = replace(job.recipe, calibration=Calibration(darkOptimizationLow=8))
-    made = make(site, replace(job, dark=site.master(plain, "plain.fits"), recipe=recipe))
-    assert "only 0 pixels of the dark are above its noise" in warnings_of(made)
+    made = make(site, replace(with_dark(site, job, plain, 300.0), recipe=recipe))
     assert [frame.k for frame in made.frames] == [1.0] * 5
+    assert ("take darks of 1.5 s" in warnings_of(made)) == is_reported
+
+
+def test_zero_pixels_of_a_master_flat_are_counted(site) -> None:
+    job, data = flat_job(site)
+    codes = data["codes"].copy()
+    codes[:, 20:30, 20:25] = 480  # a dead patch, below the bias
+    made = make(site, replace(job, frames=tuple(site.write(codes, "dead")), dark=None))
+    assert "50 pixels are at 0" in warnings_of(made)
+    assert "at 0" not in warnings_of(make(site, replace(job, dark=None)))
 
 
 def test_image_brought_into_range_is_reported(site) -> None:

@@ -9,9 +9,15 @@ import pytest
 
 from calmasters.engines.native.engine import NativeEngine
 from calmasters.engines.native.reference import integrate_pixel
-from calmasters.engines.result_warnings import weak_dark, weak_factors, weak_flats
+from calmasters.engines.result_warnings import (
+    DarkScaling,
+    weak_dark,
+    weak_factors,
+    weak_flats,
+    zero_pixels,
+)
 from calmasters.frame import FrameType
-from calmasters.model.job import FrameFile
+from calmasters.model.job import FrameFile, UsedMaster
 from calmasters.model.master_record import small_group_warning
 from calmasters.model.master_warning import WarningKind
 from calmasters.settings import Integration
@@ -52,10 +58,39 @@ def test_a_dark_that_does_not_match_its_bias_is_reported(
     assert all(expected in warning.text for warning in warnings)
 
 
-def test_implausible_factors_are_counted() -> None:
-    (warning,) = weak_factors([0.05, 1.0, 3.5, None])
-    assert "for 2 of 4 frames (0.050 to 3.500)" in warning.text
-    assert not [*weak_factors([0.11, 2.9, None])]
+def test_factors_are_judged_by_what_they_change() -> None:
+    by_exposure = DarkScaling(0.01, 0.02, signal=0.02, noise=0.002, flat_exposure_s=3.0)
+    (warning,) = weak_factors([0.0, 0.015, 0.5, 0.2, None], by_exposure)
+    assert "0.200 to 0.500 for 2 of 5 frames, expected 0.010 to 0.020" in warning.text
+    assert "wrong by up to 629 ADU; take darks of 3 s" in warning.text
+    assert not [*weak_factors([0.0, 0.11], by_exposure)]
+    assert not [*weak_factors([0.5], replace(by_exposure, signal=0.001))]
+    assert not [*weak_factors([0.5], None)]
+
+
+def test_factors_are_judged_by_the_range_of_exposures_and_without_them_by_plausibility(
+    site,
+) -> None:
+    dark = UsedMaster("d.xisf", "run", "", exposure_s=60.0)
+    job = site.job(files(3), (4, 3), FrameType.FLAT, dark=dark)
+    varied = replace(job, header={"EXPTIME": 3.0, "EXPMIN": 1.5, "EXPMAX": 6.0})
+    for each, lowest, highest in (
+        (job, 0.025, 0.025),
+        (varied, 0.025, 0.1),
+        (replace(job, dark=replace(dark, exposure_s=None)), 0.1, 3.0),
+        (replace(job, header={}), 0.1, 3.0),
+    ):
+        scaling = DarkScaling.of(each, 0.02, 0.002)
+        assert (scaling.lowest, scaling.highest) == pytest.approx((lowest, highest))
+
+
+@pytest.mark.parametrize(("zeros", "expected"), [(0, None), (1, "1 pixel is"), (7, "7 pixels are")])
+def test_pixels_of_a_flat_at_zero_are_counted(zeros: int, expected: str | None) -> None:
+    image = np.full((40, 40), 0.4, np.float32)
+    image[5, :zeros] = [0, *[2e-4] * (zeros - 1)][:zeros]
+    warnings = list(zero_pixels(image))
+    assert len(warnings) == (expected is not None)
+    assert all(f"{expected} at 0" in warning.text for warning in warnings)
 
 
 def files(count: int) -> tuple[FrameFile, ...]:

@@ -58,6 +58,7 @@ RECIPE_CHANGES: dict[str, Any] = {
     "master_format": "fits",
     "layout": "ap-library",
     "parameters": {"ImageIntegration": {"largeScaleClipHigh": True}},
+    "skip_outliers": True,
 }
 
 
@@ -85,6 +86,13 @@ def test_the_digest_changes_with_what_decides_the_master(change: dict[str, Any])
 def test_the_digest_changes_with_each_frame(name: str) -> None:
     frames = (JOB.frames[0], JOB.frames[1]._replace(**{name: FRAME_CHANGES[name]}))
     assert replace(JOB, frames=frames).digest != JOB.digest
+
+
+def test_settings_that_earlier_versions_did_not_have_count_only_if_they_are_set() -> None:
+    # The digest of this job before there was skip_outliers.
+    assert "skip_outliers" not in JOB.recipe.fields
+    assert JOB.digest == "87b0fd7992605043"
+    assert replace(JOB, dark=replace(DARK, exposure_s=60.0)).digest == JOB.digest
 
 
 def test_the_time_of_a_frame_does_not_count_where_its_content_does() -> None:

@@ -214,12 +214,12 @@ def test_a_record_says_what_a_master_was_made_of_and_has_its_numbers(tmp_path: P
             {"kind": "calibration", "text": "no dark-flat"},
             {"kind": "samples", "text": "few samples"},
         ],
-        "left_out": [{"path": "a.fits", "reason": "is cut"}],
+        "left_out": [{"path": "a.fits", "reason": "is cut", "outlier": False}],
     }
     assert {key: stored.get(key) for key in expected} == expected
     assert stored["frames"][0] == {
         **{"path": "0.fits", "size": 5760, "mtime_ns": 0, "content": "", "read_as": ""},
-        **{"low": 2, "high": 3, "location": 0.4, "k": 1.01},
+        **{"low": 2, "high": 3, "location": 0.4, "k": 1.01, "difference": ""},
     }
     assert (stored["bias"]["origin"], stored["dark"]["path"]) == ("run", "/library/d.fits")
     assert stored["recipe"]["integration"]["sigmaLow"] == 4.0

@@ -395,7 +395,7 @@ def test_a_frame_that_cannot_be_read_is_left_out_and_reported(site: Site) -> Non
     site.make(job)
     record = json.loads((site.output_dir / job.master).with_suffix(".json").read_text())
     reason = "is not a FITS file; copy it again, or leave it out (exclude)"
-    assert record["left_out"] == [{"path": bad.path, "reason": reason}]
+    assert record["left_out"] == [{"path": bad.path, "reason": reason, "outlier": False}]
     assert [frame["path"] for frame in record["frames"]] == [
         frame.path for frame in job.frames if frame != bad
     ]

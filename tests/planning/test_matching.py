@@ -186,8 +186,27 @@ def test_a_dark_is_optimized_where_there_is_a_bias_and_the_configuration_says_so
 ) -> None:
     never = {"flat": replace(settings.calibration["flat"], optimizeDarks=False)}
     assert matched([bias(), dark(60.0)]).optimize_dark
-    assert not matched([bias(), dark(60.0)], calibration=never).optimize_dark
+    assert not matched([bias(), dark(1.5)], calibration=never).optimize_dark
     assert not matched([bias()]).optimize_dark
+
+
+def test_an_unscaled_dark_of_another_exposure_is_not_used_and_the_plan_says_so(
+    matched: Matched, settings: Settings
+) -> None:
+    never = {"flat": replace(settings.calibration["flat"], optimizeDarks=False)}
+    for exposure_s in (0.5, 2.5, 300.0):
+        match = matched([bias(), dark(exposure_s)], calibration=never)
+        assert (match.dark, match.optimize_dark) == (None, False)
+        assert texts_of(match) == (
+            "no dark used: with optimizeDarks: false only a dark within 0.5 s of the flats' 1.5 s "
+            f"serves, the nearest has {exposure_s:g} s: take darks of 1.5 s",
+        )
+    match = matched([bias(), dark(300.0), dark(1.2)], calibration=never)
+    assert (dark_of(match), texts_of(match)) == ("dark1.2.xisf", ())
+
+
+def test_the_exposure_of_the_dark_is_kept_to_judge_its_factor(matched: Matched) -> None:
+    assert matched([bias(), dark(60.0)]).dark.exposure_s == 60.0
 
 
 def test_without_a_bias_a_dark_of_the_flats_exposure_is_used_unscaled(matched: Matched) -> None:
@@ -202,7 +221,7 @@ def test_without_a_bias_no_other_dark_is_used_and_the_plan_says_so(matched: Matc
     assert (match.bias, match.dark, match.optimize_dark) == (None, None, False)
     assert texts_of(match) == (
         "no dark used: without a bias master only a dark within 0.5 s of the flats' 1.5 s serves, "
-        "the nearest has 60 s",
+        "the nearest has 60 s: take darks of 1.5 s",
         "no bias master: there is none at all",
         "the flats are integrated uncalibrated",
     )

@@ -482,7 +482,8 @@ def test_the_plan_has_the_keys_agreed(
         assert list(entry) == agreed
     flat = plan["masters"][f"masters/flat/{FLAT}.xisf"]
     assert flat["frames"] == ["flat/0.fits", "flat/1.fits", "flat/2.fits"]
-    assert set(flat["bias"]) == {"path", "origin", "why", "content", "job", "read_as"}
+    keys = {"path", "origin", "why", "content", "job", "read_as", "exposure_s"}
+    assert set(flat["bias"]) == keys
     assert flat["dark"] is None
     assert flat["warnings"][:-1] == [
         {"kind": "calibration", "text": "no dark master: there is none at all"}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -27,7 +26,7 @@ from calmasters.engines.native.reference_flats import (
     threshold,
 )
 
-__all__ = ["DarkOptimizer", "Fit"]
+__all__ = ["DarkOptimizer"]
 
 #: Relative rounding error of a sum of squares per row and column of the image, of this module and
 #: the reference together: both add columns first, and each operation has an error of 2^-53.
@@ -35,21 +34,6 @@ _ROUNDING: Final = 16 * 2.0**-53
 
 #: ``RUNS`` of ``moments.py``, which imports numba; this module must not.
 _HOT_RUNS: Final = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """A dark's factor for one frame.
-
-    Attributes
-    ----------
-    k : float32
-    certainty : float
-        Variance of the thermal signal divided by that of the frame. If it is tiny, k is uncertain.
-    """
-
-    k: np.float32
-    certainty: float
 
 
 class DarkOptimizer:
@@ -77,25 +61,21 @@ class DarkOptimizer:
         centre = image_median(dark)
         is_thermal = dark >= threshold(centre, image_mad(dark, centre), sigmas)
         self.thermal_pixels = int(np.count_nonzero(is_thermal))
-        self.share = self.thermal_pixels / dark.size
         cropped = centred_crop(np.where(is_thermal, dark, np.float32(0)), window)
         self._dark = np.ascontiguousarray(cropped)
         self._where = np.flatnonzero(self._dark)
         self._signal = self._dark.reshape(-1)[self._where]
-        self._variance = float(np.var(self._dark, dtype=np.float64))
 
     @property
     def usable(self) -> bool:
         """Whether there are enough thermal pixels; otherwise the factor is 1."""
         return self.thermal_pixels >= FEWEST_THERMAL_PIXELS
 
-    def fit(self, frame: Float32) -> Fit:
+    def fit(self, frame: Float32) -> np.float32:
         """Find the factor that leaves the least noise in a raw ``(height, width)`` frame."""
         if not self.usable:
-            return Fit(np.float32(1), math.inf)
-        noise = self._noise(self._target(frame))
-        variance = float(noise(np.float32(0))) ** 2
-        return Fit(minimize(noise), self._variance / variance if variance else math.inf)
+            return np.float32(1)
+        return minimize(self._noise(self._target(frame)))
 
     def _target(self, frame: Float32) -> Float32:
         target = box_mean(frame) if self._cfa else frame

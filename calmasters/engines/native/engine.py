@@ -9,10 +9,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from statistics import median
 from typing import Any, Final, NoReturn, TextIO
 
 import numpy as np
 
+from calmasters.engines.frame_measures import measure_frames
 from calmasters.engines.image_stats import noise
 from calmasters.engines.native.darks import DarkOptimizer
 from calmasters.engines.native.flats import Calibrator, FrameLevel, RawStack, measure
@@ -23,11 +25,19 @@ from calmasters.engines.native.reference import Float32
 from calmasters.engines.output_range import fix_range
 from calmasters.engines.preflight import (
     TakeoverGuard,
+    judge_outliers,
     left_out_for,
     require_enough,
     require_supported,
 )
-from calmasters.engines.result_warnings import weak_dark, weak_factors, weak_flats
+from calmasters.engines.result_warnings import (
+    DarkScaling,
+    dark_signal,
+    weak_dark,
+    weak_factors,
+    weak_flats,
+    zero_pixels,
+)
 from calmasters.errors import CalmastersError, EngineError, FrameError, os_error_message
 from calmasters.frame import FrameType
 from calmasters.headers.fits_cards import Card
@@ -45,12 +55,6 @@ from calmasters.progress import JOB_PROGRESS
 from calmasters.settings import BadFrames, Calibration, Integration
 
 __all__ = ["NativeEngine", "create_engine"]
-
-#: Below this ratio of variances the result of the search is mostly random.
-_CERTAIN_RATIO: Final = 1e-2
-
-#: With a smaller share of thermal pixels in the dark, its factor is partly random.
-_FEW_THERMAL_PIXELS: Final = 1e-3
 
 #: The level of a dark is measured on one of this many pixels.
 _SIGNAL_STEP: Final = 61
@@ -147,6 +151,7 @@ class _BuiltMaster:
     levels: Sequence[FrameLevel]
     warnings: Sequence[MasterWarning]
     left_out: Sequence[LeftOut]
+    differences: Mapping[str, str]
 
 
 class _MasterBuilder:
@@ -170,12 +175,15 @@ class _MasterBuilder:
         self._calibration = job.recipe.calibration or Calibration()
         self._warnings: list[MasterWarning] = []
         self._left_out: list[LeftOut] = []
+        self._differences: Mapping[str, str] = {}
+        self._noise = 0.0
 
     def run(self) -> _BuiltMaster:
         _allow_open_files(len(self._job.frames))
         with ExitStack() as opened:
             frames = self._open_sound(opened)
             calibrator = self._calibrator()
+            frames = self._without_outliers(frames, calibrator)
             JOB_PROGRESS.begin(self._job.master, stages=1 + self._measures_frames(calibrator))
             frames, levels = self._with_levels(frames, calibrator)
             stack = RawStack(frames, calibrator, [level.k for level in levels])
@@ -188,7 +196,12 @@ class _MasterBuilder:
             )
         self._warn_of_stack(stack, integrated)
         return _BuiltMaster(
-            self._in_range(integrated), integrated, levels, self._warnings, self._left_out
+            self._in_range(integrated),
+            integrated,
+            levels,
+            self._warnings,
+            self._left_out,
+            self._differences,
         )
 
     @property
@@ -213,7 +226,11 @@ class _MasterBuilder:
     # Input
 
     def _require_enough_frames(self) -> None:
-        require_enough(self._job, self._left_out, self._bad_frames)
+        bad = [frame for frame in self._left_out if not frame.outlier]
+        require_enough(self._job, bad, self._bad_frames)
+        self._require_fewest_frames()
+
+    def _require_fewest_frames(self) -> None:
         fewest = NEEDS.fewest_frames(self._settings)
         if len(self._files) < fewest:
             self._fail(
@@ -282,6 +299,25 @@ class _MasterBuilder:
 
     # Measurements before the integration
 
+    def _without_outliers(
+        self, frames: Sequence[RawFrame], calibrator: Calibrator | None
+    ) -> Sequence[RawFrame]:
+        """Compare the frames, and leave those out that differ, if the recipe asks for it."""
+        measures = measure_frames(frames, self._threads)
+        self._noise = median(each.noise for each in measures)
+        base = None
+        if calibrator:
+            base = calibrator.dark if calibrator.bias is None else calibrator.bias
+        files = self._files
+        checked = judge_outliers(self._job, files, measures, base, self._bad_frames)
+        self._warn_all(checked.warnings)
+        self._differences = checked.differences
+        for outlier in checked.left_out:
+            self._leave_out(outlier)
+        self._require_fewest_frames()
+        left = {*self._files}
+        return [frame for file, frame in zip(files, frames, strict=True) if file in left]
+
     def _calibrator(self) -> Calibrator | None:
         bias, dark = self._master(self._job.bias), self._master(self._job.dark)
         pedestal = self._calibration.outputPedestal
@@ -305,17 +341,7 @@ class _MasterBuilder:
             cfa=self._calibration.enableCFA and self._job.geometry.bayerpat is not None,
             exact=self._exact,
         )
-        if not optimizer.usable:
-            self._warn(
-                WarningKind.CALIBRATION,
-                f"only {optimizer.thermal_pixels} pixels of the dark are above its noise: it is"
-                " not scaled",
-            )
-        elif optimizer.share < _FEW_THERMAL_PIXELS:
-            self._warn(
-                WarningKind.CALIBRATION,
-                f"the factor of the dark depends on only {optimizer.share:.2%} of its pixels",
-            )
+        self._write_log(f"{optimizer.thermal_pixels} pixels of the dark are above its noise")
         return optimizer
 
     def _with_levels(
@@ -335,7 +361,7 @@ class _MasterBuilder:
                 kept.append((frame, level))
         self._require_enough_frames()
         frames, levels = zip(*kept, strict=True)
-        self._warn_of_factors(levels)
+        self._warn_all(weak_factors([level.k for level in levels], self._scaling(calibrator)))
         if self._job.type is FrameType.FLAT:
             paths = [file.path for file in self._files]
             self._warn_all(weak_flats(paths, [level.location or 0.0 for level in levels]))
@@ -357,15 +383,11 @@ class _MasterBuilder:
             return Normalization.none(len(levels))
         return Normalization.of(self._settings, [level.location or 0.0 for level in levels])
 
-    def _warn_of_factors(self, levels: Sequence[FrameLevel]) -> None:
-        self._warn_all(weak_factors([level.k for level in levels]))
-        uncertain = sum(level.certainty < _CERTAIN_RATIO for level in levels)
-        if uncertain:
-            self._warn(
-                WarningKind.CALIBRATION,
-                f"the dark's signal is less than {_CERTAIN_RATIO:.0%} of the variance of"
-                f" {uncertain} of {len(levels)} frames: its factor is uncertain",
-            )
+    def _scaling(self, calibrator: Calibrator | None) -> DarkScaling | None:
+        """Return what the factors of the dark are judged by; None if it is not scaled."""
+        if not calibrator or not calibrator.optimizer or calibrator.dark is None:
+            return None
+        return DarkScaling.of(self._job, dark_signal(calibrator.dark), self._noise)
 
     # Output
 
@@ -393,6 +415,8 @@ class _MasterBuilder:
                 WarningKind.SAMPLES,
                 f"values from {image.min():g} to {image.max():g} were brought into 0 to 1",
             )
+        if self._job.type is FrameType.FLAT:
+            self._warn_all(zero_pixels(fixed))
         return fixed
 
 
@@ -450,4 +474,5 @@ def _statistics(job: MasterJob, made: _BuiltMaster, seconds: float) -> MasterSta
         versions={"python": platform.python_version(), "numpy": np.__version__},
         warnings=tuple(made.warnings),
         left_out=tuple(made.left_out),
+        differences=made.differences,
     )

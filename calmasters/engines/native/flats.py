@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from threading import Lock
@@ -145,13 +144,10 @@ class FrameLevel:
         Median of the calibrated frame.
     k : float or None
         Factor of the dark, where it was optimized.
-    certainty : float
-        Variance of the thermal signal divided by that of the frame. If it is tiny, k is uncertain.
     """
 
     location: float | None = None
     k: float | None = None
-    certainty: float = math.inf
 
 
 def measure(
@@ -178,10 +174,7 @@ def _read_frame(frame: RawFrame, image: Float32) -> None:
 
 def _measure(image: Float32, calibrator: Calibrator) -> FrameLevel:
     """Measure a raw frame; it is calibrated in place."""
-    k, certainty = None, math.inf
-    if calibrator.optimizer:
-        fit = calibrator.optimizer.fit(image)
-        k, certainty = float(fit.k), fit.certainty
+    k = float(calibrator.optimizer.fit(image)) if calibrator.optimizer else None
     factor = np.array([1.0 if k is None else k], np.float32)
     calibrator.apply(image.reshape(1, -1), 0, factor)
-    return FrameLevel(location(image), k, certainty)
+    return FrameLevel(location(image), k)

@@ -22,7 +22,7 @@ from calmasters.engines.pixinsight.status import Status, failure_reason
 from calmasters.engines.pixinsight.task import Task
 from calmasters.engines.preflight import (
     TakeoverGuard,
-    find_bad_frames,
+    check_frames,
     require_frames,
     require_supported,
 )
@@ -106,14 +106,14 @@ class PixInsightEngine:
         require_supported(job, NEEDS)
         _require_enough_frames(job)
         require_frames(job, input_dir)
-        left_out = find_bad_frames(job, input_dir, self.bad_frames)
+        checked = check_frames(job, input_dir, output_dir, self.bad_frames)
         places = self._places(job, input_dir, output_dir, output)
         log.parent.mkdir(parents=True, exist_ok=True)
         with _working_files(job, places):
-            status = self._run(job, places, log, left_out)
+            status = self._run(job, places, log, checked.left_out)
             image = check_master(places.part(job), job)
             statistics = master_statistics(
-                job, status, image, time.perf_counter() - started, left_out
+                job, status, image, time.perf_counter() - started, checked
             )
             guard.require()
             put_in_place(places.part(job), output)

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from calmasters.engines.image_stats import pixel_statistics
 from calmasters.engines.pixinsight.status import Status
-from calmasters.engines.result_warnings import weak_factors
+from calmasters.engines.preflight import CheckedFrames
+from calmasters.engines.result_warnings import weak_factors, zero_pixels
 from calmasters.errors import EngineError, FrameError
+from calmasters.frame import FrameType
 from calmasters.headers.image_header import read_cards
 from calmasters.images.master_file import read_image
 from calmasters.images.raw_frame import Image
-from calmasters.model.job import FrameFile, LeftOut, MasterJob
+from calmasters.model.job import FrameFile, MasterJob
 from calmasters.model.master_record import FrameStatistics, MasterStatistics
 from calmasters.model.master_warning import MasterWarning, WarningKind
 
@@ -57,7 +59,7 @@ def master_statistics(
     status: Status,
     image: Image,
     seconds: float,
-    left_out: Sequence[LeftOut] = (),
+    checked: CheckedFrames,
 ) -> MasterStatistics:
     """Return the statistics of a master.
 
@@ -70,19 +72,22 @@ def master_statistics(
         The master, in [0, 1].
     seconds : float
         Duration.
-    left_out : sequence of LeftOut
-        Frames of the job that were not combined.
+    checked : CheckedFrames
+        What was found in the frames before; those left out were not combined.
     """
     return MasterStatistics(
-        frames=_frames(job.frames_without(left_out), status),
+        frames=_frames(job.frames_without(checked.left_out), status),
         **pixel_statistics(image, job.geometry),
         seconds=seconds,
         versions={"PixInsight": status.version, "calmasters": version("calmasters")},
         warnings=(
             *(MasterWarning(WarningKind.OTHER, text) for text in status.warnings),
-            *weak_factors(status.k),
+            *checked.warnings,
+            *weak_factors(status.k, checked.scaling),
+            *(zero_pixels(image) if job.type is FrameType.FLAT else ()),
         ),
-        left_out=tuple(left_out),
+        left_out=tuple(checked.left_out),
+        differences=checked.differences,
     )
 
 

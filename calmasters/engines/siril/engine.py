@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from calmasters.engines.output_range import fix_range
-from calmasters.engines.preflight import TakeoverGuard, find_bad_frames, require_frames
+from calmasters.engines.preflight import TakeoverGuard, check_frames, require_frames
+from calmasters.engines.result_warnings import zero_pixels
 from calmasters.engines.siril.program import VARIABLES, command, find_binary, version_of
 from calmasters.engines.siril.result import last_lines, master_statistics, read_result
 from calmasters.engines.siril.script import CALIBRATION, FRAMES, MASTER, script_text
 from calmasters.engines.siril.sequence import place_frames, write_image
 from calmasters.engines.subprocesses import run
 from calmasters.errors import EngineError
+from calmasters.frame import FrameType
 from calmasters.images.master_file import read_image, write_master
 from calmasters.images.raw_frame import Image
 from calmasters.model.job import MasterJob
@@ -64,13 +66,14 @@ class SirilEngine:
         binary = find_binary(self.options)
         version = version_of(binary)
         require_frames(job, input_dir)
-        left_out = find_bad_frames(job, input_dir, self.bad_frames)
+        checked = check_frames(job, input_dir, output_dir, self.bad_frames)
+        left_out = checked.left_out
         used = replace(job, frames=job.frames_without(left_out))
         script = script_text(used, version, min(self.threads, _processors()))
         lines = [f"left out: {frame.path}: {frame.reason}" for frame in left_out]
         _start_log(log, [*lines, f"{binary} with the script:", script])
         with _working_folder(output) as folder:
-            warnings = _place(used, input_dir, output_dir, folder)
+            warnings = [*checked.warnings, *_place(used, input_dir, output_dir, folder)]
             self._run(job, binary, script, folder, log)
             stacked = read_result(folder / f"{MASTER}.fit", job)
         image = fix_range(stacked, job.recipe.integration.truncateOnOutOfRange)
@@ -82,9 +85,11 @@ class SirilEngine:
                     f"values from {low:g} to {high:g} were brought into 0 to 1",
                 )
             )
+        if job.type is FrameType.FLAT:
+            warnings += zero_pixels(image)
         seconds = time.perf_counter() - started
         statistics = master_statistics(used, image, _read(log), version, seconds, warnings)
-        statistics = replace(statistics, left_out=tuple(left_out))
+        statistics = replace(statistics, left_out=tuple(left_out), differences=checked.differences)
         guard.require()
         write_master(output, image, header_cards(job, left_out))
         MasterRecord.of(job, statistics).write(output)

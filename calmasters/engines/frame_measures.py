@@ -1,0 +1,140 @@
+"""Levels of raw frames on a coarse grid, and their noise, from a few rows of each frame.
+
+Frames of a group are compared by them before they are combined. At most 128 rows are read: a few
+percent of a large frame.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calmasters.images.raw_frame import Image, RawFrame
+
+__all__ = ["FrameMeasure", "measure_frame", "measure_frames", "measure_image"]
+
+Cells: TypeAlias = NDArray[np.float64]
+
+#: Largest number of cells in each direction, and the smallest side of a cell in pixels.
+_CELLS: Final = 32
+_CELL_SIDE: Final = 4
+
+#: Largest number of parts of a cell's row, and the share of a cell's parts that are kept: those
+#: with stars and hot pixels are the brightest.
+_PARTS: Final = 8
+_KEPT: Final = 0.75
+
+#: Whether stored samples have the other byte order.
+_SWAPPED: Final = sys.byteorder == "little"
+
+#: Mean absolute difference of two samples with Gaussian noise of sigma 1.
+_DIFFERENCE: Final = 2 / math.sqrt(math.pi)
+
+#: Differences above this many times a percentile of them are cut: hot pixels and stars. The
+#: percentile is one of few samples.
+_CUT: Final = 3.0
+_USUAL_PERCENTILE: Final = 90.0
+_PERCENTILE_STEP: Final = 7
+
+
+@dataclass(frozen=True, slots=True)
+class FrameMeasure:
+    """A frame on a coarse grid.
+
+    Attributes
+    ----------
+    cells : (rows, columns) array of float64
+        Levels in [0, 1].
+    noise : float
+        Standard deviation of a sample, from differences of samples of one colour in one row.
+    cell_noise : float
+        That of a cell's level.
+    """
+
+    cells: Cells
+    noise: float
+    cell_noise: float
+
+    @property
+    def level(self) -> float:
+        """Median of the cells."""
+        return float(np.median(self.cells))
+
+
+def measure_frames(frames: Sequence[RawFrame], threads: int) -> list[FrameMeasure]:
+    """Measure opened frames in threads."""
+    with ThreadPoolExecutor(threads) as pool:
+        return [*pool.map(measure_frame, frames)]
+
+
+def measure_frame(frame: RawFrame) -> FrameMeasure:
+    """Measure an opened frame."""
+    starts, rows, width = _pair_starts(frame.height), min(2, frame.height), frame.width
+    if not frame.format.is_uint16:
+        pairs = [frame.read(start * width, rows * width).samples for start in starts]
+        return _measure(np.array(pairs).reshape(-1, rows, width))
+    codes = np.empty((len(starts), rows * width), np.uint16)
+    for start, pair in zip(starts, codes, strict=True):
+        frame.read_codes(start * width, pair)
+    stored = codes.byteswap(inplace=True).view(np.int16) if _SWAPPED else codes.view(np.int16)
+    return _measure(stored.reshape(-1, rows, width), zero=32768, unity=65535)
+
+
+def measure_image(image: Image) -> FrameMeasure:
+    """Measure an image at the places where :func:`measure_frame` reads a frame of its size."""
+    rows = min(2, len(image))
+    return _measure(np.array([image[start : start + rows] for start in _pair_starts(len(image))]))
+
+
+def _pair_starts(height: int) -> list[int]:
+    """Return the first of two neighbouring rows, twice in each row of cells.
+
+    Two rows contain all colours of a Bayer mosaic.
+    """
+    bands = _cells_of(height)
+    edges = np.linspace(0, height, 2 * bands + 1).astype(int)
+    starts = (edges[:-1] + edges[1:]) // 2 - 1
+    return [int(start) for start in starts.clip(0, max(0, height - 2))]
+
+
+def _cells_of(side: int) -> int:
+    return min(_CELLS, max(1, side // _CELL_SIDE))
+
+
+def _measure(
+    pairs: NDArray[np.float32 | np.int16], zero: float = 0.0, unity: float = 1.0
+) -> FrameMeasure:
+    """Measure pairs of rows, two pairs in each row of cells; samples are ``+ zero, / unity``."""
+    count, rows, width = pairs.shape
+    columns = _cells_of(width)
+    parts = max(1, min(_PARTS, width // columns // 2))
+    # Even, so that each part contains all colours.
+    edges = 2 * np.linspace(0, width // 2, columns * parts + 1).astype(int)
+    edges[-1] = width
+    sums = np.add.reduceat(pairs.sum(axis=1, dtype=np.float32), edges[:-1], axis=1)
+    means = (sums / (rows * np.diff(edges)) + zero) / unity
+    cells = means.reshape(count // 2, 2, columns, parts).swapaxes(1, 2)
+    sorted_parts = np.sort(cells.reshape(count // 2, columns, -1), axis=2)
+    kept = sorted_parts[..., : math.ceil(_KEPT * 2 * parts)]
+    noise = _noise(pairs[::2, 0].astype(np.float32)) / unity
+    samples = 2 * _KEPT * rows * width / columns
+    return FrameMeasure(kept.mean(axis=2), noise, noise / math.sqrt(samples))
+
+
+def _noise(rows: Image) -> float:
+    """Estimate the noise of a sample; samples two columns apart have one colour."""
+    differences = rows[:, 2:] - rows[:, :-2]
+    np.abs(differences, out=differences)
+    if differences.size == 0:
+        return 0.0
+    # A mean changes continuously with the noise; a median of integers does not.
+    usual = np.percentile(differences.reshape(-1)[::_PERCENTILE_STEP], _USUAL_PERCENTILE)
+    np.minimum(differences, np.float32(_CUT * usual), out=differences)
+    return float(differences.mean(dtype=np.float64) / _DIFFERENCE)
