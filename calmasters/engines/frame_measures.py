@@ -50,22 +50,20 @@ class FrameMeasure:
 
     Attributes
     ----------
+    level : float
+        Median of the parts of all cells, in [0, 1].
     cells : (rows, columns) array of float64
-        Levels in [0, 1].
+        Mean levels without the brightest parts, in [0, 1].
     noise : float
         Standard deviation of a sample, from differences of samples of one colour in one row.
     cell_noise : float
         That of a cell's level.
     """
 
+    level: float
     cells: Cells
     noise: float
     cell_noise: float
-
-    @property
-    def level(self) -> float:
-        """Median of the cells."""
-        return float(np.median(self.cells))
 
 
 def measure_frames(frames: Sequence[RawFrame], threads: int) -> list[FrameMeasure]:
@@ -125,7 +123,8 @@ def _measure(
     kept = sorted_parts[..., : math.ceil(_KEPT * 2 * parts)]
     noise = _noise(pairs[::2, 0].astype(np.float32)) / unity
     samples = 2 * _KEPT * rows * width / columns
-    return FrameMeasure(kept.mean(axis=2), noise, noise / math.sqrt(samples))
+    cell_noise = noise / math.sqrt(samples)
+    return FrameMeasure(float(np.median(means)), kept.mean(axis=2), noise, cell_noise)
 
 
 def _noise(rows: Image) -> float:
