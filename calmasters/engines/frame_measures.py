@@ -37,11 +37,11 @@ _SWAPPED: Final = sys.byteorder == "little"
 #: Mean absolute difference of two samples with Gaussian noise of sigma 1.
 _DIFFERENCE: Final = 2 / math.sqrt(math.pi)
 
-#: Differences above this many times a percentile of them are cut: hot pixels and stars. The
-#: percentile is one of few samples.
-_CUT: Final = 3.0
-_USUAL_PERCENTILE: Final = 90.0
-_PERCENTILE_STEP: Final = 7
+#: Differences above this many times their median, and one ADU, are cut: hot pixels and stars.
+_CUT: Final = 6.0
+
+#: Number of differences, about, that are used for their median.
+_MEDIAN_SAMPLES: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +50,20 @@ class FrameMeasure:
 
     Attributes
     ----------
+    level : float
+        Median of the parts of all cells, in [0, 1].
     cells : (rows, columns) array of float64
-        Levels in [0, 1].
+        Mean levels without the brightest parts, in [0, 1].
     noise : float
         Standard deviation of a sample, from differences of samples of one colour in one row.
     cell_noise : float
         That of a cell's level.
     """
 
+    level: float
     cells: Cells
     noise: float
     cell_noise: float
-
-    @property
-    def level(self) -> float:
-        """Median of the cells."""
-        return float(np.median(self.cells))
 
 
 def measure_frames(frames: Sequence[RawFrame], threads: int) -> list[FrameMeasure]:
@@ -123,18 +121,20 @@ def _measure(
     cells = means.reshape(count // 2, 2, columns, parts).swapaxes(1, 2)
     sorted_parts = np.sort(cells.reshape(count // 2, columns, -1), axis=2)
     kept = sorted_parts[..., : math.ceil(_KEPT * 2 * parts)]
-    noise = _noise(pairs[::2, 0].astype(np.float32)) / unity
+    noise = _noise(pairs[::2, 0].astype(np.float32), unity / 65535) / unity
     samples = 2 * _KEPT * rows * width / columns
-    return FrameMeasure(kept.mean(axis=2), noise, noise / math.sqrt(samples))
+    cell_noise = noise / math.sqrt(samples)
+    return FrameMeasure(float(np.median(means)), kept.mean(axis=2), noise, cell_noise)
 
 
-def _noise(rows: Image) -> float:
+def _noise(rows: Image, one_adu: float) -> float:
     """Estimate the noise of a sample; samples two columns apart have one colour."""
     differences = rows[:, 2:] - rows[:, :-2]
-    np.abs(differences, out=differences)
     if differences.size == 0:
         return 0.0
-    # A mean changes continuously with the noise; a median of integers does not.
-    usual = np.percentile(differences.reshape(-1)[::_PERCENTILE_STEP], _USUAL_PERCENTILE)
-    np.minimum(differences, np.float32(_CUT * usual), out=differences)
+    np.abs(differences, out=differences)
+    step = max(1, differences.size // _MEDIAN_SAMPLES)
+    cut = _CUT * float(np.median(differences.reshape(-1)[::step])) + one_adu
+    np.minimum(differences, np.float32(cut), out=differences)
+    # A mean changes continuously with the noise; the median of integers does not.
     return float(differences.mean(dtype=np.float64) / _DIFFERENCE)

@@ -403,6 +403,28 @@ def test_a_frame_that_cannot_be_read_is_left_out_and_reported(site: Site) -> Non
     assert cards["NCOMBINE"] == 4
 
 
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_frame_that_differs_is_reported_or_left_out_as_by_the_native_engine(
+    site: Site, skip: bool
+) -> None:
+    job = make_job(site, BIAS)
+    odd = site.input_dir / job.frames[2].path
+    with fits.open(odd, mode="update") as file:
+        file[0].data = file[0].data + np.uint16(5000)
+    job = replace(job, recipe=replace(job.recipe, skip_outliers=skip))
+    site.make(job)
+    ours, native = (
+        json.loads(master.with_suffix(".json").read_text())
+        for master in (site.output_dir / job.master, site.make_native(job))
+    )
+    assert [frame["difference"] for frame in ours["frames"]] == [
+        frame["difference"] for frame in native["frames"]
+    ]
+    assert ours["left_out"] == native["left_out"]
+    assert ours["warnings"] == [each for each in native["warnings"] if each["kind"] == "outliers"]
+    assert len(ours["left_out"] if skip else ours["warnings"]) == 1
+
+
 def test_a_name_that_pixinsight_cannot_open_is_refused_before_it_starts(site: Site) -> None:
     job = make_job(site, BIAS)
     odd = job.frames[1]._replace(path="bias/\udcff.fits")

@@ -137,6 +137,18 @@ def test_a_damaged_frame_is_listed_by_the_master_it_would_belong_to(
     assert jobs(settings)[BIAS].digest == job.digest
 
 
+def test_of_the_settings_for_outliers_only_skip_makes_another_master(
+    make_settings: Callable[..., Settings], add_frames: AddFrames
+) -> None:
+    add_frames("bias")
+    warn, fail, skip = (
+        jobs(make_settings(outlier_frames=value))[BIAS] for value in ("warn", "fail", "skip")
+    )
+    assert warn == fail
+    assert (warn.recipe.skip_outliers, skip.recipe.skip_outliers) == (False, True)
+    assert skip.digest != warn.digest
+
+
 def test_damaged_frames_stop_everything_where_that_is_asked_for(
     make_settings: Callable[..., Settings], add_frames: AddFrames
 ) -> None:
@@ -169,6 +181,9 @@ def test_frames_that_an_engine_left_out_stop_everything_too(
     write_record(job, master, left_out=left_out)
     with pytest.raises(FrameError, match=r"bias/1.fits: is black"):
         refresh_plan(settings)
+    # One that differs from the others is not damaged.
+    write_record(job, master, left_out=(replace(left_out[0], outlier=True),))
+    refresh_plan(settings)
     # The master is another one now, which may have no such frame.
     write_record(replace(job, header={}), master, left_out=left_out)
     refresh_plan(settings)

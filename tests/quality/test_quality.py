@@ -415,6 +415,25 @@ def test_the_numbers_of_a_bias_are_those_of_the_camera(make: Make, settings: Set
     assert set(numbers) <= set(NUMBERS)
 
 
+def test_frames_that_the_engine_found_to_differ_are_findings_and_stand_out(
+    make: Make, settings: Settings
+) -> None:
+    made = make(FrameType.BIAS, CCD, 4)
+    record = json.loads(made.record.read_text())
+    record["frames"][2]["difference"] = "noise 12 ADU where the others have 5 ADU"
+    record["warnings"].append({"kind": "outliers", "text": "1 of 4 frames differs"})
+    made.record.write_text(json.dumps(record))
+    quality = measured(made, settings)
+    assert [frame.stands_out for frame in quality.frames] == [
+        *("", ""),
+        "noise 12 ADU where the others have 5 ADU",
+        "",
+    ]
+    warned = [each.found for each in quality.findings if each.level is Level.WARNING]
+    assert "1 of 4 frames differs" in warned
+    assert any("noise 12 ADU" in text for text in warned)
+
+
 def test_the_numbers_of_a_dark_are_those_of_the_camera(make: Make, settings: Settings) -> None:
     camera = replace(CMOS, hot_pixels=0.002, hits=0)
     bias = make(FrameType.BIAS, camera, 3)

@@ -170,6 +170,10 @@ CHANGES = {
         configure(integration={"flat": {"sigmaHigh": 2.5}}),
         ("inventory", *FLATS),
     ),
+    "outliers to be skipped": (
+        configure(outlier_frames="skip"),
+        ("inventory", BIAS, DARK, *FLATS),
+    ),
     "two values exchanged": (
         configure(integration={"dark": {"sigmaLow": 3.0, "sigmaHigh": 4.0}}),
         ("inventory", DARK, *FLATS),
