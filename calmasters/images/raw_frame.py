@@ -59,6 +59,7 @@ _NO_BZERO: Final = (
     "without BZERO samples must not be negative: set BZERO if half the range was subtracted from "
     "them, otherwise exclude it"
 )
+_NO_ADU: Final = "convert it to 16 bits, or exclude it"
 _WRONG_BZERO: Final = "BZERO and BSCALE do not fit 16-bit ADU, exclude it"
 
 #: Number of samples converted in one step.
@@ -298,7 +299,8 @@ class RawFrame:
         highest = self._highest()
         if not format_.is_float:
             # In [0, 2^32 - 1] such an image would be black; without BZERO the range has no end.
-            return adu if highest <= _ADU16 or format_.zero == 0 else format_
+            is_adu = highest <= _ADU16 or format_.zero == 0
+            return replace(adu, remedy=_NO_ADU) if is_adu else format_
         if 1 < highest < _SURE_ADU:
             raise FrameError(
                 f"{self.path}: samples up to {highest:g} are neither 0 to 1 nor surely 16-bit "
