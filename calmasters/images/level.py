@@ -15,23 +15,19 @@ __all__ = ["middle_level"]
 _ROWS = 16
 
 
-def middle_level(path: Path, float_range: str = "unit") -> float | None:
+def middle_level(path: Path) -> float | None:
     """Return the median of some rows from the middle, in 16-bit ADU; None if it cannot be read.
 
     Parameters
     ----------
     path : Path
-        A FITS or XISF file. If its samples are not in the range, they count as ADU.
-    float_range : {'unit', 'adu16'}
-        Range of float samples of FITS files.
+        A FITS or XISF file.
     """
-    for range_ in (float_range, "adu16"):
-        try:
-            with RawFrame(path, range_) as frame:
-                rows = min(_ROWS, frame.height)
-                start = (frame.height - rows) // 2 * frame.width
-                samples = frame.read(start, rows * frame.width).samples
-                return float(np.median(samples)) * 65535
-        except (FrameError, OSError):
-            continue
-    return None
+    try:
+        with RawFrame(path) as frame:
+            rows = min(_ROWS, frame.height)
+            start = (frame.height - rows) // 2 * frame.width
+            samples = frame.read(start, rows * frame.width).samples
+            return float(np.median(samples)) * 65535
+    except (FrameError, OSError):
+        return None

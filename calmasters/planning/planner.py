@@ -381,8 +381,7 @@ def _level(
     from calmasters.images.level import middle_level
 
     if origin == "run":
-        frame = settings.input_dir / groups[path].frames[0].path
-        return middle_level(frame, settings.float_range)
+        return middle_level(settings.input_dir / groups[path].frames[0].path)
     return middle_level(settings.output_dir / path if origin == "kept" else Path(path))
 
 
