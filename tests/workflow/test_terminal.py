@@ -33,18 +33,13 @@ def masters(*names: str) -> set[str]:
 def test_masters_built(fresh: Workflow) -> None:
     lines = fresh.show("masters")
     flats = ("flat B 2026-01-16", "flat Ha 2026-01-16")
-    assert {line.split("  1 ")[0].split("  2 ")[0] for line in lines[:4]} == masters(
-        "bias", "dark 60 s", *flats
-    )
+    assert {line.split("  1 ")[0] for line in lines[:4]} == masters("bias", "dark 60 s", *flats)
     assert lines[4:] == [
         "Masters: 4 built, 4 weak, in output/masters (… s)",
-        "Weak:",
-        f"  bias, {CAMERA} and 3 more: {RARE}",
-        *lines[7:8],
+        f"Weak: bias, {CAMERA} and 3 more: {RARE}",
         FRAMES,
         "Each frame: output/inventory.csv. Numbers and pictures: snakemake report",
     ]
-    assert "dark" in lines[7]
 
 
 def test_nothing_to_do(made: Workflow) -> None:
