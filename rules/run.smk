@@ -3,11 +3,17 @@
 # without. An engine may need something of its own for the whole run, such as one PixInsight.
 
 import atexit
+from contextlib import chdir
+from pathlib import Path
 
 from calmasters.engines import needs_of
 
 #: Rules that change nothing; but `orphans` moves masters where the configuration says so.
 SHOWING = {"why", "summary", *([] if SETTINGS.prune else ["orphans"])}
+
+
+#: With --directory, Snakemake goes back to where it was started before the process ends.
+DIRECTORY = Path.cwd()
 
 
 def end():
@@ -17,8 +23,9 @@ def end():
 
 def leave():
     """End at the latest with the process: Snakemake's own errors come by no handler."""
-    end()
-    WORKFLOW.release()
+    with chdir(DIRECTORY):
+        end()
+        WORKFLOW.release()
 
 
 def begin_session():

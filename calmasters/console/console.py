@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import chdir, suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -87,6 +87,7 @@ class Console(logging.Handler):
         self._stream = stream
         self._shows_all, self._quiet = shows_all, quiet
         self._workflow: Workflow | None = None
+        self._directory = Path.cwd()
         self._started_s = time.monotonic()
         self._has_started = self._nothing_to_do = self._is_interrupted = False
         self._running: dict[int, _Job] = {}
@@ -105,6 +106,8 @@ class Console(logging.Handler):
     def attach(self, workflow: Workflow) -> None:
         """Give what answers about the plan, as soon as there is one."""
         self._workflow = workflow
+        # With --directory, Snakemake goes back to where it was started before the process ends.
+        self._directory = Path.cwd()
 
     # --- records of Snakemake ---------------------------------------------------------------------
 
@@ -297,7 +300,7 @@ class Console(logging.Handler):
             return
         if self._rules and self._rules <= _PRINTING_RULES and not has_failed:
             return
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError), chdir(self._directory):
             self._stream.write(f"{self._summary()}\n")
             self._stream.flush()
 

@@ -86,19 +86,22 @@ class Workflow:
         """Run Snakemake in the default profile; its own output says which jobs ran."""
         return self._run("--verbose", *arguments, succeeds=succeeds)
 
-    def show(self, *arguments: str, succeeds: bool = True) -> list[str]:
+    def show(
+        self, *arguments: str, succeeds: bool = True, started_in: Path | None = None
+    ) -> list[str]:
         """Run Snakemake, and give what a person sees, without seconds and the line on profiles."""
-        lines = self._run(*arguments, succeeds=succeeds).output.splitlines()
+        run = self._run(*arguments, succeeds=succeeds, started_in=started_in)
+        lines = run.output.splitlines()
         return [
             re.sub(r" *\d+\.\d s\b", "… s", line)
             for line in lines
             if not line.startswith("Using workflow specific profile")
         ]
 
-    def _run(self, *arguments: str, succeeds: bool) -> Run:
+    def _run(self, *arguments: str, succeeds: bool, started_in: Path | None = None) -> Run:
         done = subprocess.run(
             self.command(*arguments),
-            cwd=self.directory,
+            cwd=started_in or self.directory,
             env=self.environment,
             capture_output=True,
             text=True,

@@ -63,6 +63,13 @@ def test_nothing_usable_is_an_error_in_dry_runs_too(fresh: Workflow) -> None:
         ]
 
 
+def test_a_run_started_in_another_folder_says_the_same(made: Workflow, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    assert made.show("masters", started_in=elsewhere) == made.show("masters")
+    assert made.show("-n", "masters", started_in=elsewhere) == made.show("-n", "masters")
+
+
 def test_only_lights_are_no_error(fresh: Workflow) -> None:
     for folder in ("BIAS", "DARK", "FLAT"):
         for path in fresh.frames.rglob(f"{folder}/**/*.fits"):
