@@ -15,8 +15,9 @@ from typing import Final
 
 from calmasters.errors import ConfigError, FrameError
 from calmasters.frame import Value
-from calmasters.headers.dialects import ALIASES, is_known, typed_value
+from calmasters.headers.dialects import ALIASES
 from calmasters.headers.frame_types import canonical_type
+from calmasters.headers.values import is_known, typed_value
 from calmasters.settings import HeaderRules
 
 __all__ = ["ap_keywords"]

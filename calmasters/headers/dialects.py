@@ -1,7 +1,7 @@
 """Translate header cards to canonical keywords: the dialects of all capture programs.
 
-(Names of frame types are in ``frame_types.py``, dates in ``nights.py``, names of folders and files
-in ``path_tokens.py``, size, binning and Bayer pattern in ``geometry.py``.)
+(Names of frame types are in ``frame_types.py``, numbers in ``values.py``, dates in ``nights.py``,
+names of folders and files in ``path_tokens.py``, size and position in ``geometry.py``.)
 
 Canonical keywords are TYPE, INSTRUME, SET-TEMP, GAIN, OFFSET, READOUTM, DATE, FILTER and EXPOSURE,
 and any other card that the configuration names. Later stages use only canonical keywords.
@@ -42,16 +42,23 @@ from calmasters.headers.processing import (
     processing,
 )
 from calmasters.headers.reject_marks import exclude_pattern, is_marked_name
+from calmasters.headers.values import (
+    MAYBE_NUMBERS,
+    NUMBERS,
+    UNKNOWN_TEXTS,
+    is_known,
+    round_to,
+    rounded,
+    temperature_c,
+    typed_value,
+)
 from calmasters.settings import HeaderRules
 
 __all__ = [
     "ALIASES",
     "FrameHeader",
     "KeywordReader",
-    "is_known",
     "read_keywords",
-    "rounded",
-    "typed_value",
 ]
 
 #: Canonical keyword to its cards, in order of preference: the first card that is present and not
@@ -76,11 +83,6 @@ _MORE_WHEELS: Final = tuple(
 )
 #: Cards of the angle of a rotator, in degrees.
 _ROTATOR: Final = ("ROTATOR", "ROTATANG", "ROTANGLE", "ROTANG", "ROTATPOS")
-
-_CCD_TEMP: Final = (
-    "CCD-TEMP", "CCD_TEMP", "CCDTEMP", "TEMPERAT", "CAMTCCD", "DET-TEMP", "DET_TEMP",
-    "SENSOR-TEMP", "TEMP", "CAMTEMP",
-)  # fmt: skip
 
 #: Cards that traits depend on, besides those of keywords; all other cards are ignored.
 _TRAIT_CARDS: Final = (
@@ -110,9 +112,6 @@ _OTHER_TYPES: Final = _FRAME_TYPES - {FrameType.FLAT}
 #: What to do about a frame that was taken before its sensor was cold.
 _WARM_REMEDY: Final = "retake it after the sensor has cooled"
 
-_NUMBERS: Final = frozenset({"SET-TEMP", "EXPOSURE"})
-_MAYBE_NUMBERS: Final = frozenset({"GAIN", "OFFSET", "FOCALLEN"})
-
 _TYPE_CARDS: Final = (
     "TYPE", "IMAGETYP", "FRAMETYP", "FRAME", "OBSTYPE", "OBSTYP", "OBS_TYPE", "IMTYPE",
     "IMAGETYPE", "IMGTYPE", "CALFRAME", "ESO DPR TYPE", "ESO DPR CATG",
@@ -128,32 +127,6 @@ _EMPTY_POSITION: Final = re.compile(
     r"\d*"
 )
 _NUMBER_WITH_UNIT: Final = re.compile(r"([-+]?\d+(?:[.,]\d+)?)(?:s|sec|C|mm)?", re.IGNORECASE)
-#: Numbers as texts: '30,0', '-10.0 °C', '1/250 s'.
-_NUMBER_TEXT: Final = re.compile(
-    r"(?P<number>[-+]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[-+]?\d+)?)(?:/(?P<divisor>\d+))?\s*"
-    r"(?P<unit>[a-z°º]*(?:\s*[a-z]+)?)\.?",
-    re.IGNORECASE,
-)
-_SECONDS: Final = {
-    **dict.fromkeys(("", "s", "sec", "secs", "second", "seconds"), 1.0),
-    "ms": 1e-3,
-    "us": 1e-6,
-    "min": 60.0,
-}
-_CELSIUS: Final = frozenset(
-    {"", "c", "°", "°c", "º", "ºc", "degc", "deg", "deg c", "celsius", "degrees", "degrees c"}
-)
-
-#: Texts that stand for an unknown value. 'None' is not one of them: it is an empty filter.
-_UNKNOWN: Final = frozenset(
-    {"", "-", "--", "---", "?", "n/a", "nan", "null", "unknown", "undefined", "not available"}
-)
-#: Numbers that stand for an unknown gain or offset: -1, -99, -999…
-_UNKNOWN_NUMBER: Final = re.compile(r"-1|-9{2,}")
-#: Temperatures of sensors, degrees Celsius; others stand for an unknown one.
-_COLDEST_C, _WARMEST_C = -273.15, 150.0
-#: Rounding error of float32, with which some programs write decimal numbers.
-_FLOAT32_ERROR: Final = 1e-7
 
 
 class FrameHeader(NamedTuple):
@@ -224,13 +197,13 @@ class KeywordReader:
         night = night_of(cards, self._rules.timezone)
         written = creation_date(cards) if night.date is None else night
         traits = self._traits(names, values, types, place, outside, night, written)
-        ccd_temp_c = _temperature(cards)
+        ccd_temp_c = temperature_c(cards)
         if ccd_temp_c is not None:
             traits = self._at_temperature(traits, ccd_temp_c)
         angle = number_of(first_of(cards, _ROTATOR)[1])
         if angle is not None and traits.keywords.get("TYPE") == FrameType.FLAT:
             # Rounded, so that the noise of the angle does not make traits of every frame.
-            traits = self._at_angle(traits, _round(angle, 1) % 360)
+            traits = self._at_angle(traits, round_to(angle, 1) % 360)
         return FrameHeader(traits, ccd_temp_c, utc.isoformat() if utc else None)
 
     def _find_traits(
@@ -347,11 +320,11 @@ def _in_header(keyword: str, names: Iterable[str], cards: Cards) -> tuple[Value 
         return _type(cards, names)
     if keyword == "FILTER":
         value, source = _filter(cards, names)
-        return (None, "") if str(value).strip().casefold() in _UNKNOWN else (value, source)
+        return (None, "") if str(value).strip().casefold() in UNKNOWN_TEXTS else (value, source)
     unusable = ""
     for name in names:
         raw = cards.get(name)
-        if raw is None or (isinstance(raw, str) and raw.strip().casefold() in _UNKNOWN):
+        if raw is None or (isinstance(raw, str) and raw.strip().casefold() in UNKNOWN_TEXTS):
             continue
         value = typed_value(keyword, raw)
         if value is not None and is_known(keyword, value):
@@ -359,37 +332,8 @@ def _in_header(keyword: str, names: Iterable[str], cards: Cards) -> tuple[Value 
         why = "is not a number" if value is None else "stands for an unknown value"
         unusable = unusable or f"{name} {raw!r}, which {why}"
     if keyword == "EXPOSURE" and (microseconds := number_of(cards.get("EXPOINUS"))) is not None:
-        return _round(microseconds / 1e6, 6), "EXPOINUS"
+        return round_to(microseconds / 1e6, 6), "EXPOINUS"
     return None, unusable
-
-
-def is_known(keyword: str, value: Value) -> bool:
-    """Return False for a number that stands for an unknown value, such as GAIN -1.
-
-    Parameters
-    ----------
-    keyword : str
-    value : Value
-        As :func:`typed_value` returns it.
-    """
-    if isinstance(value, str):
-        return True
-    if keyword in ("GAIN", "OFFSET"):
-        return not _UNKNOWN_NUMBER.fullmatch(f"{value:g}")
-    if keyword == "SET-TEMP":
-        return _COLDEST_C < value <= _WARMEST_C
-    return keyword != "EXPOSURE" or value >= 0
-
-
-def _temperature(cards: Cards) -> float | None:
-    """Return the measured temperature of the sensor, degrees Celsius; None if unknown."""
-    for name in _CCD_TEMP:
-        raw = cards.get(name)
-        if raw is not None:
-            celsius = raw if type(raw) is float else _number_in("SET-TEMP", raw)
-            if celsius is not None and _COLDEST_C < celsius <= _WARMEST_C:
-                return celsius
-    return None
 
 
 def _filter(cards: Cards, names: Iterable[str]) -> tuple[Value | None, str]:
@@ -427,62 +371,12 @@ def _filter_text(raw: CardValue | None) -> str:
     return "" if _EMPTY_POSITION.fullmatch(text) else text
 
 
-def typed_value(keyword: str, raw: CardValue | None) -> Value | None:
-    """Convert the raw value of a keyword to its canonical type; None if impossible."""
-    if raw is None or (isinstance(raw, str) and raw.strip().casefold() in _UNKNOWN):
-        return None
-    if keyword in _NUMBERS:
-        # Drivers write -18.899999618530273 for a set-point of -18.9.
-        number = _number_in(keyword, raw)
-        return None if number is None else _round(number, 2 if keyword == "SET-TEMP" else 6)
-    if keyword in _MAYBE_NUMBERS:
-        number = _number_in(keyword, raw)
-    else:
-        number = None if isinstance(raw, str) else number_of(raw)
-    if number is None or isinstance(raw, bool):
-        return " ".join(str(raw).split())
-    if keyword in _MAYBE_NUMBERS:
-        number = _without_float32_error(number)
-    return int(number) if number.is_integer() else number
-
-
-def _number_in(keyword: str, raw: CardValue) -> float | None:
-    """Read a number or a text with a number in the unit of its keyword; None for anything else."""
-    number = number_of(raw)
-    if number is not None or not isinstance(raw, str):
-        return number
-    found = _NUMBER_TEXT.fullmatch(raw.strip())
-    if not found:
-        return None
-    unit = found["unit"].casefold()
-    units = {"SET-TEMP": _CELSIUS, "EXPOSURE": _SECONDS.keys()}.get(keyword, {""})
-    if unit not in units or (found["divisor"] and keyword != "EXPOSURE"):
-        return None
-    number = float(found["number"].replace(",", ".")) / float(found["divisor"] or 1)
-    return number * _SECONDS[unit] if keyword == "EXPOSURE" else number
-
-
-def _without_float32_error(number: float) -> float:
-    """Return 1.3 for 1.29999995, which is 1.3 as float32; other numbers stay as they are."""
-    short = float(f"{number:.6g}")
-    return short if abs(short - number) <= _FLOAT32_ERROR * abs(number) else number
-
-
 def _round_to_configured_step(keyword: str, value: Value, rules: HeaderRules) -> Value:
     """Round a number to its configured step, so that small differences do not split groups."""
     step = rules.round.get(keyword)
     if step is None or isinstance(value, str):
         return value
     return rounded(value, step)
-
-
-def rounded(value: float, step: float) -> float:
-    """Round to the nearest multiple of a step."""
-    return _round(round(value / step) * step, 6)
-
-
-def _round(value: float, digits: int) -> float:
-    return round(value, digits) + 0.0  # adding 0.0 turns negative zero into zero
 
 
 # --- type -----------------------------------------------------------------------------------------
@@ -495,7 +389,7 @@ def _type(cards: Cards, names: Iterable[str]) -> tuple[Value | None, str]:
         if known := frame_type(text):
             return known.value, name
     for name in _ONLY_TYPE_CARDS:
-        if texts.get(name, "").strip().casefold() not in _UNKNOWN:
+        if texts.get(name, "").strip().casefold() not in UNKNOWN_TEXTS:
             return canonical_type(texts[name]), name
     known = frame_type(str(cards.get("OBJECT", "")))
     return (known.value, "OBJECT") if known in _CALIBRATION else (None, "")
@@ -591,7 +485,7 @@ def _token_value(keyword: str, text: str) -> Value | None:
         return known.value if known else None
     if keyword == "DATE":
         return text if DATE.fullmatch(text) else None
-    if keyword in _NUMBERS | _MAYBE_NUMBERS:
+    if keyword in NUMBERS | MAYBE_NUMBERS:
         # OFFSET_ISO800 is a folder for bias frames, which some observers call offsets.
         found = _NUMBER_WITH_UNIT.fullmatch(text)
         value = typed_value(keyword, found[1] if found else text)

@@ -12,8 +12,8 @@ from dataclasses import replace
 from functools import cache
 
 from calmasters.frame import Frame, Traits, Value, format_value
-from calmasters.headers.dialects import typed_value
 from calmasters.headers.frame_types import canonical_type
+from calmasters.headers.values import typed_value
 from calmasters.inventory.camera_keywords import camera_of
 from calmasters.settings import Settings
 

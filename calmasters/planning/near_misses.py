@@ -9,7 +9,7 @@ from math import inf
 from typing import Any, Final
 
 from calmasters.frame import Value, format_value
-from calmasters.headers.dialects import rounded
+from calmasters.headers.values import rounded
 from calmasters.inventory.faults import in_one_line
 
 __all__ = ["Difference", "differences", "texts"]

@@ -5,52 +5,50 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import cached_property, lru_cache, partial
-from pathlib import Path, PurePath
-from statistics import median
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from calmasters.engines import needs_of
 from calmasters.errors import FrameError
 from calmasters.frame import Frame, FrameType, Geometry, Status, Value, Verdict
 from calmasters.garbage import without_collection
-from calmasters.headers.nights import UTC_SOURCE
 from calmasters.inventory.assumed_values import with_assumed_values
 from calmasters.inventory.camera_keywords import (
-    ESSENTIAL,
     CameraKeywords,
-    camera_of,
     lacking_keywords,
-    missing_keywords,
 )
 from calmasters.inventory.content_digests import ContentDigests
-from calmasters.inventory.faults import assumed_values, in_one_line
+from calmasters.inventory.faults import in_one_line
 from calmasters.inventory.header_cache import HeaderCache
-from calmasters.inventory.listing import kept_identities, list_files
+from calmasters.inventory.listing import list_files
 from calmasters.inventory.scan import ScannedFile, scan_masters
 from calmasters.inventory.suggestions import suggested_settings
 from calmasters.inventory.verdicts import FrameChecks, mark_duplicates
-from calmasters.model.job import FrameFile, LeftOut, MasterJob, Recipe, UsedMaster, read_made_of
+from calmasters.model.job import LeftOut, MasterJob, read_made_of
 from calmasters.model.layout import master_path, record_path
-from calmasters.model.master_record import MasterRecord, small_group_warning
+from calmasters.model.master_record import MasterRecord
 from calmasters.planning.grouping import Group, Identity, find_group, group_frames, identity
+from calmasters.planning.job_builder import JobBuilder, UsedMasters, integration_of
 from calmasters.planning.kept_masters import KeptMasters
-from calmasters.planning.matching import Candidate, Match, candidate_of, match_flats
+from calmasters.planning.matching import Candidate, candidate_of, match_flats
 from calmasters.planning.naming import name_groups
 from calmasters.planning.near_misses import Difference
+from calmasters.planning.notes import (
+    library_warnings,
+    masters_without_keywords,
+    uncertain_nights,
+)
 from calmasters.planning.short_names import short_names
 from calmasters.planning.splitting import ORIGIN
 from calmasters.planning.unlike_frames import superseded_sentences, unlike_frames
-from calmasters.settings import Integration, Settings
+from calmasters.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Decision", "NotMade", "decide", "require_sound"]
 
-#: Flats of one dusk or dawn are taken within this time.
-_ONE_TWILIGHT_H: Final = 4.0
 #: Bad frames that an error names.
 _SHOWN: Final = 10
 
@@ -201,9 +199,9 @@ def decide(
     )
     matches = match_flats(flats.values(), candidates, settings, level_of)
 
-    build = _JobBuilder(settings, verdicts)
+    build = JobBuilder(settings, verdicts)
     jobs = {paths[name]: build.job(name, group) for name, group in others.items()}
-    used = _UsedMasters(jobs, matches, kept_files, listing.library, digests, settings)
+    used = UsedMasters(jobs, matches, kept_files, listing.library, digests, settings)
     for (name, group), match in zip(flats.items(), matches, strict=True):
         jobs[paths[name]] = build.job(name, group, used.with_digests(match))
 
@@ -226,12 +224,12 @@ def decide(
         frames=tuple(frames),
         verdicts=verdicts,
         warnings=(
-            *_library_warnings(library),
-            *_masters_without_keywords(unmade, settings, cameras),
+            *library_warnings(library),
+            *masters_without_keywords(unmade, settings, cameras),
             *kept_masters.warnings,
             *superseded_sentences(superseded),
             *unlike_frames(large, short),
-            *_uncertain_nights(flats.values()),
+            *uncertain_nights(flats.values()),
         ),
         short_names={path: short[name] for name, path in paths.items()},
         keywords=settings.headers.extra,
@@ -266,15 +264,11 @@ def _is_large(group: Group, settings: Settings) -> bool:
 
 def _required(group: Group, settings: Settings) -> tuple[int, str]:
     """Return how many frames a group needs, and the setting that decides it."""
-    integration = _integration(group, settings)
+    integration = integration_of(group, settings)
     fewest = needs_of(settings.engine).fewest_frames(integration)
     if fewest > settings.minimum_frames:
         return fewest, f"integration.{group.type}.rejection: {integration.rejection}"
     return settings.minimum_frames, "minimum_frames"
-
-
-def _integration(group: Group, settings: Settings) -> Integration:
-    return settings.integration[group.type.value].chosen_for(group.type, len(group.frames))
 
 
 def _too_small(group: Group, settings: Settings) -> tuple[str, str]:
@@ -356,23 +350,6 @@ def _run_candidate(path: str, group: Group) -> Candidate:
     return Candidate(group.type, path, "run", first.keywords, group.geometry, first.date_obs or "")
 
 
-def _library_warnings(library: Iterable[Frame]) -> Iterator[str]:
-    for frame in library:
-        if frame.problems:
-            yield f"library: {frame.path} {'; '.join(frame.problems)}"
-        elif (
-            frame.master
-            and frame.keywords.get("TYPE") == "dark"
-            and not frame.keywords.get("EXPOSURE", 1)
-        ):
-            yield f"library: {frame.path} is not used: a dark of 0 s cannot be; correct its EXPTIME"
-        elif not frame.master:
-            yield (
-                f"library: {frame.path} is not used: neither its IMAGETYP, nor a count of frames, "
-                "nor its name says that it is a master"
-            )
-
-
 def _level(
     path: str, origin: str, *, groups: Mapping[str, Group], settings: Settings
 ) -> float | None:
@@ -383,181 +360,6 @@ def _level(
     if origin == "run":
         return middle_level(settings.input_dir / groups[path].frames[0].path)
     return middle_level(settings.output_dir / path if origin == "kept" else Path(path))
-
-
-def _uncertain_nights(groups: Iterable[Group]) -> Iterator[str]:
-    """Report flats whose nights are dates of UTC, if another zone could group them otherwise."""
-    flats = [
-        frame
-        for group in groups
-        for frame in group.frames
-        if frame.traits.sources.get("DATE") == UTC_SOURCE
-    ]
-    times = sorted(frame.date_obs for frame in flats if frame.date_obs)
-    if not times or _hours(times[0], times[-1]) < _ONE_TWILIGHT_H:
-        return
-    count = "1 flat is" if len(flats) == 1 else f"{len(flats)} flats are"
-    yield (
-        f"the nights of flats are uncertain: {count} without local time and longitude, so a night "
-        "is taken from noon to noon UTC; set night.timezone to the zone of the observatory, "
-        "such as night: {timezone: Pacific/Honolulu}"
-    )
-
-
-def _hours(start: str, end: str) -> float:
-    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds() / 3600
-
-
-def _masters_without_keywords(
-    masters: Iterable[Frame], settings: Settings, cameras: CameraKeywords
-) -> Iterator[str]:
-    """Report masters that no job makes, and that lack a keyword which their camera now writes."""
-    names: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
-    for master in masters:
-        kind, camera = str(master.keywords.get("TYPE", "")), camera_of(master.keywords)
-        if kind in settings.required_keywords and not master.problems:
-            missing = missing_keywords(master.traits, kind, settings, cameras)
-            given = (key for key in missing if key not in ESSENTIAL and cameras.known(camera, key))
-            if lacked := tuple(given):
-                names[camera, lacked].append(PurePath(master.path).stem)
-    for (camera, lacked), alike in names.items():
-        known = {keyword: cameras.known(camera, keyword) for keyword in lacked}
-        setting = in_one_line({"assume_keywords": assumed_values(camera, known)})
-        count = "1 master has" if len(alike) == 1 else f"{len(alike)} masters have"
-        yield (
-            f"output_dir: {count} no {' and no '.join(lacked)}, unlike other frames of "
-            f"{camera or 'the camera'}, such as {alike[0]}: no frames make them any more, and "
-            f"they stay as they are; if they were taken with the same, set {setting}"
-        )
-
-
-# --- jobs -----------------------------------------------------------------------------------------
-
-
-class _JobBuilder:
-    """Builds jobs; those with the same recipe share one object.
-
-    Parameters
-    ----------
-    settings : Settings
-    verdicts : mapping of str to Verdict
-        What was left out of a group is part of its job.
-    """
-
-    def __init__(self, settings: Settings, verdicts: Mapping[str, Verdict]) -> None:
-        self._settings = settings
-        self._recipes: dict[tuple[FrameType, Integration], Recipe] = {}
-        self._left_out: dict[str, list[LeftOut]] = defaultdict(list)
-        for path, verdict in verdicts.items():
-            if verdict.group and verdict.status is not Status.USED:
-                self._left_out[verdict.group].append(LeftOut(path, verdict.reason))
-
-    def job(self, name: str, group: Group, match: Match | None = None) -> MasterJob:
-        """Build the job of a group; a match is what calibrates a group of flats."""
-        match = match or Match(None, None, optimize_dark=False, warnings=())
-        job = MasterJob(
-            name=name,
-            type=group.type,
-            keywords=group.keywords,
-            geometry=group.geometry,
-            frames=tuple(
-                FrameFile(*frame[:3], frame.content, frame.traits.read_as) for frame in group.frames
-            ),
-            header=_common_cards(group),
-            recipe=self._recipe(group),
-            bias=match.bias,
-            dark=match.dark,
-            optimize_dark=match.optimize_dark,
-            warnings=match.warnings,
-            left_out=tuple(self._left_out.get(name, ())),
-        )
-        if warning := small_group_warning(job):
-            return replace(job, warnings=(*job.warnings, warning))
-        return job
-
-    def _recipe(self, group: Group) -> Recipe:
-        settings, kind = self._settings, group.type
-        integration = _integration(group, settings)
-        if (kind, integration) not in self._recipes:
-            needs = needs_of(settings.engine)
-            self._recipes[kind, integration] = Recipe(
-                engine=settings.engine,
-                algorithm_version=needs.algorithm_version,
-                integration=integration,
-                calibration=settings.calibration.get(kind.value),
-                float_range="adu16" if settings.float_range == "adu16" else "unit",
-                master_format=settings.master_format,
-                layout=settings.layout,
-                parameters=needs.pixel_parameters(settings),
-                skip_outliers=settings.outlier_frames == "skip",
-            )
-        return self._recipes[kind, integration]
-
-
-def _common_cards(group: Group) -> dict[str, Value]:
-    """Give the cards of a master's header that sum up its frames."""
-    cards: dict[str, Value] = {}
-    if exposures := _numbers(frame.keywords.get("EXPOSURE") for frame in group.frames):
-        cards |= {"EXPTIME": median(exposures), "EXPOSURE": median(exposures)}
-        if min(exposures) != max(exposures):
-            cards |= {"EXPMIN": min(exposures), "EXPMAX": max(exposures)}
-    if temperatures := _numbers(frame.ccd_temp_c for frame in group.frames):
-        cards["CCD-TEMP"] = round(median(temperatures), 2)
-    if group.frames[0].date_obs:
-        cards["DATE-OBS"] = group.frames[0].date_obs
-    if group.type is FrameType.FLAT:
-        for keyword in ("TELESCOP", "FOCALLEN"):
-            values = {frame.keywords.get(keyword, "") for frame in group.frames}
-            if len(values) == 1:
-                cards[keyword] = values.pop()
-    cards |= {key: value for key, value in group.labels if key not in (*cards, *ORIGIN)}
-    return cards
-
-
-def _numbers(values: Iterable[Value | None]) -> list[float]:
-    return [float(value) for value in values if isinstance(value, int | float)]
-
-
-class _UsedMasters:
-    """Identifies the masters that flats use: by their jobs, a library's by content.
-
-    Parameters
-    ----------
-    jobs : mapping of str to MasterJob
-        Of bias and dark masters, by the master's path.
-    matches : iterable of Match
-        Only the kept and library masters in them are read.
-    kept, library : iterable of ScannedFile
-    digests : ContentDigests
-    settings : Settings
-    """
-
-    def __init__(
-        self,
-        jobs: Mapping[str, MasterJob],
-        matches: Iterable[Match],
-        kept: Iterable[ScannedFile],
-        library: Iterable[ScannedFile],
-        digests: ContentDigests,
-        settings: Settings,
-    ) -> None:
-        used = {each.path for match in matches for each in (match.bias, match.dark) if each}
-        used_kept = [file for file in kept if file.path in used]
-        self._jobs = {path: job.digest for path, job in jobs.items()}
-        self._jobs |= kept_identities(used_kept, settings.output_dir, digests)
-        chosen = digests.add_digests([file for file in library if file.path in used], Path())
-        self._contents = {file.path: file.content for file in chosen}
-
-    def with_digests(self, match: Match) -> Match:
-        """Add to the bias and dark of a match by what they were made, or their content."""
-        return replace(match, bias=self._identified(match.bias), dark=self._identified(match.dark))
-
-    def _identified(self, used: UsedMaster | None) -> UsedMaster | None:
-        if used is None:
-            return None
-        if used.origin == "library":
-            return replace(used, content=self._contents.get(used.path, ""))
-        return replace(used, job=self._jobs[used.path])
 
 
 # --- frames that are bad --------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calmasters.frame import format_value
-from calmasters.headers.dialects import rounded
+from calmasters.headers.values import rounded
 from calmasters.planning.near_misses import Difference, differences
 
 LISTED = "master_match_keywords"

@@ -1,0 +1,154 @@
+"""From a group and what calibrates it to the job of its master."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+from calmasters.engines import needs_of
+from calmasters.frame import FrameType, Status, Value, Verdict
+from calmasters.inventory.content_digests import ContentDigests
+from calmasters.inventory.listing import kept_identities
+from calmasters.inventory.scan import ScannedFile
+from calmasters.model.job import FrameFile, LeftOut, MasterJob, Recipe, UsedMaster
+from calmasters.model.master_record import small_group_warning
+from calmasters.planning.grouping import Group
+from calmasters.planning.matching import Match
+from calmasters.planning.splitting import ORIGIN
+from calmasters.settings import Integration, Settings
+
+__all__ = ["JobBuilder", "UsedMasters", "integration_of"]
+
+
+def integration_of(group: Group, settings: Settings) -> Integration:
+    """Return how the frames of a group are combined: ``auto`` depends on their number."""
+    return settings.integration[group.type.value].chosen_for(group.type, len(group.frames))
+
+
+class JobBuilder:
+    """Builds jobs; those with the same recipe share one object.
+
+    Parameters
+    ----------
+    settings : Settings
+    verdicts : mapping of str to Verdict
+        What was left out of a group is part of its job.
+    """
+
+    def __init__(self, settings: Settings, verdicts: Mapping[str, Verdict]) -> None:
+        self._settings = settings
+        self._recipes: dict[tuple[FrameType, Integration], Recipe] = {}
+        self._left_out: dict[str, list[LeftOut]] = defaultdict(list)
+        for path, verdict in verdicts.items():
+            if verdict.group and verdict.status is not Status.USED:
+                self._left_out[verdict.group].append(LeftOut(path, verdict.reason))
+
+    def job(self, name: str, group: Group, match: Match | None = None) -> MasterJob:
+        """Build the job of a group; a match is what calibrates a group of flats."""
+        match = match or Match(None, None, optimize_dark=False, warnings=())
+        job = MasterJob(
+            name=name,
+            type=group.type,
+            keywords=group.keywords,
+            geometry=group.geometry,
+            frames=tuple(
+                FrameFile(*frame[:3], frame.content, frame.traits.read_as) for frame in group.frames
+            ),
+            header=_common_cards(group),
+            recipe=self._recipe(group),
+            bias=match.bias,
+            dark=match.dark,
+            optimize_dark=match.optimize_dark,
+            warnings=match.warnings,
+            left_out=tuple(self._left_out.get(name, ())),
+        )
+        if warning := small_group_warning(job):
+            return replace(job, warnings=(*job.warnings, warning))
+        return job
+
+    def _recipe(self, group: Group) -> Recipe:
+        settings, kind = self._settings, group.type
+        integration = integration_of(group, settings)
+        if (kind, integration) not in self._recipes:
+            needs = needs_of(settings.engine)
+            self._recipes[kind, integration] = Recipe(
+                engine=settings.engine,
+                algorithm_version=needs.algorithm_version,
+                integration=integration,
+                calibration=settings.calibration.get(kind.value),
+                float_range="adu16" if settings.float_range == "adu16" else "unit",
+                master_format=settings.master_format,
+                layout=settings.layout,
+                parameters=needs.pixel_parameters(settings),
+                skip_outliers=settings.outlier_frames == "skip",
+            )
+        return self._recipes[kind, integration]
+
+
+def _common_cards(group: Group) -> dict[str, Value]:
+    """Give the cards of a master's header that sum up its frames."""
+    cards: dict[str, Value] = {}
+    if exposures := _numbers(frame.keywords.get("EXPOSURE") for frame in group.frames):
+        cards |= {"EXPTIME": median(exposures), "EXPOSURE": median(exposures)}
+        if min(exposures) != max(exposures):
+            cards |= {"EXPMIN": min(exposures), "EXPMAX": max(exposures)}
+    if temperatures := _numbers(frame.ccd_temp_c for frame in group.frames):
+        cards["CCD-TEMP"] = round(median(temperatures), 2)
+    if group.frames[0].date_obs:
+        cards["DATE-OBS"] = group.frames[0].date_obs
+    if group.type is FrameType.FLAT:
+        for keyword in ("TELESCOP", "FOCALLEN"):
+            values = {frame.keywords.get(keyword, "") for frame in group.frames}
+            if len(values) == 1:
+                cards[keyword] = values.pop()
+    cards |= {key: value for key, value in group.labels if key not in (*cards, *ORIGIN)}
+    return cards
+
+
+def _numbers(values: Iterable[Value | None]) -> list[float]:
+    return [float(value) for value in values if isinstance(value, int | float)]
+
+
+class UsedMasters:
+    """Identifies the masters that flats use: by their jobs, a library's by content.
+
+    Parameters
+    ----------
+    jobs : mapping of str to MasterJob
+        Of bias and dark masters, by the master's path.
+    matches : iterable of Match
+        Only the kept and library masters in them are read.
+    kept, library : iterable of ScannedFile
+    digests : ContentDigests
+    settings : Settings
+    """
+
+    def __init__(
+        self,
+        jobs: Mapping[str, MasterJob],
+        matches: Iterable[Match],
+        kept: Iterable[ScannedFile],
+        library: Iterable[ScannedFile],
+        digests: ContentDigests,
+        settings: Settings,
+    ) -> None:
+        used = {each.path for match in matches for each in (match.bias, match.dark) if each}
+        used_kept = [file for file in kept if file.path in used]
+        self._jobs = {path: job.digest for path, job in jobs.items()}
+        self._jobs |= kept_identities(used_kept, settings.output_dir, digests)
+        chosen = digests.add_digests([file for file in library if file.path in used], Path())
+        self._contents = {file.path: file.content for file in chosen}
+
+    def with_digests(self, match: Match) -> Match:
+        """Add to the bias and dark of a match by what they were made, or their content."""
+        return replace(match, bias=self._identified(match.bias), dark=self._identified(match.dark))
+
+    def _identified(self, used: UsedMaster | None) -> UsedMaster | None:
+        if used is None:
+            return None
+        if used.origin == "library":
+            return replace(used, content=self._contents.get(used.path, ""))
+        return replace(used, job=self._jobs[used.path])
