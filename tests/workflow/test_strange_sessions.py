@@ -1,0 +1,577 @@
+"""Sessions as bug reports describe them: each frame is combined correctly, or the run says why not.
+
+Cameras that do not disturb each other share a run; each test looks at one of them.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from real_workflow import Workflow
+from strange_sessions import (
+    CAMERA,
+    COLUMN,
+    HEIGHT,
+    ROW,
+    TYPES,
+    WIDTH,
+    Made,
+    add,
+    make,
+    pixels,
+    save,
+    save_xisf,
+    suggested,
+)
+
+EXACT = {"abs": 0.05}
+
+
+# --- scale and order of the rows: the master of each camera has 700 ADU ---------------------------
+
+
+def xisf_biases(folder: Path, camera: str, factor: float, bounds: str) -> None:
+    for number in range(6):
+        path = folder / f"bias_{camera}_{number}.xisf"
+        cards = {"INSTRUME": camera, **CAMERA, **TYPES["bias"]}
+        cards["DATE-OBS"] = f"2026-03-02T20:0{number}:00"
+        save_xisf(path, pixels(700, number) * factor, cards, bounds)
+
+
+@pytest.fixture(scope="module")
+def scales(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Bias frames of cameras that write their samples in different ways."""
+    workflow = Workflow(tmp_path_factory.mktemp("scales"))
+    for camera, formats in {
+        "signed": ("int16", "uint16"),
+        "int32": ("int32",),
+        "uint32": ("uint32", "uint16"),
+        "float": ("float32",),
+        "floats": ("float32", "unit"),
+        "double": ("float64", "int16"),
+    }.items():
+        for number, samples in enumerate(formats):
+            start = f"2026-03-0{number + 2}T20:00:00"
+            add(workflow.frames, "bias", 700, camera=camera, samples=samples, start=start)
+    xisf_biases(workflow.frames, "xisf adu", 1, "0:65535")
+    xisf_biases(workflow.frames, "xisf percent", 100 / 65535, "0:100")
+    return make(workflow)
+
+
+@pytest.mark.parametrize(
+    ("camera", "frames"),
+    [
+        ("signed", 12),
+        ("int32", 6),
+        ("uint32", 12),
+        ("float", 6),
+        ("floats", 12),
+        ("double", 12),
+        ("xisf adu", 6),
+        ("xisf percent", 6),
+    ],
+)
+def test_samples_of_any_format_come_to_one_scale(scales: Made, camera: str, frames: int) -> None:
+    [master] = scales.of("bias", camera)
+    assert master.frames == frames
+    assert master.level == pytest.approx(700, **EXACT)
+
+
+def test_the_range_of_raw_frames_does_not_concern_masters(workflow: Workflow) -> None:
+    add(workflow.frames, "bias", 700, samples="float32")
+    add(workflow.frames, "flat", 21700, samples="float32")
+    workflow.configure(float_range="adu16", master_format="fits")
+    made = make(workflow)
+    assert [master.level for master in made.of("bias")] == [pytest.approx(700, **EXACT)]
+    assert [master.level for master in made.of("flat")] == [pytest.approx(21000, abs=1)]
+
+
+def test_floats_that_contradict_the_range_in_the_settings_are_left_out(workflow: Workflow) -> None:
+    add(workflow.frames, "bias", 700, samples="float32")
+    add(workflow.frames, "bias", 700, samples="unit", name="unit", start="2026-03-03T20:00:00")
+    workflow.configure(float_range="adu16")
+    made = make(workflow)
+    assert made.counts("bias") == [6]
+    assert made.of("bias")[0].level == pytest.approx(700, **EXACT)
+    assert made.says("6 frames", "float_range")
+
+
+# --- what distinguishes frames --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def distinct(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Cameras whose frames agree in all required keywords, or differ in one of the others."""
+    workflow = Workflow(tmp_path_factory.mktemp("distinct"))
+    frames = workflow.frames
+    none = {"FILTER": None}
+
+    def flats(camera: str, level: float, number: int, **more: object) -> None:
+        start = f"2026-03-02T20:{20 * number:02}:00"
+        add(frames, "flat", level, 3, camera=camera, name=f"{camera}{number}", start=start, **more)
+
+    for number, wheel in enumerate(("B", "V")):
+        flats("wheels", 9000 + number, number, FILTER1="NO_FILTER", FILTER2=wheel, **none)
+    flats("wheels", 9002, 2, FILTER1="V", FILTER2="Air", **none)
+    flats("two filters", 9000, 0, FILT__1="Open 3", FILT__2="Ha", **none)
+    flats("two filters", 9001, 1, FILT__1="ND2", FILT__2="Ha", **none)
+    for number, scope in enumerate(("Newton", "Refractor")):
+        flats("scopes", 9000 + number, number, TELESCOP=scope, FOCALLEN=800 - 400 * number)
+        flats("reducer", 9000 + number, number, FOCALLEN=1000 - 370 * number)
+        flats("twins", 9000 + number, number, CAMERAID=f"0f{number}")
+        flats("rotated", 9000 + number, number, ROTATOR=[359.5, 90.5][number])
+        flats("kinds", 9000 + number, number, IMAGETYP=["Dome Flat", "Sky Flat"][number])
+    flats("rotated", 9000, 2, ROTATOR=0.7)
+    for number, kind in enumerate(("Dome Flats", "Panel Flats")):
+        add(
+            frames / kind, "flat", 9000 + number, 3, camera="folders", start=f"2026-03-02T2{number}"
+        )
+    for number in range(2):
+        add(
+            *(frames, "dark", 900 + 100 * number, 3),
+            **{"camera": "places", "name": f"place{number}"},
+            start=f"2026-03-02T2{number}:00:00",
+            XORGSUBF=800 * number,
+            YORGSUBF=0,
+        )
+        add(
+            *(frames, "dark", 900 + 100 * number, 3),
+            **{"camera": "sections", "name": f"section{number}"},
+            start=f"2026-03-02T2{number}:00:00",
+            DETSEC=f"[1:{WIDTH},{1 + 500 * number}:{HEIGHT + 500 * number}]",
+        )
+    kinds = ("LAMPFLAT", "dflat", "twilight", "FLAT,SKY", "sky flat field", "Flats", "Flat (dome)")
+    for number, kind in enumerate(("INTERNAL FLAT", "twilightflat", "DOMEFLAT", *kinds)):
+        flats("types", 9000, number % 3, FILTER=f"F{number}", IMAGETYP=kind)
+    upright = 900.0 + 300 * (ROW >= 0.75 * HEIGHT)
+    for number, order in enumerate(("TOP-DOWN", "BOTTOM-UP")):
+        for camera in ("rows", "upside down")[:: 1 if number else -1][: 1 + number]:
+            add(
+                *(frames, "bias", upright if number == 0 else upright[::-1], 6),
+                **{"camera": camera, "start": f"2026-03-02T2{number}:00:00"},
+                ROWORDER=order,
+            )
+    return make(workflow)
+
+
+@pytest.mark.parametrize(
+    ("camera", "kind", "expected"),
+    [
+        ("wheels", "flat", {"_FILTER-B_": 9000, "_FILTER-V_": 9001.5}),
+        ("two filters", "flat", {"_FILTER-Ha_": 9000, "_FILTER-ND2+Ha_": 9001}),
+        ("scopes", "flat", {"_TELESCOP-Newton": 9000, "_TELESCOP-Refractor": 9001}),
+        ("reducer", "flat", {"_FOCALLEN-1000": 9000, "_FOCALLEN-630": 9001}),
+        ("twins", "flat", {"_CAMERAID-0f0": 9000, "_CAMERAID-0f1": 9001}),
+        ("rotated", "flat", {"_ROTATOR-0": 9000, "_ROTATOR-90": 9001}),
+        ("kinds", "flat", {"_FLATKIND-dome": 9000, "_FLATKIND-sky": 9001}),
+        ("folders", "flat", {"_FLATKIND-dome": 9000, "_FLATKIND-panel": 9001}),
+        ("places", "dark", {"_READOUTM-Fast": 900, "_XORGSUBF-800": 1000}),
+        ("sections", "dark", {"_READOUTM-Fast": 900, "_YORGSUBF-500": 1000}),
+    ],
+)
+def test_frames_that_differ_make_one_master_each(
+    distinct: Made, camera: str, kind: str, expected: dict[str, float]
+) -> None:
+    masters = distinct.of(kind, camera)
+    assert len(masters) == len(expected)
+    for part, level in expected.items():
+        [master] = [each for each in masters if part in each.name]
+        assert master.level == pytest.approx(level, abs=0.6)
+
+
+def test_all_words_for_flats_are_flats(distinct: Made) -> None:
+    assert distinct.counts("flat", "types") == [3] * 10
+
+
+@pytest.mark.parametrize(("camera", "frames"), [("rows", 12), ("upside down", 6)])
+def test_rows_of_any_order_come_to_one_order(distinct: Made, camera: str, frames: int) -> None:
+    [master] = distinct.of("bias", camera)
+    assert master.frames == frames
+    assert np.median(master.adu[-5:]) == pytest.approx(1200, **EXACT)
+    assert np.median(master.adu[:5]) == pytest.approx(900, **EXACT)
+    assert master.record["header"]["ROWORDER"] == "TOP-DOWN"
+
+
+# --- processed frames and masters -----------------------------------------------------------------
+
+
+def test_processed_frames_are_left_out(workflow: Workflow) -> None:
+    frames = workflow.frames
+    add(frames, "flat", 20700)
+    add(frames, "flat", 20000, 2, name="irons", ZEROCOR="Jan 15 20:00 Zero is Zero.fits")
+    add(frames, "flat", 20000, 2, name="reduced", CALSTAT="BD", start="2026-03-02T21:00:00")
+    add(frames, "flat", 20000, 2, name="pp_flat", start="2026-03-02T22:00:00")
+    for number in range(2):
+        cards = {"INSTRUME": "A", **CAMERA, **TYPES["flat"]}
+        cards["DATE-OBS"] = f"2026-03-02T20:0{number}:00"
+        path = frames / f"calibrated/Light_L/flat_{number}_c.xisf"
+        save_xisf(path, pixels(20000, number) / 65535, cards, "0:1", "ImageCalibration")
+    made = make(workflow)
+    assert made.counts("flat") == [6]
+    assert made.of("flat")[0].level == pytest.approx(20700, abs=1)
+    assert "Frames: flat 6 used, 8 refused" in made.lines
+    assert made.says("calibrated")
+
+
+def test_masters_among_raw_frames_are_left_out(workflow: Workflow) -> None:
+    add(workflow.frames, "bias", 700)
+    marks = ({"ISMASTER": True}, {"MASTER": True}, {"IMCOM001": "a.fits"}, {"STACKCNT": 20})
+    for number, mark in enumerate((*marks, {"CALSTAT": "M"})):
+        add(workflow.frames, "bias", 900, 1, name=f"b{number}", **mark)
+    made = make(workflow)
+    assert made.counts("bias") == [6]
+    assert made.of("bias")[0].level == pytest.approx(700, **EXACT)
+    assert made.says("Left out: 5 frames: a master is no raw frame")
+
+
+def test_library_masters_without_bias_are_used_as_what_they_are(workflow: Workflow) -> None:
+    library = workflow.directory / "library"
+    add(workflow.frames, "flat", 20700)
+    add(library, "bias", 700, 1, name="Zero", CALSTAT="M", SNAPSHOT=25)
+    add(library, "dark", 50, 1, name="Dark", CALSTAT="BM", SNAPSHOT=25, EXPTIME=3.0)
+    add(workflow.frames, "bias", 700, camera="B")
+    add(workflow.frames, "flat", 20700, camera="B")
+    add(library, "dark", 30, 1, camera="B", name="masterDark_3s", EXPTIME=3.0)
+    workflow.configure(library={"bias": ["library"], "dark": ["library"]})
+    made = make(workflow)
+    for camera in "AB":
+        [flat] = made.of("flat", camera)
+        assert flat.level == pytest.approx(20000, abs=1)
+    assert made.says("no dark used", "contains no bias (CALSTAT 'BM')")
+    assert made.says("no dark used", "contains no bias (its median is 30 ADU")
+
+
+def test_masters_of_excluded_frames_are_used_no_longer(workflow: Workflow) -> None:
+    add(workflow.frames / "clouds", "bias", 3700)
+    add(workflow.frames, "flat", 23700)
+    assert make(workflow).of("flat")[0].level == pytest.approx(20000, abs=1)
+    made = make(workflow, "--config", "exclude=[clouds]")
+    assert made.of("flat")[0].level == pytest.approx(23700, abs=1)
+    assert made.says("exclude")
+
+
+# --- darks for flats ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimize", [True, False])
+def test_a_dark_of_another_exposure_does_no_harm(workflow: Workflow, optimize: bool) -> None:
+    """Hot pixels collect 100 ADU a second; the flats of 3 s have 300 of it, the darks 20,000."""
+    hot = (ROW % 7 == 0) & (COLUMN % 7 == 0)
+    add(workflow.frames, "bias", 700)
+    add(workflow.frames, "dark", 700 + 100 * 200 * hot, EXPTIME=200.0)
+    add(workflow.frames, "flat", 20700 + 100 * 3 * hot)
+    workflow.configure(calibration={"flat": {"optimizeDarks": optimize}})
+    made = make(workflow)
+    [flat] = made.of("flat")
+    assert np.median(flat.adu[~hot]) == pytest.approx(20000, abs=1)
+    assert np.median(flat.adu[hot]) == pytest.approx(20000 if optimize else 20300, abs=30)
+    assert not made.says("optimizeDarks: false", "consider")
+    assert optimize or made.says("no dark used", "the nearest has 200 s: take darks of 3 s")
+
+
+# --- implausible and badly written values ---------------------------------------------------------
+
+
+def test_exposures_that_cannot_be_are_left_out(workflow: Workflow) -> None:
+    for exposure in (20, 90):
+        start = f"2026-03-02T{exposure}" if exposure == 20 else "2026-03-02T21"
+        level = 700 + exposure
+        add(workflow.frames, "dark", level, name=f"dark_{exposure}s", start=start, EXPTIME=0.0)
+    add(workflow.frames, "bias", 900, name="long", EXPTIME=30.0, start="2026-03-02T22:00:00")
+    add(workflow.frames, "bias", 700)
+    made = make(workflow)
+    assert made.of("dark") == []
+    assert made.counts("bias") == [6]
+    assert made.says("12 frames", "is a dark with an exposure of 0 s, which cannot be")
+    assert made.says("6 frames", "bias", "30 s")
+
+
+@pytest.mark.parametrize(
+    ("gain", "offset", "temperature"),
+    [(-1, -1, -999.0), ("N/A", "-", "Unknown"), (-99, "", -273.15)],
+)
+def test_placeholders_are_absent_values(
+    workflow: Workflow, gain: object, offset: object, temperature: object
+) -> None:
+    values = {"GAIN": gain, "OFFSET": offset, "SET__TEMP": temperature, "CCD__TEMP": temperature}
+    add(workflow.frames, "bias", 700, 3, name="low", **values)
+    add(workflow.frames, "bias", 900, 3, name="high", start="2026-03-02T21:00:00", **values)
+    made = make(workflow)
+    assert made.says("writes no SET-TEMP, no GAIN and no OFFSET")
+    assert [master.name for master in made.masters] == ["masterBias_INSTRUME-A_READOUTM-Fast"]
+    assert made.says("Weak", "3 of 6 frames differ from the others", "level")
+
+
+def test_levels_that_differ_are_reported_with_the_frames(workflow: Workflow) -> None:
+    for camera, level, count in (("A", 9000, 8), ("B", 750, 2)):
+        add(workflow.frames, "bias", 600, 8, camera=camera)
+        start = "2026-04-02T20:00:00"
+        add(workflow.frames, "bias", level, count, camera=camera, name=f"new{camera}", start=start)
+    made = make(workflow)
+    assert made.says("A, -5 °C", "8 of 16 frames differ", "newA_000.fits", "level 9000 ADU")
+    assert made.says("B, -5 °C", "2 of 10 frames differ", "newB_000.fits", "level 750 ADU")
+
+
+def test_numbers_written_as_texts_are_read(workflow: Workflow) -> None:
+    add(workflow.frames, "dark", 700, EXPTIME="40,0", SET__TEMP="-5,0")
+    add(workflow.frames, "dark", 700, camera="B", EXPTIME="1/4 s", GAIN="26.0", SET__TEMP="-5.0 C")
+    add(workflow.frames, "dark", 700, camera="C", EXPTIME="long", EXPOSURE=None)
+    made = make(workflow)
+    rest = "SETTEMP--5.00_GAIN-26_OFFSET-30_READOUTM-Fast"
+    assert [master.name for master in made.masters] == [
+        f"masterDark_EXPOSURE-0.25_INSTRUME-B_{rest}",
+        f"masterDark_EXPOSURE-40.00_INSTRUME-A_{rest}",
+    ]
+    assert made.says("6 frames", "has EXPTIME 'long', which is not a number")
+
+
+def test_words_in_paths_are_no_numbers(workflow: Workflow) -> None:
+    add(workflow.frames / "OFFSET_ISO1600", "bias", 700, OFFSET=None)
+    add(workflow.frames / "GAIN_high_OFFSET_30", "bias", 700, camera="B", OFFSET=None)
+    workflow.configure(optional_keywords=["READOUTM", "FILTER", "OFFSET"])
+    assert [master.name for master in make(workflow).masters] == [
+        "masterBias_INSTRUME-A_SETTEMP--5.00_GAIN-26_READOUTM-Fast",
+        "masterBias_INSTRUME-B_SETTEMP--5.00_GAIN-26_OFFSET-30_READOUTM-Fast",
+    ]
+
+
+def test_versions_in_the_name_of_a_camera_are_left_out_by_the_suggestion(
+    workflow: Workflow,
+) -> None:
+    add(workflow.frames, "bias", 700, INSTRUME="QHY 600 SN 7 FW 2.0.5 x64")
+    add(workflow.frames, "flat", 20700, INSTRUME="QHY 600 SN 7 FW 2.0.6 x64")
+    made = make(workflow)
+    assert made.says("no bias master matches", "keyword_patterns")
+    [line] = [line for line in made.lines if "no bias master matches" in line]
+    assert 'set keyword_patterns: {"INSTRUME": "(.+?) FW"}' in line
+    workflow.configure(keyword_patterns={"INSTRUME": "(.+?) FW"})
+    made = make(workflow)
+    assert not made.says("no bias master matches")
+    assert made.of("flat", "QHY 600 SN 7")[0].level == pytest.approx(20000, abs=1)
+
+
+# --- nights ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Flats whose times are written in unusual ways."""
+    workflow = Workflow(tmp_path_factory.mktemp("nights"))
+    for number in range(8):
+        minute = 50 + 3 * number
+        time = f"{9 + minute // 60}:{minute % 60:02}:00.0"
+        cards = {"DATE__OBS": "2026-03-03", "UT": time, "SITELONG": -111.0}
+        add(workflow.frames, "flat", 9000, 1, camera="hour", name=f"hour{number}", **cards)
+        stamp = f"2026-03-03T03:5{number}:60.000"
+        cards = {"DATE__OBS": stamp, "SITELONG": "-111 00 00"}
+        add(workflow.frames, "flat", 9000, 1, camera="second", name=f"second{number}", **cards)
+    west = {"SITELONG": "+75 00 00.00", "OBSGEO__L": -75.0}
+    for number, (start, local) in enumerate(
+        [
+            ("2026-03-03T00:20:00", "2026-03-02 07:20:00.039 PM"),
+            ("2026-03-03T10:40:00", "2026-03-03 05:40:00.039 AM"),
+            ("2026-03-04T00:20:00", "2026-03-03 07:20:00.039 PM"),
+        ]
+    ):
+        add(
+            *(workflow.frames, "flat", 9000 if number < 2 else 9500, 5),
+            **{"camera": "west", "start": start, "name": f"west{number}"},
+            LOCALTIM=local,
+            **west,
+        )
+    return make(workflow)
+
+
+@pytest.mark.parametrize(("camera", "frames"), [("hour", [8]), ("second", [8]), ("west", [5, 10])])
+def test_flats_are_grouped_by_the_local_night(nights: Made, camera: str, frames: list[int]) -> None:
+    assert nights.counts("flat", camera) == frames
+
+
+def test_longitudes_that_contradict_each_other_are_reported(nights: Made) -> None:
+    assert nights.says("15 frames", "SITELONG")
+
+
+def test_nights_without_a_longitude_are_reported(workflow: Workflow) -> None:
+    for name, start in (("morning", "03T17:00:00"), ("evening", "04T04:10:00")):
+        add(workflow.frames, "flat", 9000, name=name, start=f"2026-03-{start}")
+    assert make(workflow).says("Note", "night.timezone")
+
+
+# --- duplicates, series and other files -----------------------------------------------------------
+
+
+def fpacked(path: Path) -> None:
+    hdu = fits.CompImageHDU(fits.getdata(path), fits.getheader(path), compression_type="RICE_1")
+    hdus = fits.HDUList([fits.PrimaryHDU(), hdu])
+    hdus.writeto(path.with_name(f"{path.name}.fz"))
+
+
+def gzipped(path: Path) -> None:
+    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+
+
+def bzipped(path: Path) -> None:
+    path.with_name(f"{path.name}.bz2").write_bytes(bz2.compress(path.read_bytes()))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Packed twins, packed frames alone, recycle bins, files of other formats."""
+    workflow = Workflow(tmp_path_factory.mktemp("files"))
+    frames = workflow.frames
+    packs = {"fz": fpacked, "gz": gzipped, "bz2": bzipped}
+    for suffix, pack in packs.items():
+        for camera in (f"twin {suffix}", f"alone {suffix}"):
+            add(frames, "bias", 700, camera=camera)
+            for path in sorted(frames.glob(f"bias_{camera}*.fits")):
+                pack(path)
+                if "alone" in camera:
+                    path.unlink()
+    add(frames, "bias", 700, camera="recycled")
+    for number, folder in enumerate(("#recycle/Bias", "$RECYCLE.BIN/S-1-5-21", "@Recycle")):
+        start = f"2026-03-0{number + 4}T20:00:00"
+        add(frames / folder, "bias", 5000, camera="recycled", start=start)
+    for name in ("IMG_1.CR3", "IMG_2.NEF", "IMG_3.ARW", "a.fits.Z", "b.fits.zst"):
+        (frames / name).write_bytes(b"x" * 3000)
+    return make(workflow)
+
+
+@pytest.mark.parametrize(
+    "camera", [*(f"{x} {y}" for x in ("twin", "alone") for y in ("fz", "gz", "bz2")), "recycled"]
+)
+def test_each_frame_counts_once_however_it_is_packed(files: Made, camera: str) -> None:
+    [master] = files.of("bias", camera)
+    assert master.frames == 6
+    assert master.level == pytest.approx(700, **EXACT)
+
+
+def test_files_that_are_not_read_are_reported_with_what_to_do(files: Made) -> None:
+    assert files.says("3 frames: convert camera raws (CR2, NEF…) to FITS")
+    assert files.says("unpack it with uncompress")
+    assert files.says("unpack it with zstd -d")
+
+
+@pytest.mark.parametrize("shape", [(10, HEIGHT, WIDTH), (2, 2, HEIGHT, WIDTH)])
+def test_a_cube_is_a_series_of_frames(workflow: Workflow, shape: tuple[int, ...]) -> None:
+    add(workflow.frames, "bias", 700, 3)
+    planes = np.broadcast_to(pixels(700), shape)
+    save(workflow.frames / "series.fits", planes, {**CAMERA, **TYPES["bias"], "INSTRUME": "A"})
+    made = make(workflow)
+    assert made.counts("bias") == [3]
+    assert made.says("1 frame", "series")
+    assert not made.says("colour image")
+
+
+# --- levels and shapes ----------------------------------------------------------------------------
+
+
+def test_zero_pixels_of_a_flat_are_counted(workflow: Workflow) -> None:
+    patch = (ROW >= 30) & (COLUMN < 12)
+    add(workflow.frames, "bias", 700, 12)
+    add(workflow.frames, "flat", np.where(patch, 650.0, 20700.0), 12)
+    made = make(workflow)
+    [flat] = made.of("flat")
+    assert np.count_nonzero(flat.adu == 0) == patch.sum() == 120
+    assert made.says("120 pixels", "0")
+
+
+def drying(number: int) -> np.ndarray:
+    distance = (ROW - 20.0) ** 2 + (COLUMN - 30.0) ** 2
+    return 1 - 0.4 * (1 - number / 11) * np.exp(-distance / 40)
+
+
+def fading(number: int) -> np.ndarray:
+    return 1 + 0.01 * number * (COLUMN / WIDTH - 0.5)
+
+
+def capped(number: int) -> np.ndarray:
+    return np.where((number == 7) & (COLUMN > 40), 0.5, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("response", "phrase"),
+    [(drying, "shape"), (fading, "shape"), (capped, "flat07_000.fits")],
+)
+def test_flats_that_change_their_shape_are_reported(
+    workflow: Workflow, response: Callable[[int], np.ndarray], phrase: str
+) -> None:
+    add(workflow.frames, "bias", 700, 12)
+    for number in range(12):
+        level = 700 + 20000 * response(number)
+        start = f"2026-03-02T20:{number:02}:00"
+        add(workflow.frames, "flat", level, 1, name=f"flat{number:02}", start=start)
+    assert make(workflow).says(phrase)
+
+
+# --- cameras and programs that write little -------------------------------------------------------
+
+NOTHING = {"GAIN": None, "OFFSET": None, "READOUTM": None}
+
+
+def test_an_old_camera_needs_no_setting(workflow: Workflow) -> None:
+    for kind, word in (("bias", "Bias Frame"), ("dark", "Dark Frame"), ("flat", "Flat Field")):
+        level = {"bias": 700, "dark": 710, "flat": 20710}[kind]
+        exposure = 0.0 if kind == "bias" else 3.0
+        add(workflow.frames, kind, level, IMAGETYP=word, EXPTIME=exposure, **NOTHING)
+    made = make(workflow)
+    assert len(made.masters) == 3
+    assert made.of("flat")[0].level == pytest.approx(20000, abs=1)
+    assert "Note: A writes no GAIN and no OFFSET; all its frames count as one setting" in made.lines
+
+
+@pytest.mark.parametrize(
+    ("bias", "flat", "cards"),
+    [
+        ("zero", "Flat", {"BIAS": 100, "TEMPERAT": -5.0, "E__GAIN": 0.5}),
+        ("2026-03-02_Bias_M1", "2026-03-02_Flat_600", {"HEAD": "DU940P_BV", "READMODE": "Image"}),
+    ],
+)
+def test_types_in_file_names_are_suggested_and_used(
+    workflow: Workflow, bias: str, flat: str, cards: dict[str, object]
+) -> None:
+    plain = {**NOTHING, "IMAGETYP": None, "SET__TEMP": None, **cards}
+    add(workflow.frames, "bias", 700, name=bias, **plain)
+    add(workflow.frames, "flat", 20700, name=flat, **{**plain, "FILTER": None})
+    add(workflow.frames, "bias", 900, name="Target", **{**plain, "EXPTIME": 60.0})
+    made = make(workflow, succeeds=False)
+    assert made.masters == []
+    assert made.says("set types_from: [header, folder, name]")
+    made = suggested(workflow)
+    assert made.counts("bias") == [6]
+    assert [master.level for master in made.of("flat")] == [pytest.approx(20000, abs=1)]
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "places"),
+    [("Flats", "f", "[folder, header]"), ("", "flat-", "[name, header]")],
+)
+def test_flats_written_as_lights_are_reported_and_used_with_the_suggestion(
+    workflow: Workflow, folder: str, name: str, places: str
+) -> None:
+    light = {"IMAGETYP": "Light Frame"}
+    add(workflow.frames / "b", "bias", 700)
+    add(workflow.frames / folder, "flat", 20700, name=name, **light)
+    add(workflow.frames, "flat", 900, 3, name="m51", start="2026-03-03T01:00:00", **light)
+    made = make(workflow)
+    assert made.of("flat") == []
+    assert made.says("6 frames: type light, but their", f"set types_from: {places}")
+    made = make(workflow, "--config", f"types_from={places.replace(' ', '')}")
+    assert [master.frames for master in made.of("flat")] == [6]
+    assert made.of("flat")[0].level == pytest.approx(20000, abs=1)
+
+
+def test_frames_with_an_overscan_are_left_out(workflow: Workflow) -> None:
+    inner = f"[1:{WIDTH - 8},1:{HEIGHT}]"
+    sections = {"BIASSEC": f"[{WIDTH - 7}:{WIDTH},1:{HEIGHT}]", "TRIMSEC": inner, "DATASEC": inner}
+    add(workflow.frames, "bias", 700, **sections)
+    add(workflow.frames, "bias", 700, camera="B", TRIMSEC=inner)
+    add(workflow.frames, "bias", 700, camera="C", TRIMSEC=f"[1:{WIDTH},1:{HEIGHT}]")
+    made = make(workflow)
+    assert [master.name.split("_")[1] for master in made.masters] == ["INSTRUME-C"]
+    assert made.says("overscan")
