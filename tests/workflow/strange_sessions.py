@@ -49,12 +49,11 @@ def add(
     name: str = "",
     **cards: Any,
 ) -> None:
-    """Write frames, a minute apart; a card of None is left out, ``__`` in its name is ``-``."""
-    given = {key.replace("__", "-"): value for key, value in cards.items()}
+    """Write frames, a minute apart; a card of None is left out."""
     for number in range(count):
         moment = datetime.fromisoformat(start) + timedelta(minutes=number)
         header = {"DATE-OBS": moment.isoformat(timespec="milliseconds"), "INSTRUME": camera}
-        header |= {**CAMERA, **TYPES[kind], **given}
+        header |= {**CAMERA, **TYPES[kind], **cards}
         path = folder / f"{name or f'{kind}_{camera}_{start[:13]}'}_{number:03}.fits"
         save(path, pixels(level, number), header, samples)
 
