@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from real_workflow import Workflow
 
 from calmasters.images.master_file import read_image
+from calmasters.images.raw_frame import header_of
 
 Pixels: TypeAlias = NDArray[np.float64]
 Cards: TypeAlias = Mapping[str, Any]
@@ -98,6 +99,7 @@ class Master:
 
     name: str
     record: Mapping[str, Any]
+    header: Cards
     adu: Pixels
 
     @property
@@ -115,6 +117,7 @@ class Master:
 class Made:
     """What a run of ``snakemake masters`` showed, and the masters that are there after it."""
 
+    workflow: Workflow
     lines: list[str]
     masters: list[Master]
 
@@ -140,9 +143,10 @@ def make(workflow: Workflow, *arguments: str, succeeds: bool = True) -> Made:
         image = next(
             path.with_suffix(x) for x in (".xisf", ".fits") if path.with_suffix(x).exists()
         )
+        record = json.loads(path.read_text(encoding="utf-8"))
         adu = read_image(image)[0].astype(np.float64) * 65535
-        masters.append(Master(path.stem, json.loads(path.read_text(encoding="utf-8")), adu))
-    return Made(lines, masters)
+        masters.append(Master(path.stem, record, header_of(image).cards, adu))
+    return Made(workflow, lines, masters)
 
 
 def suggested(workflow: Workflow) -> Made:

@@ -93,14 +93,25 @@ def test_the_range_of_raw_frames_does_not_concern_masters(workflow: Workflow) ->
     assert [master.level for master in made.of("flat")] == [pytest.approx(21000, abs=1)]
 
 
-def test_floats_that_contradict_the_range_in_the_settings_are_left_out(workflow: Workflow) -> None:
-    add(workflow.frames, "bias", 700, samples="float32")
-    add(workflow.frames, "bias", 700, samples="unit", name="unit", start="2026-03-03T20:00:00")
+def test_samples_that_cannot_come_to_the_scale_of_the_others_are_left_out(
+    workflow: Workflow,
+) -> None:
+    for camera, level, samples in (("A", 700, "unit"), ("B", 100, "uint8"), ("C", -9000, "int16")):
+        start = "2026-03-03T20:00:00"
+        add(
+            workflow.frames, "bias", level, camera=camera, samples=samples, start=start, name=camera
+        )
+        plain = "float32" if camera == "A" else "uint16"
+        add(workflow.frames, "bias", 700, camera=camera, samples=plain)
     workflow.configure(float_range="adu16")
     made = make(workflow)
-    assert made.counts("bias") == [6]
-    assert made.of("bias")[0].level == pytest.approx(700, **EXACT)
-    assert made.says("6 frames", "float_range")
+    for camera in "ABC":
+        [master] = made.of("bias", camera)
+        assert master.frames == 6
+        assert master.level == pytest.approx(700, **EXACT)
+    assert made.says("6 frames: set float_range: auto", "A_000.fits")
+    assert made.says("6 frames", "B_000.fits", "8 bits")
+    assert made.says("6 frames", "C_000.fits", "BZERO")
 
 
 # --- what distinguishes frames --------------------------------------------------------------------
@@ -152,16 +163,16 @@ def distinct(tmp_path_factory: pytest.TempPathFactory) -> Made:
 @pytest.mark.parametrize(
     ("camera", "kind", "expected"),
     [
-        ("wheels", "flat", {"_FILTER-B_": 9001, "_FILTER-V_": 9001}),
+        ("wheels", "flat", {"_FILTER-B_": 9000, "_FILTER-V_": 9001}),
         ("two filters", "flat", {"_FILTER-Ha_": 9000, "_FILTER-ND2+Ha_": 9001}),
         ("scopes", "flat", {"_TELESCOP-Newton": 9000, "_TELESCOP-Refractor": 9001}),
         ("reducer", "flat", {"_FOCALLEN-1000": 9000, "_FOCALLEN-630": 9001}),
         ("twins", "flat", {"_CAMERAID-0f0": 9000, "_CAMERAID-0f1": 9001}),
-        ("rotated", "flat", {"_ROTATOR-0": 9000, "_ROTATOR-90": 9001}),
+        ("rotated", "flat", {"_ROTATOR-0": 9000, "_ROTATOR-90": 9000}),
         ("kinds", "flat", {"_FLATKIND-dome": 9000, "_FLATKIND-sky": 9001}),
         ("folders", "flat", {"_FLATKIND-dome": 9000, "_FLATKIND-panel": 9001}),
-        ("places", "dark", {"_READOUTM-Fast": 900, "_XORGSUBF-800": 1000}),
-        ("sections", "dark", {"_READOUTM-Fast": 900, "_YORGSUBF-500": 1000}),
+        ("places", "dark", {"_XORGSUBF-0": 9000, "_XORGSUBF-800": 9001}),
+        ("sections", "dark", {"_YORGSUBF-0": 9000, "_YORGSUBF-500": 9001}),
     ],
 )
 def test_frames_that_differ_make_one_master_each(
@@ -184,7 +195,39 @@ def test_rows_of_any_order_come_to_one_order(distinct: Made, camera: str, frames
     assert master.frames == frames
     assert np.median(master.adu[-5:]) == pytest.approx(1200, **EXACT)
     assert np.median(master.adu[:5]) == pytest.approx(900, **EXACT)
-    assert master.record["header"]["ROWORDER"] == "TOP-DOWN"
+    assert master.header["ROWORDER"] == "TOP-DOWN"
+
+
+def test_a_second_telescope_moves_the_master_of_the_first(workflow: Workflow) -> None:
+    add(workflow.frames, "flat", 9000, TELESCOP="Newton")
+    [first] = make(workflow).of("flat")
+    assert "TELESCOP" not in first.name
+    add(workflow.frames, "flat", 9500, TELESCOP="Refractor", start="2026-03-02T21:00:00")
+    made = make(workflow)
+    newton, refractor = (f"{first.name}_TELESCOP-{x}" for x in ("Newton", "Refractor"))
+    assert [master.name for master in made.of("flat")] == [newton, refractor]
+    assert (workflow.output / f"orphans/flat/{first.name}.xisf").is_file()
+    assert made.says("Note", "orphans")
+
+
+def test_flats_that_are_averaged_though_they_differ_are_reported(workflow: Workflow) -> None:
+    add(workflow.frames, "flat", 9000, TELESCOP="Newton")
+    add(workflow.frames, "flat", 9000, TELESCOP="Refractor", start="2026-03-02T21:00:00")
+    add(workflow.frames, "flat", 9000, camera="B")
+    add(workflow.frames, "flat", 30000, camera="B", EXPTIME=9.0, start="2026-03-02T21:00:00")
+    made = make(workflow, "--config", "mixed=warn")
+    assert made.counts("flat") == made.counts("flat", "B") == [12]
+    assert made.says("TELESCOP", "Newton", "Refractor")
+    assert made.says("EXPOSURE")
+
+
+@pytest.mark.parametrize("fixture", ["scales", "distinct"])
+def test_what_was_made_of_strange_frames_is_up_to_date(
+    request: pytest.FixtureRequest, fixture: str
+) -> None:
+    made: Made = request.getfixturevalue(fixture)
+    [line] = made.workflow.show("masters")
+    assert line.startswith(f"Nothing to do: {len(made.masters)} masters are up to date")
 
 
 # --- processed frames and masters -----------------------------------------------------------------
@@ -221,11 +264,11 @@ def test_masters_among_raw_frames_are_left_out(workflow: Workflow) -> None:
 
 def test_library_masters_without_bias_are_used_as_what_they_are(workflow: Workflow) -> None:
     library = workflow.directory / "library"
-    add(workflow.frames, "flat", 20700)
+    add(workflow.frames, "flat", 20700, 12)
     add(library, "bias", 700, 1, name="Zero", CALSTAT="M", SNAPSHOT=25)
     add(library, "dark", 50, 1, name="Dark", CALSTAT="BM", SNAPSHOT=25, EXPTIME=3.0)
-    add(workflow.frames, "bias", 700, camera="B")
-    add(workflow.frames, "flat", 20700, camera="B")
+    add(workflow.frames, "bias", 700, 12, camera="B")
+    add(workflow.frames, "flat", 20700, 12, camera="B")
     add(library, "dark", 30, 1, camera="B", name="masterDark_3s", EXPTIME=3.0)
     workflow.configure(library={"bias": ["library"], "dark": ["library"]})
     made = make(workflow)
@@ -236,13 +279,28 @@ def test_library_masters_without_bias_are_used_as_what_they_are(workflow: Workfl
     assert made.says("no dark used", "contains no bias (its median is 30 ADU")
 
 
-def test_masters_of_excluded_frames_are_used_no_longer(workflow: Workflow) -> None:
+@pytest.mark.parametrize(
+    ("setting", "phrase"), [("exclude=[clouds]", "exclude"), ("minimum_frames=7", "minimum_frames")]
+)
+def test_masters_of_frames_that_are_there_but_not_used_are_used_no_longer(
+    workflow: Workflow, setting: str, phrase: str
+) -> None:
     add(workflow.frames / "clouds", "bias", 3700)
-    add(workflow.frames, "flat", 23700)
+    add(workflow.frames, "flat", 23700, 12)
     assert make(workflow).of("flat")[0].level == pytest.approx(20000, abs=1)
-    made = make(workflow, "--config", "exclude=[clouds]")
+    made = make(workflow, "--config", setting)
     assert made.of("flat")[0].level == pytest.approx(23700, abs=1)
-    assert made.says("exclude")
+    assert made.says("flat L", "no bias", phrase)
+
+
+def test_masters_of_frames_that_are_gone_are_kept(workflow: Workflow) -> None:
+    add(workflow.frames / "archived", "bias", 3700)
+    add(workflow.frames, "flat", 23700)
+    make(workflow)
+    (workflow.frames / "archived").rename(workflow.directory / "archived")
+    made = make(workflow)
+    assert made.of("flat")[0].level == pytest.approx(20000, abs=1)
+    assert made.says("Nothing to do")
 
 
 # --- darks for flats ------------------------------------------------------------------------------
@@ -294,7 +352,7 @@ def test_placeholders_are_absent_values(
     made = make(workflow)
     assert made.says("writes no SET-TEMP, no GAIN and no OFFSET")
     assert [master.name for master in made.masters] == ["masterBias_INSTRUME-A_READOUTM-Fast"]
-    assert made.says("Weak", "3 of 6 frames differ from the others", "level")
+    assert made.says("3 of 6 frames differ from the others", "level")
 
 
 def test_levels_that_differ_are_reported_with_the_frames(workflow: Workflow) -> None:
@@ -305,6 +363,19 @@ def test_levels_that_differ_are_reported_with_the_frames(workflow: Workflow) -> 
     made = make(workflow)
     assert made.says("A, -5 °C", "8 of 16 frames differ", "newA_000.fits", "level 9000 ADU")
     assert made.says("B, -5 °C", "2 of 10 frames differ", "newB_000.fits", "level 750 ADU")
+
+
+def test_frames_at_another_level_are_skipped_only_where_they_are_few(workflow: Workflow) -> None:
+    for camera, count in (("A", 6), ("B", 2)):
+        add(workflow.frames, "bias", 600, camera=camera)
+        start = "2026-04-02T20:00:00"
+        add(workflow.frames, "bias", 750, count, camera=camera, name=f"new{camera}", start=start)
+    made = make(workflow, "--keep-going", "--config", "outlier_frames=skip", succeeds=False)
+    assert made.of("bias", "A") == []
+    assert made.counts("bias", "B") == [6]
+    assert made.of("bias", "B")[0].level == pytest.approx(600, **EXACT)
+    assert made.says("Failed: bias, A", "6 of 12 frames")
+    assert made.says("newB_000.fits")
 
 
 def test_numbers_written_as_texts_are_read(workflow: Workflow) -> None:
@@ -500,7 +571,7 @@ NOTHING = {"GAIN": None, "OFFSET": None, "READOUTM": None}
 
 def test_an_old_camera_needs_no_setting(workflow: Workflow) -> None:
     for kind, word in (("bias", "Bias Frame"), ("dark", "Dark Frame"), ("flat", "Flat Field")):
-        level = {"bias": 700, "dark": 710, "flat": 20710}[kind]
+        level = 20700 if kind == "flat" else 700
         exposure = 0.0 if kind == "bias" else 3.0
         add(workflow.frames, kind, level, IMAGETYP=word, EXPTIME=exposure, **NOTHING)
     made = make(workflow)
@@ -533,7 +604,7 @@ def test_types_in_file_names_are_suggested_and_used(
 
 @pytest.mark.parametrize(
     ("folder", "name", "places"),
-    [("Flats", "f", "[folder, header]"), ("", "flat-", "[name, header]")],
+    [("Flats", "f", "[folder, header]"), ("", "flat-", "[name, header, folder]")],
 )
 def test_flats_written_as_lights_are_reported_and_used_with_the_suggestion(
     workflow: Workflow, folder: str, name: str, places: str
