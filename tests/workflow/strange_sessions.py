@@ -134,6 +134,10 @@ class Made:
         """Whether one line of the terminal has all these words."""
         return any(all(phrase in line for phrase in phrases) for line in self.lines)
 
+    def expect(self, *phrases: str) -> None:
+        """Show the terminal if no line of it has all these words."""
+        assert self.says(*phrases), "\n".join([f"no line with {phrases}:", *self.lines])
+
 
 def make(workflow: Workflow, *arguments: str, succeeds: bool = True) -> Made:
     """Run ``snakemake masters`` once."""
