@@ -118,8 +118,16 @@ def test_samples_that_cannot_come_to_the_scale_of_the_others_are_left_out(
 
 
 WORDS_FOR_FLATS = (
-    *("INTERNAL FLAT", "twilightflat", "DOMEFLAT", "LAMPFLAT", "dflat", "twilight"),
-    *("FLAT,SKY", "sky flat field", "Flats", "Flat (dome)"),
+    "INTERNAL FLAT",
+    "twilightflat",
+    "DOMEFLAT",
+    "LAMPFLAT",
+    "dflat",
+    "twilight",
+    "FLAT,SKY",
+    "sky flat field",
+    "Flats",
+    "Flat (dome)",
 )
 
 
@@ -129,7 +137,7 @@ def distinct(tmp_path_factory: pytest.TempPathFactory) -> Made:
     workflow = Workflow(tmp_path_factory.mktemp("distinct"))
     frames = workflow.frames
 
-    def more(kind: str, camera: str, number: int, level: float | None = None, **cards: Any) -> None:
+    def more(kind: str, camera: str, number: int, level: Any = None, **cards: Any) -> None:
         start = f"2026-03-02T{20 + number // 3}:{20 * (number % 3):02}:00"
         level = 9000 + number if level is None else level
         add(frames, kind, level, 3, camera=camera, name=f"{camera}{number}", start=start, **cards)
@@ -327,10 +335,8 @@ def test_a_dark_of_another_exposure_does_no_harm(workflow: Workflow, optimize: b
 
 
 def test_exposures_that_cannot_be_are_left_out(workflow: Workflow) -> None:
-    for exposure in (20, 90):
-        start = f"2026-03-02T{exposure}" if exposure == 20 else "2026-03-02T21"
-        level = 700 + exposure
-        add(workflow.frames, "dark", level, name=f"dark_{exposure}s", start=start, EXPTIME=0.0)
+    for level, start in ((720, "2026-03-02T20:30:00"), (790, "2026-03-02T21:00:00")):
+        add(workflow.frames, "dark", level, name=f"dark_{level}", start=start, EXPTIME=0.0)
     add(workflow.frames, "bias", 900, name="long", EXPTIME=30.0, start="2026-03-02T22:00:00")
     add(workflow.frames, "bias", 700)
     made = make(workflow)
@@ -571,6 +577,17 @@ def test_flats_that_change_their_shape_are_reported(
         start = f"2026-03-02T20:{number:02}:00"
         add(workflow.frames, "flat", level, 1, name=f"flat{number:02}", start=start)
     make(workflow).expect(phrase)
+
+
+@pytest.mark.xfail(reason="warnings that more masters have come first, and three are shown")
+def test_common_warnings_do_not_hide_that_flats_differ(workflow: Workflow) -> None:
+    for number in range(6):
+        level = 20000 * capped(number + 2)
+        start = f"2026-03-02T20:{number:02}:00"
+        add(workflow.frames, "flat", level, 1, name=f"flat{number}", start=start)
+    made = make(workflow)
+    assert any("flat5_000.fits" in each["text"] for each in made.of("flat")[0].record["warnings"])
+    made.expect("flat5_000.fits")
 
 
 # --- cameras and programs that write little -------------------------------------------------------
