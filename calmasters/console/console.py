@@ -322,8 +322,12 @@ class Console(logging.Handler):
             output_dir=workflow.output_dir.as_posix(),
             planned=len(plan.masters),
             warnings=workflow.warnings(),
-            report=report.as_posix() if report.exists() else "",
+            report=report.as_posix() if "report_page" in self._rules else "",
         )
+        if self._failures or (self._is_interrupted and self._built):
+            ended = {*self._built, *(failure.name for failure in self._failures.values())}
+            names = [name for name in workflow.names_to_rebuild() if name not in ended]
+            result = replace(result, not_made=names)
         if workflow.is_preview and not self._errors:
             result = replace(result, built=workflow.names_to_rebuild())
         return end_of_run(result, plan.findings)

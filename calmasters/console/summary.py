@@ -72,6 +72,8 @@ class RunResult:
         What stopped the run before its jobs, or besides them.
     report : str
         Path of the report, if the run made it.
+    not_made : sequence of str
+        Short names of stale masters that were not made because the run ended before.
     """
 
     ending: Ending
@@ -83,6 +85,7 @@ class RunResult:
     failures: Sequence[Failure] = ()
     error: str = ""
     report: str = ""
+    not_made: Sequence[str] = ()
 
 
 def end_of_run(result: RunResult, findings: Findings | None) -> str:
@@ -172,7 +175,8 @@ def _left_out(findings: Findings) -> Iterator[str]:
 
 def _remedy(group: FrameGroup) -> str:
     reason = group.reason.removesuffix(group.remedy).rstrip("; ")
-    return f"{_number(group.count, 'frame')}: {group.remedy} ({group.example} {reason})"
+    example = f"{group.example} {reason}".rstrip()
+    return f"{_number(group.count, 'frame')}: {group.remedy} ({example})"
 
 
 def _notes(findings: Findings) -> Iterator[str]:
@@ -207,6 +211,9 @@ def _next(result: RunResult, findings: Findings) -> Iterator[str]:
 
 
 def _failures(result: RunResult) -> Iterator[str]:
+    if result.not_made:
+        rest = "run again, or add --keep-going to go on after failures"
+        yield f"Not made: {_some(result.not_made)}; {rest}"
     for failure in result.failures:
         log = f"\n  (log: {failure.log})" if failure.log else ""
         yield f"Failed: {failure.name}: {failure.message}{log}"

@@ -43,6 +43,9 @@ __all__ = [
 _LOSS: Final[Mapping[int, tuple[float, float]]] = {3: (2.3, 3.2), 5: (1.3, 2.0)}
 _ENOUGH: Final = 10
 
+#: No camera has a higher offset, in 16-bit ADU, as the ranges of ``quality`` say.
+_HIGHEST_ADU: Final = {FrameType.BIAS: 20000, FrameType.DARK: 40000}
+
 #: Numbers that records take from statistics as they are.
 _NUMBERS: Final = ("mean", "median", "minimum", "maximum", "noise", "seconds")
 
@@ -330,7 +333,7 @@ class MasterRecord:
             dark=job.dark,
             optimize_dark=job.optimize_dark,
             recipe=job.recipe.fields,
-            warnings=(*job.warnings, *statistics.warnings),
+            warnings=(*job.warnings, *statistics.warnings, *_own_warnings(job.type, statistics)),
             left_out=(*job.left_out, *statistics.left_out),
             rejected_low=_sum([frame.low for frame in frames], statistics.rejected_low),
             rejected_high=_sum([frame.high for frame in frames], statistics.rejected_high),
@@ -402,6 +405,25 @@ class MasterRecord:
         """Give a job the frames alone that this master was made of."""
         used = {frame.path for frame in self.frames}
         return replace(job, frames=tuple(file for file in job.frames if file.path in used))
+
+
+def _own_warnings(kind: FrameType, statistics: MasterStatistics) -> Iterator[MasterWarning]:
+    """Warn of what every engine's result shows: frames left out, and a level that cannot be."""
+    if statistics.left_out:
+        first, count = statistics.left_out[0], len(statistics.left_out)
+        more = f", and {count - 1} more (see its JSON file)" if count > 1 else ""
+        yield MasterWarning(
+            WarningKind.FRAME_COUNT,
+            f"{count} frame{'s' * (count > 1)} left out when combining: "
+            f"{first.path}: {first.reason}{more}",
+        )
+    level_adu = 65535 * statistics.median
+    if kind in _HIGHEST_ADU and level_adu > _HIGHEST_ADU[kind]:
+        yield MasterWarning(
+            WarningKind.LEVEL,
+            f"its level of {level_adu:.0f} ADU is that of exposed frames, not of a {kind}: check"
+            " the types of its frames, and that the sensor was covered",
+        )
 
 
 def warnings_in(path: Path) -> list[str]:

@@ -101,7 +101,11 @@ class Findings:
             refused=tuple(_by_remedy(refused)),
             suspicious=tuple(_by_remedy(suspicious)),
             warned=tuple(_by_warning(decision)),
-            notes=(*absence_sentences(decision.absent_keywords), *decision.warnings),
+            notes=(
+                *absence_sentences(decision.absent_keywords),
+                *decision.warnings,
+                *_ignored_calibration_frames(decision),
+            ),
             wanted=tuple(missing_masters(decision)),
             suggested=settings_as_yaml(decision.suggested) if decision.suggested else "",
         )
@@ -144,6 +148,13 @@ def _by_remedy(verdicts: Mapping[str, Verdict]) -> list[FrameGroup]:
         for remedy, alike in paths.items()
     ]
     return sorted(groups, key=lambda group: -group.count)
+
+
+def _ignored_calibration_frames(decision: Decision) -> Iterator[str]:
+    """Count copies: bias, dark and flat frames that are ignored without being asked for."""
+    copies = sum(frame.copy_of is not None for frame in decision.frames)
+    if copies:
+        yield f"{copies} frame{'s' * (copies > 1)}: copies of other frames, which count once"
 
 
 def _by_warning(decision: Decision) -> list[FrameGroup]:

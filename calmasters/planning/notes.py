@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import PurePath
 from typing import Final
 
 from calmasters.frame import Frame
 from calmasters.headers.nights import UTC_SOURCE
+from calmasters.headers.sample_scale import BOTTOM_UP
 from calmasters.inventory.camera_keywords import (
     ESSENTIAL,
     CameraKeywords,
@@ -20,7 +21,7 @@ from calmasters.inventory.faults import assumed_values, in_one_line
 from calmasters.planning.grouping import Group
 from calmasters.settings import Settings
 
-__all__ = ["library_warnings", "masters_without_keywords", "uncertain_nights"]
+__all__ = ["library_warnings", "masters_without_keywords", "reversed_rows", "uncertain_nights"]
 
 #: Flats of one dusk or dawn are taken within this time.
 _ONE_TWILIGHT_H: Final = 4.0
@@ -88,3 +89,21 @@ def masters_without_keywords(
             f"{camera or 'the camera'}, such as {alike[0]}: no frames make them any more, and "
             f"they stay as they are; if they were taken with the same, set {setting}"
         )
+
+
+def reversed_rows(groups: Mapping[str, Group], short_names: Mapping[str, str]) -> Iterator[str]:
+    """Report groups in which the rows of some frames are reversed, and of others not.
+
+    Parameters
+    ----------
+    groups, short_names : mapping of str to Group and to str
+        By the name of the master.
+    """
+    for name, group in groups.items():
+        bottom_up = [BOTTOM_UP in frame.traits.read_as for frame in group.frames]
+        if any(bottom_up) and not all(bottom_up):
+            yield (
+                f"{short_names[name]}: {sum(bottom_up)} of {len(bottom_up)} frames say ROWORDER "
+                "'BOTTOM-UP', and their rows are reversed; check that the first row of the others "
+                "is the top one"
+            )

@@ -37,6 +37,7 @@ from calmasters.planning.near_misses import Difference
 from calmasters.planning.notes import (
     library_warnings,
     masters_without_keywords,
+    reversed_rows,
     uncertain_nights,
 )
 from calmasters.planning.short_names import short_names
@@ -230,6 +231,7 @@ def decide(
             *superseded_sentences(superseded),
             *unlike_frames(large, short),
             *uncertain_nights(flats.values()),
+            *reversed_rows(large, short),
         ),
         short_names={path: short[name] for name, path in paths.items()},
         keywords=settings.headers.extra,

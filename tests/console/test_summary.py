@@ -135,6 +135,14 @@ def test_failures_come_last_each_with_its_message_and_log() -> None:
     ]
 
 
+def test_masters_that_a_failed_run_did_not_come_to_are_named() -> None:
+    failure = Failure(BIAS, "the disk is full")
+    result = RunResult(Ending.FAILED, "output", planned=3, failures=[failure], not_made=(FLAT, RED))
+    assert (
+        f"Not made: {FLAT} and 1 more; run again, or add --keep-going to go on after failures"
+    ) in end_of_run(result, GOOD).splitlines()
+
+
 def test_an_error_before_there_is_a_plan_stands_alone() -> None:
     result = RunResult(Ending.FAILED, error="input_dir: directory '/nope' does not exist")
     assert end_of_run(result, None) == "calmasters: input_dir: directory '/nope' does not exist"
