@@ -10,6 +10,7 @@ from typing import Final
 
 from calmasters.frame import Status
 from calmasters.model.layout import SUGGESTED
+from calmasters.model.master_warning import MasterWarning, WarningKind
 from calmasters.planning.findings import Findings, FrameGroup
 
 __all__ = ["Ending", "Failure", "RunResult", "end_of_run"]
@@ -17,6 +18,16 @@ __all__ = ["Ending", "Failure", "RunResult", "end_of_run"]
 #: Entries shown of each kind; the inventory, `snakemake summary` and the report have them all.
 _SHOWN: Final = 3
 _SETTINGS_SHOWN: Final = 4
+
+#: Which warnings come first.
+_SERIOUSNESS: Final = (
+    WarningKind.OUTLIERS,
+    WarningKind.SAMPLES,
+    WarningKind.LEVEL,
+    WarningKind.CALIBRATION,
+    WarningKind.OTHER,
+    WarningKind.FRAME_COUNT,
+)
 
 
 class Ending(Enum):
@@ -65,7 +76,7 @@ class RunResult:
         Short names of the masters built; in a dry run, of those that would be.
     planned : int
         Number of masters in the plan.
-    warnings : mapping of str to sequence of str
+    warnings : mapping of str to sequence of MasterWarning
         For each master of the plan that has warnings, by its short name.
     failures : sequence of Failure
     error : str
@@ -81,7 +92,7 @@ class RunResult:
     seconds: float = 0.0
     built: Sequence[str] = ()
     planned: int = 0
-    warnings: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    warnings: Mapping[str, Sequence[MasterWarning]] = field(default_factory=dict)
     failures: Sequence[Failure] = ()
     error: str = ""
     report: str = ""
@@ -148,14 +159,19 @@ def _masters(result: RunResult) -> Iterator[str]:
         yield line
 
 
-def _weak(warnings: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """Write each warning once, for all masters that have it; the most frequent first."""
-    masters: dict[str, list[str]] = defaultdict(list)
-    for name, texts in warnings.items():
-        for text in texts:
-            masters[text].append(name)
-    ordered = sorted(masters.items(), key=lambda each: -len(each[1]))
-    yield from _listed("Weak", (f"{_some(names)}: {text}" for text, names in ordered))
+def _weak(warnings: Mapping[str, Sequence[MasterWarning]]) -> Iterator[str]:
+    """Write each warning once, for all masters that have it.
+
+    What is probably wrong with frames comes before what is missing, and the most frequent first.
+    """
+    masters: dict[MasterWarning, list[str]] = defaultdict(list)
+    for name, several in warnings.items():
+        for warning in several:
+            masters[warning].append(name)
+    ordered = sorted(
+        masters.items(), key=lambda each: (_SERIOUSNESS.index(each[0].kind), -len(each[1]))
+    )
+    yield from _listed("Weak", (f"{_some(names)}: {warning}" for warning, names in ordered))
 
 
 def _frames(findings: Findings) -> Iterator[str]:

@@ -413,7 +413,7 @@ def _own_warnings(kind: FrameType, statistics: MasterStatistics) -> Iterator[Mas
         first, count = statistics.left_out[0], len(statistics.left_out)
         more = f", and {count - 1} more (see its JSON file)" if count > 1 else ""
         yield MasterWarning(
-            WarningKind.FRAME_COUNT,
+            WarningKind.SAMPLES,
             f"{count} frame{'s' * (count > 1)} left out when combining: "
             f"{first.path}: {first.reason}{more}",
         )
@@ -426,7 +426,7 @@ def _own_warnings(kind: FrameType, statistics: MasterStatistics) -> Iterator[Mas
         )
 
 
-def warnings_in(path: Path) -> list[str]:
+def warnings_in(path: Path) -> Sequence[MasterWarning]:
     """Read the warnings in the record of a master; none where there is no record.
 
     Only the beginning of a record without warnings is read: a run with nothing to do asks for the
@@ -437,7 +437,7 @@ def warnings_in(path: Path) -> list[str]:
     if head is None or head.get("warning_count") == "0":
         return []
     try:
-        return [warning.text for warning in MasterRecord.read(path).warnings]
+        return MasterRecord.read(path).warnings
     except (OSError, RecordError):
         return []
 

@@ -32,6 +32,7 @@ from calmasters.model.layout import (
     record_path,
 )
 from calmasters.model.master_record import warnings_in
+from calmasters.model.master_warning import MasterWarning
 from calmasters.planning.plan_file import Plan, PlannedMaster
 from calmasters.planning.stale_reasons import format_reasons, stale_reasons
 from calmasters.planning.staleness import (
@@ -334,7 +335,7 @@ class Workflow:
         """Give the short names of the masters that are, or in a preview would be, rebuilt."""
         return [*map(self.short_name_of, self._masters_to_rebuild)]
 
-    def warnings(self) -> dict[str, list[str]]:
+    def warnings(self) -> dict[str, Sequence[MasterWarning]]:
         """Give the warnings of the plan's masters by short name; those without are left out.
 
         They are those of the masters as they are now; in a preview, for a master that would be
@@ -346,9 +347,9 @@ class Workflow:
         }
         return {name: texts for name, texts in by_name.items() if texts}
 
-    def _warnings_of(self, master: str) -> list[str]:
+    def _warnings_of(self, master: str) -> Sequence[MasterWarning]:
         if self._decides and master in self.reasons:
-            return [warning.text for warning in self._decided_jobs[master_name(master)].warnings]
+            return self._decided_jobs[master_name(master)].warnings
         return warnings_in(self._output_dir / record_path(master))
 
     # --- targets and inputs -----------------------------------------------------------------------

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from calmasters.console.summary import Ending, Failure, RunResult, end_of_run
+from calmasters.model.master_warning import MasterWarning, WarningKind
 from calmasters.planning.findings import Findings, FrameGroup
 
 BIAS, FLAT = "bias, ATR585M, -10 °C, gain 100", "flat B 2026-01-16, ATR585M, -10 °C, gain 100"
@@ -36,14 +37,17 @@ def test_masters_built() -> None:
 
 
 def test_a_warning_that_masters_share_is_written_once() -> None:
-    warnings = {BIAS: ["of 4 frames…"], FLAT: ["no dark", "too faint"], RED: ["no dark"]}
+    few = MasterWarning(WarningKind.FRAME_COUNT, "of 4 frames…")
+    lacking = MasterWarning(WarningKind.CALIBRATION, "no dark")
+    odd = MasterWarning(WarningKind.OUTLIERS, "1 of 9 frames differs")
+    warnings = {BIAS: [few], FLAT: [lacking, odd], RED: [lacking]}
     lines = end_of_run(replace(BUILT, warnings=warnings), GOOD).splitlines()
     assert lines[:5] == [
         "Masters: 2 built, 1 unchanged, 3 weak, in output/masters (4.4 s)",
         "Weak:",
+        f"  {FLAT}: 1 of 9 frames differs",
         f"  {FLAT} and 1 more: no dark",
         f"  {BIAS}: of 4 frames…",
-        f"  {FLAT}: too faint",
     ]
 
 
@@ -87,7 +91,7 @@ def test_a_report_that_is_there_is_named() -> None:
         (7, {}, GOOD, "Nothing to do: 7 masters are up to date; 0 frames refused."),
         (
             1,
-            {BIAS: ["of 4 frames…"]},
+            {BIAS: [MasterWarning(WarningKind.FRAME_COUNT, "of 4 frames…")]},
             replace(GOOD, refused=(CUT,), frames={"bias": {"used": 4, "refused": 1}}),
             "Nothing to do: 1 master is up to date, 1 of them weak; 1 frame refused."
             " See: snakemake summary",
@@ -102,7 +106,7 @@ def test_a_report_that_is_there_is_named() -> None:
     ],
 )
 def test_nothing_to_do_is_one_line(
-    planned: int, warnings: dict[str, list[str]], findings: Findings, text: str
+    planned: int, warnings: dict[str, list[MasterWarning]], findings: Findings, text: str
 ) -> None:
     result = RunResult(Ending.NOTHING_TO_DO, "output", planned=planned, warnings=warnings)
     assert end_of_run(result, findings) == text

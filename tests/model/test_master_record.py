@@ -273,3 +273,37 @@ def test_a_damaged_record_cannot_be_taken_for_one(tmp_path: Path, damage: str) -
 def test_a_job_is_cut_down_to_the_frames_that_were_combined() -> None:
     record = MasterRecord.of(FLAT, replace(STATISTICS, frames=STATISTICS.frames[2:]))
     assert record.with_used_frames(FLAT).frames == FLAT.frames[2:]
+
+
+def warned(job: MasterJob, **statistics: Any) -> list[str]:
+    record = MasterRecord.of(replace(job, warnings=()), replace(STATISTICS, **statistics))
+    return [warning.text for warning in record.warnings[len(STATISTICS.warnings) :]]
+
+
+def test_frames_that_an_engine_left_out_are_a_warning() -> None:
+    one, two = LeftOut("a.fits", "every pixel is 0"), LeftOut("b.fits", "is truncated")
+    assert warned(FLAT, left_out=(one,)) == [
+        "1 frame left out when combining: a.fits: every pixel is 0"
+    ]
+    assert warned(FLAT, left_out=(one, two)) == [
+        "2 frames left out when combining: a.fits: every pixel is 0, and 1 more (see its JSON file)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "level_adu", "count"),
+    [
+        ("bias", 20001, 1),
+        ("bias", 19999, 0),
+        ("dark", 40001, 1),
+        ("dark", 21000, 0),
+        ("flat", 5e4, 0),
+    ],
+)
+def test_a_bias_or_dark_as_bright_as_a_flat_is_a_warning(
+    kind: str, level_adu: float, count: int
+) -> None:
+    job = replace(FLAT, type=FrameType(kind), bias=None, dark=None)
+    found = warned(job, median=level_adu / 65535)
+    assert len(found) == count
+    assert all(f"{level_adu:.0f} ADU is that of exposed frames" in text for text in found)

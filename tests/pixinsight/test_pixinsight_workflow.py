@@ -48,7 +48,8 @@ class Workflow:
 
     def command(self, *arguments: str) -> list[Any]:
         where = ["--snakefile", REPOSITORY / "Snakefile", "--directory", self.directory]
-        return [sys.executable, "-m", "snakemake", *where, *arguments]
+        # The tests read in Snakemake's own output which jobs ran.
+        return [sys.executable, "-m", "snakemake", "--verbose", *where, *arguments]
 
     def run(self, *arguments: str, succeeds: bool = True) -> str:
         done = subprocess.run(

@@ -8,6 +8,7 @@ import os
 import numpy as np
 import pytest
 from astropy.io import fits
+from real_workflow import BLUE, RED
 from xisf import XISF
 
 from calmasters.synthetic.camera import Camera, write_frame
@@ -97,7 +98,10 @@ def test_a_frame_that_turns_unreadable_is_refused_in_the_next_run(session):
     session.run("masters")
     dark = next(session.frames.rglob("DARK/**/*_1.50s_*.fits"))
     dark.write_bytes(dark.read_bytes()[:-2880])
-    assert session.run_as_predicted().jobs == ["inventory"]
+    # Two darks are too few, and the master of three is not used while one of its frames is bad.
+    run = session.run_as_predicted()
+    assert run.jobs == sorted(["inventory", BLUE, RED])
+    assert "no flat uses masterDark_EXPOSURE-1.50_" in run.output
     verdict = session.inventory.loc[dark.relative_to(session.frames).as_posix()]
     assert verdict["status"] == "refused"
     assert "is truncated" in verdict["reason"]

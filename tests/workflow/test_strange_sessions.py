@@ -384,7 +384,6 @@ def test_frames_at_another_level_are_skipped_only_where_they_are_few(workflow: W
     made.expect("Failed: bias, A", "12 of 24 frames")
 
 
-@pytest.mark.xfail(reason="frames that a job leaves out are only in the record and the report")
 def test_frames_that_are_skipped_are_on_the_terminal(workflow: Workflow) -> None:
     add(workflow.frames, "bias", 600, 12)
     add(workflow.frames, "bias", 750, 2, name="new", start="2026-04-02T20:00:00")
@@ -579,7 +578,6 @@ def test_flats_that_change_their_shape_are_reported(
     make(workflow).expect(phrase)
 
 
-@pytest.mark.xfail(reason="warnings that more masters have come first, and three are shown")
 def test_common_warnings_do_not_hide_that_flats_differ(workflow: Workflow) -> None:
     for number in range(6):
         level = 20000 * capped(number + 2)
