@@ -316,14 +316,15 @@ class Console(logging.Handler):
         plan = workflow.known_plan if workflow else None
         if workflow is None or plan is None:
             return end_of_run(result, None)
-        report = workflow.output_dir / REPORT
         result = replace(
             result,
             output_dir=workflow.output_dir.as_posix(),
             planned=len(plan.masters),
             warnings=workflow.warnings(),
-            report=report.as_posix() if "report_page" in self._rules else "",
         )
+        if "report_page" in self._rules and not workflow.is_preview:
+            report = (workflow.output_dir / REPORT).as_posix()
+            result = replace(result, report=report, report_warnings=workflow.report_warnings())
         if self._failures or (self._is_interrupted and self._built):
             ended = {*self._built, *(failure.name for failure in self._failures.values())}
             names = [name for name in workflow.names_to_rebuild() if name not in ended]

@@ -83,6 +83,8 @@ class RunResult:
         What stopped the run before its jobs, or besides them.
     report : str
         Path of the report, if the run made it.
+    report_warnings : mapping of str to sequence of str
+        What the report found wrong with masters, by their short names.
     not_made : sequence of str
         Short names of stale masters that were not made because the run ended before.
     """
@@ -96,6 +98,7 @@ class RunResult:
     failures: Sequence[Failure] = ()
     error: str = ""
     report: str = ""
+    report_warnings: Mapping[str, Sequence[str]] = field(default_factory=dict)
     not_made: Sequence[str] = ()
 
 
@@ -220,6 +223,8 @@ def _next(result: RunResult, findings: Findings) -> Iterator[str]:
         else:
             yield f"  To use them: snakemake masters --configfile {file}"
     if result.report:
+        found = (f"{name}: {texts[0]}" for name, texts in result.report_warnings.items())
+        yield from _listed("The report warns", found)
         yield f"Report: {result.report}"
     elif result.built and result.ending is Ending.DONE:
         inventory = f"{result.output_dir}/inventory.csv"

@@ -29,6 +29,7 @@ from calmasters.model.layout import (
     job_path_of,
     master_name,
     master_path,
+    quality_path,
     record_path,
 )
 from calmasters.model.master_record import warnings_in
@@ -42,6 +43,7 @@ from calmasters.planning.staleness import (
     plan_holds,
     trigger_file,
 )
+from calmasters.quality.quality_record import Level, QualityRecord
 from calmasters.running import job_resources
 from calmasters.running.run import Run
 from calmasters.settings import Settings
@@ -55,6 +57,9 @@ __all__ = ["Input", "Workflow"]
 #: A file as an input of a rule; Snakemake writes "none" as an empty list.
 Input: TypeAlias = str | list[str]
 
+
+#: Findings of the report that are shown at the end of its run.
+_SERIOUS: Final = (Level.WARNING, Level.ERROR)
 
 _INTERRUPTED: Final = (
     "The previous run was interrupted. A run first restores the masters that it was rebuilding, so "
@@ -346,6 +351,22 @@ class Workflow:
             for master, planned in self.plan.masters.items()
         }
         return {name: texts for name, texts in by_name.items() if texts}
+
+    def report_warnings(self) -> dict[str, list[str]]:
+        """Give what the report found wrong with masters by short name; those without are left out.
+
+        Masters that were not measured are left out, too.
+        """
+        by_name = {}
+        for master, planned in self.plan.masters.items():
+            try:
+                record = QualityRecord.read(self._output_dir / quality_path(master_name(master)))
+            except (OSError, RecordError):
+                continue
+            found = [each.found for each in record.findings if each.level in _SERIOUS]
+            if found:
+                by_name[planned.short_name] = found
+        return by_name
 
     def _warnings_of(self, master: str) -> Sequence[MasterWarning]:
         if self._decides and master in self.reasons:

@@ -88,3 +88,23 @@ def test_the_number_of_pixinsight_processes_is_limited(on_cluster, tmp_path, slo
         shutil.copytree(on_cluster.frames, native.frames)
         native.run("masters")
         assert pixels_of(on_cluster) == pixels_of(native)
+
+
+def test_the_terminal_shows_masters_of_a_cluster_and_of_groups_of_jobs(on_cluster):
+    write_session(on_cluster.frames, ONE_OF_EACH)
+    lines = on_cluster.show("masters", "--groups", "master_bias=both", "master_dark=both")
+    assert {line[: line.index(",")].strip() for line in lines[:3]} == {
+        "bias",
+        "dark 1.5… s",
+        "flat B 2026-01-16",
+    }
+    assert lines[3] == "Masters: 3 built, 3 weak, in output/masters (… s)"
+
+
+def test_the_message_of_a_job_that_failed_on_a_node_comes_last(on_cluster):
+    write_session(on_cluster.frames, ONE_OF_EACH)
+    on_cluster.run("inventory")
+    spoil(*on_cluster.frames.rglob("BIAS/*.fits"))
+    text = "\n".join(on_cluster.show("masters", succeeds=False))
+    assert "is not a FITS file" in text[text.index("Failed: bias") :]
+    assert "Traceback" not in text
