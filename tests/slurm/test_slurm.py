@@ -93,12 +93,10 @@ def test_the_number_of_pixinsight_processes_is_limited(on_cluster, tmp_path, slo
 def test_the_terminal_shows_masters_of_a_cluster_and_of_groups_of_jobs(on_cluster):
     write_session(on_cluster.frames, ONE_OF_EACH)
     lines = on_cluster.show("masters", "--groups", "master_bias=both", "master_dark=both")
-    assert {line[: line.index(",")].strip() for line in lines[:3]} == {
-        "bias",
-        "dark 1.5… s",
-        "flat B 2026-01-16",
-    }
-    assert lines[3] == "Masters: 3 built, 3 weak, in output/masters (… s)"
+    made = sorted(line.partition(",")[0].strip() for line in lines if " frames… s" in line)
+    assert made == ["bias", "dark… s", "flat B 2026-01-16"]
+    (summary,) = [line for line in lines if line.startswith("Masters: ")]
+    assert summary.startswith("Masters: 3 built, ")
 
 
 def test_the_message_of_a_job_that_failed_on_a_node_comes_last(on_cluster):
