@@ -1,7 +1,8 @@
 # make masters        make masters of frames/ (or of an example session)
 # make dag            draw the plan to output/pictures
 # make watch          make masters each time frames have arrived and the folder is quiet
-# make test           run the tests
+# make test           run the tests, but those that run Snakemake very often
+# make test-all       run all tests (add test-browser and test-slurm)
 # make test-browser   test the report in a real browser (Chromium), if there is one
 # make test-slurm     test masters on a Slurm cluster of one node, if Slurm is installed
 # make fuzz           test the readers with changed and damaged files, for five minutes
@@ -21,7 +22,7 @@ USABLE := $(shell grep -qsF '$(CURDIR)/$(VENV)' $(VENV)/pyvenv.cfg && $(BIN)/pyt
 	'import pip, sys; v = list(sys.version_info[:2]); sys.exit(v < [3, 11] or v != $(or $(VERSION),v))' \
 	2> /dev/null && echo yes)
 
-.PHONY: masters dag watch test test-browser test-slurm fuzz check format environment clean
+.PHONY: masters dag watch test test-all test-browser test-slurm fuzz check format environment clean
 
 masters: $(VENV)/ready
 	test -d frames || $(BIN)/python -m calmasters.synthetic frames
@@ -34,15 +35,25 @@ watch: $(VENV)/ready
 	$(BIN)/python -m calmasters.commands.watch frames $(BIN)/snakemake --cores all masters
 
 test: $(VENV)/ready
+	$(BIN)/pytest --numprocesses 2 --quiet --ignore tests/browser --ignore tests/slurm -m "not slow"
+
+test-all: $(VENV)/ready
 	$(BIN)/pytest --numprocesses 2 --quiet --ignore tests/browser --ignore tests/slurm
 
 test-browser: $(VENV)/ready
 	$(BIN)/pytest --quiet tests/browser
 
-# The plugin stays installed in $(VENV): each later start of Snakemake imports it.
-test-slurm: $(VENV)/ready
-	$(BIN)/python -m pip install --quiet --editable .[slurm]
-	$(BIN)/pytest --quiet tests/slurm
+# The plugin has a folder of its own: each start of Snakemake imports all plugins that it finds.
+SLURM := $(VENV)/slurm
+
+$(SLURM): $(VENV)/ready
+	rm -rf $@ $@.new
+	$(BIN)/python -m pip install --quiet --no-deps --target $@.new \
+		snakemake-executor-plugin-slurm==2.8.0 snakemake-executor-plugin-slurm-jobstep==0.6.1
+	mv $@.new $@
+
+test-slurm: $(SLURM)
+	PYTHONPATH=$(CURDIR)/$(SLURM) $(BIN)/pytest --quiet tests/slurm
 
 fuzz: $(VENV)/ready
 	$(BIN)/python tests/hostile/fuzz.py --seconds 300

@@ -34,6 +34,7 @@ def test_the_slurm_plugin_has_the_pinned_version_of_the_extra():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     (pinned,) = project["optional-dependencies"]["slurm"]
     assert re.fullmatch(r"snakemake-executor-plugin-slurm==[\d.]+", pinned)
+    assert pinned in (REPOSITORY / "Makefile").read_text(encoding="utf-8")
     conda = (REPOSITORY / "environment.yml").read_text(encoding="utf-8")
     assert f"# - {pinned}\n" in conda
     assert profile("slurm")["executor"] == "slurm"

@@ -23,7 +23,7 @@ STATUS_S = "8"
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     if find_spec("snakemake_executor_plugin_slurm") is None:
-        pytest.skip("the executor plugin is not installed: pip install --editable '.[slurm]'")
+        pytest.skip("the executor plugin is not installed: use make test-slurm")
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     if missing:
         pytest.skip(f"Slurm is not installed ({', '.join(missing)}): slurm-wlm and munge")

@@ -64,12 +64,12 @@ def test_a_failed_job_is_reported_at_once_with_its_log(on_cluster):
     write_session(on_cluster.frames, ONE_OF_EACH)
     on_cluster.run("inventory")
     spoil(*on_cluster.frames.rglob("BIAS/*.fits"))
-    run = on_cluster.run("masters", succeeds=False)
+    text = "\n".join(on_cluster.show("masters", succeeds=False))
     ended = time.time()
-    assert "Error in rule master_bias" in run.output
     (log,) = on_cluster.output.glob("logs/bias/*.log")
-    assert "is not a FITS file" in log.read_text(encoding="utf-8")
-    assert log.name in run.output
+    assert "is not a FITS file" in text[text.index("Failed: bias") :]
+    assert log.name in text
+    assert "Traceback" not in text
     assert ended - log.stat().st_mtime < 60
 
 
@@ -97,12 +97,3 @@ def test_the_terminal_shows_masters_of_a_cluster_and_of_groups_of_jobs(on_cluste
     assert made == ["bias", "dark… s", "flat B 2026-01-16"]
     (summary,) = [line for line in lines if line.startswith("Masters: ")]
     assert summary.startswith("Masters: 3 built, ")
-
-
-def test_the_message_of_a_job_that_failed_on_a_node_comes_last(on_cluster):
-    write_session(on_cluster.frames, ONE_OF_EACH)
-    on_cluster.run("inventory")
-    spoil(*on_cluster.frames.rglob("BIAS/*.fits"))
-    text = "\n".join(on_cluster.show("masters", succeeds=False))
-    assert "is not a FITS file" in text[text.index("Failed: bias") :]
-    assert "Traceback" not in text

@@ -38,7 +38,10 @@ from calmasters.images.master_file import read_image
 from calmasters.running.lock import RunLock
 from calmasters.synthetic.session import write_session
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and pipes of POSIX")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="signals and pipes of POSIX"),
+]
 
 SECOND_NS = 10**9
 HOUR_NS = 3_600 * SECOND_NS

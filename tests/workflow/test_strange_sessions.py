@@ -31,6 +31,8 @@ from strange_sessions import (
     suggested,
 )
 
+pytestmark = pytest.mark.slow
+
 EXACT = {"abs": 0.05}
 
 
