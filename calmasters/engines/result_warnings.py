@@ -40,6 +40,9 @@ _UNEVEN: Final = 2.0
 _DARK_ADU: Final = (-20.0, 3000.0)
 
 
+_ONE_ADU: Final = 1 / 65535
+
+
 @dataclass(frozen=True, slots=True)
 class DarkScaling:
     """What the scaling of a dark is judged by.
@@ -92,7 +95,9 @@ def weak_factors(
     """Warn of factors of the dark that contradict the exposures and damage the flat.
 
     Short flats have hardly any dark current, and the search then finds any factor. Where the
-    difference is below the noise of the flat, there is nothing to warn of.
+    difference is below the noise of the flat, there is nothing to warn of. A factor of exactly 1
+    was not searched, because too few pixels of the dark are above its noise: it is wrong by the
+    same amount in each flat, so that every ADU counts.
 
     Parameters
     ----------
@@ -103,7 +108,11 @@ def weak_factors(
     """
     if scaling is None:
         return
-    odd = [k for k in factors if k is not None and scaling.error(k) > scaling.noise]
+    odd = [
+        k
+        for k in factors
+        if k is not None and scaling.error(k) > (_ONE_ADU if k == 1 else scaling.noise)
+    ]
     if odd:
         exposure_s = scaling.flat_exposure_s
         wanted = "the exposure of the flats" if exposure_s is None else f"{exposure_s:g} s"

@@ -68,6 +68,14 @@ def test_factors_are_judged_by_what_they_change() -> None:
     assert not [*weak_factors([0.5], None)]
 
 
+def test_a_dark_that_was_not_scaled_is_reported_even_below_the_noise_of_a_flat() -> None:
+    scaling = DarkScaling(0.033, 0.033, signal=0.001, noise=0.01, flat_exposure_s=2.0)
+    (warning,) = weak_factors([1.0, 1.0], scaling)
+    assert "1.000 to 1.000 for 2 of 2 frames, expected 0.033 to 0.033" in warning.text
+    assert "wrong by up to 63 ADU; take darks of 2 s" in warning.text
+    assert not [*weak_factors([1.0], replace(scaling, signal=1e-5))]
+
+
 def test_factors_are_judged_by_the_range_of_exposures_and_without_them_by_plausibility(
     site,
 ) -> None:
