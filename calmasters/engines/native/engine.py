@@ -404,7 +404,7 @@ class _MasterBuilder:
             self._warn(
                 WarningKind.SAMPLES,
                 f"in {share:.1%} of the pixels most samples are equal: outliers are not rejected"
-                " there, as in PixInsight (the noise is smaller than one ADU step)",
+                " there, as in PixInsight (few frames, or noise below one ADU step)",
             )
 
     def _in_range(self, integrated: Integrated) -> Float32:
