@@ -60,7 +60,20 @@ class OutputError(CalmastersError):
 
 
 class RecordError(CalmastersError):
-    """A plan, job file or record in ``output_dir`` is damaged: delete it, and run again."""
+    """A plan, job file or record in ``output_dir`` is damaged: delete it, and run again.
+
+    Parameters
+    ----------
+    path : Path
+    kind : str
+        What the file should be, such as ``"a plan"``.
+    found : Exception
+        Why it cannot be read.
+    """
+
+    def __init__(self, path: Path, kind: str, found: Exception) -> None:
+        why = f"{type(found).__name__}: {found}"
+        super().__init__(f"'{path}' is not {kind} ({why}): delete it, and run again")
 
 
 class QualityError(CalmastersError):

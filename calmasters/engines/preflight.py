@@ -10,17 +10,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
+from calmasters.engines.dark_scaling import (
+    FEWEST_THERMAL_PIXELS,
+    DarkScaling,
+    dark_signal,
+    thermal_pixels,
+)
 from calmasters.engines.frame_measures import FrameMeasure, measure_frame, measure_image
 from calmasters.engines.needs import EngineNeeds
 from calmasters.engines.outliers import find_outliers
-from calmasters.engines.result_warnings import DarkScaling, dark_signal
 from calmasters.errors import ConfigError, EngineError, FrameError
 from calmasters.images.master_file import read_image
 from calmasters.images.raw_frame import Image, RawFrame
 from calmasters.model.job import FrameFile, LeftOut, MasterJob, UsedMaster
 from calmasters.model.layout import LOCK
 from calmasters.model.master_warning import MasterWarning, WarningKind
-from calmasters.settings import BadFrames
+from calmasters.settings import BadFrames, Calibration
 
 __all__ = [
     "CheckedFrames",
@@ -78,12 +83,18 @@ class CheckedFrames:
         How frames that are used differ from the others, by path.
     scaling : DarkScaling or None
         What the factors of the dark are judged by, where it is scaled.
+    subtracts_dark : bool
+        False if the dark cannot be scaled, and is more wrong unscaled than not at all.
+    noise : float
+        Of a pixel of a flat, in [0, 1]; 0 if the dark is not scaled.
     """
 
     left_out: list[LeftOut]
     warnings: list[MasterWarning]
     differences: Mapping[str, str] = field(default_factory=dict)
     scaling: DarkScaling | None = None
+    subtracts_dark: bool = True
+    noise: float = 0.0
 
 
 def check_frames(
@@ -110,11 +121,22 @@ def check_frames(
     checked = judge_outliers(
         job, job.frames_without(bad), measures, dark if bias is None else bias, rules
     )
-    scaling = None
-    if job.optimize_dark and bias is not None and dark is not None:
-        noise = median(each.noise for each in measures)
-        scaling = DarkScaling.of(job, dark_signal(dark - bias), noise)
-    return replace(checked, left_out=[*bad, *checked.left_out], scaling=scaling)
+    checked = replace(checked, left_out=[*bad, *checked.left_out])
+    if not (job.optimize_dark and bias is not None and dark is not None):
+        return checked
+    thermal = dark - bias
+    scaling = DarkScaling.of(job, dark_signal(thermal))
+    noise = median(each.noise for each in measures)
+    subtracts_dark = scaling.unsearched == 1 or _can_be_scaled(job, thermal)
+    return replace(checked, scaling=scaling, subtracts_dark=subtracts_dark, noise=noise)
+
+
+def _can_be_scaled(job: MasterJob, thermal: Image) -> bool:
+    calibration = job.recipe.calibration or Calibration()
+    cfa = calibration.enableCFA and job.geometry.bayerpat is not None
+    return (
+        thermal_pixels(thermal, calibration.darkOptimizationLow, cfa=cfa) >= FEWEST_THERMAL_PIXELS
+    )
 
 
 def _master(job: MasterJob, used: UsedMaster | None, output_dir: Path) -> Image | None:

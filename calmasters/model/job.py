@@ -405,6 +405,4 @@ class MasterJob:
         try:
             return cls.from_json(path.read_text(encoding="utf-8"))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RecordError(
-                f"'{path}' is not a job file ({error!r}): delete it, and run again"
-            ) from error
+            raise RecordError(path, "a job file", error) from error

@@ -150,11 +150,20 @@ class MasterStatistics:
     differences: Mapping[str, str] = field(default_factory=dict)
 
 
-def header_cards(job: MasterJob, left_out: Sequence[LeftOut] = ()) -> list[Card]:
+def header_cards(
+    job: MasterJob, left_out: Sequence[LeftOut] = (), subtracts_dark: bool = True
+) -> list[Card]:
     """Make the cards of a master's header, the same for every engine and format.
 
-    Structural cards (SIMPLE, NAXIS…) are the writer's. ``left_out`` are the frames of the job
-    that the engine could not use.
+    Structural cards (SIMPLE, NAXIS…) are the writer's.
+
+    Parameters
+    ----------
+    job : MasterJob
+    left_out : sequence of LeftOut
+        The frames of the job that the engine could not use.
+    subtracts_dark : bool
+        False if the engine found that the dark of the job cannot be scaled to the flats.
     """
     cards = [
         Card("IMAGETYP", job.type.master_name, "type of image"),
@@ -163,7 +172,7 @@ def header_cards(job: MasterJob, left_out: Sequence[LeftOut] = ()) -> list[Card]
         Card("NCOMBINE", len(job.frames) - len(left_out), "number of frames combined"),
         *_recipe_cards(job),
         Card("DATE", datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "creation, UTC"),
-        *(Card("HISTORY", line) for line in _history(job, left_out)),
+        *(Card("HISTORY", line) for line in _history(job, left_out, subtracts_dark)),
     ]
     return [card for card in cards if card.value != ""]
 
@@ -203,12 +212,13 @@ def _recipe_cards(job: MasterJob) -> Iterator[Card]:
         yield Card("HISTORY", f"{parameter}: {getattr(integration, parameter)}")
 
 
-def _history(job: MasterJob, left_out: Sequence[LeftOut]) -> Iterator[str]:
+def _history(job: MasterJob, left_out: Sequence[LeftOut], subtracts_dark: bool) -> Iterator[str]:
     for kind, used in (("bias", job.bias), ("dark", job.dark)):
         if used:
             yield f"{kind}: {used.path} ({used.origin})"
     if job.dark:
-        yield f"dark optimization: {'on' if job.optimize_dark else 'off'}"
+        scaled = f"dark optimization: {'on' if job.optimize_dark else 'off'}"
+        yield scaled if subtracts_dark else "dark not subtracted: it cannot be scaled to the flats"
     for frame in (*job.left_out, *left_out):
         yield f"left out: {frame.path}: {frame.reason}"
     yield f"frames and recipe: {job.digest}"
@@ -397,9 +407,7 @@ class MasterRecord:
                 left_out=tuple(LeftOut(**frame) for frame in stored["left_out"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RecordError(
-                f"'{path}' is not the record of a master ({error!r}): delete it, and run again"
-            ) from error
+            raise RecordError(path, "the record of a master", error) from error
 
     def with_used_frames(self, job: MasterJob) -> MasterJob:
         """Give a job the frames alone that this master was made of."""

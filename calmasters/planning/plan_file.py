@@ -97,9 +97,7 @@ class Plan:
             findings = Findings.from_json(stored["findings"])
             return cls(stored["digest"], masters, tuple(stored["kept"]), findings)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RecordError(
-                f"'{path}' is not a plan ({error!r}): delete it, and run again"
-            ) from error
+            raise RecordError(path, "a plan", error) from error
 
 
 def write_plan(path: Path, decision: Decision, reasons: Mapping[str, Iterable[str]]) -> None:

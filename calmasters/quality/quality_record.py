@@ -191,7 +191,4 @@ class QualityRecord:
                 histogram=Histogram(**stored["histogram"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RecordError(
-                f"'{path}' is not the record of a measured master: {error!r}; delete it and run"
-                " the report again"
-            ) from error
+            raise RecordError(path, "the record of a measured master", error) from error

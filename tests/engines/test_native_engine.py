@@ -421,8 +421,11 @@ def test_a_dark_that_cannot_be_scaled_is_reported_where_it_damages_the_flat(
     plain = data["bias"] + np.random.default_rng(6).normal(signal, 1e-5, (60, 70))
     recipe = replace(job.recipe, calibration=Calibration(darkOptimizationLow=8))
     made = make(site, replace(with_dark(site, job, plain, 300.0), recipe=recipe))
-    assert [frame.k for frame in made.frames] == [1.0] * 5
+    assert [frame.k for frame in made.frames] == [0.0] * 5
     assert ("take darks of 1.5 s" in warnings_of(made)) == is_reported
+    master, _ = read_image(site.output)
+    make(site, replace(job, recipe=recipe, dark=None, optimize_dark=False))
+    np.testing.assert_array_equal(master, read_image(site.output)[0])
 
 
 def test_zero_pixels_of_a_master_flat_are_counted(site) -> None:

@@ -7,12 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from calmasters.engines.dark_scaling import DarkScaling, thermal_pixels, weak_factors
 from calmasters.engines.native.engine import NativeEngine
 from calmasters.engines.native.reference import integrate_pixel
 from calmasters.engines.result_warnings import (
-    DarkScaling,
     weak_dark,
-    weak_factors,
     weak_flats,
     zero_pixels,
 )
@@ -59,21 +58,40 @@ def test_a_dark_that_does_not_match_its_bias_is_reported(
 
 
 def test_factors_are_judged_by_what_they_change() -> None:
-    by_exposure = DarkScaling(0.01, 0.02, signal=0.02, noise=0.002, flat_exposure_s=3.0)
-    (warning,) = weak_factors([0.0, 0.015, 0.5, 0.2, None], by_exposure)
-    assert "0.200 to 0.500 for 2 of 5 frames, expected 0.010 to 0.020" in warning.text
+    by_exposure = DarkScaling(0.01, 0.02, signal=0.02, flat_exposure_s=3.0)
+    (warning,) = weak_factors([0.015, 0.5, 0.2, None], by_exposure, 0.002)
+    assert "0.200 to 0.500 for 2 of 4 frames, expected 0.010 to 0.020" in warning.text
     assert "wrong by up to 629 ADU; take darks of 3 s" in warning.text
-    assert not [*weak_factors([0.0, 0.11], by_exposure)]
-    assert not [*weak_factors([0.5], replace(by_exposure, signal=0.001))]
-    assert not [*weak_factors([0.5], None)]
+    assert not [*weak_factors([0.015, 0.11], by_exposure, 0.002)]
+    assert not [*weak_factors([0.5], replace(by_exposure, signal=0.001), 0.002)]
+    assert not [*weak_factors([0.5], None, 0.002)]
 
 
-def test_a_dark_that_was_not_scaled_is_reported_even_below_the_noise_of_a_flat() -> None:
-    scaling = DarkScaling(0.033, 0.033, signal=0.001, noise=0.01, flat_exposure_s=2.0)
-    (warning,) = weak_factors([1.0, 1.0], scaling)
+def test_a_factor_that_was_not_searched_is_reported_even_below_the_noise_of_a_flat() -> None:
+    scaling = DarkScaling(0.033, 0.033, signal=0.001, flat_exposure_s=2.0)
+    (warning,) = weak_factors([1.0, 1.0], scaling, 0.01)
     assert "1.000 to 1.000 for 2 of 2 frames, expected 0.033 to 0.033" in warning.text
     assert "wrong by up to 63 ADU; take darks of 2 s" in warning.text
-    assert not [*weak_factors([1.0], replace(scaling, signal=1e-5))]
+    (warning,) = weak_factors([0.0], scaling, 0.01)
+    assert "wrong by up to 2 ADU" in warning.text
+    assert not [*weak_factors([1.0, 0.0], replace(scaling, signal=1e-5), 0.01)]
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest", "factor"),
+    [(0.007, 0.007, 0), (0.4, 0.4, 0), (0.6, 0.6, 1), (0.9, 1.1, 1), (1.5, 4, 1), (0.1, 3.0, 1)],
+)
+def test_a_dark_that_cannot_be_scaled_is_subtracted_only_if_that_is_less_wrong(
+    lowest: float, highest: float, factor: float
+) -> None:
+    assert DarkScaling(lowest, highest, 0.01, None).unsearched == factor
+
+
+@pytest.mark.parametrize("cfa", [False, True])
+def test_pixels_above_the_noise_of_a_dark_are_counted(cfa: bool) -> None:
+    thermal = np.random.default_rng(3).normal(0.001, 1e-4, (61, 80)).astype(np.float32)
+    thermal[::6, ::20] = 0.9
+    assert thermal_pixels(thermal, 6.0, cfa=cfa) == (40 if cfa else 44)
 
 
 def test_factors_are_judged_by_the_range_of_exposures_and_without_them_by_plausibility(
@@ -88,7 +106,7 @@ def test_factors_are_judged_by_the_range_of_exposures_and_without_them_by_plausi
         (replace(job, dark=replace(dark, exposure_s=None)), 0.1, 3.0),
         (replace(job, header={}), 0.1, 3.0),
     ):
-        scaling = DarkScaling.of(each, 0.02, 0.002)
+        scaling = DarkScaling.of(each, 0.02)
         assert (scaling.lowest, scaling.highest) == pytest.approx((lowest, highest))
 
 

@@ -135,7 +135,7 @@ def test_negative_samples_are_truncated_as_by_the_other_engines(
     job = flat_job(site, site.write(frames), settings=NO_REJECTION, bias=bias)
     master, statistics = make(siril, site, job)
     assert (master[0] == 0).all()
-    assert any("were brought into 0 to 1" in warning for warning in statistics.warnings)
+    assert any("were brought into 0 to 1" in warning.text for warning in statistics.warnings)
 
 
 # Kinds of files --------------------------------------------------------------------------
@@ -197,7 +197,8 @@ def test_samples_that_are_not_finite_are_reported(siril: SirilEngine, site: Any)
     frames[0, 5, 5] = np.nan
     job = site.job(site.write(frames), SHAPE, settings=NO_REJECTION)
     _, statistics = make(siril, site, job)
-    assert statistics.warnings == ("1 samples were not finite and were replaced by 0",)
+    (warning,) = statistics.warnings
+    assert warning.text == "1 samples were not finite and were replaced by 0"
 
 
 # Remaining files and records ------------------------------------------------------------

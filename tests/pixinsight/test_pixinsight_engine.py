@@ -29,8 +29,10 @@ from calmasters.engines.pixinsight.needs import NEEDS
 from calmasters.errors import ConfigError, EngineError
 from calmasters.frame import FrameType
 from calmasters.headers.image_header import read_cards
-from calmasters.images.master_file import read_image
+from calmasters.images.master_file import read_image, write_master
 from calmasters.model.job import MasterJob, UsedMaster
+from calmasters.model.layout import record_path
+from calmasters.model.master_record import MasterRecord
 
 BIAS, DARK, FLAT = FrameType.BIAS, FrameType.DARK, FrameType.FLAT
 
@@ -87,6 +89,27 @@ def test_other_calibrations_equal_the_native_engines(
     job = flat_with_masters(BIAS, DARK, geometry=replace(SMALL, bayerpat="RGGB"))
     recipe = replace(job.recipe, calibration=replace(job.recipe.calibration, **changes))
     assert_equals_native(site, replace(job, recipe=recipe), by_script=True)
+
+
+@pytest.mark.parametrize(("exposure_s", "is_subtracted"), [(300.0, False), (1.8, True)])
+@pytest.mark.parametrize("bayerpat", [None, "RGGB"])
+def test_a_dark_that_cannot_be_scaled_equals_the_native_engines(
+    site: Site,
+    flat_with_masters: Callable[..., MasterJob],
+    exposure_s: float,
+    is_subtracted: bool,
+    bayerpat: str | None,
+) -> None:
+    job = flat_with_masters(BIAS, DARK, geometry=replace(SMALL, bayerpat=bayerpat))
+    bias, _ = read_image(site.output_dir / job.bias.path)
+    noise = np.random.default_rng(5).normal(0.01, 1e-4, bias.shape).astype(np.float32)
+    write_master(site.output_dir / job.dark.path, bias + noise, [])
+    job = replace(job, dark=replace(job.dark, exposure_s=exposure_s))
+    assert_equals_native(site, job)
+    record = MasterRecord.read(site.output_dir / record_path(job.master))
+    assert {frame.k for frame in record.frames} == {float(is_subtracted)}
+    header = (site.output_dir / job.master).read_bytes()[:4000]
+    assert (b"dark optimization: on" in header) is is_subtracted
 
 
 def test_both_engines_ignore_the_pedestal_card(

@@ -14,11 +14,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from calmasters.engines.dark_scaling import FEWEST_THERMAL_PIXELS
 from calmasters.engines.native.compiled import kernels
 from calmasters.engines.native.levels import image_median
 from calmasters.engines.native.reference import Float32
 from calmasters.engines.native.reference_flats import (
-    FEWEST_THERMAL_PIXELS,
     centred_crop,
     dark_objective,
     image_mad,
@@ -49,14 +49,24 @@ class DarkOptimizer:
         Side of the central square that is evaluated; 0 for the complete frame.
     cfa : bool
         Evaluate the means of the 2 x 2 cells of a Bayer mosaic.
+    unsearched : float
+        The factor of a dark with too few thermal pixels.
     exact : bool
         Evaluate every step on the complete image, as the reference does.
     """
 
     def __init__(
-        self, dark: Float32, *, sigmas: float, window: int, cfa: bool, exact: bool = False
+        self,
+        dark: Float32,
+        *,
+        sigmas: float,
+        window: int,
+        cfa: bool,
+        unsearched: float = 1.0,
+        exact: bool = False,
     ) -> None:
         self._cfa, self._window, self._exact = cfa, window, exact
+        self._unsearched = np.float32(unsearched)
         dark = box_mean(dark) if cfa else dark
         centre = image_median(dark)
         is_thermal = dark >= threshold(centre, image_mad(dark, centre), sigmas)
@@ -68,13 +78,13 @@ class DarkOptimizer:
 
     @property
     def usable(self) -> bool:
-        """Whether there are enough thermal pixels; otherwise the factor is 1."""
+        """Whether there are enough thermal pixels to search the factor."""
         return self.thermal_pixels >= FEWEST_THERMAL_PIXELS
 
     def fit(self, frame: Float32) -> np.float32:
         """Find the factor that leaves the least noise in a raw ``(height, width)`` frame."""
         if not self.usable:
-            return np.float32(1)
+            return self._unsearched
         return minimize(self._noise(self._target(frame)))
 
     def _target(self, frame: Float32) -> Float32:

@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn, TextIO
 
 import numpy as np
 
+from calmasters.engines.dark_scaling import DarkScaling, dark_signal, weak_factors
 from calmasters.engines.frame_measures import measure_frames
 from calmasters.engines.image_stats import noise
 from calmasters.engines.native.darks import DarkOptimizer
@@ -31,10 +32,7 @@ from calmasters.engines.preflight import (
     require_supported,
 )
 from calmasters.engines.result_warnings import (
-    DarkScaling,
-    dark_signal,
     weak_dark,
-    weak_factors,
     weak_flats,
     zero_pixels,
 )
@@ -177,6 +175,7 @@ class _MasterBuilder:
         self._left_out: list[LeftOut] = []
         self._differences: Mapping[str, str] = {}
         self._noise = 0.0
+        self._scaling: DarkScaling | None = None
 
     def run(self) -> _BuiltMaster:
         _allow_open_files(len(self._job.frames))
@@ -330,15 +329,17 @@ class _MasterBuilder:
             self._warn_all(weak_dark(65535 * float(np.median(few))))
         optimizer = None
         if self._job.optimize_dark and thermal is not None and bias is not None:
-            optimizer = self._optimizer(thermal)
+            self._scaling = DarkScaling.of(self._job, dark_signal(thermal))
+            optimizer = self._optimizer(thermal, self._scaling.unsearched)
         return Calibrator(bias, thermal, pedestal, optimizer)
 
-    def _optimizer(self, thermal: Float32) -> DarkOptimizer:
+    def _optimizer(self, thermal: Float32, unsearched: float) -> DarkOptimizer:
         optimizer = DarkOptimizer(
             thermal,
             sigmas=self._calibration.darkOptimizationLow,
             window=self._calibration.darkOptimizationWindow,
             cfa=self._calibration.enableCFA and self._job.geometry.bayerpat is not None,
+            unsearched=unsearched,
             exact=self._exact,
         )
         self._write_log(f"{optimizer.thermal_pixels} pixels of the dark are above its noise")
@@ -361,7 +362,8 @@ class _MasterBuilder:
                 kept.append((frame, level))
         self._require_enough_frames()
         frames, levels = zip(*kept, strict=True)
-        self._warn_all(weak_factors([level.k for level in levels], self._scaling(calibrator)))
+        factors = [level.k for level in levels]
+        self._warn_all(weak_factors(factors, self._scaling, self._noise))
         if self._job.type is FrameType.FLAT:
             paths = [file.path for file in self._files]
             self._warn_all(weak_flats(paths, [level.location or 0.0 for level in levels]))
@@ -382,12 +384,6 @@ class _MasterBuilder:
         if not self._needs_locations:
             return Normalization.none(len(levels))
         return Normalization.of(self._settings, [level.location or 0.0 for level in levels])
-
-    def _scaling(self, calibrator: Calibrator | None) -> DarkScaling | None:
-        """Return what the factors of the dark are judged by; None if it is not scaled."""
-        if not calibrator or not calibrator.optimizer or calibrator.dark is None:
-            return None
-        return DarkScaling.of(self._job, dark_signal(calibrator.dark), self._noise)
 
     # Output
 
@@ -436,7 +432,8 @@ def _allow_open_files(frames: int) -> None:
 def _finish(
     job: MasterJob, made: _BuiltMaster, output: Path, started: float, write_log: _Log
 ) -> MasterStatistics:
-    write_master(output, made.image, header_cards(job, made.left_out))
+    subtracts_dark = {level.k for level in made.levels} != {0.0}
+    write_master(output, made.image, header_cards(job, made.left_out, subtracts_dark))
     if made.integrated.maps is not None:
         _write_maps(made, output)
     statistics = _statistics(job, made, time.perf_counter() - started)

@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from calmasters.engines.dark_scaling import FEWEST_THERMAL_PIXELS
 from calmasters.engines.native.reference import Float32, Float64, total
 
 __all__ = [
@@ -113,9 +114,6 @@ GOLDEN_SECTION: Final = np.float32(0.61803399)
 GOLDEN_REST: Final = np.float32(1) - GOLDEN_SECTION
 MAXIMUM_GROWTH: Final = np.float32(10)
 TINY: Final = np.float32(1e-20)
-
-#: With fewer thermal pixels a dark is not scaled.
-FEWEST_THERMAL_PIXELS: Final = 16
 
 
 def calibrate(

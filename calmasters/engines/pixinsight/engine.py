@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from calmasters.engines.pixinsight.session import connected
 from calmasters.engines.pixinsight.status import Status, failure_reason
 from calmasters.engines.pixinsight.task import Task
 from calmasters.engines.preflight import (
+    CheckedFrames,
     TakeoverGuard,
     check_frames,
     require_frames,
@@ -28,7 +29,7 @@ from calmasters.engines.preflight import (
 )
 from calmasters.engines.subprocesses import run
 from calmasters.errors import EngineError
-from calmasters.model.job import LeftOut, MasterJob
+from calmasters.model.job import MasterJob
 from calmasters.model.master_record import MasterRecord, MasterStatistics
 from calmasters.settings import BadFrames, Calibrated, PixInsight
 
@@ -110,7 +111,7 @@ class PixInsightEngine:
         places = self._places(job, input_dir, output_dir, output)
         log.parent.mkdir(parents=True, exist_ok=True)
         with _working_files(job, places):
-            status = self._run(job, places, log, checked.left_out)
+            status = self._run(job, places, log, checked)
             image = check_master(places.part(job), job)
             statistics = master_statistics(
                 job, status, image, time.perf_counter() - started, checked
@@ -125,14 +126,12 @@ class PixInsightEngine:
         calibrated = output_dir / self.calibrated.directory / job.name
         return Places(input_dir, output_dir, output, calibrated, self.calibrated.keep)
 
-    def _run(
-        self, job: MasterJob, places: Places, log: Path, left_out: Sequence[LeftOut]
-    ) -> Status:
+    def _run(self, job: MasterJob, places: Places, log: Path, checked: CheckedFrames) -> Status:
         """Run PixInsight until it has reported; after crashes, as often as ``retries`` allows."""
-        task = Task(script_job(job, places, self.options, left_out))
-        script = script_text(job, places, self.options, left_out)
+        task = Task(script_job(job, places, self.options, checked))
+        script = script_text(job, places, self.options, checked)
         with log.open("wb") as file:
-            for frame in left_out:
+            for frame in checked.left_out:
                 file.write(f"left out: {frame.path}: {frame.reason}\n".encode("utf-8", "replace"))
             for _ in range(1 + self.options.retries):
                 ending = self._attempt(task, script, file)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
+from calmasters.engines.dark_scaling import weak_factors
 from calmasters.engines.image_stats import pixel_statistics
 from calmasters.engines.pixinsight.status import Status
 from calmasters.engines.preflight import CheckedFrames
-from calmasters.engines.result_warnings import weak_factors, zero_pixels
+from calmasters.engines.result_warnings import zero_pixels
 from calmasters.errors import EngineError, FrameError
 from calmasters.frame import FrameType
 from calmasters.headers.image_header import read_cards
@@ -75,15 +77,18 @@ def master_statistics(
     checked : CheckedFrames
         What was found in the frames before; those left out were not combined.
     """
+    files = job.frames_without(checked.left_out)
+    if not checked.subtracts_dark:
+        status = replace(status, k=[0.0] * len(files))
     return MasterStatistics(
-        frames=_frames(job.frames_without(checked.left_out), status),
+        frames=_frames(files, status),
         **pixel_statistics(image, job.geometry),
         seconds=seconds,
         versions={"PixInsight": status.version, "calmasters": version("calmasters")},
         warnings=(
             *(MasterWarning(WarningKind.OTHER, text) for text in status.warnings),
             *checked.warnings,
-            *weak_factors(status.k, checked.scaling),
+            *weak_factors(status.k, checked.scaling, checked.noise),
             *(zero_pixels(image) if job.type is FrameType.FLAT else ()),
         ),
         left_out=tuple(checked.left_out),

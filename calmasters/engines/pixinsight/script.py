@@ -6,16 +6,17 @@ No code is generated: the text of headers and paths is in JSON strings only.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from calmasters.engines.pixinsight.needs import reads_adu
+from calmasters.engines.preflight import CheckedFrames
 from calmasters.frame import FrameType
 from calmasters.headers.fits_cards import Card
 from calmasters.images.master_file import fits_literal
-from calmasters.model.job import LeftOut, MasterJob, UsedMaster
+from calmasters.model.job import MasterJob, UsedMaster
 from calmasters.model.master_record import header_cards
 from calmasters.settings import Calibration, PixInsight
 
@@ -53,6 +54,9 @@ _OUTPUT_HINTS: Final[Mapping[str, str]] = {
     "max-inline-block-size 3072 no-embedded-data no-resolution",
     "fits": "",
 }
+
+#: For a script that is only written: what the frames contain is not known yet.
+_UNCHECKED: Final = CheckedFrames([], [])
 
 #: In JSON these characters occur in strings only. PixInsight's preprocessor reads the text before
 #: JavaScript does; it must not see a directive, or the start or end of a comment.
@@ -92,14 +96,14 @@ class Places:
 
 
 def script_text(
-    job: MasterJob, places: Places, options: PixInsight, left_out: Sequence[LeftOut] = ()
+    job: MasterJob, places: Places, options: PixInsight, checked: CheckedFrames = _UNCHECKED
 ) -> str:
     """Return the script that makes a master in PixInsight: ASCII, LF, ECMAScript 5.
 
     The text depends only on the arguments, so that a user can run the same script as the engine,
     except for frames that the engine leaves out.
     """
-    data = _json(script_job(job, places, options, left_out))
+    data = _json(script_job(job, places, options, checked))
     return _script(_HEAD, f"var JOB = {data};\n", "main", options)
 
 
@@ -116,25 +120,28 @@ def session_text(session: Mapping[str, Any], options: PixInsight) -> str:
 
 
 def script_job(
-    job: MasterJob, places: Places, options: PixInsight, left_out: Sequence[LeftOut] = ()
+    job: MasterJob, places: Places, options: PixInsight, checked: CheckedFrames = _UNCHECKED
 ) -> dict[str, Any]:
     """Return the job of a script; paths are absolute, with ``/`` on every system."""
+    cards = header_cards(job, checked.left_out, checked.subtracts_dark)
     return {
         "type": job.type.value,
         "imageType": _IMAGE_TYPE[job.type],
-        "frames": [_path(places.input_dir / frame.path) for frame in job.frames_without(left_out)],
+        "frames": [
+            _path(places.input_dir / frame.path) for frame in job.frames_without(checked.left_out)
+        ],
         "master": _path(places.output),
         "part": _path(places.part(job)),
         "status": _path(places.status(job)),
         "extension": f".{job.recipe.master_format}",
         "outputHints": _OUTPUT_HINTS[job.recipe.master_format],
-        "keywords": [_fits_keyword(card) for card in header_cards(job, left_out)],
+        "keywords": [_fits_keyword(card) for card in cards],
         "integration": {
             "inputHints": _input_hints(job),
             **options.parameters.get("ImageIntegration", {}),
             **asdict(job.recipe.integration),
         },
-        "calibration": _calibration(job, places, options),
+        "calibration": _calibration(job, places, options, checked.subtracts_dark),
     }
 
 
@@ -154,7 +161,9 @@ def _json(value: Any) -> str:
     return json.dumps(value, indent=1).translate(_ESCAPED).replace("//", "/\\/")
 
 
-def _calibration(job: MasterJob, places: Places, options: PixInsight) -> dict[str, Any] | None:
+def _calibration(
+    job: MasterJob, places: Places, options: PixInsight, subtracts_dark: bool
+) -> dict[str, Any] | None:
     if not (job.bias or job.dark):
         return None
     parameters = asdict(job.recipe.calibration or Calibration())
@@ -163,8 +172,8 @@ def _calibration(job: MasterJob, places: Places, options: PixInsight) -> dict[st
         "directory": _path(places.calibrated),
         "keep": places.keep_calibrated,
         "bias": _master(job.bias, places),
-        "dark": _master(job.dark, places),
-        "optimizeDarks": job.optimize_dark,
+        "dark": _master(job.dark, places) if subtracts_dark else None,
+        "optimizeDarks": job.optimize_dark and subtracts_dark,
         "parameters": {
             "inputHints": _input_hints(job),
             **options.parameters.get("ImageCalibration", {}),

@@ -1,0 +1,135 @@
+"""Judge the factor by which a dark is scaled to flats of another exposure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+
+from calmasters.images.raw_frame import Image
+from calmasters.model.job import MasterJob
+from calmasters.model.master_warning import MasterWarning, WarningKind
+
+__all__ = ["FEWEST_THERMAL_PIXELS", "DarkScaling", "dark_signal", "thermal_pixels", "weak_factors"]
+
+#: With fewer pixels above the noise of a dark, its factor cannot be searched.
+FEWEST_THERMAL_PIXELS: Final = 16
+
+#: Range of the factor where exposures are not known.
+_PLAUSIBLE_K: Final = (0.1, 3.0)
+
+#: The signal of a dark is measured on one of this many pixels, but on some ten thousand at least.
+_SIGNAL_STEP: Final = 61
+_SIGNAL_SAMPLES: Final = 10_000
+
+#: Percentile of a dark's pixels that stands for those with much dark current.
+_WARM_PERCENTILE: Final = 99.0
+
+#: Factors that were not searched: they are wrong by the same amount in each flat, so that every
+#: ADU counts.
+_UNSEARCHED: Final = (0.0, 1.0)
+_ONE_ADU: Final = 1 / 65535
+
+
+@dataclass(frozen=True, slots=True)
+class DarkScaling:
+    """What the factor of a dark is judged by.
+
+    Attributes
+    ----------
+    lowest, highest : float
+        Range of the factor by the exposures of the flats and the dark.
+    signal : float
+        Of the dark less the bias, where the dark current is high; in [0, 1].
+    flat_exposure_s : float or None
+        Median; None where it is not known.
+    """
+
+    lowest: float
+    highest: float
+    signal: float
+    flat_exposure_s: float | None
+
+    @classmethod
+    def of(cls, job: MasterJob, signal: float) -> Self:
+        """Take the exposures from a job."""
+        usual, shortest, longest = (
+            job.header.get(keyword) for keyword in ("EXPTIME", "EXPMIN", "EXPMAX")
+        )
+        if not isinstance(usual, float) or not job.dark or not job.dark.exposure_s:
+            return cls(*_PLAUSIBLE_K, signal, None)
+        low = shortest if isinstance(shortest, float) else usual
+        high = longest if isinstance(longest, float) else usual
+        dark_s = job.dark.exposure_s
+        return cls(low / dark_s, high / dark_s, signal, usual)
+
+    def error(self, k: float) -> float:
+        """Return what a factor outside of the range adds to pixels with high dark current."""
+        return max(self.lowest - k, k - self.highest, 0.0) * self.signal
+
+    @property
+    def unsearched(self) -> float:
+        """The factor of a dark with too few pixels above its noise: 1, or 0 if 1 is more wrong.
+
+        PixInsight always takes 1, and so subtracts all the dark current of 300 s from flats of 2 s.
+        """
+        return min((1.0, 0.0), key=self.error)
+
+
+def dark_signal(thermal: Image) -> float:
+    """Return the signal of a dark less its bias where the dark current is high."""
+    step = max(1, min(_SIGNAL_STEP, thermal.size // _SIGNAL_SAMPLES))
+    return float(np.percentile(np.abs(thermal.reshape(-1)[::step]), _WARM_PERCENTILE))
+
+
+def thermal_pixels(thermal: Image, sigmas: float, *, cfa: bool) -> int:
+    """Count the pixels of a dark less its bias that are above its noise.
+
+    These are the pixels from median + ``sigmas`` * 1.4826 MAD on; with ``cfa``, of the means of
+    the 2 x 2 cells of a Bayer mosaic.
+    """
+    if cfa:
+        height, width = (side // 2 * 2 for side in thermal.shape)
+        thermal = thermal[:height, :width].reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3))
+    centre = np.median(thermal)
+    deviation = 1.4826 * np.median(np.abs(thermal - centre))
+    return int(np.count_nonzero(thermal >= min(max(centre + sigmas * deviation, 0.0), 1.0)))
+
+
+def weak_factors(
+    factors: Sequence[float | None], scaling: DarkScaling | None, noise: float
+) -> Iterator[MasterWarning]:
+    """Warn of factors of the dark that contradict the exposures and damage the flat.
+
+    Short flats have hardly any dark current, and the search then finds any factor. Where the
+    difference is below the noise of the flat, there is nothing to warn of.
+
+    Parameters
+    ----------
+    factors : sequence of float or None
+        k of each flat; None if the dark was not scaled.
+    scaling : DarkScaling or None
+        None if the dark is not scaled.
+    noise : float
+        Of a pixel of a flat, in [0, 1].
+    """
+    if scaling is None:
+        return
+    odd = [
+        k
+        for k in factors
+        if k is not None and scaling.error(k) > (_ONE_ADU if k in _UNSEARCHED else noise)
+    ]
+    if odd:
+        exposure_s = scaling.flat_exposure_s
+        wanted = "the exposure of the flats" if exposure_s is None else f"{exposure_s:g} s"
+        worst = 65535 * max(map(scaling.error, odd))
+        yield MasterWarning(
+            WarningKind.CALIBRATION,
+            f"the dark's factor is {min(odd):.3f} to {max(odd):.3f} for {len(odd)} of"
+            f" {len(factors)} frames, expected {scaling.lowest:.3f} to {scaling.highest:.3f}:"
+            f" pixels with high dark current are wrong by up to {worst:.0f} ADU; take darks of"
+            f" {wanted}",
+        )
