@@ -9,11 +9,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import pytest
 import yaml
 
 from calmasters.synthetic.camera import Camera
@@ -213,3 +215,12 @@ def frame(workflow: Workflow, kind: str, number: int = 0) -> Path:
     folder, text = words.get(kind, (kind.upper(), ""))
     found = [path for path in workflow.frames.rglob("*.fits") if folder in path.parts]
     return sorted(path for path in found if text in path.name)[number]
+
+
+def slow_but(cases: Mapping[str, tuple[Any, ...]], *quick: str) -> list[Any]:
+    """Return cases as parameters, of which make test tries the named ones only."""
+    assert cases.keys() >= {*quick}
+    return [
+        pytest.param(*case, id=name, marks=() if name in quick else pytest.mark.slow)
+        for name, case in cases.items()
+    ]

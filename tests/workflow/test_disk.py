@@ -15,6 +15,8 @@ from real_workflow import ALL, BIAS, BLUE, DARK, FLATS, RED, Workflow, add_anoth
 
 from calmasters.images.master_file import read_image
 
+pytestmark = pytest.mark.slow
+
 Mount = Callable[..., Path]
 
 

@@ -20,7 +20,10 @@ from real_workflow import ALL, DARK, FLATS, Workflow, copied, frame, spoil
 from calmasters.images.master_file import read_image
 from calmasters.model.job import read_made_of
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX"),
+]
 
 #: Settings that give other pixels than the default ones.
 OTHERS = {"integration": {kind: {"combination": "Median"} for kind in ("bias", "dark", "flat")}}

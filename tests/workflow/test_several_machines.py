@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from real_workflow import Workflow, add_another
 
+pytestmark = pytest.mark.slow
+
 TOMORROW_S = 86_400
 
 

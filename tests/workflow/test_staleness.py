@@ -29,6 +29,7 @@ from real_workflow import (
     copied,
     flat_name,
     frame,
+    slow_but,
     times,
 )
 
@@ -189,7 +190,11 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize(("change", "expected"), CHANGES.values(), ids=CHANGES)
+#: The changes that make test tries; the others are left to make test-all.
+TRIED_OFTEN = ("nothing", "a dark more", "a flat renamed", "a header edited in place")
+
+
+@pytest.mark.parametrize(("change", "expected"), slow_but(CHANGES, *TRIED_OFTEN))
 def test_just_what_a_change_concerns_is_made_again(
     made: Workflow, change: Callable[[Workflow], None], expected: tuple[str, ...]
 ) -> None:
@@ -222,6 +227,7 @@ def forget(workflow: Workflow) -> None:
     shutil.rmtree(workflow.directory / ".snakemake")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -236,6 +242,7 @@ def test_changes_are_seen_and_predicted_without_the_records(made: Workflow, name
     see_made_again(made, *expected)
 
 
+@pytest.mark.slow
 def test_what_the_records_say_of_older_masters_is_not_believed(made: Workflow) -> None:
     records, kept = made.directory / ".snakemake", made.directory / "kept"
     shutil.copytree(records, kept)
@@ -271,6 +278,7 @@ def clone(tmp_path: Path) -> Clone:
     return Clone(target)
 
 
+@pytest.mark.slow
 def test_a_new_clone_over_old_results_makes_nothing_again(made: Workflow, clone: Clone) -> None:
     made.repository = clone.path
     see_made_again(made)
@@ -374,7 +382,7 @@ LIBRARY_CHANGES = {
 
 
 @pytest.mark.parametrize(
-    ("change", "expected"), LIBRARY_CHANGES.values(), ids=LIBRARY_CHANGES.keys()
+    ("change", "expected"), slow_but(LIBRARY_CHANGES, "copied", "replaced by an older one")
 )
 def test_a_library_master_counts_by_its_content(
     with_library: Workflow, change: Callable[[Workflow], None], expected: tuple[str, ...]
@@ -391,6 +399,7 @@ def test_a_working_directory_may_move_with_its_data(with_library: Workflow, tmp_
     see_made_again(moved, "inventory", BLUE)
 
 
+@pytest.mark.slow
 def test_a_kept_master_that_goes_is_missed(made: Workflow) -> None:
     take_away("DARK")(made)
     see_made_again(made, "inventory")
@@ -435,6 +444,7 @@ def test_a_frame_rewritten_under_its_old_size_and_time_is_seen_by_its_content(
 # --- runs that fail or are ended ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("records", ["kept", "lost"])
 def test_what_a_failed_inventory_did_not_see_is_seen_by_the_next(
     made: Workflow, records: str

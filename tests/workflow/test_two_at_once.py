@@ -17,6 +17,8 @@ OTHER = """
 import sys
 from pathlib import Path
 from calmasters.running.run import Run
+
+pytestmark = pytest.mark.slow
 Run(Path(sys.argv[1])).begin()
 print("at work", flush=True)
 input()
