@@ -26,7 +26,7 @@ from calmasters.atomic_files import temporary_folder
 from calmasters.console.bar import Bar, State
 from calmasters.console.job_output import JobOutput
 from calmasters.console.summary import Ending, Failure, RunResult, end_of_run
-from calmasters.errors import MESSAGES_IN_LOG, CalmastersError, message_in_log
+from calmasters.errors import MESSAGES_IN_LOG, CalmastersError, message_in_log, os_error_message
 from calmasters.model.layout import REPORT
 from calmasters.model.master_record import MasterRecord
 from calmasters.progress import PROGRESS_FOLDER, read_shares
@@ -192,6 +192,9 @@ class Console(logging.Handler):
             self._add_error(in_text[1])
         elif status is not None:
             self._exit_status = status
+        elif refused := next((each for each in chain if isinstance(each, PermissionError)), None):
+            # Snakemake could not remove an old file, which is open in another program.
+            self._add_error(os_error_message(refused))
         elif (no_rule := _NO_RULE.search(record["msg"])) and self._workflow:
             self._add_error(self._workflow.unknown_target(no_rule[1]))
         elif not record["msg"].startswith(_REPEATED):

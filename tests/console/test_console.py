@@ -113,6 +113,18 @@ def test_an_error_of_ours_is_shown_alone_wherever_it_was_raised(terminal: Termin
     assert terminal.end() == "calmasters: no master can be made\n"
 
 
+def test_an_old_file_that_is_open_elsewhere_is_named_with_what_to_do(terminal: Terminal) -> None:
+    try:
+        try:
+            raise PermissionError(13, "Permission denied", "output/inventory.csv")
+        except PermissionError as error:
+            raise RuntimeError("Snakemake's") from error
+    except RuntimeError:
+        terminal.record(LogEvent.ERROR, "PermissionError in file Snakefile, line 5: ...")
+    message = "calmasters: Permission denied ('output/inventory.csv'); change its permissions"
+    assert terminal.end().splitlines()[-1].startswith(message)
+
+
 def test_an_error_of_snakemake_is_shown_as_it_is(terminal: Terminal) -> None:
     terminal.record(LogEvent.ERROR, "MissingRuleException:\nNo rule to produce x", exception="x")
     assert terminal.end() == "calmasters: MissingRuleException:\nNo rule to produce x\n"
