@@ -32,6 +32,7 @@ def test_the_file_does_not_exist_before_it_is_complete(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["m.xisf"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot flush folders")
 def test_the_data_are_flushed_before_the_file_is_renamed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
