@@ -54,6 +54,8 @@ _INPUT_ERROR: Final = re.compile(
 )
 #: What Snakemake says of a target that does not exist.
 _NO_RULE: Final = re.compile(r"No rule to produce (.+) \(if you use input functions", re.DOTALL)
+#: Windows' codes for processes that it ends, and above.
+_ENDED_BY_WINDOWS: Final = 0xC0000000
 #: Errors that only repeat that a job failed.
 _REPEATED: Final = (
     "Exiting because a job execution failed",
@@ -229,6 +231,11 @@ class Console(logging.Handler):
             return (
                 f"its process was ended by signal {-status}; if memory is short, run fewer jobs at "
                 "once (--cores 1), and run again"
+            )
+        if status is not None and status >= _ENDED_BY_WINDOWS:
+            return (
+                f"its process was ended by Windows (code {status:#x}); if memory is short, run "
+                "fewer jobs at once (--cores 1), and run again"
             )
         return "it ended without a message"
 
