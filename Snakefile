@@ -8,6 +8,8 @@
 #     snakemake why            what changed for each master that is stale
 #     snakemake orphans        masters that no frames make any more
 
+import atexit
+import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -19,6 +21,7 @@ from calmasters.console.console import install
 from calmasters.errors import CalmastersError
 from calmasters.frame import FrameType
 from calmasters.model.layout import master_folder
+from calmasters.running.python_path import StartablePython
 from calmasters.settings import Settings
 
 # What a run shows on the terminal, from here on.
@@ -42,8 +45,13 @@ if workflow.config_settings.config:
 
 try:
     SETTINGS = Settings.from_config(config, SCHEMA)
+    PYTHON = StartablePython()
 except CalmastersError as error:
     raise WorkflowError(str(error)) from error
+
+# Snakemake starts each job by this path.
+sys.executable = PYTHON.path
+atexit.register(PYTHON.close)
 
 if CONSOLE:
     for message in translated(config)[1]:

@@ -3,6 +3,9 @@
 The data go to a temporary file in the same folder, are flushed to the disk, and only then get
 their final name. After a killed process or a power failure there is the old file, the new file, or
 no file, but never a part of one.
+
+Windows refuses to replace or remove a file that another program has open. That is often over in a
+moment: a virus scanner or an indexer looks at each new file. So :func:`when_free` waits for it.
 """
 
 from __future__ import annotations
@@ -11,18 +14,23 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeVar
+
+from calmasters.errors import is_in_use
 
 __all__ = [
     "put_in_place",
+    "remove",
     "replacing",
     "sweep",
     "sweep_temporary",
     "temporary_folder",
+    "when_free",
     "write_whole",
 ]
 
@@ -33,8 +41,15 @@ _LEFT_BEHIND: Final = re.compile(
 )
 
 #: Prefix of the names of temporary folders; the process id follows. With the machine's name, since
-#: several machines may use one folder, and processes of another machine cannot be seen.
-_PREFIX: Final = f"calmasters-{platform.node()}-"
+#: several machines may use one folder, and processes of another machine cannot be seen. PixInsight
+#: accepts plain names only.
+_PREFIX: Final = f"calmasters-{re.sub(r'[^A-Za-z0-9.-]', '-', platform.node())}-"
+
+#: How long to wait for a file that another program has open, and between two attempts, in seconds.
+_PATIENCE_S: Final = 5.0
+_RETRY_S: Final = 0.1
+
+Result = TypeVar("Result")
 
 
 @contextmanager
@@ -60,7 +75,7 @@ def replacing(path: Path, mtime_ns: int | None = None) -> Iterator[BinaryIO]:
     finally:
         # If the disk failed, report that error, not that the file cannot be removed.
         with suppress(OSError):
-            partial.unlink(missing_ok=True)
+            remove(partial)
 
 
 def write_whole(path: Path, text: str, mtime_ns: int | None = None) -> None:
@@ -72,9 +87,9 @@ def write_whole(path: Path, text: str, mtime_ns: int | None = None) -> None:
 
 def put_in_place(partial: Path, path: Path) -> None:
     """Flush a complete file to the disk, rename it to ``path``, then flush the new name."""
-    with partial.open("rb+") as file:
+    with when_free(lambda: partial.open("rb+")) as file:
         os.fsync(file.fileno())
-    partial.replace(path)
+    when_free(lambda: partial.replace(path))
     # Windows cannot open folders: there the file system decides when the name is on the disk.
     if hasattr(os, "O_DIRECTORY"):
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -84,6 +99,36 @@ def put_in_place(partial: Path, path: Path) -> None:
                 os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there."""
+    when_free(lambda: path.unlink(missing_ok=True))
+
+
+def when_free(action: Callable[[], Result], patience_s: float = _PATIENCE_S) -> Result:
+    """Do something with a file, and wait while another program has it open.
+
+    Parameters
+    ----------
+    action : callable
+        Replaces, renames or removes a file.
+    patience_s : float
+        How long to try, in seconds.
+
+    Raises
+    ------
+    OSError
+        The last one, if the file is still open then; any other one at once.
+    """
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            return action()
+        except OSError as error:
+            if not is_in_use(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(_RETRY_S)
 
 
 def temporary_folder(place: str | None = None) -> TemporaryDirectory[str]:
@@ -96,7 +141,9 @@ def temporary_folder(place: str | None = None) -> TemporaryDirectory[str]:
     """
     place = place or gettempdir()
     sweep_temporary(place)
-    return TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-", dir=place)
+    # What another program has open cannot be removed on Windows; the next run does it.
+    prefix = f"{_PREFIX}{os.getpid()}-"
+    return TemporaryDirectory(prefix=prefix, dir=place, ignore_cleanup_errors=True)
 
 
 def sweep_temporary(place: str | None = None) -> None:
@@ -129,5 +176,5 @@ def sweep(folder: Path) -> list[Path]:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink(missing_ok=True)
+            remove(path)
     return leftovers

@@ -34,6 +34,7 @@ __all__ = [
     "QualityError",
     "RecordError",
     "exit_on_error",
+    "is_in_use",
     "message_in_log",
     "os_error_message",
 ]
@@ -95,14 +96,43 @@ _REMEDIES: Final[Mapping[int, str]] = {
     errno.EACCES: "change its permissions or choose another folder, and run again",
     errno.EPERM: "change its permissions or choose another folder, and run again",
 }
+#: Windows' numbers of errors. 5 stands for a file that is open in another program as well as for
+#: one that this user may not change; Python gives both the ``errno`` of a missing permission.
+_ACCESS_DENIED: Final = 5
+_SHARING_VIOLATIONS: Final = (32, 33)
+_CLOSE: Final = "close the program that has it open (PixInsight, an image viewer, Excel)"
+_WINDOWS_REMEDIES: Final[Mapping[int, str]] = {
+    _ACCESS_DENIED: f"{_CLOSE}, or change its permissions, and run again",
+    **dict.fromkeys(_SHARING_VIOLATIONS, f"{_CLOSE}, and run again"),
+}
+#: Longest path that Windows takes without its setting for long paths.
+_LONGEST_PATH: Final = 259
+
 _OTHER_REMEDY: Final = "check that its disk or network folder is connected, and run again"
+
+
+def is_in_use(error: OSError) -> bool:
+    """Return whether Windows refused a file because another program may have it open."""
+    return _windows_number(error) in _WINDOWS_REMEDIES
+
+
+def _windows_number(error: OSError) -> int:
+    """Return Windows' number of an error; 0 on other systems."""
+    return getattr(error, "winerror", None) or 0
 
 
 def os_error_message(error: OSError) -> str:
     """Return what failed, on which file, and what to do, as one sentence."""
     file = error.filename2 or error.filename
     where = f" ('{file}')" if file else ""
-    remedy = _REMEDIES.get(error.errno or 0, _OTHER_REMEDY)
+    number = _windows_number(error)
+    remedy = _WINDOWS_REMEDIES.get(number) or _REMEDIES.get(error.errno or 0, _OTHER_REMEDY)
+    if number and file and len(str(file)) > _LONGEST_PATH:
+        remedy = (
+            f"its path has {len(str(file))} characters, and Windows takes {_LONGEST_PATH} unless "
+            "long paths are enabled (docs/windows.md); enable them or choose a folder with a "
+            "shorter path, and run again"
+        )
     return f"{error.strerror or error}{where}; {remedy}"
 
 

@@ -60,8 +60,5 @@ function calibratedFrames(rows, job) {
 }
 
 function removeFrames(frames) {
-   frames.forEach(function (frame) {
-      if (File.exists(frame.path))
-         File.remove(frame.path);
-   });
+   frames.forEach(function (frame) { removeFile(frame.path); });
 }

@@ -17,9 +17,41 @@ function asciiJson(value) {
 
 // Replace a file by another. This takes two steps: File.move does not overwrite files.
 function replaceFile(path, by) {
-   if (File.exists(path))
-      File.remove(path);
-   File.move(by, path);
+   removeFile(path);
+   whenFree(function () { File.move(by, path); });
+}
+
+function removeFile(path) {
+   whenFree(function () {
+      if (File.exists(path))
+         File.remove(path);
+   });
+}
+
+// Do something with a file. Windows refuses to remove or move one that is open elsewhere, such as a
+// report that the runner reads at this moment, or a new file that a virus scanner looks at.
+function whenFree(action) {
+   for (var attempts = 0; ; ++attempts) {
+      try {
+         return action();
+      } catch (error) {
+         if (attempts === 100)
+            throw error;
+         sleep(50);
+      }
+   }
+}
+
+// Sleep, and let PixInsight process window events. Both are global functions in the old engine and
+// methods of objects in V8.
+function sleep(milliseconds) {
+   if (typeof msleep === "function") {
+      msleep(milliseconds);
+      processEvents();
+   } else {
+      System.msleep(milliseconds);
+      CoreApplication.processEvents();
+   }
 }
 
 function report(job, state, fields) {

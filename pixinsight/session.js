@@ -23,20 +23,8 @@ function take(path) {
    if (!File.exists(path))
       return null;
    var text = File.readTextFile(path);
-   File.remove(path);
+   removeFile(path);
    return text;
-}
-
-// Sleep, and let PixInsight process window events. Both are global functions in the old engine and
-// methods of objects in V8.
-function sleep(milliseconds) {
-   if (typeof msleep === "function") {
-      msleep(milliseconds);
-      processEvents();
-   } else {
-      System.msleep(milliseconds);
-      CoreApplication.processEvents();
-   }
 }
 
 serve(SESSION);

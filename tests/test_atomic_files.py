@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import errno
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from calmasters.atomic_files import replacing, sweep, temporary_folder, write_whole
+from calmasters.atomic_files import replacing, sweep, temporary_folder, when_free, write_whole
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -30,6 +32,7 @@ def test_the_file_does_not_exist_before_it_is_complete(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["m.xisf"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot flush folders")
 def test_the_data_are_flushed_before_the_file_is_renamed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,3 +92,55 @@ def test_temporary_folders_of_ended_processes_are_removed(tmp_path: Path) -> Non
         names = {path.name for path in tmp_path.iterdir()}
         assert names == {other.name, running.name, elsewhere.name, Path(folder).name}
     assert not Path(folder).exists()
+
+
+def windows_error(number: int) -> PermissionError:
+    """The error of Windows for a file that another program has open."""
+    error = PermissionError(errno.EACCES, "The process cannot access the file", "a.xisf")
+    error.winerror = number  # type: ignore[attr-defined]
+    return error
+
+
+class Busy:
+    """A file that is open elsewhere for the first attempts."""
+
+    def __init__(self, attempts: int, error: OSError) -> None:
+        self.left, self.error, self.calls = attempts, error, 0
+
+    def __call__(self) -> str:
+        self.calls += 1
+        if self.calls <= self.left:
+            raise self.error
+        return "replaced"
+
+
+@pytest.mark.parametrize("number", [5, 32, 33])
+def test_a_file_that_another_program_has_open_is_waited_for(number: int) -> None:
+    busy = Busy(2, windows_error(number))
+    assert when_free(busy) == "replaced"
+    assert busy.calls == 3
+
+
+def test_a_file_that_stays_open_is_given_up_with_its_error() -> None:
+    busy, error = Busy(10**9, windows_error(32)), windows_error(32)
+    busy.error = error
+    with pytest.raises(PermissionError) as caught:
+        when_free(busy, patience_s=0.3)
+    assert caught.value is error
+    assert busy.calls > 2
+
+
+@pytest.mark.parametrize(
+    "error", [PermissionError(errno.EACCES, "no"), OSError(errno.ENOSPC, "no")]
+)
+def test_any_other_error_is_raised_at_once(error: OSError) -> None:
+    busy = Busy(1, error)
+    with pytest.raises(OSError, match="no"):
+        when_free(busy)
+    assert busy.calls == 1
+
+
+def test_the_names_of_temporary_folders_are_plain_whatever_the_machine_is_called() -> None:
+    with temporary_folder() as folder:
+        name = Path(folder).name
+    assert re.fullmatch(r"calmasters-[A-Za-z0-9.-]+-\d+-\w+", name)

@@ -14,6 +14,7 @@ from calmasters.errors import (
     FrameError,
     exit_on_error,
     message_in_log,
+    os_error_message,
 )
 
 KINDS = (ConfigError, FrameError, EngineError)
@@ -108,3 +109,28 @@ def test_a_block_without_an_error_writes_no_log(tmp_path: Path) -> None:
     with exit_on_error(tmp_path / "run.log"):
         pass
     assert not (tmp_path / "run.log").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "file", "remedy"),
+    [
+        (
+            32,
+            "a.xisf",
+            "close the program that has it open (PixInsight, an image viewer, Excel), and",
+        ),
+        (
+            5,
+            "a.xisf",
+            "close the program that has it open (PixInsight, an image viewer, Excel), or",
+        ),
+        (112, "a.xisf", "free disk space there"),
+        (206, "D:/" + 260 * "x", "its path has 263 characters, and Windows takes 259 unless"),
+        (3, "D:/" + 256 * "x", "check that its disk or network folder is connected"),
+    ],
+)
+def test_errors_of_windows_have_remedies_of_their_own(number: int, file: str, remedy: str) -> None:
+    codes = {5: errno.EACCES, 32: errno.EACCES, 112: errno.ENOSPC}
+    error = OSError(codes.get(number, errno.ENOENT), "refused", file)
+    error.winerror = number  # type: ignore[attr-defined]
+    assert os_error_message(error).startswith(f"refused ('{file}'); {remedy}")

@@ -295,3 +295,19 @@ def test_the_conda_environment_has_the_dependencies_of_the_package() -> None:
     differing = {name for name in listed if listed[name] not in ("", required[name])}
     assert differing == set()
     assert "--editable ." in by_pip
+
+
+#: Files that Snakemake reads: the Snakefile, rules, scripts, profiles.
+READ_BY_SNAKEMAKE = [
+    REPOSITORY / "Snakefile",
+    *REPOSITORY.glob("rules/*.smk"),
+    *REPOSITORY.glob("scripts/*.py"),
+    *REPOSITORY.glob("profiles/*/*.yaml"),
+]
+
+
+@pytest.mark.parametrize("path", READ_BY_SNAKEMAKE, ids=lambda path: path.name)
+def test_files_that_snakemake_reads_are_ascii_and_need_no_shell(path: Path) -> None:
+    """Windows has another encoding than UTF-8, and another shell than bash."""
+    text = path.read_text(encoding="ascii")
+    assert re.findall(r"^ +(?:shell|run|wrapper|notebook):", text, re.MULTILINE) == []

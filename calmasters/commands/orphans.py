@@ -10,6 +10,7 @@ from typing import Final
 from calmasters.errors import RecordError
 from calmasters.frame import FrameType
 from calmasters.inventory.scan import scan_masters
+from calmasters.model.layout import unplanned
 from calmasters.model.master_record import MasterRecord
 from calmasters.planning.kept_masters import fate_of_frames
 from calmasters.planning.planner import Decision
@@ -43,15 +44,10 @@ class Orphan:
 def find_orphans(decision: Decision, settings: Settings) -> list[Orphan]:
     """Find the masters of ``output_dir`` that are not in the plan, by path."""
     made = {job.master for job in decision.jobs}
-    files = scan_masters(settings, _KINDS)
+    paths = (file.path for file in scan_masters(settings, _KINDS))
     return [
-        Orphan(
-            file.path,
-            _reason(file.path, decision, settings.output_dir),
-            _users(file.path, decision),
-        )
-        for file in files
-        if file.path not in made
+        Orphan(path, _reason(path, decision, settings.output_dir), _users(path, decision))
+        for path in unplanned(paths, made, settings.output_dir)
     ]
 
 

@@ -13,8 +13,6 @@ __all__ = ["Bar", "State", "bar_line"]
 _INTERVAL_S: Final = 0.2
 _WIDTH: Final = 24
 _SPINNER: Final = "|/-\\"
-#: Carriage return, and erase to the end of the line (ECMA-48).
-_ERASE: Final = "\r\x1b[K"
 
 
 class State(NamedTuple):
@@ -68,6 +66,7 @@ class Bar:
     def __init__(self, stream: TextIO, lock: threading.RLock, state: Callable[[], State]) -> None:
         self._stream, self._lock, self._state = stream, lock, state
         self._started_s = time.monotonic()
+        self._width = 0
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._draw, daemon=True)
 
@@ -77,7 +76,9 @@ class Bar:
 
     def erase(self) -> None:
         """Remove the bar before a line of text; the caller holds the lock."""
-        self._stream.write(_ERASE)
+        # Blanks, no control sequence: the older consoles of Windows print those as text.
+        self._stream.write(f"\r{' ' * self._width}\r")
+        self._width = 0
 
     def stop(self) -> None:
         """Remove the bar for good."""
@@ -98,5 +99,6 @@ class Bar:
             with self._lock:
                 if not self._stopped.is_set():
                     line = bar_line(self._state(), seconds, columns, spinner)
-                    self._stream.write(f"{_ERASE}{line}")
+                    self._stream.write(f"\r{line:<{self._width}}")
                     self._stream.flush()
+                    self._width = len(line)

@@ -26,7 +26,7 @@ from calmasters.atomic_files import temporary_folder
 from calmasters.console.bar import Bar, State
 from calmasters.console.job_output import JobOutput
 from calmasters.console.summary import Ending, Failure, RunResult, end_of_run
-from calmasters.errors import MESSAGES_IN_LOG, CalmastersError, message_in_log
+from calmasters.errors import MESSAGES_IN_LOG, CalmastersError, message_in_log, os_error_message
 from calmasters.model.layout import REPORT
 from calmasters.model.master_record import MasterRecord
 from calmasters.progress import PROGRESS_FOLDER, read_shares
@@ -54,6 +54,8 @@ _INPUT_ERROR: Final = re.compile(
 )
 #: What Snakemake says of a target that does not exist.
 _NO_RULE: Final = re.compile(r"No rule to produce (.+) \(if you use input functions", re.DOTALL)
+#: Windows' codes for processes that it ends, and above.
+_ENDED_BY_WINDOWS: Final = 0xC0000000
 #: Errors that only repeat that a job failed.
 _REPEATED: Final = (
     "Exiting because a job execution failed",
@@ -192,6 +194,9 @@ class Console(logging.Handler):
             self._add_error(in_text[1])
         elif status is not None:
             self._exit_status = status
+        elif refused := next((each for each in chain if isinstance(each, PermissionError)), None):
+            # Snakemake could not remove an old file, which is open in another program.
+            self._add_error(os_error_message(refused))
         elif (no_rule := _NO_RULE.search(record["msg"])) and self._workflow:
             self._add_error(self._workflow.unknown_target(no_rule[1]))
         elif not record["msg"].startswith(_REPEATED):
@@ -226,6 +231,11 @@ class Console(logging.Handler):
             return (
                 f"its process was ended by signal {-status}; if memory is short, run fewer jobs at "
                 "once (--cores 1), and run again"
+            )
+        if status is not None and status >= _ENDED_BY_WINDOWS:
+            return (
+                f"its process was ended by Windows (code {status:#x}); if memory is short, run "
+                "fewer jobs at once (--cores 1), and run again"
             )
         return "it ended without a message"
 

@@ -10,6 +10,8 @@ from typing import Final
 __all__ = ["JobOutput"]
 
 _STDERR: Final = 2
+#: What Python writes to a pipe. Without it, that is the code page on Windows.
+_ENCODING: Final = {"PYTHONIOENCODING": "utf-8:backslashreplace"}
 #: A job that outlives the run keeps the pipe open.
 _LAST_LINES_S: Final = 1.0
 
@@ -25,6 +27,7 @@ class JobOutput:
 
     def __init__(self, take: Callable[[str], None]) -> None:
         self._take = take
+        os.environ.update(_ENCODING)
         self._before = os.dup(_STDERR)
         self._reader, writer = os.pipe()
         os.dup2(writer, _STDERR)

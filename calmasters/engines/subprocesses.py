@@ -1,8 +1,9 @@
 """Find a program, run it, and end it with all its processes, also after errors.
 
 A program can be started by a launcher, show dialogs that nobody answers, and continue after its
-script has ended. So it runs in its own process group with a time limit. The group is ended when the
-work is done, when the caller is interrupted, and after the time limit.
+script has ended. So it runs in its own process group with a time limit. The group (on Windows, the
+tree of its processes) is ended when the work is done, when the caller is interrupted, and after the
+time limit.
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType as StackFrame
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from calmasters.errors import ConfigError, EngineError
 
-__all__ = ["end", "ended_by_signals", "find_program", "run", "start", "wait"]
+if TYPE_CHECKING:
+    # Imported late: most jobs start no program.
+    import psutil
+
+__all__ = ["end", "end_tree", "ended_by_signals", "find_program", "run", "start", "wait"]
 
 #: Seconds between SIGTERM and SIGKILL to a process group.
 _TERMINATE_S: Final = 5.0
@@ -161,11 +166,12 @@ def wait(
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and all processes that it started: by SIGTERM, then by SIGKILL."""
+    """End a process and all processes that it started: by SIGTERM, then by SIGKILL.
+
+    Windows has no signals: there they are ended at once (:func:`end_tree`).
+    """
     if sys.platform == "win32":
-        subprocess.run(
-            ["taskkill", "/T", "/F", "/PID", str(process.pid)], capture_output=True, check=False
-        )
+        end_tree(process)
     else:
         for number in (signal.SIGTERM, signal.SIGKILL):
             _signal_group(process.pid, number)
@@ -174,6 +180,37 @@ def end(process: subprocess.Popen[bytes]) -> None:
                 process.poll()  # a dead leader counts as alive until it is waited for
                 time.sleep(_POLL_S)
     process.wait()
+
+
+def end_tree(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process and all that it started, found by their parents."""
+    import psutil
+
+    deadline = time.monotonic() + _TERMINATE_S
+    while True:
+        tree = _started_by(process.pid)
+        process.kill()
+        for each in tree:
+            with suppress(psutil.Error):  # has ended meanwhile
+                each.kill()
+        psutil.wait_procs(tree, timeout=max(0.0, deadline - time.monotonic()))
+        # Some may have started others, after the list was made.
+        if not tree or time.monotonic() > deadline:
+            return
+
+
+def _started_by(number: int) -> list[psutil.Process]:
+    """List the processes that a process has started, and those that these have started.
+
+    The number stays that of the process while this one holds it, also after it has ended.
+    """
+    import psutil
+
+    tree = [each for each in psutil.process_iter(["ppid"]) if each.info["ppid"] == number]
+    for child in tuple(tree):
+        with suppress(psutil.Error):
+            tree += child.children(recursive=True)
+    return tree
 
 
 def _signal_group(group: int, sign: int) -> bool:

@@ -29,6 +29,9 @@ __all__ = [
     "scan_masters",
 ]
 
+#: Windows' tag of such folders (IO_REPARSE_TAG_MOUNT_POINT).
+_JUNCTION: Final = 0xA0000003
+
 _NOT_A_FILE: Final = "is not a regular file (a broken link, a pipe or a device); exclude it"
 
 
@@ -234,13 +237,33 @@ def _entries(
     for entry in os.scandir(folder):
         if entry.name.startswith(".") or is_system_folder(entry.name):
             continue
-        if entry.is_symlink():
+        if _is_link(entry):
             links.append(entry)
         elif _is_folder(entry):
             folders.append(entry.name)
         elif _ends(entry.name, endings):
             files.append(entry)
     return sorted(folders), sorted(links, key=lambda entry: entry.name), files
+
+
+def _is_link(entry: os.DirEntry[str]) -> bool:
+    # Elsewhere the second question would cost a call for each file.
+    is_windows = os.name == "nt"
+    return entry.is_symlink() or (is_windows and is_junction(entry.stat(follow_symlinks=False)))
+
+
+def is_junction(status: object) -> bool:
+    """Return whether a folder is elsewhere: a junction or a mounted disk of Windows.
+
+    Python 3.11 takes a junction for a plain folder. One that leads to a folder above it would
+    list every frame again and again.
+
+    Parameters
+    ----------
+    status : os.stat_result
+        Of the folder itself.
+    """
+    return getattr(status, "st_reparse_tag", 0) == _JUNCTION
 
 
 def _ends(name: str, endings: tuple[str, ...]) -> bool:

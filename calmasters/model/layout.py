@@ -6,7 +6,8 @@ and in the records beside masters. No other module puts such a path together or 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -42,6 +43,7 @@ __all__ = [
     "picture_path",
     "quality_path",
     "record_path",
+    "unplanned",
 ]
 
 INVENTORY: Final = "inventory.csv"
@@ -131,6 +133,36 @@ def picture_path(name: str, ending: str) -> str:
 def defect_map_path(setting: str) -> str:
     """Give the map of bad pixels of a camera setting, by its name."""
     return f"{DEFECTS}/{setting}.fits"
+
+
+def unplanned(paths: Iterable[str], planned: Collection[str], output_dir: Path) -> list[str]:
+    """Give the files of ``output_dir`` that are not planned.
+
+    On most disks of Windows and macOS, names that differ in case only are one file. It is the
+    planned one, whichever case its name has from an earlier run.
+
+    Parameters
+    ----------
+    paths : iterable of str
+        Of files that are there, relative to ``output_dir``.
+    planned : collection of str
+    output_dir : Path
+    """
+    by_folded = {path.casefold(): path for path in planned}
+
+    def is_planned(path: str) -> bool:
+        alike = by_folded.get(path.casefold())
+        return alike is not None and (
+            alike == path or _is_one_file(output_dir / path, output_dir / alike)
+        )
+
+    return [path for path in paths if not is_planned(path)]
+
+
+def _is_one_file(first: Path, second: Path) -> bool:
+    with suppress(OSError):
+        return first.samefile(second)
+    return False
 
 
 def output_dir_of(master: Path) -> tuple[Path, str]:

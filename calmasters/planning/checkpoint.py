@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from calmasters.atomic_files import replacing
+from calmasters.atomic_files import remove, replacing
 from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.header_cache import HeaderCache
 from calmasters.inventory.suggestions import write_suggestions
 from calmasters.inventory.table import write_inventory
-from calmasters.model.layout import INVENTORY, JOBS, PLAN, SUGGESTED
+from calmasters.model.layout import INVENTORY, JOBS, PLAN, SUGGESTED, unplanned
 from calmasters.planning.plan_file import write_plan
 from calmasters.planning.planner import Decision, decide, require_sound
 from calmasters.planning.stale_reasons import stale_reasons
@@ -60,8 +60,11 @@ def refresh_plan(settings: Settings) -> Decision:
 
 
 def _remove_old_job_files(output_dir: Path, current: set[str]) -> None:
-    for folder, _, names in os.walk(output_dir / JOBS):
-        inner = Path(folder).relative_to(output_dir).as_posix()
-        for name in names:
-            if name.endswith(".json") and f"{inner}/{name}" not in current:
-                Path(folder, name).unlink()
+    there = (
+        f"{Path(folder).relative_to(output_dir).as_posix()}/{name}"
+        for folder, _, names in os.walk(output_dir / JOBS)
+        for name in names
+        if name.endswith(".json")
+    )
+    for path in unplanned(there, current, output_dir):
+        remove(output_dir / path)

@@ -26,7 +26,7 @@ from calmasters.inventory.scan import ScannedFile, scan_masters
 from calmasters.inventory.suggestions import suggested_settings
 from calmasters.inventory.verdicts import FrameChecks, mark_duplicates
 from calmasters.model.job import LeftOut, MasterJob, read_made_of
-from calmasters.model.layout import master_path, record_path
+from calmasters.model.layout import master_path, record_path, unplanned
 from calmasters.model.master_record import MasterRecord
 from calmasters.planning.grouping import Group, Identity, find_group, group_frames, identity
 from calmasters.planning.job_builder import JobBuilder, UsedMasters, integration_of
@@ -177,14 +177,15 @@ def decide(
     }
     made = frozenset(paths.values())
     superseded = _superseded(groups, made, settings)
-    kept_files = [file for file in stored_files if file.path not in made | {*superseded}]
+    planned = made | {*superseded}
+    kept_files = _besides(stored_files, planned, settings)
     kept = stored(kept_files)
     kept_masters = KeptMasters(kept, frames, verdicts, settings.output_dir)
 
     unmade = [*kept]
     if lacking:
         made_flats = scan_masters(settings, [FrameType.FLAT])
-        unmade += stored([file for file in made_flats if file.path not in made])
+        unmade += stored(_besides(made_flats, made, settings))
 
     flats = {name: group for name, group in large.items() if group.type is FrameType.FLAT}
     others = {name: group for name, group in large.items() if name not in flats}
@@ -241,6 +242,14 @@ def decide(
     )
 
 
+def _besides(
+    files: Sequence[ScannedFile], planned: frozenset[str], settings: Settings
+) -> list[ScannedFile]:
+    """Return the files of ``output_dir`` that are not planned."""
+    by_path = {file.path: file for file in files}
+    return [by_path[path] for path in unplanned(by_path, planned, settings.output_dir)]
+
+
 def _superseded(
     groups: Sequence[Group], made: frozenset[str], settings: Settings
 ) -> tuple[str, ...]:
@@ -255,9 +264,8 @@ def _superseded(
         for of_group, name in zip(unsplit, names, strict=True)
         if alike[of_group] > 1
     )
-    return tuple(
-        path for path in paths if path not in made and (settings.output_dir / path).is_file()
-    )
+    there = (path for path in paths if (settings.output_dir / path).is_file())
+    return tuple(unplanned(there, made, settings.output_dir))
 
 
 def _is_large(group: Group, settings: Settings) -> bool:

@@ -34,6 +34,7 @@ from calmasters.model.layout import (
     TRIGGER_FOLDER,
     job_path_of,
     record_path,
+    unplanned,
 )
 from calmasters.planning.plan_file import Plan
 from calmasters.settings import Settings
@@ -121,7 +122,8 @@ def plan_holds(
         Of ``output_dir``.
     digests : ContentDigests
     """
-    kept = {file.path: file for file in scan_masters(settings) if file.path not in plan.masters}
+    files = {file.path: file for file in scan_masters(settings)}
+    kept = {path: files[path] for path in unplanned(files, plan.masters, settings.output_dir)}
     used = {
         each.path: each.job
         for planned in plan.masters.values()

@@ -14,6 +14,7 @@ from tempfile import TemporaryFile
 from threading import Event, Thread
 from typing import Final, Self
 
+from calmasters.atomic_files import remove, when_free
 from calmasters.errors import OutputError
 from calmasters.model.layout import LOCK
 
@@ -150,7 +151,7 @@ class RunLock:
         """Give the lock back, if this process holds it."""
         self._released.set()
         if self._mine and self._path.exists() and _Holder.of(self._path) == self._mine:
-            self._path.unlink(missing_ok=True)
+            remove(self._path)
         self._mine = None
 
 
@@ -190,8 +191,8 @@ def _remove(path: Path, dead: _Holder) -> None:
     """Remove a lock that was left behind, but not one that has taken its place meanwhile."""
     aside = path.with_name(f"{path.name}.{platform.node()}.{os.getpid()}")
     with suppress(FileNotFoundError):
-        path.replace(aside)
+        when_free(lambda: path.replace(aside))
         if _Holder.of(aside) == dead:
-            aside.unlink()
+            remove(aside)
         else:
             aside.replace(path)

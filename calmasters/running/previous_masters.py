@@ -12,10 +12,9 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from time import time_ns
 
-from calmasters.atomic_files import put_in_place, write_whole
+from calmasters.atomic_files import put_in_place, remove, write_whole
 from calmasters.errors import RecordError
 from calmasters.model.job import MasterJob, read_made_of
 from calmasters.model.layout import PREVIOUS_MASTERS, job_path_of
@@ -50,13 +49,15 @@ def bytes_to_copy(output_dir: Path, masters: Iterable[str]) -> int:
 
 def _has_links(folder: Path) -> bool:
     """Return whether a file can have two names in a folder."""
-    with NamedTemporaryFile(dir=folder, prefix=".") as file:
-        second = Path(f"{file.name}.link")
-        try:
-            os.link(file.name, second)
-        except OSError:
-            return False
-        second.unlink()
+    first, second = (folder / f".{name}.{os.getpid()}.partial" for name in ("file", "link"))
+    first.touch()
+    try:
+        os.link(first, second)
+    except OSError:
+        return False
+    finally:
+        for file in (first, second):
+            remove(file)
     return True
 
 

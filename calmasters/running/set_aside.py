@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
+from calmasters.atomic_files import when_free
 from calmasters.model.layout import ORPHANS
 
 __all__ = ["set_aside"]
@@ -32,8 +33,12 @@ def set_aside(masters: Iterable[str], output_dir: Path) -> Mapping[Path, Path]:
         for file in (master, master.with_suffix(".json")):
             # The JSON may belong to the same master in another format.
             if file == master or (file.is_file() and not _shared(master)):
-                moved[file] = file.rename(_free(folder / file.name))
+                moved[file] = _move(file, _free(folder / file.name))
     return moved
+
+
+def _move(file: Path, target: Path) -> Path:
+    return when_free(lambda: file.rename(target))
 
 
 def _shared(master: Path) -> bool:

@@ -46,6 +46,7 @@ from calmasters.planning.staleness import (
 from calmasters.quality.quality_record import Level, QualityRecord
 from calmasters.running import job_resources
 from calmasters.running.run import Run
+from calmasters.running.windows_paths import long_paths_work, require_drive, require_short_paths
 from calmasters.settings import Settings
 from calmasters.workflow.targets import nearest_target, unknown_target_message
 
@@ -141,7 +142,8 @@ class Workflow:
         Raises
         ------
         ConfigError
-            If there are no frames, a library is not installed, or an option needs a plan.
+            If there are no frames, a library is not installed, an option needs a plan, or jobs
+            cannot be started in the working directory.
         OutputError
             If another run is at work on ``output_dir``, or it cannot be written.
         """
@@ -149,6 +151,7 @@ class Workflow:
         if not self._is_main_process:
             return []
         self._checks_engine, self._is_local = makes_masters, is_local
+        require_drive(Path.cwd())
         messages = []
         if self._run.was_interrupted:
             messages += [_INTERRUPTED] if is_preview else self.begin()
@@ -412,6 +415,8 @@ class Workflow:
         settings = self._settings
         master = master_path(FrameType(kind), name, settings.layout, settings.master_format)
         require_engine(master, self._engine_problems)
+        if not long_paths_work():
+            require_short_paths(master, self._output_dir, Path.cwd())
         if self._decides:
             return self.path(PLAN) if master in self.reasons else []
         return self.path(job_path(FrameType(kind), name))

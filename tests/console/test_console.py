@@ -91,14 +91,22 @@ def test_a_group_of_jobs_is_tried_again_together(terminal: Terminal) -> None:
     assert "Failed:" not in terminal.end()
 
 
-def test_a_killed_job_says_by_which_signal(terminal: Terminal) -> None:
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (-9, "its process was ended by signal 9"),
+        (0xC0000005, "its process was ended by Windows (code 0xc0000005)"),
+        (1, "it ended without a message"),
+    ],
+)
+def test_a_killed_job_says_how_it_ended(terminal: Terminal, status: int, message: str) -> None:
     terminal.start(1)
     try:
-        raise CalledProcessError(-9, "python")
+        raise CalledProcessError(status, "python")
     except CalledProcessError:
         terminal.record(LogEvent.ERROR, "RuleException:…", exception="RuleException")
     terminal.fail(1, message="")
-    assert "its process was ended by signal 9" in terminal.end()
+    assert message in terminal.end()
 
 
 def test_an_error_of_ours_is_shown_alone_wherever_it_was_raised(terminal: Terminal) -> None:
@@ -111,6 +119,18 @@ def test_an_error_of_ours_is_shown_alone_wherever_it_was_raised(terminal: Termin
         for _ in range(2):
             terminal.record(LogEvent.ERROR, str(error), exception="InputFunctionException")
     assert terminal.end() == "calmasters: no master can be made\n"
+
+
+def test_an_old_file_that_is_open_elsewhere_is_named_with_what_to_do(terminal: Terminal) -> None:
+    try:
+        try:
+            raise PermissionError(13, "Permission denied", "output/inventory.csv")
+        except PermissionError as error:
+            raise RuntimeError("Snakemake's") from error
+    except RuntimeError:
+        terminal.record(LogEvent.ERROR, "PermissionError in file Snakefile, line 5: ...")
+    message = "calmasters: Permission denied ('output/inventory.csv'); change its permissions"
+    assert terminal.end().splitlines()[-1].startswith(message)
 
 
 def test_an_error_of_snakemake_is_shown_as_it_is(terminal: Terminal) -> None:

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import psutil
 import pytest
 
-from calmasters.engines.subprocesses import run
+from calmasters.engines.subprocesses import end_tree, run, start
 from calmasters.errors import EngineError
 
 
@@ -51,6 +52,34 @@ def test_a_program_that_is_done_is_ended_after_its_grace_time(output: BinaryIO) 
     started = time.monotonic()
     assert run(python(code), output, lambda: True, limit_s=60, exit_grace_s=0.5) is None
     assert time.monotonic() - started < 20
+
+
+#: Starts a process that starts another one, and says their numbers.
+FAMILY = """
+import subprocess, sys, time
+inner = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+outer = (
+    "import os, subprocess, sys, time; print(os.getpid(), flush=True); "
+    f"subprocess.Popen([sys.executable, '-c', {inner!r}]); time.sleep(60)"
+)
+subprocess.Popen([sys.executable, "-c", outer])
+time.sleep(60)
+"""
+
+
+def test_a_tree_of_processes_is_ended_without_signals(output: BinaryIO) -> None:
+    process = start(python(FAMILY), output)
+    deadline = time.monotonic() + 30
+    while len(numbers := Path(output.name).read_text().split()) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    family = [psutil.Process(int(number)) for number in numbers]
+    end_tree(process)
+    assert process.wait(timeout=10) != 0
+    # Those whose parent does not wait for them stay as zombies on Linux.
+    gone, alive = psutil.wait_procs(family, timeout=5)
+    assert len(gone) + sum(each.status() == psutil.STATUS_ZOMBIE for each in alive) == 2
+    end_tree(process)  # nothing is left to end
 
 
 def test_a_program_that_cannot_be_started_is_named(tmp_path: Path, output: BinaryIO) -> None:

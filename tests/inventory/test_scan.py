@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from calmasters.errors import ConfigError
-from calmasters.inventory.scan import scan_frames, scan_library, scan_masters
+from calmasters.inventory.scan import is_junction, scan_frames, scan_library, scan_masters
 from calmasters.settings import Settings
 
 
@@ -53,6 +55,32 @@ def test_output_libraries_and_hidden_folders_are_skipped(
     link(frames / "linked", frames / "out" / "masters")
     link(frames / "relinked", frames / "lib")
     assert scanned(settings) == inside
+
+
+@pytest.mark.parametrize(
+    ("tag", "is_one"),
+    [
+        (0xA0000003, True),  # a junction, a mounted disk
+        (0x9000601A, False),  # a folder of OneDrive
+        (0, False),
+    ],
+)
+def test_junctions_of_windows_are_links(tag: int, is_one: bool) -> None:
+    assert is_junction(SimpleNamespace(st_reparse_tag=tag)) == is_one
+
+
+def test_a_folder_of_this_system_is_no_junction_without_a_tag(tmp_path: Path) -> None:
+    assert not is_junction(tmp_path.lstat())
+
+
+@pytest.mark.skipif(os.name != "nt", reason="Windows has junctions")
+def test_a_junction_to_a_folder_above_lists_no_frame_twice(
+    settings: Settings, tmp_path: Path
+) -> None:
+    touch(tmp_path / "frames" / "night" / "a.fits")
+    junction, above = tmp_path / "frames" / "night" / "all", tmp_path / "frames"
+    subprocess.run(["cmd", "/c", "mklink", "/J", str(junction), str(above)], check=True)
+    assert scanned(settings) == ["night/a.fits"]
 
 
 def touch(*paths: Path) -> None:

@@ -371,6 +371,14 @@ def test_a_crashed_master_is_repeated_as_often_as_configured(site: Site) -> None
 
 
 @pytest.mark.usefixtures("way")
+def test_files_that_windows_refuses_for_a_moment_are_tried_again(
+    site: Site, flat_with_masters: Callable[..., MasterJob]
+) -> None:
+    site.program.behave(fault="files-in-use")
+    assert_equals_native(site, flat_with_masters(BIAS, DARK))
+
+
+@pytest.mark.usefixtures("way")
 def test_a_reported_failure_is_not_repeated(site: Site) -> None:
     site.program.behave(fault="no-signal")
     with pytest.raises(EngineError):

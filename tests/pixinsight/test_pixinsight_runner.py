@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -74,14 +73,31 @@ def test_scripts_have_a_path_that_pixinsight_does_not_split(
     assert not folder.exists()
 
 
+def test_the_folder_of_all_users_serves_where_the_name_of_the_user_has_a_blank(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, public = tmp_path / "Jane Doe" / "Temp", tmp_path / "Public"
+    own.mkdir(parents=True)
+    public.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(own))
+    monkeypatch.setenv("PUBLIC", str(public))
+    with safe_folder() as folder:
+        assert folder.parent == public
+    # One that cannot be written is passed over.
+    monkeypatch.setenv("PUBLIC", str(tmp_path / "none"))
+    with safe_folder() as folder:
+        assert folder.parent in (Path("/tmp"), Path("/var/tmp"))
+
+
 def test_without_a_plain_path_the_message_names_the_variable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     odd = tmp_path / "a,b"
     odd.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(odd))
-    monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(EngineError, match="set the environment variable TMPDIR"), safe_folder():
+    monkeypatch.delenv("PUBLIC", raising=False)
+    expected = pytest.raises(EngineError, match="set the environment variable TMPDIR")
+    with expected, safe_folder(others=[str(tmp_path / "none")]):
         pass
 
 

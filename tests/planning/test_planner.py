@@ -724,6 +724,32 @@ def test_job_files_of_another_layout_are_removed_and_its_masters_kept(
     assert after.master.startswith("masters/MASTER BIAS/ATR585M/masterBias_")
 
 
+@pytest.mark.parametrize("is_one_file", [True, False])
+def test_files_whose_names_differ_in_case_only_are_those_of_the_plan_if_the_disk_ignores_case(
+    settings: Settings, add_frames: AddFrames, add_master: Callable[..., Path], is_one_file: bool
+) -> None:
+    add_frames("bias")
+    (job,) = refresh_plan(settings).jobs
+    job_file, master = (settings.output_dir / name for name in (job.file, job.master))
+    add_master(master, "bias")
+    others = [path.with_name(path.name.lower()) for path in (job_file, master)]
+    if not is_one_file and others[0].exists():
+        pytest.skip("this disk ignores case")
+    for path, other in zip((job_file, master), others, strict=True):
+        if not other.exists():
+            # One file under both names is what a disk that ignores case shows.
+            (os.link if is_one_file else shutil.copy)(path, other)
+    kept = () if is_one_file else (f"masters/bias/{others[1].name}",)
+    assert refresh_plan(settings).kept == kept
+    assert holds(settings)
+    assert [path.exists() for path in (job_file, master, *others)] == [
+        True,
+        True,
+        is_one_file,
+        True,
+    ]
+
+
 # --- what a person has to know about nights and values --------------------------------------------
 
 

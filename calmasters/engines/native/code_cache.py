@@ -15,14 +15,23 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import gettempdir
-from typing import TextIO, TypeAlias
+from typing import Final, TextIO, TypeAlias, TypeVar
 
 from calmasters.atomic_files import replacing
 
-__all__ = ["Objects", "cache_folders", "cached", "cached_or_built"]
+__all__ = ["Objects", "cache_folders", "cached", "cached_by_numba", "cached_or_built"]
+
+Result = TypeVar("Result")
 
 #: Machine code and the name of the function in it, by entry point.
 Objects: TypeAlias = dict[str, tuple[str, bytes]]
+
+#: Environment variable with the folder of the user's caches.
+_USER_FOLDER: Final = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"
+#: In a folder of numba's: all of its code has been compiled.
+_COMPLETE: Final = "complete"
+#: Seconds between two attempts to get the lock.
+_POLL_S: Final = 0.2
 
 
 def cache_folders() -> Iterator[Path]:
@@ -69,20 +78,75 @@ def cached_or_built(name: str, folders: Iterable[Path], build: Callable[[], Obje
     build : callable
         Compiles.
     """
+    return _compiled_once(
+        *(name, folders),
+        find=lambda folder: cached(name, [folder]),
+        build=lambda _: build(),
+        keep=lambda folder, objects: _keep(folder / name, objects),
+    )
+
+
+def cached_by_numba(
+    name: str, folders: Iterable[Path], load: Callable[[Path | None], Result]
+) -> Result:
+    """Have numba load code from a folder of its own, where one process compiles it.
+
+    Parameters
+    ----------
+    name : str
+        Name of that folder.
+    folders : iterable of Path
+        It is in the first one of them that is writable.
+    load : callable
+        Loads the code, with numba's cache in the given folder, or without a cache.
+    """
+    folders = [*folders]
+
+    def find(folder: Path) -> Result | None:
+        place = folder / name
+        # numba refuses a folder that it cannot write, even where it only reads.
+        is_usable = (place / _COMPLETE).is_file() and os.access(place, os.W_OK)
+        return load(place) if is_usable else None
+
+    def mark(folder: Path, _: Result) -> bool:
+        with suppress(OSError):
+            (folder / name / _COMPLETE).touch()
+            return True
+        return False
+
+    found = (loaded for folder in folders if (loaded := find(folder)) is not None)
+    if (loaded := next(found, None)) is not None:
+        return loaded
+    return _compiled_once(
+        *(name, folders),
+        find=find,
+        build=lambda folder: load(folder and folder / name),
+        keep=mark,
+    )
+
+
+def _compiled_once(
+    name: str,
+    folders: Iterable[Path],
+    find: Callable[[Path], Result | None],
+    build: Callable[[Path | None], Result],
+    keep: Callable[[Path, Result], bool],
+) -> Result:
+    """Compile code and keep it in a folder, unless another process does so at the same time."""
     with _locked(name, folders) as folder:
-        if folder and (found := cached(name, [folder])):
+        if folder and (found := find(folder)) is not None:
             return found
         started = time.perf_counter()
         _say("compiling the native engine, once on this machine…")
-        objects = build()
-        is_kept = folder is not None and _keep(folder / name, objects)
+        built = build(folder)
+        is_kept = folder is not None and keep(folder, built)
     _say(f"compiled in {time.perf_counter() - started:.0f} s")
     if not is_kept:
         _say(
             "no folder for compiled code is writable, or its disk is full, so each job compiles: "
-            "set XDG_CACHE_HOME to a folder that is writable"
+            f"set {_USER_FOLDER} to a folder that is writable"
         )
-    return objects
+    return built
 
 
 def _keep(path: Path, objects: Objects) -> bool:
@@ -99,7 +163,7 @@ def _locked(name: str, folders: Iterable[Path]) -> Iterator[Path | None]:
         path = folder / f"{name}.lock"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            file = path.open("w", encoding="ascii")
+            file = path.open("a", encoding="ascii")
         except OSError:
             continue
         with file:
@@ -107,23 +171,35 @@ def _locked(name: str, folders: Iterable[Path]) -> Iterator[Path | None]:
             yield folder
             # Who waits has the file open; who comes later finds the code.
             if (folder / name).exists():
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # Windows does not remove an open file
+                    path.unlink()
         return
     yield None
 
 
 def _wait_for(file: TextIO) -> None:
     """Take the lock on a file, which ends with the process; some network folders have none."""
+    if not _gets_lock(file):
+        _say("another job compiles the native engine: waiting for it…")
+        while not _gets_lock(file):
+            time.sleep(_POLL_S)
+
+
+def _gets_lock(file: TextIO) -> bool:
     try:
-        import fcntl
-    except ImportError:  # Windows, where numba compiles in each process
-        return
-    with suppress(OSError):
-        try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _say("another job compiles the native engine: waiting for it…")
-            fcntl.flock(file, fcntl.LOCK_EX)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _say(text: str) -> None:

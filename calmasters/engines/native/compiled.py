@@ -2,7 +2,8 @@
 
 numba compiles them once on each machine. Importing numba takes longer than making a small master,
 so the machine code is cached in a file and loaded by llvmlite alone. On systems where that was not
-tested or fails, numba loads the same functions: the start is slower, the results are the same
+tested or fails, numba loads the same functions from a cache of its own: the start takes some
+seconds longer, the results are the same
 (``docs/decisions/0026-kernels-load-without-numba.md``).
 
 ``python -m calmasters.engines.native`` compiles before the first job.
@@ -28,6 +29,7 @@ from calmasters.engines.native.code_cache import (
     Objects,
     cache_folders,
     cached,
+    cached_by_numba,
     cached_or_built,
 )
 
@@ -112,8 +114,8 @@ def _load_objects() -> Mapping[str, Function] | None:
         # The machine code comes from private interfaces of numba, which can change in any version
         # and can then raise any exception. The public interface is slower; results are the same.
         print(
-            f"the native engine could not be loaded without numba ({error!r}); numba compiles it "
-            "in every job, which takes minutes: please report this error",
+            f"the native engine could not be loaded without numba ({error!r}); numba loads it, "
+            "which takes some seconds more in every job: please report this error",
             file=sys.stderr,
         )
     return None
@@ -170,22 +172,41 @@ def _cache_name() -> str:
     import llvmlite
     import llvmlite.binding as llvm
 
+    versions = (llvmlite.__version__, sys.version)
+    processor = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
+    return f"kernels-{_digest(*versions, *processor)}.bin"
+
+
+def _digest(*parts: str) -> str:
+    """Return a digest of the kernels, the version of numba, and more."""
     digest = hashlib.sha256()
     for module in _KERNEL_MODULES:
         digest.update(Path(__file__).with_name(f"{module}.py").read_bytes())
     numba = importlib.util.find_spec("numba")
     if numba and numba.origin:
         digest.update(Path(numba.origin).with_name("_version.py").read_bytes())
-    for part in (llvmlite.__version__, sys.version, llvm.get_host_cpu_name()):
+    for part in parts:
         digest.update(part.encode())
-    digest.update(llvm.get_host_cpu_features().flatten().encode())
-    return f"kernels-{digest.hexdigest()[:16]}.bin"
+    return digest.hexdigest()[:16]
 
 
 # By numba --------------------------------------------------------------------------------
 
 
 def _load_by_numba() -> Mapping[str, Function]:
+    # numba's cache knows versions of numba and processors, but only changes of the entry points'
+    # own module: so each version of the kernels has a folder of its own.
+    return cached_by_numba(f"numba-{_digest(sys.version)}", cache_folders(), _by_numba)
+
+
+def _by_numba(folder: Path | None) -> Mapping[str, Function]:
+    import numba
+
     from calmasters.engines.native.entries import compiled
 
-    return {name: compiled(name, codes) for name, codes in SIGNATURES.items()}
+    if folder:
+        numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
+    return {
+        name: compiled(name, codes, is_cached=folder is not None)
+        for name, codes in SIGNATURES.items()
+    }

@@ -420,7 +420,7 @@ def _allow_open_files(frames: int) -> None:
     """Raise this process's limit of open files, if there is one, for this number of frames."""
     try:
         import resource
-    except ImportError:  # Windows has no such limit
+    except ImportError:  # Windows, where C's library takes 8192 and nothing can be raised
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = frames + _OTHER_FILES

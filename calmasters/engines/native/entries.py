@@ -20,21 +20,25 @@ Address: TypeAlias = Any
 _TYPES: Final = {"p": types.voidptr, "i": types.int64, "d": types.float64, "f": types.float32}
 
 
-def compiled(name: str, codes: str) -> Callable[..., None]:
-    """Compile an entry point with these argument types to a function that ctypes calls."""
-    return cast(Callable[..., None], _compile(name, codes).ctypes)
+def compiled(name: str, codes: str, *, is_cached: bool = False) -> Callable[..., None]:
+    """Compile an entry point with these argument types to a function that ctypes calls.
+
+    With ``is_cached`` it is loaded from numba's cache, or kept there. That must not be shared with
+    other versions of the kernels: numba only notices changes of this module.
+    """
+    return cast(Callable[..., None], _compile(name, codes, is_cached).ctypes)
 
 
 def machine_code(name: str, codes: str) -> tuple[str, bytes]:
     """Compile an entry point; return the name of its function and the object file."""
-    function = _compile(name, codes)
+    function = _compile(name, codes, is_cached=False)
     # numba has no public interface to its object code; the caller falls back if this one fails.
     return function.native_name, function._library._get_compiled_object()
 
 
-def _compile(name: str, codes: str) -> Any:
+def _compile(name: str, codes: str, is_cached: bool) -> Any:
     signature = types.void(*(_TYPES[code] for code in codes))
-    return cfunc(signature, error_model="numpy")(globals()[name])
+    return cfunc(signature, error_model="numpy", cache=is_cached)(globals()[name])
 
 
 def unpack(stored: Address, stride: int, offset: int, samples: Address, n: int, count: int) -> None:

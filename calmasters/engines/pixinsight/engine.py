@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from calmasters.atomic_files import put_in_place
+from calmasters.atomic_files import put_in_place, remove
 from calmasters.engines.pixinsight.find_program import find_binary
 from calmasters.engines.pixinsight.needs import NEEDS
 from calmasters.engines.pixinsight.result import check_master, master_statistics
@@ -194,6 +194,6 @@ def _working_files(job: MasterJob, places: Places) -> Iterator[None]:
         yield
     finally:
         for path in (places.part(job), places.status(job)):
-            path.unlink(missing_ok=True)
+            remove(path)
         if not places.keep_calibrated:
             shutil.rmtree(places.calibrated, ignore_errors=True)

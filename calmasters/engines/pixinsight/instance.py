@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from calmasters.atomic_files import when_free
 from calmasters.engines.pixinsight.find_program import find_binary
 from calmasters.engines.pixinsight.runner import EXIT_GRACE_S, command, safe_folder
 from calmasters.engines.pixinsight.script import session_text
@@ -138,7 +139,7 @@ class Instance:
         """Write a file for the script: atomically, so that it never reads a part of it."""
         new = self._folder / "new"
         new.write_text(text, encoding="ascii")
-        return new.replace(self._folder / name)
+        return when_free(lambda: new.replace(self._folder / name))
 
     def request_exit(self) -> None:
         """Ask PixInsight to end by itself, and wait for that; it can then clean up."""

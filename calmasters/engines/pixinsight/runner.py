@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -42,22 +42,35 @@ def command(binary: Path, script: Path, options: PixInsight) -> list[str]:
 
 
 @contextmanager
-def safe_folder() -> Iterator[Path]:
+def safe_folder(others: Sequence[str] = ("/tmp", "/var/tmp")) -> Iterator[Path]:
     """Make a temporary folder whose path PixInsight accepts as an argument.
+
+    Parameters
+    ----------
+    others : sequence of str
+        Where to try besides the system's folder for temporary files and Windows' public folder.
 
     Raises
     ------
     EngineError
         If no suitable folder is writable.
     """
-    places = [tempfile.gettempdir(), os.environ.get("PUBLIC", ""), "/tmp", "/var/tmp"]
-    for place in places:
-        if _SAFE_PATH.fullmatch(place) and os.access(place, os.W_OK):
-            with temporary_folder(place) as folder:
-                yield Path(folder)
-            return
-    raise EngineError(
+    # On Windows, the folder of a user has the user's name, which often has a blank.
+    places = [tempfile.gettempdir(), os.environ.get("PUBLIC", ""), *others]
+    for place in filter(_SAFE_PATH.fullmatch, places):
+        # Only trying says whether it can be written: Windows' permissions are not those of POSIX.
+        with suppress(OSError):
+            made = temporary_folder(place)
+            break
+    else:
+        raise EngineError(_no_safe_folder(places[0]))
+    with made as folder:
+        yield Path(folder).absolute()
+
+
+def _no_safe_folder(temporary: str) -> str:
+    return (
         "PixInsight cannot run a script whose path has non-ASCII letters, spaces, commas or equals "
-        f"signs, and the temporary folder is '{places[0]}': set the environment variable TMPDIR "
+        f"signs, and the temporary folder is '{temporary}': set the environment variable TMPDIR "
         "(TEMP on Windows) to a folder with a plain path"
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from calmasters.atomic_files import remove
 from calmasters.engines.pixinsight.status import REQUESTED, Status, read_status
 
 __all__ = ["Task"]
@@ -46,7 +47,7 @@ class Task:
 
     def prepare(self) -> None:
         """Remove the results of an earlier attempt, and request a report."""
-        self.part.unlink(missing_ok=True)
+        remove(self.part)
         self.report.write_text(REQUESTED, encoding="ascii")
 
     def status(self) -> Status:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,7 @@ class Behaviour:
     #: Seconds that it takes to start.
     start_s: float = 0.0
     #: crash, crash-once, hang, hang-at-start, hang-between, survivor, truncated, no-master, empty,
-    #: wrong-size, write-fails, no-signal, leak, leak-once
+    #: wrong-size, write-fails, no-signal, leak, leak-once, files-in-use (for a moment)
     fault: str = ""
     #: Only jobs whose master's name contains this have the fault.
     fault_of: str = ""
@@ -356,6 +357,7 @@ class File(Remote):
 
     def __init__(self, core: Core) -> None:
         self.core = core
+        self.attempts: Counter[str] = Counter()
 
     def call(self, name: str, *values: Any) -> Any:
         for value in values:
@@ -371,12 +373,20 @@ class File(Remote):
     def createDirectory(self, path: str, parents: bool = True) -> None:  # noqa: N802
         Path(path).mkdir(parents=parents, exist_ok=True)
 
+    def refuse_at_first(self, what: str, path: str) -> None:
+        """Refuse a file twice, as Windows does while another process has it open."""
+        self.attempts[path] += 1
+        if self.core.fault == "files-in-use" and self.attempts[path] % 3:
+            raise ScriptError(f"{what}: the file is used by another process: {path}")
+
     def remove(self, path: str) -> None:
+        self.refuse_at_first("File.remove()", path)
         Path(path).unlink()
 
     def move(self, path: str, to: str) -> None:
         if Path(to).exists():
             raise ScriptError(f"File.move(): the file already exists: {to}")
+        self.refuse_at_first("File.move()", path)
         Path(path).rename(to)
 
     def readTextFile(self, path: str) -> str:  # noqa: N802
