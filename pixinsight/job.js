@@ -24,19 +24,3 @@ function makeMaster(job, progress) {
 function pathsOf(frames) {
    return frames.map(function (frame) { return frame.path; });
 }
-
-// Make a master for a runner that waits: success and failure are reported. The master stays at
-// job.part, where the runner checks it.
-function runForRunner(job) {
-   var result = {}, state = "failed";
-   console.beginLog();
-   try {
-      result = makeMaster(job, function (step) { report(job, "running", { step: step }); });
-      state = "completed";
-   } catch (error) {
-      console.criticalln(String(error));
-      result = { error: String(error) };
-   }
-   result.console = endLog();
-   report(job, state, result);
-}

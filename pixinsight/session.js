@@ -28,14 +28,14 @@ function take(path) {
 }
 
 // Sleep, and let PixInsight process window events. Both are global functions in the old engine and
-// methods of objects in V8.
+// methods of objects in V8, where the global functions are deprecated.
 function sleep(milliseconds) {
-   if (typeof msleep === "function") {
-      msleep(milliseconds);
-      processEvents();
-   } else {
+   if (typeof CoreApplication.processEvents === "function") {
       System.msleep(milliseconds);
       CoreApplication.processEvents();
+   } else {
+      msleep(milliseconds);
+      processEvents();
    }
 }
 

@@ -82,6 +82,7 @@ _COMMENTS: Final[Mapping[str, str]] = {
     "EXPMIN": "[s] shortest exposure",
     "EXPMAX": "[s] longest exposure",
     "DATE-OBS": "start of the first frame, UTC",
+    "PEDESTAL": "[ADU] contained in the samples",
 }
 
 
@@ -203,6 +204,9 @@ def _geometry_cards(job: MasterJob) -> Iterator[Card]:
 
 def _recipe_cards(job: MasterJob) -> Iterator[Card]:
     recipe, integration = job.recipe, job.recipe.integration
+    added = recipe.calibration.outputPedestal if recipe.calibration else 0
+    if added and (job.bias or job.dark):
+        yield Card("PEDESTAL", added, _COMMENTS["PEDESTAL"])
     yield Card("CREATOR", f"calmasters {__version__}", "software")
     yield Card("ENGINE", recipe.engine, "what combined the pixels")
     yield Card("ALGOVER", recipe.algorithm_version, "version of the engine's arithmetic")

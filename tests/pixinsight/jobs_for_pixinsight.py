@@ -17,6 +17,7 @@ from standin.program import run_script
 
 from calmasters.engines.native.engine import NativeEngine
 from calmasters.engines.pixinsight.engine import PixInsightEngine
+from calmasters.engines.pixinsight.script import script_text
 from calmasters.engines.pixinsight.session import begin
 from calmasters.frame import FrameType, Geometry
 from calmasters.images.master_file import read_image
@@ -29,7 +30,7 @@ SMALL = Geometry(WIDTH, HEIGHT)
 
 #: An old and a new PixInsight: (behaviour of the program, ``js_engine``). Tests without a mode run
 #: with 1.9.3: old engine, logs as bytes, failures return false.
-MODES = {
+MODES: dict[str, tuple[dict[str, Any], str]] = {
     "sm": ({"version": "1.8.9", "log_is_text": True, "failures_throw": True}, "sm"),
     "v8": ({"version": "1.9.4", "has_legacy_engine": False}, "v8"),
 }
@@ -158,10 +159,17 @@ class Site:
         return self.output_dir / "logs" / f"{job.name}.log"
 
     def script(self, job: MasterJob, **options: Any) -> str:
-        """Return the script of a job; make the folder that the engine or the user would make."""
+        """Return the script of a job for a user."""
+        output = self.output_dir / job.master
+        return self.engine(**options).script(job, self.input_dir, self.output_dir, output)
+
+    def runner_script(self, job: MasterJob, **options: Any) -> str:
+        """Return the script of a job that the engine runs; make the folder that it would make."""
         output = self.output_dir / job.master
         output.parent.mkdir(parents=True, exist_ok=True)
-        return self.engine(**options).script(job, self.input_dir, self.output_dir, output)
+        engine = self.engine(**options)
+        places = engine.places(job, self.input_dir, self.output_dir, output)
+        return script_text(job, places, engine.options)
 
     def write(self, name: str, pixels: np.ndarray) -> FrameFile:
         """Write a raw frame of unsigned 16-bit samples."""

@@ -16,7 +16,7 @@ from calmasters.engines.pixinsight.find_program import find_binary
 from calmasters.engines.pixinsight.needs import NEEDS
 from calmasters.engines.pixinsight.result import check_master, master_statistics
 from calmasters.engines.pixinsight.runner import EXIT_GRACE_S, command, safe_folder
-from calmasters.engines.pixinsight.script import Places, script_job, script_text
+from calmasters.engines.pixinsight.script import Places, script_job, script_text, user_text
 from calmasters.engines.pixinsight.session import connected
 from calmasters.engines.pixinsight.status import Status, failure_reason
 from calmasters.engines.pixinsight.task import Task
@@ -72,9 +72,9 @@ class PixInsightEngine:
         )
 
     def script(self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path) -> str:
-        """Return the script that makes a master, as :meth:`make` runs it."""
-        places = self._places(job, input_dir, output_dir, output)
-        return script_text(job, places, self.options)
+        """Return the script that makes a master for a user who runs it."""
+        places = self.places(job, input_dir, output_dir, output)
+        return user_text(job, places, self.options)
 
     def write_scripts(
         self, jobs: Iterable[Path], input_dir: Path, output_dir: Path, folder: Path
@@ -108,7 +108,7 @@ class PixInsightEngine:
         _require_enough_frames(job)
         require_frames(job, input_dir)
         checked = check_frames(job, input_dir, output_dir, self.bad_frames)
-        places = self._places(job, input_dir, output_dir, output)
+        places = self.places(job, input_dir, output_dir, output)
         log.parent.mkdir(parents=True, exist_ok=True)
         with _working_files(job, places):
             status = self._run(job, places, log, checked)
@@ -122,7 +122,8 @@ class PixInsightEngine:
             MasterRecord.of(job, statistics).write(output)
         return statistics
 
-    def _places(self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path) -> Places:
+    def places(self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path) -> Places:
+        """Return the paths of the files of a job."""
         calibrated = output_dir / self.calibrated.directory / job.name
         return Places(input_dir, output_dir, output, calibrated, self.calibrated.keep)
 
