@@ -20,6 +20,16 @@ function replaceFile(path, by) {
    File.move(by, path);
 }
 
+// The size of a file in bytes; null if this version of PixInsight does not tell it.
+function fileSize(path) {
+   try {
+      var size = Number(new FileInfo(path).size);
+      return size > 0 ? size : null;
+   } catch (error) {
+      return null;
+   }
+}
+
 // In V8 some numbers of PixInsight are BigInt, for which JSON.stringify throws an error.
 function asciiJson(value, indent) {
    var text = JSON.stringify(value, function (name, item) {
@@ -30,7 +40,8 @@ function asciiJson(value, indent) {
    });
 }
 
-function writeJson(path, value, indent) {
-   File.writeTextFile(path + ".tmp", asciiJson(value, indent) + "\n");
+// Write a file so that a reader never finds a part of it.
+function writeWhole(path, text) {
+   File.writeTextFile(path + ".tmp", text + "\n");
    replaceFile(path, path + ".tmp");
 }

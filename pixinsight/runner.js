@@ -24,7 +24,7 @@ function report(job, state, fields) {
    try {
       fields.state = state;
       fields.version = coreVersion();
-      writeJson(job.status, fields);
+      writeWhole(job.status, asciiJson(fields));
    } catch (error) {
       console.criticalln("could not write " + job.status + ": " + error);
    }

@@ -17,8 +17,9 @@ from standin.program import run_script
 
 from calmasters.engines.native.engine import NativeEngine
 from calmasters.engines.pixinsight.engine import PixInsightEngine
-from calmasters.engines.pixinsight.script import script_text
+from calmasters.engines.pixinsight.script import script_text, user_text
 from calmasters.engines.pixinsight.session import begin
+from calmasters.engines.pixinsight.user_scripts import user_job
 from calmasters.frame import FrameType, Geometry
 from calmasters.images.master_file import read_image
 from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
@@ -160,8 +161,12 @@ class Site:
 
     def script(self, job: MasterJob, **options: Any) -> str:
         """Return the script of a job for a user."""
-        output = self.output_dir / job.master
-        return self.engine(**options).script(job, self.input_dir, self.output_dir, output)
+        return self.engine_script(self.engine(**options), job)
+
+    def engine_script(self, engine: PixInsightEngine, job: MasterJob) -> str:
+        """Return the script of a job for a user, with the settings of an engine."""
+        places = engine.places(job, self.input_dir, self.output_dir, self.output_dir / job.master)
+        return user_text(user_job(job, places, engine.options, "the master"), engine.options)
 
     def runner_script(self, job: MasterJob, **options: Any) -> str:
         """Return the script of a job that the engine runs; make the folder that it would make."""

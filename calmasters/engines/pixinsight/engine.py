@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,7 +16,7 @@ from calmasters.engines.pixinsight.find_program import find_binary
 from calmasters.engines.pixinsight.needs import NEEDS
 from calmasters.engines.pixinsight.result import check_master, master_statistics
 from calmasters.engines.pixinsight.runner import EXIT_GRACE_S, command, safe_folder
-from calmasters.engines.pixinsight.script import Places, script_job, script_text, user_text
+from calmasters.engines.pixinsight.script import Places, script_job, script_text
 from calmasters.engines.pixinsight.session import connected
 from calmasters.engines.pixinsight.status import Status, failure_reason
 from calmasters.engines.pixinsight.task import Task
@@ -70,34 +70,6 @@ class PixInsightEngine:
             Calibrated.from_config(config["calibrated"]),
             BadFrames.from_config(config),
         )
-
-    def script(self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path) -> str:
-        """Return the script that makes a master for a user who runs it."""
-        places = self.places(job, input_dir, output_dir, output)
-        return user_text(job, places, self.options)
-
-    def write_scripts(
-        self, jobs: Iterable[Path], input_dir: Path, output_dir: Path, folder: Path
-    ) -> None:
-        """Write the scripts of job files, as ``folder/TYPE/NAME.js``.
-
-        For a job that was planned for another engine, it is the script that this one would run.
-        """
-        for path in jobs:
-            job = self._adopted(MasterJob.from_json(path.read_text(encoding="utf-8")))
-            script = folder / job.type.value / f"{job.name}.js"
-            script.parent.mkdir(parents=True, exist_ok=True)
-            text = self.script(job, input_dir, output_dir, output_dir / job.master)
-            script.write_text(text, encoding="ascii", newline="\n")
-
-    def _adopted(self, job: MasterJob) -> MasterJob:
-        recipe = replace(
-            job.recipe,
-            engine="pixinsight",
-            algorithm_version=NEEDS.algorithm_version,
-            parameters=self.options.pixel_parameters,
-        )
-        return replace(job, recipe=recipe)
 
     def make(
         self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path, log: Path

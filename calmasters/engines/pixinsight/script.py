@@ -20,7 +20,7 @@ from calmasters.model.job import MasterJob, UsedMaster
 from calmasters.model.master_record import header_cards
 from calmasters.settings import Calibration, PixInsight
 
-__all__ = ["Places", "script_job", "script_text", "session_text", "user_text"]
+__all__ = ["Places", "all_text", "script_job", "script_text", "session_text", "user_text"]
 
 _HEAD: Final = """\
 // Makes one master in PixInsight; generated, and the same for the same frames and settings.
@@ -29,6 +29,11 @@ _HEAD: Final = """\
 _USER_HEAD: Final = """\
 // Makes one master in PixInsight; generated. To run it: Script > Execute Script File. Paths are
 // absolute: run "snakemake scripts" again after moving files.
+"""
+
+_ALL_HEAD: Final = """\
+// Makes all masters in PixInsight that are not up to date; generated. To run it: Script > Execute
+// Script File. Paths are absolute: run "snakemake scripts" again after moving files.
 """
 
 _SESSION_HEAD: Final = """\
@@ -110,10 +115,21 @@ def script_text(
     return _script(_HEAD, f"var JOB = {data};\n", ("runner", "run_one"), options)
 
 
-def user_text(job: MasterJob, places: Places, options: PixInsight) -> str:
-    """Return the script that makes a master for a user who runs it; see :func:`script_text`."""
-    data = _json(script_job(job, places, options))
-    return _script(_USER_HEAD, f"var JOB = {data};\n", ("user", "one_by_hand"), options)
+def user_text(job: Mapping[str, Any], options: PixInsight) -> str:
+    """Return the script that makes a master for a user who runs it: ASCII, LF, ECMAScript 5.
+
+    Parameters
+    ----------
+    job : mapping
+        Of :func:`calmasters.engines.pixinsight.user_scripts.user_job`.
+    options : PixInsight
+    """
+    return _script(_USER_HEAD, f"var JOB = {_json(job)};\n", ("user", "one_by_hand"), options)
+
+
+def all_text(jobs: Sequence[Mapping[str, Any]], options: PixInsight) -> str:
+    """Return the script that makes all masters for a user who runs it; see :func:`user_text`."""
+    return _script(_ALL_HEAD, f"var JOBS = {_json(jobs)};\n", ("user", "all_by_hand"), options)
 
 
 def session_text(session: Mapping[str, Any], options: PixInsight) -> str:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from standin.images import Image, Keyword, write
 from standin.objects import (
     UNDEFINED,
@@ -122,8 +124,6 @@ class Core:
         if self.fault == "no-signal":
             raise ProcessFailedError("Zero or insignificant signal detected.")
         if self.fault == "leak" or (self.fault == "leak-once" and self.is_first("leak")):
-            import numpy as np
-
             self.open_window("integration", Image(np.zeros((2, 2), np.float32), []))
             raise ProcessFailedError("Out of memory.")
 
@@ -238,8 +238,22 @@ class View(Remote):
 
 
 class Pixmap(Remote):
+    methods = frozenset({"mean", "median", "minimum", "maximum"})
+
     def __init__(self, window: Window) -> None:
         self.window = window
+
+    def mean(self) -> float:
+        return float(self.window.pixels.mean(dtype=float))
+
+    def median(self) -> float:
+        return float(np.median(self.window.pixels))
+
+    def minimum(self) -> float:
+        return float(self.window.pixels.min())
+
+    def maximum(self) -> float:
+        return float(self.window.pixels.max())
 
 
 # Files -----------------------------------------------------------------------------------
@@ -392,7 +406,7 @@ class File(Remote):
 
     def readTextFile(self, path: str) -> str:  # noqa: N802
         text = Path(path).read_text(encoding="utf-8")
-        if '"master"' in text:
+        if text.startswith('{\n "type"'):  # the job of a session
             self.core.choose_fault(text)
         return text
 
@@ -400,6 +414,16 @@ class File(Remote):
         if not text.isascii():
             raise ScriptError("File.writeTextFile(): the stand-in supports ASCII only")
         Path(path).write_text(text, encoding="ascii")
+
+
+class FileInfo(Remote):
+    """Of a file; it is not known whether V8 has it."""
+
+    readable = frozenset({"size"})
+
+    def __init__(self, path: Any) -> None:
+        expect(path, str, "FileInfo")
+        self.size = Int64(Path(path).stat().st_size)
 
 
 # Console and application -----------------------------------------------------------------
@@ -509,7 +533,7 @@ def global_objects(core: Core) -> dict[str, Any]:
         "ImageCalibration": process_class(core, "ImageCalibration"),
     }
     if core.is_legacy:
-        return objects | {"jsArguments": core.arguments}
+        return objects | {"jsArguments": core.arguments, "FileInfo": Class(FileInfo)}
     return objects | {"Runtime": Runtime(core), "System": System(core)}
 
 
