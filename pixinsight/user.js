@@ -16,7 +16,10 @@ function runForUser(job) {
          log = endLog();
       }
       requireScaledDark(job, result.k);
-      replaceFile(job.master, job.part);
+      // Old numbers must not be next to new pixels, so the record goes before the new master comes.
+      removeFile(job.master);
+      removeFile(job.recordFile);
+      File.move(job.part, job.master);
    } finally {
       removeFile(job.part);
    }

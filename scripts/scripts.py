@@ -1,5 +1,6 @@
 """Write the PixInsight scripts of all masters."""
 
+import sys
 from pathlib import Path
 
 import calmasters.interrupts  # noqa: F401
@@ -25,3 +26,4 @@ with exit_on_error(Path(snakemake.log[0])):
         output_dir=output_dir,
         folder=Path(snakemake.output.scripts),
     )
+    print(f"Run in PixInsight: {Path(snakemake.output.scripts, 'all.js')}", file=sys.stderr)
