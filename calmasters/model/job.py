@@ -244,7 +244,7 @@ class Recipe:
             del fields["skip_outliers"]
         return fields
 
-    @property
+    @cached_property
     def deciding_fields(self) -> dict[str, Any]:
         """What the digest of a job has of it; see :func:`deciding`."""
         return deciding(self.fields)

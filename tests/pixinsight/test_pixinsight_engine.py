@@ -120,6 +120,19 @@ def test_both_engines_ignore_the_pedestal_card(
     for frame in job.frames:
         fits.setval(site.input_dir / frame.path, "PEDESTAL", value=100)
     assert_equals_native(site, job, by_script=True)
+    # ImageIntegration would write it, but it was subtracted with the bias.
+    assert "PEDESTAL" not in read_cards(site.output_dir / job.master)
+
+
+@pytest.mark.parametrize("pedestal", [0, 150])
+def test_flats_carry_the_pedestal_that_was_added_to_them(
+    site: Site, flat_with_masters: Callable[..., MasterJob], pedestal: int
+) -> None:
+    job = flat_with_masters(BIAS)
+    calibration = replace(job.recipe.calibration, outputPedestal=pedestal)
+    job = replace(job, recipe=replace(job.recipe, calibration=calibration))
+    site.make_by_script(job)
+    assert read_cards(site.output_dir / job.master).get("PEDESTAL", 0) == pedestal
 
 
 def bottom_up(pixels: np.ndarray) -> fits.PrimaryHDU:

@@ -110,6 +110,19 @@ def test_flats_are_not_made_before_their_bias(site: Site, session: list[MasterJo
     assert not (site.output_dir / flat.master).parent.exists()
 
 
+def test_a_script_in_a_folder_of_a_camera_is_named(site: Site, session: list[MasterJob]) -> None:
+    bias, dark, flat = (
+        replace(job, name=f"Camera/{job.name}", recipe=replace(job.recipe, layout="ap-library"))
+        for job in session
+    )
+    jobs = [bias, dark, replace(flat, bias=used(bias), dark=used(dark))]
+    write(site, jobs)
+    script = site.output_dir / "scripts" / "flat" / f"{flat.name}.js"
+    assert f"bias/{bias.name}.js" in run(site, script.read_text())
+    run(site, (site.output_dir / "scripts" / "all.js").read_text())
+    assert [record_of(site, job).made_of for job in jobs] == [job.made_of for job in jobs]
+
+
 def test_flats_are_not_made_with_a_bias_of_other_frames(
     site: Site, session: list[MasterJob]
 ) -> None:

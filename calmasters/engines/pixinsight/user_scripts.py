@@ -19,7 +19,7 @@ from calmasters.engines.pixinsight.script import Places, all_text, script_job, u
 from calmasters.engines.result_warnings import ZERO_SHARE, zeros_warning
 from calmasters.frame import FrameType
 from calmasters.model.job import MasterJob, UsedMaster
-from calmasters.model.layout import record_path
+from calmasters.model.layout import master_name, record_path
 from calmasters.model.master_record import (
     HIGHEST_ADU,
     FrameStatistics,
@@ -136,7 +136,7 @@ def _used(kind: str, used: UsedMaster, places: Places) -> dict[str, str | None]:
         "path": used.located(places.output_dir).absolute().as_posix(),
         "recordFile": record.as_posix() if is_made else None,
         "digest": (used.job or None) if is_made else None,
-        "script": f"{kind}/{Path(used.path).stem}.js" if is_made else None,
+        "script": f"{kind}/{master_name(used.path)}.js" if is_made else None,
     }
 
 
