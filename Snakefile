@@ -2,7 +2,7 @@
 #
 #     snakemake masters        make what is missing or stale
 #     snakemake -n masters     show what would be made
-#     snakemake scripts        only write what PixInsight would run
+#     snakemake scripts        only write scripts to be run in PixInsight by hand
 #     snakemake report         previews, numbers, what is wrong and why: output/report.html
 #     snakemake summary        frames by type, what was refused and why, what to shoot next
 #     snakemake why            what changed for each master that is stale

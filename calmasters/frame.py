@@ -165,6 +165,8 @@ class Traits:
         Samples have 8 bits; they are not averaged with finer ones.
     bias_removal : str
         The sign that a master dark contains no bias, such as ``CALSTAT 'BM'``; empty without one.
+    pedestal_adu : float
+        What a program added to the samples (card ``PEDESTAL``), with the sign of the card.
     """
 
     keywords: Mapping[str, Value] = field(default_factory=dict)
@@ -177,6 +179,7 @@ class Traits:
     read_as: str = ""
     has_8_bits: bool = False
     bias_removal: str = ""
+    pedestal_adu: float = 0.0
 
 
 class Frame(NamedTuple):

@@ -51,8 +51,8 @@ class Integration:
     """How frames are combined: the parameters of PixInsight's ImageIntegration.
 
     Names, values and defaults are PixInsight's, except four defaults that would damage a
-    calibration master: ``rangeClipLow``, ``truncateOnOutOfRange``, ``weightMode`` and
-    ``generateRejectionMaps``.
+    calibration master (``rangeClipLow``, ``truncateOnOutOfRange``, ``weightMode`` and
+    ``generateRejectionMaps``), and ``linearFitHigh``, which is that of WBPP.
     """
 
     combination: str = "Average"
@@ -68,7 +68,7 @@ class Integration:
     sigmaHigh: float = 3.0
     winsorizationCutoff: float = 5.0
     linearFitLow: float = 5.0
-    linearFitHigh: float = 4.0
+    linearFitHigh: float = 3.5
     esdOutliersFraction: float = 0.3
     esdAlpha: float = 0.05
     esdLowRelaxation: float = 1.0

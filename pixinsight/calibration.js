@@ -9,8 +9,6 @@ var CALIBRATION = {
    calibrateBias: false,
    calibrateFlat: false,
    overscanEnabled: false,
-   cosmeticCorrectionLow: false,
-   cosmeticCorrectionHigh: false,
    pedestalMode: "Literal",
    pedestal: 0,
    outputPedestalMode: "OutputPedestal_Literal",
@@ -23,17 +21,23 @@ var CALIBRATION = {
    evaluateSignal: false
 };
 
+// Parameters that PixInsight has since 1.9.0.
+var NEWER_CALIBRATION = {
+   cosmeticCorrectionLow: false,
+   cosmeticCorrectionHigh: false
+};
+
 // Calibrate the frames of a job.
 // Returns [{path: of the calibrated frame, k: factor of the dark, null if it was not scaled}].
 function calibrate(job) {
    var process = new ImageCalibration;
    setParameters(process, ImageCalibration, CALIBRATION);
+   setKnownParameters(process, ImageCalibration, NEWER_CALIBRATION);
    setParameters(process, ImageCalibration, job.calibration.parameters);
    setCalibrationMasters(process, job.calibration);
    process.outputDirectory = job.calibration.directory;
    process.targetFrames = job.frames.map(function (path) { return [true, path]; });
-   if (!File.directoryExists(job.calibration.directory))
-      File.createDirectory(job.calibration.directory, true);
+   makeFolder(job.calibration.directory);
    execute(process, "ImageCalibration");
    return calibratedFrames(process.outputData, job);
 }
@@ -55,7 +59,7 @@ function calibratedFrames(rows, job) {
       var path = i < rows.length ? rows[i][0] : "";
       if (!path || !File.exists(path))
          throw new Error("ImageCalibration could not calibrate " + frame);
-      return { path: path, k: job.calibration.optimizeDarks ? rows[i][1] : null };
+      return { path: path, k: job.calibration.optimizeDarks ? Number(rows[i][1]) : null };
    });
 }
 

@@ -42,7 +42,7 @@ function newImages(process) {
 }
 
 // A row of imageData has three weights, then the rejected low and rejected high samples of up to
-// three channels; raw frames have one channel.
+// three channels; raw frames have one channel. In V8 the counts are BigInt, which JSON cannot write.
 function rejectedSamples(rows) {
-   return rows.map(function (row) { return [row[3], row[6]]; });
+   return rows.map(function (row) { return [Number(row[3]), Number(row[6])]; });
 }

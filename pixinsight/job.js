@@ -1,6 +1,7 @@
 // Make one master from its job: calibrate (flats with a bias or dark), integrate, write, report.
 
-// Make the master at job.part. Returns the numbers of rejected samples and the factors of the dark.
+// Make the master at job.part. Returns the numbers of rejected samples, the factors of the dark
+// and, for a record, the statistics of the master's pixels.
 function makeMaster(job, progress) {
    var calibrated = [], images = [], windowsBefore = openWindowIds();
    try {
@@ -13,7 +14,11 @@ function makeMaster(job, progress) {
       images = integrated.images;
       progress("writing the master");
       writeMaster(job, images, job.part);
-      return { rejected: integrated.rejected, k: calibrated.map(function (f) { return f.k; }) };
+      return {
+         rejected: integrated.rejected,
+         k: calibrated.map(function (f) { return f.k; }),
+         pixels: job.record ? pixelStatistics(findWindow(images[0]).mainView.image) : undefined
+      };
    } finally {
       closeWindows(images, windowsBefore);
       if (job.calibration !== null && !job.calibration.keep)
@@ -21,22 +26,15 @@ function makeMaster(job, progress) {
    }
 }
 
-function pathsOf(frames) {
-   return frames.map(function (frame) { return frame.path; });
+function pixelStatistics(image) {
+   return {
+      mean: Number(image.mean()),
+      median: Number(image.median()),
+      minimum: Number(image.minimum()),
+      maximum: Number(image.maximum())
+   };
 }
 
-// Make a master for a runner that waits: success and failure are reported. The master stays at
-// job.part, where the runner checks it.
-function runForRunner(job) {
-   var result = {}, state = "failed";
-   console.beginLog();
-   try {
-      result = makeMaster(job, function (step) { report(job, "running", { step: step }); });
-      state = "completed";
-   } catch (error) {
-      console.criticalln(String(error));
-      result = { error: String(error) };
-   }
-   result.console = endLog();
-   report(job, state, result);
+function pathsOf(frames) {
+   return frames.map(function (frame) { return frame.path; });
 }

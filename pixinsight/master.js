@@ -9,6 +9,9 @@ function masterKeywords(job) {
    });
 }
 
+// Names of the images in a file, as WBPP has them. The ids of windows differ if others are open.
+var IMAGE_NAMES = ["integration", "rejection_low", "rejection_high"];
+
 // Write the images of these windows, the master first, to one file.
 function writeMaster(job, ids, path) {
    findWindow(ids[0]).keywords = masterKeywords(job);
@@ -20,14 +23,16 @@ function writeMaster(job, ids, path) {
       throw new Error("PixInsight could not open its " + job.extension + " file format");
    check(file.create(path, job.outputHints, ids.length), "create", path);
    try {
-      ids.forEach(function (id) { writeImage(file, format, findWindow(id), id, path); });
+      ids.forEach(function (id, i) {
+         writeImage(file, format, findWindow(id), IMAGE_NAMES[i], path);
+      });
    } finally {
       var isClosed = file.close();
    }
    check(isClosed, "close", path);
 }
 
-function writeImage(file, format, imageWindow, id, path) {
+function writeImage(file, format, imageWindow, name, path) {
    var description = new ImageDescription;
    description.bitsPerSample = 32;
    description.ieeefpSampleFormat = true;
@@ -37,7 +42,7 @@ function writeImage(file, format, imageWindow, id, path) {
    file.keywords = imageWindow.keywords;
    if (format.canStoreProperties && format.supportsViewProperties)
       imageWindow.mainView.exportProperties(file);
-   check(file.setImageId(id), "name the image in", path);
+   check(file.setImageId(name), "name the image in", path);
    check(file.writeImage(imageWindow.mainView.image), "write the image into", path);
 }
 

@@ -2,9 +2,14 @@
 
 function findWindow(id) {
    var imageWindow = ImageWindow.windowById(id);
-   if (imageWindow.isNull)
+   if (isMissing(imageWindow))
       throw new Error("there is no image window '" + id + "'");
    return imageWindow;
+}
+
+// For an unknown id, the old engine returns an object that is null; V8 may return null.
+function isMissing(imageWindow) {
+   return imageWindow === null || imageWindow === undefined || imageWindow.isNull;
 }
 
 function openWindowIds() {
@@ -15,7 +20,7 @@ function openWindowIds() {
 function closeWindows(ids, idsBefore) {
    ids.concat(openWindowIds()).forEach(function (id) {
       var open = ImageWindow.windowById(id);
-      if (idsBefore.indexOf(id) < 0 && !open.isNull)
+      if (idsBefore.indexOf(id) < 0 && !isMissing(open))
          open.forceClose();
    });
 }

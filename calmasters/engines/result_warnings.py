@@ -10,13 +10,13 @@ import numpy as np
 from calmasters.images.raw_frame import Image
 from calmasters.model.master_warning import MasterWarning, WarningKind
 
-__all__ = ["weak_dark", "weak_flats", "zero_pixels"]
+__all__ = ["ZERO_SHARE", "weak_dark", "weak_flats", "zero_pixels", "zeros_warning"]
 
 #: The level of a flat is measured on one of this many pixels.
 _LEVEL_STEP: Final = 61
 
 #: Pixels of a flat below this share of its level count as 0: a single sample of noise was not cut.
-_ZERO_SHARE: Final = 1e-3
+ZERO_SHARE: Final = 1e-3
 
 #: Levels of calibrated flats in [0, 1]: below, the offset and its pattern matter; above, the
 #: response of cameras is not linear.
@@ -34,13 +34,17 @@ _DARK_ADU: Final = (-20.0, 3000.0)
 def zero_pixels(flat: Image) -> Iterator[MasterWarning]:
     """Warn of pixels of a master flat that are at 0, or nearly so: lights are divided by it."""
     level = float(np.median(flat.reshape(-1)[::_LEVEL_STEP]))
-    if zeros := int(np.count_nonzero(flat <= _ZERO_SHARE * level)):
-        yield MasterWarning(
-            WarningKind.SAMPLES,
-            f"{zeros} pixel{'s are' if zeros > 1 else ' is'} at 0 (below"
-            f" {_ZERO_SHARE:.1%} of the level): dead, or as bright in the bias or dark as in the"
-            " flats; mask them in lights that are divided by this flat",
-        )
+    if zeros := int(np.count_nonzero(flat <= ZERO_SHARE * level)):
+        yield zeros_warning(f"{zeros} pixel{'s are' if zeros > 1 else ' is'}")
+
+
+def zeros_warning(count: str) -> MasterWarning:
+    """Warn of some pixels of a master flat that are at 0, or nearly so."""
+    return MasterWarning(
+        WarningKind.SAMPLES,
+        f"{count} at 0 (below {ZERO_SHARE:.1%} of the level): dead, or as bright in the bias or"
+        " dark as in the flats; mask them in lights that are divided by this flat",
+    )
 
 
 def weak_flats(paths: Sequence[str], levels: Sequence[float]) -> Iterator[MasterWarning]:

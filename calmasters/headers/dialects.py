@@ -87,7 +87,7 @@ _ROTATOR: Final = ("ROTATOR", "ROTATANG", "ROTANGLE", "ROTANG", "ROTATPOS")
 #: Cards that traits depend on, besides those of keywords; all other cards are ignored.
 _TRAIT_CARDS: Final = (
     *IMAGE_CARDS, *PROCESSING_CARDS, *chain(*_MORE_WHEELS),
-    "EXPTIME", "EXPOSURE", "EXPOINUS", "OBJECT",
+    "EXPTIME", "EXPOSURE", "EXPOINUS", "OBJECT", "PEDESTAL",
 )  # fmt: skip
 
 #: Replaces file names without token and type, so that such files can share traits.
@@ -263,6 +263,7 @@ class KeywordReader:
             problems,
             other_type=other,
             bias_removal=removal,
+            pedestal_adu=number_of(cards.get("PEDESTAL")) or 0.0,
         )
 
     def _read_keywords(

@@ -41,7 +41,7 @@ from calmasters.settings import Settings
 __all__ = ["HeaderCache"]
 
 #: Version of the cache file; increase it when the format changes.
-_FORMAT: Final = 6
+_FORMAT: Final = 7
 
 #: Cache entry of a file: size, version, number of its traits, measured temperature, and start of
 #: the exposure. A list, as read from JSON: see decision 0027.
@@ -214,7 +214,7 @@ def _to_json(traits: Traits) -> list[Any]:
     stored = (traits.keywords, traits.master, geometry, traits.sources)
     texts = (traits.warnings, traits.problems)
     samples = (traits.read_as, traits.has_8_bits)
-    return [*stored, *texts, traits.other_type, *samples, traits.bias_removal]
+    return [*stored, *texts, traits.other_type, *samples, traits.bias_removal, traits.pedestal_adu]
 
 
 def _from_json(stored: list[Any]) -> Traits:

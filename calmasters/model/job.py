@@ -31,6 +31,7 @@ __all__ = [
     "MasterJob",
     "Recipe",
     "UsedMaster",
+    "deciding",
     "read_head",
     "read_made_of",
 ]
@@ -39,6 +40,9 @@ __all__ = [
 _HEAD: Final = re.compile(
     rb'"(digest|bias_job|dark_job|master_bytes|warning_count)": ?"?([0-9a-f]*)"?'
 )
+#: The default of ``linearFitHigh`` in earlier versions.
+_LINEAR_FIT_HIGH_BEFORE: Final = 4.0
+
 #: The first bytes of the file contain it: only a path is before it.
 _HEAD_BYTES: Final = 4096
 
@@ -190,6 +194,23 @@ class UsedMaster:
         return Path(self.path) if self.origin == "library" else output_dir / self.path
 
 
+def deciding(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace defaults that have changed and that a recipe does not use by the earlier ones.
+
+    So masters that were made with the earlier defaults stay.
+
+    Parameters
+    ----------
+    recipe : mapping
+        :attr:`Recipe.fields`, or those of a record.
+    """
+    integration = dict(recipe["integration"])
+    is_used = integration.get("rejection") == "LinearFit"
+    if not is_used and integration.get("linearFitHigh") == Integration.linearFitHigh:
+        integration["linearFitHigh"] = _LINEAR_FIT_HIGH_BEFORE
+    return {**recipe, "integration": integration}
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Everything besides the frames that decides a master's file.
@@ -222,6 +243,11 @@ class Recipe:
         if not self.skip_outliers:
             del fields["skip_outliers"]
         return fields
+
+    @cached_property
+    def deciding_fields(self) -> dict[str, Any]:
+        """What the digest of a job has of it; see :func:`deciding`."""
+        return deciding(self.fields)
 
     @property
     def frame_range(self) -> str:
@@ -296,6 +322,7 @@ class MasterJob:
         """
         deciding = {
             **self._fields,
+            "recipe": self.recipe.deciding_fields,
             "frames": [frame.identity for frame in self.frames],
             "bias": self.identity_of(self.bias),
             "dark": self.identity_of(self.dark),

@@ -29,11 +29,13 @@ from calmasters.model.job import (
 from calmasters.model.master_warning import MasterWarning, WarningKind
 
 __all__ = [
+    "HIGHEST_ADU",
     "FrameRecord",
     "FrameStatistics",
     "MasterRecord",
     "MasterStatistics",
     "header_cards",
+    "level_warning",
     "small_group_warning",
     "warnings_in",
 ]
@@ -44,7 +46,7 @@ _LOSS: Final[Mapping[int, tuple[float, float]]] = {3: (2.3, 3.2), 5: (1.3, 2.0)}
 _ENOUGH: Final = 10
 
 #: No camera has a higher offset, in 16-bit ADU, as the ranges of ``quality`` say.
-_HIGHEST_ADU: Final = {FrameType.BIAS: 20000, FrameType.DARK: 40000}
+HIGHEST_ADU: Final = {FrameType.BIAS: 20000, FrameType.DARK: 40000}
 
 #: Numbers that records take from statistics as they are.
 _NUMBERS: Final = ("mean", "median", "minimum", "maximum", "noise", "seconds")
@@ -82,6 +84,7 @@ _COMMENTS: Final[Mapping[str, str]] = {
     "EXPMIN": "[s] shortest exposure",
     "EXPMAX": "[s] longest exposure",
     "DATE-OBS": "start of the first frame, UTC",
+    "PEDESTAL": "[ADU] contained in the samples",
 }
 
 
@@ -118,9 +121,9 @@ class MasterStatistics:
         In the order of the job, without those left out.
     mean, median, minimum, maximum : float
         Of the master's pixels.
-    noise : float
+    noise : float or None
         Random noise of the master, from differences of neighbouring pixels
-        (:func:`calmasters.engines.image_stats.noise`).
+        (:func:`calmasters.engines.image_stats.noise`); None if it was not measured.
     seconds : float
         Wall time from start to the written master.
     versions : mapping of str to str
@@ -140,7 +143,7 @@ class MasterStatistics:
     median: float
     minimum: float
     maximum: float
-    noise: float
+    noise: float | None
     seconds: float
     versions: Mapping[str, str]
     warnings: tuple[MasterWarning, ...] = ()
@@ -203,6 +206,9 @@ def _geometry_cards(job: MasterJob) -> Iterator[Card]:
 
 def _recipe_cards(job: MasterJob) -> Iterator[Card]:
     recipe, integration = job.recipe, job.recipe.integration
+    added = recipe.calibration.outputPedestal if recipe.calibration else 0
+    if added and (job.bias or job.dark):
+        yield Card("PEDESTAL", added, _COMMENTS["PEDESTAL"])
     yield Card("CREATOR", f"calmasters {__version__}", "software")
     yield Card("ENGINE", recipe.engine, "what combined the pixels")
     yield Card("ALGOVER", recipe.algorithm_version, "version of the engine's arithmetic")
@@ -315,7 +321,7 @@ class MasterRecord:
     median: float
     minimum: float
     maximum: float
-    noise: float
+    noise: float | None
     seconds: float
     versions: Mapping[str, str]
 
@@ -358,19 +364,23 @@ class MasterRecord:
 
     def write(self, master: Path) -> None:
         """Write the record next to its master, completely or not at all; the master is there."""
+        stored = self.to_stored(master.stat().st_size)
+        write_whole(master.with_suffix(".json"), json.dumps(stored, indent=1) + "\n")
+
+    def to_stored(self, master_bytes: int) -> dict[str, Any]:
+        """Give the content of the JSON file, for a master of this size."""
         fields = asdict(self) | {"frames_used": len(self.frames)}
         made_of = fields.pop("made_of")
         # The digests first: staleness is decided by the beginning of the file.
-        stored = {
+        return {
             "version": 1,
             "master": fields.pop("master"),
             "type": fields.pop("type"),
             **MadeOf(*made_of)._asdict(),
-            "master_bytes": master.stat().st_size,
+            "master_bytes": master_bytes,
             "warning_count": len(self.warnings),
             **fields,
         }
-        write_whole(master.with_suffix(".json"), json.dumps(stored, indent=1) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -426,12 +436,17 @@ def _own_warnings(kind: FrameType, statistics: MasterStatistics) -> Iterator[Mas
             f"{first.path}: {first.reason}{more}",
         )
     level_adu = 65535 * statistics.median
-    if kind in _HIGHEST_ADU and level_adu > _HIGHEST_ADU[kind]:
-        yield MasterWarning(
-            WarningKind.LEVEL,
-            f"its level of {level_adu:.0f} ADU is that of exposed frames, not of a {kind}: check"
-            " the types of its frames, and that the sensor was covered",
-        )
+    if kind in HIGHEST_ADU and level_adu > HIGHEST_ADU[kind]:
+        yield level_warning(kind, f"{level_adu:.0f}")
+
+
+def level_warning(kind: FrameType, level_adu: str) -> MasterWarning:
+    """Warn of a bias or dark whose level is above :data:`HIGHEST_ADU`."""
+    return MasterWarning(
+        WarningKind.LEVEL,
+        f"its level of {level_adu} ADU is that of exposed frames, not of a {kind}: check"
+        " the types of its frames, and that the sensor was covered",
+    )
 
 
 def warnings_in(path: Path) -> Sequence[MasterWarning]:

@@ -65,6 +65,11 @@ class Group:
         return {keyword: self.frames[0].keywords[keyword] for keyword, _ in self.key}
 
     @property
+    def pedestals_adu(self) -> Sequence[float]:
+        """The different pedestals of its frames."""
+        return sorted({frame.traits.pedestal_adu for frame in self.frames})
+
+    @property
     def identity(self) -> Identity:
         """What it has in common with groups that differ only in labels."""
         return self.type, self.key, self.geometry.without_origin

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -15,6 +15,7 @@ from calmasters.inventory.listing import kept_identities
 from calmasters.inventory.scan import ScannedFile
 from calmasters.model.job import FrameFile, LeftOut, MasterJob, Recipe, UsedMaster
 from calmasters.model.master_record import small_group_warning
+from calmasters.model.master_warning import MasterWarning, WarningKind
 from calmasters.planning.grouping import Group
 from calmasters.planning.matching import Match
 from calmasters.planning.splitting import ORIGIN
@@ -57,12 +58,12 @@ class JobBuilder:
             frames=tuple(
                 FrameFile(*frame[:3], frame.content, frame.traits.read_as) for frame in group.frames
             ),
-            header=_common_cards(group),
+            header=_common_cards(group, is_calibrated=bool(match.bias or match.dark)),
             recipe=self._recipe(group),
             bias=match.bias,
             dark=match.dark,
             optimize_dark=match.optimize_dark,
-            warnings=match.warnings,
+            warnings=(*match.warnings, *_pedestal_warnings(group)),
             left_out=tuple(self._left_out.get(name, ())),
         )
         if warning := small_group_warning(job):
@@ -88,7 +89,17 @@ class JobBuilder:
         return self._recipes[kind, integration]
 
 
-def _common_cards(group: Group) -> dict[str, Value]:
+def _pedestal_warnings(group: Group) -> Iterator[MasterWarning]:
+    if len(group.pedestals_adu) > 1:
+        values = ", ".join(f"{pedestal:g}" for pedestal in group.pedestals_adu)
+        yield MasterWarning(
+            WarningKind.LEVEL,
+            f"PEDESTAL of its frames differs ({values} ADU; 0 where there is none), and so do their"
+            " levels: exclude the frames that do not belong to the others",
+        )
+
+
+def _common_cards(group: Group, *, is_calibrated: bool) -> dict[str, Value]:
     """Give the cards of a master's header that sum up its frames."""
     cards: dict[str, Value] = {}
     if exposures := _numbers(frame.keywords.get("EXPOSURE") for frame in group.frames):
@@ -104,6 +115,11 @@ def _common_cards(group: Group) -> dict[str, Value]:
             values = {frame.keywords.get(keyword, "") for frame in group.frames}
             if len(values) == 1:
                 cards[keyword] = values.pop()
+    first, *others = group.pedestals_adu
+    if first and not others and not is_calibrated:
+        # It is still in the samples, and a program that subtracts it from lights must subtract it
+        # from this master, too. From calibrated flats it was subtracted with the bias.
+        cards["PEDESTAL"] = first
     cards |= {key: value for key, value in group.labels if key not in (*cards, *ORIGIN)}
     return cards
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from statistics import median
@@ -45,6 +45,8 @@ class Candidate:
         As in :class:`~calmasters.frame.Traits`.
     bias_removal : str
         The sign that a dark contains no bias; empty without one.
+    pedestal_adu : float
+        As in :class:`~calmasters.frame.Traits`.
     """
 
     type: FrameType
@@ -55,6 +57,7 @@ class Candidate:
     date_obs: str = ""
     read_as: str = ""
     bias_removal: str = ""
+    pedestal_adu: float = 0.0
 
     @property
     def exposure_s(self) -> float | None:
@@ -111,6 +114,7 @@ def candidate_of(frame: Frame, origin: str) -> Candidate | None:
         frame.date_obs or "",
         frame.traits.read_as,
         frame.traits.bias_removal,
+        frame.traits.pedestal_adu,
     )
 
 
@@ -139,7 +143,8 @@ def match_flats(
 
 
 def _match(group: Group, offered: _Offered, settings: Settings, level_of: LevelOf) -> Match:
-    bias = _choose_bias(offered.fitting(group, FrameType.BIAS))
+    biases = offered.fitting(group, FrameType.BIAS)
+    bias = _choose_bias(biases)
     fitting = offered.fitting(group, FrameType.DARK)
     removals = [_bias_removal(dark, bias, level_of) for dark in fitting]
     darks = [dark for dark, removal in zip(fitting, removals, strict=True) if not removal]
@@ -158,9 +163,28 @@ def _match(group: Group, offered: _Offered, settings: Settings, level_of: LevelO
             sentences.append(_none_matches(kind, misses))
     if bias is None and dark is None:
         sentences.append("the flats are integrated uncalibrated")
+    sentences += _other_pedestal(group, bias or dark, [*biases, *darks])
     optimize = bool(bias and dark and settings.calibration["flat"].optimizeDarks)
     warnings = (MasterWarning(WarningKind.CALIBRATION, sentence) for sentence in sentences)
     return Match(bias, dark, optimize, tuple(warnings))
+
+
+def _other_pedestal(
+    group: Group, subtracted: UsedMaster | None, candidates: Iterable[Candidate]
+) -> Iterator[str]:
+    """Say that flats and what is subtracted from them contain different pedestals.
+
+    Programs write the same pedestal with either sign.
+    """
+    ours = group.pedestals_adu
+    for each in candidates:
+        is_subtracted = subtracted is not None and each.path == subtracted.path
+        if is_subtracted and len(ours) == 1 and abs(ours[0]) != abs(each.pedestal_adu):
+            yield (
+                f"PEDESTAL of the flats is {ours[0]:g} ADU, that of their {each.type.value} "
+                f"{each.pedestal_adu:g}: the difference remains in the master flat; take both with "
+                "the same program and settings"
+            )
 
 
 def _bias_removal(dark: Candidate, bias: UsedMaster | None, level_of: LevelOf) -> str:

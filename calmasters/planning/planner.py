@@ -357,7 +357,11 @@ def _joining_settings(
 
 def _run_candidate(path: str, group: Group) -> Candidate:
     first = group.frames[0]
-    return Candidate(group.type, path, "run", first.keywords, group.geometry, first.date_obs or "")
+    pedestal, *_ = group.pedestals_adu
+    return Candidate(
+        *(group.type, path, "run", first.keywords, group.geometry, first.date_obs or ""),
+        pedestal_adu=pedestal,
+    )
 
 
 def _level(

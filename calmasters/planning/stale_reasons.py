@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from calmasters.errors import RecordError
 from calmasters.headers.sample_scale import ADU16
-from calmasters.model.job import FrameFile, MasterJob, UsedMaster, read_made_of
+from calmasters.model.job import FrameFile, MasterJob, UsedMaster, deciding, read_made_of
 from calmasters.model.master_record import MasterRecord
 from calmasters.planning.staleness import FileTimes, is_current
 
@@ -93,10 +93,10 @@ def _name(used: UsedMaster) -> str:
 
 def _differences(record: MasterRecord, job: MasterJob) -> list[str]:
     # Through JSON, as the record has been: tuples are lists there.
-    recipe: dict[str, Any] = json.loads(json.dumps(job.recipe.fields))
+    recipe: dict[str, Any] = json.loads(json.dumps(job.recipe.deciding_fields))
     reasons = [
         *_frames([frame.file for frame in record.frames], job.frames),
-        *_settings(record.recipe, recipe),
+        *_settings(deciding(record.recipe), recipe),
         *_changed_masters(record, job),
     ]
     if record.geometry.without_origin != job.geometry.without_origin:

@@ -77,7 +77,7 @@ def test_flats_are_calibrated_by_the_versions_own_command(
         ({"rejection": "NoRejection"}, "rej n"),
         ({"rejection": "PercentileClip", "pcClipLow": 0.25}, "rej p 0.25 0.1"),
         ({"rejection": "SigmaClip", "sigmaHigh": 2.5}, "rej s 4 2.5"),
-        ({"rejection": "LinearFit"}, "rej l 5 4"),
+        ({"rejection": "LinearFit"}, "rej l 5 3.5"),
         ({"rejection": "Rejection_ESD"}, "rej g 0.3 0.05"),
         ({"rejection": "NoRejection", "combination": "Median"}, "med"),
     ],

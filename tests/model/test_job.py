@@ -95,6 +95,18 @@ def test_settings_that_earlier_versions_did_not_have_count_only_if_they_are_set(
     assert replace(JOB, dark=replace(DARK, exposure_s=60.0)).digest == JOB.digest
 
 
+def test_a_default_that_changed_counts_only_where_it_is_used() -> None:
+    def job(**integration: Any) -> MasterJob:
+        changed = replace(RECIPE.integration, **integration)
+        return replace(JOB, recipe=replace(RECIPE, integration=changed))
+
+    assert job().digest == JOB.digest == job(linearFitHigh=4.0).digest
+    assert job(linearFitHigh=3.0).digest != JOB.digest
+    fits = {job(rejection="LinearFit", linearFitHigh=high).digest for high in (3.5, 4.0)}
+    assert len(fits) == 2
+    assert MasterJob.from_json(job().to_json()).recipe.integration.linearFitHigh == 3.5
+
+
 def test_the_time_of_a_frame_does_not_count_where_its_content_does() -> None:
     identified = FRAME._replace(content="0123456789abcdef")
     job = replace(JOB, frames=(identified,))

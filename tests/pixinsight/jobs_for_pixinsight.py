@@ -17,7 +17,9 @@ from standin.program import run_script
 
 from calmasters.engines.native.engine import NativeEngine
 from calmasters.engines.pixinsight.engine import PixInsightEngine
+from calmasters.engines.pixinsight.script import script_text, user_text
 from calmasters.engines.pixinsight.session import begin
+from calmasters.engines.pixinsight.user_scripts import user_job
 from calmasters.frame import FrameType, Geometry
 from calmasters.images.master_file import read_image
 from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
@@ -29,7 +31,7 @@ SMALL = Geometry(WIDTH, HEIGHT)
 
 #: An old and a new PixInsight: (behaviour of the program, ``js_engine``). Tests without a mode run
 #: with 1.9.3: old engine, logs as bytes, failures return false.
-MODES = {
+MODES: dict[str, tuple[dict[str, Any], str]] = {
     "sm": ({"version": "1.8.9", "log_is_text": True, "failures_throw": True}, "sm"),
     "v8": ({"version": "1.9.4", "has_legacy_engine": False}, "v8"),
 }
@@ -158,10 +160,21 @@ class Site:
         return self.output_dir / "logs" / f"{job.name}.log"
 
     def script(self, job: MasterJob, **options: Any) -> str:
-        """Return the script of a job; make the folder that the engine or the user would make."""
+        """Return the script of a job for a user."""
+        return self.engine_script(self.engine(**options), job)
+
+    def engine_script(self, engine: PixInsightEngine, job: MasterJob) -> str:
+        """Return the script of a job for a user, with the settings of an engine."""
+        places = engine.places(job, self.input_dir, self.output_dir, self.output_dir / job.master)
+        return user_text(user_job(job, places, engine.options, "the master"), engine.options)
+
+    def runner_script(self, job: MasterJob, **options: Any) -> str:
+        """Return the script of a job that the engine runs; make the folder that it would make."""
         output = self.output_dir / job.master
         output.parent.mkdir(parents=True, exist_ok=True)
-        return self.engine(**options).script(job, self.input_dir, self.output_dir, output)
+        engine = self.engine(**options)
+        places = engine.places(job, self.input_dir, self.output_dir, output)
+        return script_text(job, places, engine.options)
 
     def write(self, name: str, pixels: np.ndarray) -> FrameFile:
         """Write a raw frame of unsigned 16-bit samples."""

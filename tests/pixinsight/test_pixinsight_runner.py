@@ -121,3 +121,11 @@ def test_an_incomplete_status_is_none(tmp_path: Path, text: str | None) -> None:
 def test_each_warning_of_the_console_is_listed_once() -> None:
     console = "x\n** Warning: weak dark\n*** Error: y\n** Warning: weak dark\n** Warning: other"
     assert Status(console=console).warnings == ("weak dark", "other")
+
+
+def test_warnings_are_found_behind_time_stamps() -> None:
+    lines = ("** Warning: weak dark", "x", "** Warning: weak dark", "** Warning: a [1] b")
+    console = "PixInsight Core 1.9.3\n" + "\n".join(
+        f"[2026-11-02 21:04:{second:02}] {line}" for second, line in enumerate(lines)
+    )
+    assert Status(console=console).warnings == ("weak dark", "a [1] b")

@@ -18,10 +18,12 @@ from standin.images import Image
 from standin.process import table
 from standin.program import run_script
 
+from calmasters.engines.pixinsight.script import session_text
 from calmasters.frame import FrameType
 from calmasters.headers.image_header import read_cards
 from calmasters.images.master_file import read_image
 from calmasters.model.job import MasterJob
+from calmasters.model.layout import record_path
 from calmasters.settings import Calibrated
 
 PROCESSES = ("ImageIntegration", "ImageCalibration")
@@ -36,8 +38,7 @@ def job_in(script: str) -> dict[str, Any]:
 
 def await_script(site: Site, job: MasterJob) -> dict[str, Any]:
     """Run a script with the request of a runner; return its report."""
-    script = site.script(job)
-    return await_text(site, script)
+    return await_text(site, site.runner_script(job))
 
 
 def await_text(site: Site, script: str) -> dict[str, Any]:
@@ -77,10 +78,16 @@ def test_the_v8_directive_is_the_first_line_if_configured(
 
 
 def test_the_code_of_a_script_is_that_of_the_source_files(site: Site) -> None:
-    text = site.script(make_job(site, FrameType.DARK))
+    job = make_job(site, FrameType.DARK)
     folder = Path(__file__).parents[2] / "pixinsight"
-    in_text = {path.stem for path in folder.glob("*.js") if path.read_text() in text}
-    assert in_text == {path.stem for path in folder.glob("*.js")} - {"session"}
+    texts = (site.script(job), site.runner_script(job))
+    by_user, by_engine = (
+        {path.stem for path in folder.glob("*.js") if path.read_text() in text} for text in texts
+    )
+    assert by_user - by_engine == {"user", "one_by_hand"}
+    assert by_engine - by_user == {"runner", "run_one"}
+    others = {"session", "all_by_hand"}
+    assert by_user | by_engine == {path.stem for path in folder.glob("*.js")} - others
 
 
 @pytest.mark.parametrize(
@@ -121,7 +128,8 @@ def test_without_a_runner_the_script_writes_the_master_and_no_report(
     master = site.output_dir / job.master
     core = site.program.run_script(site.script(job))
     assert read_image(master)[0].shape == (16, 24)
-    assert [path.name for path in master.parent.iterdir()] == [master.name]
+    record = record_path(master.name)
+    assert {path.name for path in master.parent.iterdir()} == {master.name, record}
     assert not core.windows
 
 
@@ -225,9 +233,7 @@ def test_equal_names_from_different_folders_are_distinguished(
     job = flat_with_masters(FrameType.BIAS)
     assert len({Path(frame.path).name for frame in job.frames}) == 1
     engine = replace(site.engine(), calibrated=Calibrated(keep=True))
-    script = engine.script(job, site.input_dir, site.output_dir, site.output_dir / job.master)
-    (site.output_dir / job.master).parent.mkdir(parents=True)
-    site.program.run_script(script)
+    site.program.run_script(site.engine_script(engine, job))
     kept = sorted((site.output_dir / "calibrated" / job.name).iterdir())
     assert len(kept) == len(job.frames)
 
@@ -275,3 +281,73 @@ def test_keywords_of_the_master_are_those_of_the_job(site: Site) -> None:
     assert cards["SET-TEMP"] == -10.0
     # Keywords of the file format are not copied.
     assert b'name="BITPIX"' not in (site.output_dir / job.master).read_bytes()
+
+
+@pytest.mark.parametrize("version", ["1.8.9", "1.8.9-3", "1.9.0", "1.9.4"])
+def test_calibrated_flats_are_made_by_every_version(
+    site: Site, flat_with_masters: Callable[..., MasterJob], version: str
+) -> None:
+    job = flat_with_masters(FrameType.BIAS, FrameType.DARK)
+    site.program.behave(version=version)
+    core = site.program.run_script(site.script(job))
+    assert (site.output_dir / job.master).exists(), core.console
+    has_correction = "cosmeticCorrectionLow" in executed(core, "ImageCalibration")
+    assert has_correction is (version >= "1.9")
+
+
+def test_counts_of_64_bits_are_reported_by_both_engines(site: Site, mode: str) -> None:
+    status = await_script(site, make_job(site, FrameType.BIAS))
+    assert status["state"] == "completed", (mode, status["error"])
+    assert sum(high for _, high in status["rejected"]) >= 5
+
+
+@pytest.mark.usefixtures("mode")
+def test_a_report_that_cannot_be_written_ends_no_script(site: Site) -> None:
+    job = make_job(site, FrameType.BIAS)
+    script = site.runner_script(job)
+    status = Path(job_in(script)["status"])
+    (status.parent / f"{status.name}.tmp").mkdir()  # it cannot be written
+    core = site.program.run_script(script)
+    assert any(line.startswith("*** could not write") for line in core.console)
+    assert Path(job_in(script)["part"]).exists()
+    assert not any("*** Error" in line for line in core.console)
+
+
+@pytest.mark.usefixtures("mode")
+def test_the_images_of_a_file_have_fixed_names(site: Site, program: Program) -> None:
+    job = make_job(site, FrameType.BIAS)
+    integration = replace(job.recipe.integration, generateRejectionMaps=True)
+    job = replace(job, recipe=replace(job.recipe, integration=integration))
+    core = InProcess(Behaviour(**program.behaviour), program.folder, ())
+    for name in ("integration", "rejection_low"):  # windows of the user
+        core.open_window(name, Image(np.zeros((2, 2), np.float32), []))
+    run_script(core, site.script(job))
+    header = (site.output_dir / job.master).read_bytes()[:65536]
+    assert re.findall(rb'id="([^"]+)"', header) == [
+        *(b"integration", b"rejection_low", b"rejection_high")
+    ]
+
+
+def test_a_report_that_a_killed_run_left_stops_no_user(site: Site) -> None:
+    script = site.script(job := make_job(site, FrameType.BIAS))
+    status = Path(job_in(script)["status"])
+    status.parent.mkdir(parents=True)
+    status.write_text('{"state": "requested"}')
+    site.program.run_script(script)
+    assert (site.output_dir / job.master).exists()
+
+
+@pytest.mark.usefixtures("mode")
+def test_no_deprecated_function_is_called(site: Site, tmp_path: Path) -> None:
+    session = {"folder": tmp_path.as_posix(), "poll_ms": 1, "patience_ms": 50}
+    core = site.program.run_script(session_text(session, site.engine().options))
+    core.console += site.program.run_script(site.script(make_job(site, FrameType.BIAS))).console
+    assert not [line for line in core.console if "is deprecated" in line]
+    assert not [line for line in core.console if "Error" in line]
+
+
+def test_numbers_of_64_bits_can_be_written_as_json(site: Site) -> None:
+    files = (Path(__file__).parents[2] / "pixinsight" / "files.js").read_text(encoding="ascii")
+    site.program.behave(version="1.9.4")
+    code = "#engine v8\n" + files + "console.writeln(asciiJson([9007199254740993n, 7n, 1.5]));"
+    assert site.program.run_script(code).console == ["[9007199254740992,7,1.5]"]

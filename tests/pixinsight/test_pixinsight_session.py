@@ -49,7 +49,7 @@ def until(condition: Callable[[], Any], seconds: float = 20) -> None:
 
 def task_of(site: Site, job: MasterJob) -> Task:
     """Return the task that the engine makes of a job."""
-    data = re.search(r"var JOB = (.*?^\});", site.script(job), re.DOTALL | re.MULTILINE)
+    data = re.search(r"var JOB = (.*?^\});", site.runner_script(job), re.DOTALL | re.MULTILINE)
     assert data
     return Task(json.loads(data[1]))
 
@@ -104,7 +104,7 @@ def test_without_a_session_a_master_starts_its_own(site: Site) -> None:
     job = make_job(site, BIAS)
     site.options["session"] = "shared"
     assert_equals_native(site, job)
-    assert [run["script"] for run in site.program.journal()] == [site.script(job)]
+    assert [run["script"] for run in site.program.journal()] == [site.runner_script(job)]
 
 
 def test_unknown_clients_get_no_answer_and_do_not_block(shared: Site) -> None:

@@ -211,6 +211,18 @@ def test_newer_parameters_are_missing_in_older_versions(run: Runner) -> None:
     assert (run(code, version="1.8.9"), run(code, version="1.9.3")) == (["false"], ["true"])
 
 
+@pytest.mark.parametrize(
+    ("version", "has_correction", "has_type"),
+    [("1.8.9", "false", "false"), ("1.8.9-3", "false", "false"), ("1.9.0", "true", "false")],
+)
+def test_each_version_has_its_parameters(
+    run: Runner, version: str, has_correction: str, has_type: str
+) -> None:
+    code = "console.writeln('cosmeticCorrectionLow' in new ImageCalibration);"
+    code += "console.writeln('imageType' in new ImageIntegration);"
+    assert run(code, version=version) == [has_correction, has_type]
+
+
 def test_an_alias_is_its_parameter(run: Runner) -> None:
     code = "var P = new ImageIntegration; P.evaluateNoise = false; console.writeln(P.evaluateSNR);"
     assert run(code) == ["false"]
@@ -351,9 +363,43 @@ def test_negative_samples_are_truncated(run: Runner, tmp_path: Path) -> None:
 # 11-16: windows, files, keywords, dialogs -------------------------------------------------
 
 
-def test_a_missing_window_is_an_object(run: Runner) -> None:
-    code = "var w = ImageWindow.windowById('x'); console.writeln([w === null, w.isNull].join());"
-    assert run(code) == ["false,true"]
+def test_a_missing_window_is_an_object_or_null(run: Runner) -> None:
+    code = "var w = ImageWindow.windowById('x'); console.writeln(w === null ? 'null' : w.isNull);"
+    assert run(code) == ["true"]
+    assert run(f"#engine v8\n{code}", version="1.9.4") == ["null"]
+
+
+def test_in_v8_counts_are_bigint(run: Runner, tmp_path: Path) -> None:
+    code = INTEGRATE.format(rows=rows(write_frames(tmp_path, 3)), more="")
+    code += "var row = P.imageData[0]; console.writeln([typeof row[0], typeof row[3]].join());"
+    code += "console.writeln(typeof P.numberOfPixels); JSON.stringify(row);"
+    assert run(code)[-2:] == ["number,number", "number"]
+    console = run(f"#engine v8\n{code}", version="1.9.4")
+    assert console[-3:-1] == ["number,bigint", "bigint"]
+    assert "BigInt" in console[-1]
+
+
+def test_in_v8_global_functions_are_deprecated(run: Runner) -> None:
+    assert run("processEvents();") == []
+    assert "deprecated" in run("#engine v8\nprocessEvents();", version="1.9.4")[0]
+
+
+def test_lines_of_a_log_have_a_time(run: Runner) -> None:
+    code = "console.beginLog(); console.writeln('a'); console.writeln(console.endLog());"
+    assert run(code, log_is_text=True)[1].splitlines()[-1] == "[2026-11-02 21:04:05] a"
+
+
+@pytest.mark.parametrize(("values", "card"), [(["100"] * 3, "100"), (["100", "100", "0"], None)])
+def test_a_pedestal_of_all_frames_is_written(
+    run: Runner, tmp_path: Path, values: list[str], card: str | None
+) -> None:
+    paths = write_frames(tmp_path, 3)
+    for path, value in zip(paths, values, strict=True):
+        image = read(path, "")
+        write(Path(path), [Image(image.pixels, [Keyword("PEDESTAL", value, "")])])
+    core = run.core(INTEGRATE.format(rows=rows(paths), more=""))
+    cards = {keyword.name: keyword.value for keyword in core.windows["integration"].cards}
+    assert cards.get("PEDESTAL", "").strip("'") == (card or "")
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,38 @@ def test_a_flat_uses_the_masters_of_its_own_run(settings: Settings, add_frames: 
     assert set(jobs(settings)) == {BIAS, DARK, FLAT}
 
 
+def test_masters_carry_the_pedestal_that_their_samples_contain(
+    settings: Settings, add_frames: AddFrames
+) -> None:
+    for kind in ("bias", "dark", "flat"):
+        add_frames(kind, PEDESTAL=-100)
+    headers = {name: job.header.get("PEDESTAL") for name, job in jobs(settings).items()}
+    assert headers == {BIAS: -100, DARK: -100, FLAT: None}  # the bias takes it from the flats
+    assert not any("PEDESTAL" in str(job.warnings) for job in jobs(settings).values())
+
+
+def test_flats_that_are_not_calibrated_carry_their_pedestal(
+    settings: Settings, add_frames: AddFrames
+) -> None:
+    add_frames("flat", PEDESTAL=100)
+    assert only(settings, "flat").header["PEDESTAL"] == 100
+
+
+def test_frames_without_a_pedestal_have_no_card(settings: Settings, add_frames: AddFrames) -> None:
+    add_frames("bias", PEDESTAL=0)
+    assert "PEDESTAL" not in only(settings, "bias").header
+
+
+def test_pedestals_that_differ_are_reported(settings: Settings, add_frames: AddFrames) -> None:
+    add_frames("bias", folder="a", PEDESTAL=100)
+    add_frames("bias", folder="b")
+    add_frames("flat", PEDESTAL=100)
+    bias, flat = only(settings, "bias"), only(settings, "flat")
+    assert "PEDESTAL" not in bias.header
+    assert any("PEDESTAL of its frames differs (0, 100 ADU" in each.text for each in bias.warnings)
+    assert any("PEDESTAL of the flats is 100 ADU" in each.text for each in flat.warnings)
+
+
 def test_a_group_too_small_makes_no_master_and_says_so(
     settings: Settings, make_settings: Callable[..., Settings], add_frames: AddFrames
 ) -> None:

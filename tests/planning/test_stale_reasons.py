@@ -152,6 +152,23 @@ def test_what_changed_is_said_in_words(
     assert reasons(job, tmp_path) == words
 
 
+def test_a_default_that_changed_is_a_reason_only_where_it_is_used(tmp_path: Path) -> None:
+    def job(rejection: str, high: float) -> MasterJob:
+        integration = Integration(rejection=rejection, linearFitHigh=high)
+        return replace(FLAT, recipe=replace(RECIPE, integration=integration))
+
+    made(job("WinsorizedSigmaClip", 4.0), tmp_path)
+    now = job("WinsorizedSigmaClip", Integration.linearFitHigh)
+    assert reasons(now, tmp_path) == ()
+    assert reasons(replace(now, frames=(*FRAMES, NEW)), tmp_path) == (
+        "1 frame added: flats/new.fits",
+    )
+    made(job("LinearFit", 4.0), tmp_path)
+    assert reasons(job("LinearFit", Integration.linearFitHigh), tmp_path) == (
+        "integration.linearFitHigh: 4.0 is now 3.5",
+    )
+
+
 def spoil(content: str) -> Callable[[Path], None]:
     return lambda master: master.with_suffix(".json").write_text(content) and None
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -71,34 +71,6 @@ class PixInsightEngine:
             BadFrames.from_config(config),
         )
 
-    def script(self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path) -> str:
-        """Return the script that makes a master, as :meth:`make` runs it."""
-        places = self._places(job, input_dir, output_dir, output)
-        return script_text(job, places, self.options)
-
-    def write_scripts(
-        self, jobs: Iterable[Path], input_dir: Path, output_dir: Path, folder: Path
-    ) -> None:
-        """Write the scripts of job files, as ``folder/TYPE/NAME.js``.
-
-        For a job that was planned for another engine, it is the script that this one would run.
-        """
-        for path in jobs:
-            job = self._adopted(MasterJob.from_json(path.read_text(encoding="utf-8")))
-            script = folder / job.type.value / f"{job.name}.js"
-            script.parent.mkdir(parents=True, exist_ok=True)
-            text = self.script(job, input_dir, output_dir, output_dir / job.master)
-            script.write_text(text, encoding="ascii", newline="\n")
-
-    def _adopted(self, job: MasterJob) -> MasterJob:
-        recipe = replace(
-            job.recipe,
-            engine="pixinsight",
-            algorithm_version=NEEDS.algorithm_version,
-            parameters=self.options.pixel_parameters,
-        )
-        return replace(job, recipe=recipe)
-
     def make(
         self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path, log: Path
     ) -> MasterStatistics:
@@ -108,7 +80,7 @@ class PixInsightEngine:
         _require_enough_frames(job)
         require_frames(job, input_dir)
         checked = check_frames(job, input_dir, output_dir, self.bad_frames)
-        places = self._places(job, input_dir, output_dir, output)
+        places = self.places(job, input_dir, output_dir, output)
         log.parent.mkdir(parents=True, exist_ok=True)
         with _working_files(job, places):
             status = self._run(job, places, log, checked)
@@ -122,7 +94,8 @@ class PixInsightEngine:
             MasterRecord.of(job, statistics).write(output)
         return statistics
 
-    def _places(self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path) -> Places:
+    def places(self, job: MasterJob, input_dir: Path, output_dir: Path, output: Path) -> Places:
+        """Return the paths of the files of a job."""
         calibrated = output_dir / self.calibrated.directory / job.name
         return Places(input_dir, output_dir, output, calibrated, self.calibrated.keep)
 

@@ -6,7 +6,7 @@ No code is generated: the text of headers and paths is in JSON strings only.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,20 +20,30 @@ from calmasters.model.job import MasterJob, UsedMaster
 from calmasters.model.master_record import header_cards
 from calmasters.settings import Calibration, PixInsight
 
-__all__ = ["Places", "script_job", "script_text", "session_text"]
+__all__ = ["Places", "all_text", "script_job", "script_text", "session_text", "user_text"]
 
 _HEAD: Final = """\
 // Makes one master in PixInsight; generated, and the same for the same frames and settings.
-// To run it yourself: Script > Execute Script File. Paths are absolute: run "snakemake scripts"
-// again after moving files.
+"""
+
+_USER_HEAD: Final = """\
+// Makes one master in PixInsight; generated. To run it: Script > Execute Script File. Paths are
+// absolute: run "snakemake scripts" again after moving files.
+"""
+
+_ALL_HEAD: Final = """\
+// Makes all masters in PixInsight that are not up to date; generated. To run it: Script > Execute
+// Script File. Paths are absolute: run "snakemake scripts" again after moving files.
 """
 
 _SESSION_HEAD: Final = """\
 // Makes masters in PixInsight on request; generated.
 """
 
-#: The files of ``pixinsight/`` in their order in a script, before the one with the entry point.
-_SOURCES: Final = ("report", "process", "windows", "calibration", "integration", "master", "job")
+#: The files of ``pixinsight/`` in their order in a script, before those with the entry point.
+_SOURCES: Final = (
+    "files", "console", "process", "windows", "calibration", "integration", "master", "job",
+)  # fmt: skip
 
 _DIRECTORY: Final = Path(__file__).parents[3] / "pixinsight"
 
@@ -46,7 +56,9 @@ _IMAGE_TYPE: Final[Mapping[FrameType, int]] = {
 
 #: PixInsight's own defaults for the format hints and for ROWORDER, which its preferences can
 #: change, to which the range of floating-point frames is added.
-_INPUT_HINTS: Final = "fits-keywords normalize raw cfa use-roworder-keywords signed-is-physical"
+_INPUT_HINTS: Final = (
+    "fits-keywords normalize only-first-image raw cfa use-roworder-keywords signed-is-physical"
+)
 _ADU_HINTS: Final = " lower-range 0 upper-range 65535"
 #: As WBPP writes its masters. Hints stay active for the complete session, so they are always given.
 _OUTPUT_HINTS: Final[Mapping[str, str]] = {
@@ -98,13 +110,26 @@ class Places:
 def script_text(
     job: MasterJob, places: Places, options: PixInsight, checked: CheckedFrames = _UNCHECKED
 ) -> str:
-    """Return the script that makes a master in PixInsight: ASCII, LF, ECMAScript 5.
-
-    The text depends only on the arguments, so that a user can run the same script as the engine,
-    except for frames that the engine leaves out.
-    """
+    """Return the script that makes a master for the engine: ASCII, LF, ECMAScript 5."""
     data = _json(script_job(job, places, options, checked))
-    return _script(_HEAD, f"var JOB = {data};\n", "main", options)
+    return _script(_HEAD, f"var JOB = {data};\n", ("runner", "run_one"), options)
+
+
+def user_text(job: Mapping[str, Any], options: PixInsight) -> str:
+    """Return the script that makes a master for a user who runs it: ASCII, LF, ECMAScript 5.
+
+    Parameters
+    ----------
+    job : mapping
+        Of :func:`calmasters.engines.pixinsight.user_scripts.user_job`.
+    options : PixInsight
+    """
+    return _script(_USER_HEAD, f"var JOB = {_json(job)};\n", ("user", "one_by_hand"), options)
+
+
+def all_text(jobs: Sequence[Mapping[str, Any]], options: PixInsight) -> str:
+    """Return the script that makes all masters for a user who runs it; see :func:`user_text`."""
+    return _script(_ALL_HEAD, f"var JOBS = {_json(jobs)};\n", ("user", "all_by_hand"), options)
 
 
 def session_text(session: Mapping[str, Any], options: PixInsight) -> str:
@@ -116,7 +141,9 @@ def session_text(session: Mapping[str, Any], options: PixInsight) -> str:
         The variable ``SESSION`` of ``pixinsight/session.js``.
     options : PixInsight
     """
-    return _script(_SESSION_HEAD, f"var SESSION = {_json(session)};\n", "session", options)
+    return _script(
+        _SESSION_HEAD, f"var SESSION = {_json(session)};\n", ("runner", "session"), options
+    )
 
 
 def script_job(
@@ -145,10 +172,10 @@ def script_job(
     }
 
 
-def _script(head: str, data: str, entry_point: str, options: PixInsight) -> str:
+def _script(head: str, data: str, entry: Sequence[str], options: PixInsight) -> str:
     # The preprocessor searches the directive in the first lines only.
     engine = ["#engine v8"] if options.wants_v8 else []
-    sources = [_source(name) for name in (*_SOURCES, entry_point)]
+    sources = [_source(name) for name in (*_SOURCES, *entry)]
     return "\n".join([*engine, head, data, *sources])
 
 

@@ -20,6 +20,8 @@ REQUESTED: Final = '{"state": "requested"}\n'
 #: Number of the last console lines in the message of a failed job.
 _LAST_LINES: Final = 12
 
+#: PixInsight begins the lines of a log with the time: ``[2026-11-02 21:04:05]``.
+_STAMP: Final = re.compile(r"^\[[\d: .-]+\] ", re.MULTILINE)
 _WARNING: Final = re.compile(r"^\*\* Warning:\s*(.+)$", re.MULTILINE)
 
 
@@ -61,7 +63,7 @@ class Status:
     @property
     def warnings(self) -> tuple[str, ...]:
         """The distinct warnings of PixInsight's console."""
-        return tuple(dict.fromkeys(_WARNING.findall(self.console)))
+        return tuple(dict.fromkeys(_WARNING.findall(_STAMP.sub("", self.console))))
 
 
 def read_status(path: Path) -> Status | None:

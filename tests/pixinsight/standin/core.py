@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from standin.images import Image, Keyword, write
 from standin.objects import (
     UNDEFINED,
     Class,
+    Int64,
     Method,
     Remote,
     ScriptError,
@@ -44,6 +47,11 @@ class Behaviour:
     fault_of: str = ""
 
 
+def version_of(text: str) -> tuple[int, ...]:
+    """Return a version such as 1.8.9-3 as numbers, to be compared."""
+    return tuple(int(part) for part in text.replace("-", ".").split("."))
+
+
 class Core:
     """The state that the objects of the scripts share."""
 
@@ -51,7 +59,7 @@ class Core:
         self.behaviour = behaviour
         self.state = state
         self.arguments = list(arguments)
-        self.version = tuple(int(part) for part in behaviour.version.split("."))
+        self.version = version_of(behaviour.version)
         self.is_legacy = True
         self.fault = behaviour.fault
         self.console: list[str] = []
@@ -68,7 +76,8 @@ class Core:
     def write_console(self, text: str) -> None:
         self.console.append(text)
         if self.log is not None:
-            self.log.append(text)
+            # Real lines have the time of now; this one tests readers as well.
+            self.log += [f"[2026-11-02 21:04:05] {line}" for line in text.split("\n")]
 
     def open_window(self, id_: str, image: Image) -> str:
         """Open a window with a unique id made from ``id_``; return the id."""
@@ -116,8 +125,6 @@ class Core:
         if self.fault == "no-signal":
             raise ProcessFailedError("Zero or insignificant signal detected.")
         if self.fault == "leak" or (self.fault == "leak-once" and self.is_first("leak")):
-            import numpy as np
-
             self.open_window("integration", Image(np.zeros((2, 2), np.float32), []))
             raise ProcessFailedError("Out of memory.")
 
@@ -196,7 +203,7 @@ def cards_of(value: Any) -> list[Keyword]:
 
 
 class NullWindow(Remote):
-    """The result of windowById for an unknown id: an object, never null."""
+    """The result of windowById for an unknown id in the old engine: an object, never null."""
 
     isNull = True  # noqa: N815
     readable = frozenset({"isNull"})
@@ -213,9 +220,9 @@ class WindowStatics(Remote):
     def windows(self) -> list[Window]:
         return list(self.core.windows.values())
 
-    def windowById(self, id_: str) -> Remote:  # noqa: N802
+    def windowById(self, id_: str) -> Remote | None:  # noqa: N802
         expect(id_, str, "ImageWindow.windowById")
-        return self.core.windows.get(id_, NullWindow())
+        return self.core.windows.get(id_, NullWindow() if self.core.is_legacy else None)
 
 
 class View(Remote):
@@ -232,8 +239,22 @@ class View(Remote):
 
 
 class Pixmap(Remote):
+    methods = frozenset({"mean", "median", "minimum", "maximum"})
+
     def __init__(self, window: Window) -> None:
         self.window = window
+
+    def mean(self) -> float:
+        return float(self.window.pixels.mean(dtype=float))
+
+    def median(self) -> float:
+        return float(np.median(self.window.pixels))
+
+    def minimum(self) -> float:
+        return float(self.window.pixels.min())
+
+    def maximum(self) -> float:
+        return float(self.window.pixels.max())
 
 
 # Files -----------------------------------------------------------------------------------
@@ -286,6 +307,8 @@ class FileFormatInstance(Remote):
         self.options: ImageDescription | None = None
         self.cards: list[Keyword] = []
         self.images: list[Image] = []
+        self.id = ""
+        self.ids: list[str] = []
         self.expected = 0
 
     def set(self, name: str, value: Any) -> None:
@@ -309,6 +332,7 @@ class FileFormatInstance(Remote):
 
     def setImageId(self, id_: Any) -> bool:  # noqa: N802
         expect(id_, str, "FileFormatInstance.setImageId")
+        self.id = id_
         return self.path is not None
 
     def writeImage(self, image: Any) -> bool:  # noqa: N802
@@ -318,13 +342,14 @@ class FileFormatInstance(Remote):
         if (self.options.bitsPerSample, self.options.ieeefpSampleFormat) != (32, True):
             raise NotImplementedError("the stand-in writes 32-bit floats only")
         self.images.append(Image(image.window.pixels, self.cards))
+        self.ids.append(self.id)
         return self.core.fault != "write-fails"
 
     def close(self) -> bool:
         if not self.path or len(self.images) != self.expected:
             return False
         path, self.path = self.path, None
-        write(path, self.faulty(self.images))
+        write(path, self.faulty(self.images), self.ids)
         self.damage(path)
         return True
 
@@ -391,7 +416,7 @@ class File(Remote):
 
     def readTextFile(self, path: str) -> str:  # noqa: N802
         text = Path(path).read_text(encoding="utf-8")
-        if '"master"' in text:
+        if text.startswith('{\n "type"'):  # the job of a session
             self.core.choose_fault(text)
         return text
 
@@ -399,6 +424,16 @@ class File(Remote):
         if not text.isascii():
             raise ScriptError("File.writeTextFile(): the stand-in supports ASCII only")
         Path(path).write_text(text, encoding="ascii")
+
+
+class FileInfo(Remote):
+    """Of a file; it is not known whether V8 has it."""
+
+    readable = frozenset({"size"})
+
+    def __init__(self, path: Any) -> None:
+        expect(path, str, "FileInfo")
+        self.size = Int64(Path(path).stat().st_size)
 
 
 # Console and application -----------------------------------------------------------------
@@ -435,7 +470,7 @@ class Console(Remote):
         return super().call(name, *values)
 
     def beginLog(self) -> None:  # noqa: N802
-        self.core.log = []
+        self.core.log = [f"PixInsight Core {self.core.behaviour.version}", "=" * 30]
 
     def endLog(self) -> str | ByteArray:  # noqa: N802
         if self.core.log is None:
@@ -451,8 +486,8 @@ class Console(Remote):
 class CoreApplication(Remote):
     def __init__(self, core: Core) -> None:
         self.methods = frozenset() if core.is_legacy else frozenset({"processEvents"})
-        parts = zip(("versionMajor", "versionMinor", "versionRelease"), core.version, strict=True)
-        self.numbers = dict(parts)
+        names = ("versionMajor", "versionMinor", "versionRelease")
+        self.numbers = dict(zip(names, core.version[:3], strict=True))
 
     def get(self, name: str) -> Any:
         return self.numbers[name] if name in self.numbers else super().get(name)
@@ -508,7 +543,7 @@ def global_objects(core: Core) -> dict[str, Any]:
         "ImageCalibration": process_class(core, "ImageCalibration"),
     }
     if core.is_legacy:
-        return objects | {"jsArguments": core.arguments}
+        return objects | {"jsArguments": core.arguments, "FileInfo": Class(FileInfo)}
     return objects | {"Runtime": Runtime(core), "System": System(core)}
 
 
@@ -524,8 +559,13 @@ class World(Remote):
         self.globals = list(objects.values())
         self.names = list(objects)
         self.isLegacy = core.is_legacy
-        #: In V8 they belong to objects.
-        self.functions = ["msleep", "processEvents"] if core.is_legacy else []
+        #: In V8 they are deprecated: objects have them.
+        self.functions = ["msleep", "processEvents"]
+
+    def call(self, name: str, *values: Any) -> Any:
+        if name in self.functions and not self.core.is_legacy:
+            self.core.write_console(f"** Warning: {name}() is deprecated")
+        return super().call(name, *values)
 
     def msleep(self, milliseconds: int) -> None:
         expect(milliseconds, int, "msleep")
@@ -569,6 +609,8 @@ class Bridge:
             return self.objects[value]
         if kind == "number":
             return float(value) if isinstance(value, str) else value
+        if kind == "bigint":
+            return Int64(value)
         return {"undefined": UNDEFINED, "null": None}.get(kind, value)
 
     def encode(self, value: Any) -> Any:
@@ -576,6 +618,8 @@ class Bridge:
             return [self.encode(item) for item in value]
         if value is UNDEFINED:
             return {"is": "undefined"}
+        if isinstance(value, Int64) and not self.objects[0].isLegacy:  # type: ignore[attr-defined]
+            return {"is": "bigint", "value": str(value)}
         if isinstance(value, Method):
             return {"is": "method", "name": value.name}
         if isinstance(value, Remote):

@@ -15,7 +15,7 @@ from calmasters.engines.native.reference_flats import calibrate, location, optim
 from calmasters.engines.output_range import fix_range
 from calmasters.settings import Integration
 from standin.images import Image, Keyword, Pixels, read, write
-from standin.objects import ScriptError
+from standin.objects import Int64, ScriptError
 from standin.process import Process
 
 #: The IMAGETYP that ImageIntegration writes; a master must have another one.
@@ -37,11 +37,18 @@ def run_integration(process: Process) -> None:
     if values["evaluateSNR"]:
         process.core.write_console("** Warning: No valid PSF signal samples were found.")
     result, fates = combined(process, [image.pixels for image in images])
-    keywords = [k for k in images[0].keywords if k.name != "IMAGETYP"]
+    keywords = [k for k in images[0].keywords if k.name not in ("IMAGETYP", "PEDESTAL")]
+    pedestals = {k.value for image in images for k in image.keywords if k.name == "PEDESTAL"}
+    if len(pedestals) == 1 and all(has_pedestal(image) for image in images):
+        keywords.append(Keyword("PEDESTAL", *pedestals, "of all frames"))
     if image_type := IMAGE_TYPES.get(values.get("imageType", 0)):
         keywords.append(Keyword("IMAGETYP", f"'{image_type}'", "Type of image"))
     values["imageData"] = [image_data(fates[:, :, i]) for i in range(len(images))]
     make_windows(process, result, fates, keywords)
+
+
+def has_pedestal(image: Image) -> bool:
+    return any(keyword.name == "PEDESTAL" for keyword in image.keywords)
 
 
 def enabled_images(process: Process) -> list[Image]:
@@ -105,10 +112,11 @@ def normalize(frames: Sequence[Pixels], method: str) -> list[Pixels]:
     ]
 
 
-def image_data(fates: Any) -> list[float]:
+def image_data(fates: Any) -> list[float | Int64]:
     """Return a row of imageData: weights, rejected low and high, each of three channels."""
     count = Counter(fates.ravel().tolist())
-    return [1.0, 0.0, 0.0, count[Fate.LOW], 0, 0, count[Fate.HIGH], 0, 0]
+    low, high = Int64(count[Fate.LOW]), Int64(count[Fate.HIGH])
+    return [1.0, 0.0, 0.0, low, Int64(0), Int64(0), high, Int64(0), Int64(0)]
 
 
 def make_windows(process: Process, result: Pixels, fates: Any, keywords: list[Keyword]) -> None:

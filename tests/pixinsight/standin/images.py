@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -16,6 +17,9 @@ Pixels = NDArray[np.float32]
 
 #: Size of the XML header before the pixels.
 HEADER_BYTES = 65536
+
+#: Cards of FITS files that PixInsight writes itself; CREATOR is dropped.
+OWN_CARDS = {"CREATOR": "", "PROGRAM": "PixInsight", "HDUNAME": "image", "ROWORDER": "TOP-DOWN"}
 
 
 class Keyword(NamedTuple):
@@ -83,18 +87,18 @@ def _normalized(pixels: NDArray[Any], shift: int = 0) -> Pixels:
     return ((pixels.astype(np.float64) + shift) / white).astype(np.float32)
 
 
-def write(path: Path, pictures: list[Image]) -> None:
+def write(path: Path, pictures: list[Image], ids: Sequence[str] = ()) -> None:
     """Write images in the format of the extension, with the keywords of the first one."""
     if path.suffix == ".xisf":
-        _write_xisf(path, pictures)
+        _write_xisf(path, pictures, ids or [""] * len(pictures))
     else:
         _write_fits(path, pictures)
 
 
-def _write_xisf(path: Path, pictures: list[Image]) -> None:
+def _write_xisf(path: Path, pictures: list[Image], ids: Sequence[str]) -> None:
     root = ElementTree.Element("xisf", version="1.0", xmlns="http://www.pixinsight.com/xisf")
     position = HEADER_BYTES
-    for pixels, keywords in pictures:
+    for (pixels, keywords), id_ in zip(pictures, ids, strict=True):
         height, width = pixels.shape
         image = ElementTree.SubElement(
             root,
@@ -104,6 +108,7 @@ def _write_xisf(path: Path, pictures: list[Image]) -> None:
             bounds="0:1",
             colorSpace="Gray",
             location=f"attachment:{position}:{pixels.nbytes}",
+            **({"id": id_} if id_ else {}),
         )
         for keyword in keywords:
             ElementTree.SubElement(image, "FITSKeyword", keyword._asdict())
@@ -118,10 +123,13 @@ def _write_xisf(path: Path, pictures: list[Image]) -> None:
 def _write_fits(path: Path, pictures: list[Image]) -> None:
     header = fits.Header()
     for name, value, comment in pictures[0].keywords:
+        if name in OWN_CARDS:
+            continue
         if name in ("HISTORY", "COMMENT"):
             header.add_history(comment) if name == "HISTORY" else header.add_comment(comment)
         else:
             header.append(fits.Card.fromstring(f"{name:8}= {value} / {comment}"[:80].ljust(80)))
+    header.update({name: value for name, value in OWN_CARDS.items() if value})
     hdus = [fits.PrimaryHDU(pictures[0].pixels, header)]
     hdus += [fits.ImageHDU(picture.pixels) for picture in pictures[1:]]
     fits.HDUList(hdus).writeto(path, overwrite=True)

@@ -27,6 +27,10 @@ class UndefinedType:
 UNDEFINED = UndefinedType()
 
 
+class Int64(int):
+    """A number of 64 bits: in V8 a BigInt, which no parameter accepts."""
+
+
 class Remote:
     """An object of scripts; subclasses list the members that can be read, written and called."""
 

@@ -4,6 +4,7 @@
 (function (global) {
    "use strict";
    var pass = global.call_python, remotes = new WeakMap(), Wrapper = global.Proxy;
+   var newBigInt = global.BigInt;
    var descriptor = Object.getOwnPropertyDescriptor;
 
    function encode(value) {
@@ -17,6 +18,8 @@
          return { type: "number", value: String(value) };
       if (typeof value === "object" || typeof value === "function")
          return { type: typeof value };
+      if (typeof value === "bigint")
+         return { type: "bigint", value: String(value) };
       return { type: typeof value, value: value };
    }
 
@@ -27,6 +30,8 @@
          return value;
       if (value.is === "undefined")
          return undefined;
+      if (value.is === "bigint")
+         return newBigInt(value.value);
       if (value.is === "method")
          return method(owner, value.name);
       if (value.is === "class")

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from standin.objects import UNDEFINED, Class, Method, Remote, ScriptTypeError, expect
+from standin.objects import UNDEFINED, Class, Int64, Method, Remote, ScriptTypeError, expect
 
 TYPES = {"bool": bool, "string": str, "int": int, "uint": int, "real": float, "enum": int}
 DEFAULTS = {"bool": False, "string": "", "int": 0, "uint": 0, "real": 0.0, "enum": 0}
@@ -54,7 +54,9 @@ class Process(Remote):
     def get(self, name: str) -> Any:
         if name in self.methods:
             return Method(name)
-        return copy.deepcopy(self.values.get(self.named(name), UNDEFINED))
+        value = copy.deepcopy(self.values.get(self.named(name), UNDEFINED))
+        is_count = self.rows.get(self.named(name), {}).get("type") == "uint"
+        return Int64(value) if is_count else value
 
     def has(self, name: str) -> bool:
         return self.named(name) in self.rows or name in self.methods

@@ -1,0 +1,4 @@
+// Make one master for the user who runs this script.
+
+console.show();
+runForUser(JOB);

@@ -1,0 +1,3 @@
+// Make one master for the runner that started this script.
+
+runForRunner(JOB);
