@@ -6,6 +6,7 @@
 #     snakemake report         previews, numbers, what is wrong and why: output/report.html
 #     snakemake summary        frames by type, what was refused and why, what to shoot next
 #     snakemake why            what changed for each master that is stale
+#     snakemake engine_check   check the installed PixInsight or Siril in a minute
 #     snakemake orphans        masters that no frames make any more
 
 from pathlib import Path
@@ -70,6 +71,7 @@ localrules:
     scripts,
     verdict,
     report,
+    engine_check,
 
 
 include: "rules/common.smk"
@@ -85,4 +87,5 @@ rule masters:
 include: "rules/inventory.smk"
 include: "rules/masters.smk"
 include: "rules/pixinsight.smk"
+include: "rules/engines.smk"
 include: "rules/report.smk"

@@ -33,6 +33,7 @@ __all__ = [
     "TRIGGER_FOLDER",
     "VERDICT",
     "defect_map_path",
+    "engine_check_path",
     "job_path",
     "job_path_of",
     "master_folder",
@@ -131,6 +132,11 @@ def picture_path(name: str, ending: str) -> str:
 def defect_map_path(setting: str) -> str:
     """Give the map of bad pixels of a camera setting, by its name."""
     return f"{DEFECTS}/{setting}.fits"
+
+
+def engine_check_path(engine: str) -> str:
+    """Give the zip that an engine check writes for a bug report."""
+    return f"engine_check_{engine}.zip"
 
 
 def output_dir_of(master: Path) -> tuple[Path, str]:

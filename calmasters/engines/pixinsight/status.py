@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,11 @@ REQUESTED: Final = '{"state": "requested"}\n'
 
 #: Number of the last console lines in the message of a failed job.
 _LAST_LINES: Final = 12
+
+_NO_DISPLAY: Final = (
+    'there is no display (DISPLAY is not set): run \'xvfb-run -a -s "-screen 0 1600x1000x24" '
+    "snakemake …'; if that does not help, "
+)
 
 _WARNING: Final = re.compile(r"^\*\* Warning:\s*(.+)$", re.MULTILINE)
 
@@ -75,6 +82,13 @@ def read_status(path: Path) -> Status | None:
         return None
 
 
+def _has_display() -> bool:
+    """Return whether there is a display, as programs on Linux find it."""
+    names = ("DISPLAY", "WAYLAND_DISPLAY")
+    is_offscreen = os.environ.get("QT_QPA_PLATFORM", "").startswith("offscreen")
+    return sys.platform != "linux" or is_offscreen or any(map(os.environ.get, names))
+
+
 def failure_reason(status: Status, ending: str | None, options: PixInsight) -> str:
     """Return why there is no master, and what the user can do.
 
@@ -92,10 +106,11 @@ def failure_reason(status: Status, ending: str | None, options: PixInsight) -> s
     limit = f"did not end within pixinsight.timeout_minutes: {options.timeout_minutes:g}"
     ended = f"ended ({ending})" if ending else limit
     if status.state == "requested":
+        display = "" if _has_display() else _NO_DISPLAY
         return (
-            f"PixInsight {ended} without running its script: start PixInsight yourself and check "
-            "whether it shows a dialog (licence, update; see docs/pixinsight.md); if this version "
-            "has no old JavaScript engine, set pixinsight.js_engine: v8"
+            f"PixInsight {ended} without running its script: {display}start PixInsight yourself "
+            "and check whether it shows a dialog (licence, update; see docs/pixinsight.md); if "
+            "this version has no old JavaScript engine, set pixinsight.js_engine: v8"
         )
     if ending is None:
         return (
