@@ -7,6 +7,7 @@
 #     snakemake summary        frames by type, what was refused and why, what to shoot next
 #     snakemake why            what changed for each master that is stale
 #     snakemake engine_check   check the installed PixInsight or Siril in a minute
+#     snakemake compare        masters by several engines, compared pixel by pixel
 #     snakemake orphans        masters that no frames make any more
 
 from pathlib import Path
@@ -72,6 +73,7 @@ localrules:
     verdict,
     report,
     engine_check,
+    compare,
 
 
 include: "rules/common.smk"

@@ -15,10 +15,10 @@ from calmasters.headers.image_header import read_cards
 from calmasters.images.master_file import read_image
 from calmasters.images.raw_frame import Image
 
-__all__ = ["PixelDifference", "compare_cards", "compare_images", "compare_pixels"]
+__all__ = ["ADU", "PixelDifference", "compare_cards", "compare_images", "compare_pixels"]
 
 #: 1 in an image is this many ADU of 16 bits.
-_ADU: Final = 65535.0
+ADU: Final = 65535.0
 
 #: Cards that say how the file is built, when and by which program it was written. ROWORDER is
 #: compared separately: without it, the top row is the first one.
@@ -92,7 +92,7 @@ def compare_pixels(image: Image, reference: Image) -> PixelDifference:
     if not count:
         return PixelDifference(0, image.size)
     y, x = (int(index) for index in np.unravel_index(difference.argmax(), image.shape))
-    levels = (_ADU * float(each[y, x]) for each in (image, reference))
+    levels = (ADU * float(each[y, x]) for each in (image, reference))
     return PixelDifference(count, image.size, x, y, *levels)
 
 

@@ -38,7 +38,7 @@ __all__ = ["Console", "install"]
 _DEFAULT_HANDLER: Final = "DefaultStreamHandler"
 
 #: Rules that print what was asked for: no summary follows.
-_PRINTING_RULES: Final = frozenset({"why", "summary", "orphans", "engine_check"})
+_PRINTING_RULES: Final = frozenset({"why", "summary", "orphans", "engine_check", "compare"})
 
 #: Beginnings of Snakemake's texts that say how a run ends.
 _NOTHING_TO_DO: Final = "Nothing to be done"
