@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from calmasters.comparison.masters import ADU, compare_pixels
 from calmasters.comparison.picture import write_picture
 from calmasters.errors import CalmastersError, EngineError, RecordError
 from calmasters.images.master_file import read_image
+from calmasters.model.job import read_made_of
 from calmasters.model.layout import (
     PLAN,
     compared_output,
@@ -40,7 +41,7 @@ class ComparedMaster:
     problem : str
         Why it cannot be compared; empty where it was.
     note : str
-        What else differs: the frames that it was made of.
+        What else differs: the frames that it was made of, or the settings.
     pixels, all_pixels : int
         Number of pixels that differ, and of all.
     largest_noise : float or None
@@ -139,7 +140,9 @@ def compare_outputs(output_dir: Path, engines: Sequence[str]) -> EngineCompariso
         for master, planned in plans[engine].masters.items()
     }
     masters = [
-        _compared(output_dir, master, names[master], first, engine)
+        _compared(
+            output_dir, master, names[master], {name: plans[name] for name in (first, engine)}
+        )
         for master in names
         for engine in others
     ]
@@ -156,11 +159,12 @@ def _plan(folder: Path) -> Plan:
 
 
 def _compared(
-    output_dir: Path, master: str, short_name: str, first: str, engine: str
+    output_dir: Path, master: str, short_name: str, plans: Mapping[str, Plan]
 ) -> ComparedMaster:
-    """Compare a master by one engine with that of the first one."""
-    folders = {name: output_dir / compared_output(name) for name in (first, engine)}
-    missing = [name for name, folder in folders.items() if not (folder / master).is_file()]
+    """Compare a master by one engine with that of the first one; their plans are in this order."""
+    engine = [*plans][-1]
+    folders = {name: output_dir / compared_output(name) for name in plans}
+    missing = [name for name, plan in plans.items() if not _is_made(folders[name], master, plan)]
     if missing:
         problem = f"not made by {' and '.join(missing)}"
         return ComparedMaster(master, short_name, engine, problem)
@@ -180,7 +184,7 @@ def _compared(
         master,
         short_name,
         engine,
-        note=_frames_differ(found, expected),
+        note="; ".join(_other_differences(found, expected)),
         pixels=difference.pixels,
         all_pixels=difference.all_pixels,
         largest_noise=difference.largest_adu / (ADU * expected.noise) if expected.noise else None,
@@ -191,13 +195,23 @@ def _compared(
     )
 
 
-def _frames_differ(found: MasterRecord, expected: MasterRecord) -> str:
-    """Say that a master was made of other frames than expected; empty if it was not."""
-    names, wanted = ({frame.path for frame in record.frames} for record in (found, expected))
-    if names == wanted:
-        return ""
-    others = ", ".join(sorted(names ^ wanted))
-    return f"made of {len(names)} frames, not of {len(wanted)}; only one of them has {others}"
+def _is_made(folder: Path, master: str, plan: Plan) -> bool:
+    """Return whether a master is there, and was made as planned: an older one may be there."""
+    made = read_made_of(folder / record_path(master))
+    planned = plan.masters.get(master)
+    is_current = made is not None and planned is not None and made.serves(planned.made_of)
+    return is_current and (folder / master).is_file()
+
+
+def _other_differences(found: MasterRecord, expected: MasterRecord) -> Iterator[str]:
+    """Say that a master was made of other frames or with other settings than expected."""
+    files, wanted = ({frame.file for frame in record.frames} for record in (found, expected))
+    if others := sorted({file.path for file in files ^ wanted}):
+        yield f"made of {len(files)} frames, not of {len(wanted)}; they differ in {others[0]}" + (
+            f" and {len(others) - 1} more" if len(others) > 1 else ""
+        )
+    if any(found.recipe[key] != expected.recipe[key] for key in ("integration", "calibration")):
+        yield "made with other settings"
 
 
 def comparison_lines(comparison: EngineComparison) -> Iterator[str]:

@@ -7,7 +7,7 @@ import platform
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -35,8 +35,8 @@ from calmasters.engine_check.result import (
 from calmasters.engine_check.table import heading, result_line, result_text
 from calmasters.engines import ENGINES, engine_for, needs_of
 from calmasters.engines.native.engine import NativeEngine
+from calmasters.engines.subprocesses import ended_by_signals
 from calmasters.errors import CalmastersError, ConfigError, EngineError, os_error_message
-from calmasters.model.job import MasterJob
 from calmasters.model.layout import engine_check_path
 from calmasters.model.master_record import MasterStatistics
 from calmasters.settings import Settings
@@ -81,7 +81,7 @@ def check_engine(
     """
     settings = Settings.from_config(config)
     details = _program_details(settings)
-    with temporary_folder() as name:
+    with ended_by_signals(), temporary_folder() as name:
         check = _Check(config, settings, camera, Path(name), show)
         show(f"Masters by engine {settings.engine}, compared with the native engine:")
         show(heading())
@@ -178,7 +178,6 @@ class _Check:
         rejection = {
             kind: {"rejection": self._needs.agreeing_rejection} for kind in default["integration"]
         }
-        # A script is not changed by settings that only name folders.
         return {
             **merged(merged(default, {"integration": rejection}), changes),
             **programs,
@@ -191,7 +190,7 @@ class _Check:
         evidence = self._evidence / slug
         log = evidence / "log.txt"
         try:
-            made = self._make(number, case, evidence, log)
+            return self._compared(number, case, evidence, log)
         except (CalmastersError, OSError) as error:
             text = os_error_message(error) if isinstance(error, OSError) else str(error)
             # The folder is removed at the end.
@@ -199,7 +198,6 @@ class _Check:
             if number == 0:
                 message += self._last_output()
             return CaseResult(case, Outcome.FAILED, message)
-        return made if isinstance(made, CaseResult) else self._compared(case, made)
 
     def _last_output(self) -> str:
         """Return the last lines of the logs: a program that does not start says there why."""
@@ -208,13 +206,14 @@ class _Check:
         lines = [line for text in texts for line in text.splitlines() if line.strip()]
         return "\n".join(["", "last lines of its output:" * bool(lines), *lines[-_LAST_LINES:]])
 
-    def _make(self, number: int, case: Case, evidence: Path, log: Path) -> CaseResult | _Made:
+    def _compared(self, number: int, case: Case, evidence: Path, log: Path) -> CaseResult:
         """Make the master of a case by both engines, if the application's supports it."""
         place = self._folder / f"{number + 1:02d}"
         config = self._case_config(place.name, case.settings, is_first=number == 0)
         output_dir = place / case.folder
         settings = Settings.from_config({**config, "output_dir": str(output_dir)})
-        write_frames(case, settings.input_dir, self._camera)
+        input_dir = settings.input_dir
+        write_frames(case, input_dir, self._camera)
         jobs = planned_jobs(settings, case)
         job = jobs[case.type]
         evidence.mkdir(parents=True)
@@ -222,21 +221,22 @@ class _Check:
         if unsupported := [*self._needs.unsupported(job)]:
             return CaseResult(case, Outcome.UNSUPPORTED, "; ".join(unsupported))
         native, native_log = NativeEngine(1), place / "native.log"
-        for used in case.types[:-1]:
-            output = output_dir / jobs[used].master
-            native.make(jobs[used], settings.input_dir, output_dir, output, native_log)
-        expected = place / "native" / job.master
-        reference = native.make(job, settings.input_dir, output_dir, expected, native_log)
-        found = output_dir / job.master
+        for used in (jobs[kind] for kind in case.types if kind is not case.type):
+            native.make(used, input_dir, output_dir, output_dir / used.master, native_log)
+        expected, found = place / "native" / job.master, output_dir / job.master
+        reference = native.make(job, input_dir, output_dir, expected, native_log)
         engine = engine_for(job, config, 1, evidence)
-        statistics = engine.make(job, settings.input_dir, output_dir, found, log)
-        return _Made(job, found, expected, statistics, reference)
+        statistics = engine.make(job, input_dir, output_dir, found, log)
+        self.versions = statistics.versions
+        return self._result_of(case, (found, statistics), (expected, reference))
 
-    def _compared(self, case: Case, made: _Made) -> CaseResult:
-        self.versions = made.statistics.versions
-        pixels = compare_images(made.found, made.expected)
-        cards = compare_cards(made.found, made.expected)
-        frames = made.statistics.frames, made.reference.frames
+    def _result_of(
+        self, case: Case, made: tuple[Path, MasterStatistics], native: tuple[Path, MasterStatistics]
+    ) -> CaseResult:
+        """Compare the master of the application with that of the native engine."""
+        (found, statistics), (expected, reference) = made, native
+        pixels, cards = compare_images(found, expected), compare_cards(found, expected)
+        frames = statistics.frames, reference.frames
         counts = different_counts(*frames) if self._needs.counts_rejected else None
         factors = different_factors(*frames)
         is_same = pixels.largest_adu <= self._needs.agreement * pixels.expected_adu
@@ -247,7 +247,7 @@ class _Check:
             cards=cards,
             counts=counts,
             factors=factors,
-            seconds=made.statistics.seconds,
+            seconds=statistics.seconds,
         )
 
     def texts(self, result: CheckResult) -> dict[str, str]:
@@ -273,14 +273,3 @@ class _Check:
                 for path in files
             },
         }
-
-
-@dataclass(frozen=True)
-class _Made:
-    """A master by both engines."""
-
-    job: MasterJob
-    found: Path
-    expected: Path
-    statistics: MasterStatistics
-    reference: MasterStatistics

@@ -106,7 +106,8 @@ def failure_reason(status: Status, ending: str | None, options: PixInsight) -> s
     limit = f"did not end within pixinsight.timeout_minutes: {options.timeout_minutes:g}"
     ended = f"ended ({ending})" if ending else limit
     if status.state == "requested":
-        display = "" if _has_display() else _NO_DISPLAY
+        # Without a display, PixInsight ends; a dialog that waits has one.
+        display = _NO_DISPLAY if ending and not _has_display() else ""
         return (
             f"PixInsight {ended} without running its script: {display}start PixInsight yourself "
             "and check whether it shows a dialog (licence, update; see docs/pixinsight.md); if "
