@@ -6,7 +6,7 @@
 #     snakemake report         previews, numbers, what is wrong and why: output/report.html
 #     snakemake summary        frames by type, what was refused and why, what to shoot next
 #     snakemake why            what changed for each master that is stale
-#     snakemake engine_check   check the installed PixInsight or Siril in a minute
+#     snakemake engine_check   check the installed PixInsight or Siril
 #     snakemake compare        masters by several engines, compared pixel by pixel
 #     snakemake orphans        masters that no frames make any more
 

