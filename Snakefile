@@ -6,6 +6,8 @@
 #     snakemake report         previews, numbers, what is wrong and why: output/report.html
 #     snakemake summary        frames by type, what was refused and why, what to shoot next
 #     snakemake why            what changed for each master that is stale
+#     snakemake engine_check   check the installed PixInsight or Siril
+#     snakemake compare        masters by several engines, compared pixel by pixel
 #     snakemake orphans        masters that no frames make any more
 
 import atexit
@@ -78,6 +80,8 @@ localrules:
     scripts,
     verdict,
     report,
+    engine_check,
+    compare,
 
 
 include: "rules/common.smk"
@@ -93,4 +97,5 @@ rule masters:
 include: "rules/inventory.smk"
 include: "rules/masters.smk"
 include: "rules/pixinsight.smk"
+include: "rules/engines.smk"
 include: "rules/report.smk"

@@ -344,6 +344,7 @@ class Settings:
     layout: str
     float_range: str
     quality: QualityRules
+    engines: tuple[str, ...]
     prune: bool
     # Not a key, but the list that input_dir may be.
     several_inputs: tuple[Path, ...] = ()

@@ -92,6 +92,7 @@ rule report_page:
         quality=lambda wildcards: reported().all_quality(),
         pictures=lambda wildcards: reported().all_pictures(),
         defects=lambda wildcards: reported().all_defects(),
+        comparison=lambda wildcards: REPORT.comparison(),
     output:
         page=report(
             "<output>/report.html",

@@ -9,7 +9,13 @@ from pathlib import Path
 from calmasters.engines import needs_of
 
 #: Rules that change nothing; but `orphans` moves masters where the configuration says so.
-SHOWING = {"why", "summary", *([] if SETTINGS.prune else ["orphans"])}
+SHOWING = {
+    "why",
+    "summary",
+    "engine_check",
+    "compare",
+    *([] if SETTINGS.prune else ["orphans"]),
+}
 
 
 #: With --directory, Snakemake goes back to where it was started before the process ends.

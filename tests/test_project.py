@@ -39,9 +39,11 @@ ORDER = (
     "inventory",
     "planning",
     "quality",
+    "comparison",
     "reporting",
     "commands",
     "synthetic",
+    "engine_check",
     "workflow",
     "console",
 )

@@ -14,6 +14,7 @@ import pytest
 from calmasters.errors import ConfigError, OutputError
 from calmasters.images.master_file import write_master
 from calmasters.model.job import MasterJob
+from calmasters.model.layout import COMPARISON
 from calmasters.model.master_record import MasterRecord, header_cards
 from calmasters.planning.checkpoint import refresh_plan
 from calmasters.running.lock import RunLock
@@ -334,3 +335,8 @@ def test_the_report_asks_for_the_numbers_of_all_masters(site: Site) -> None:
     assert len(report.setting_jobs(setting)) == len(report.setting_quality(setting)) == 2
     assert report.mapping_mb(setting) > 100
     assert report.verdict() == []
+    assert report.comparison() == []
+    comparison = site.settings.output_dir / COMPARISON
+    comparison.parent.mkdir()
+    comparison.write_text("{}", encoding="utf-8")
+    assert report.comparison() == workflow.path(COMPARISON)

@@ -38,7 +38,7 @@ __all__ = ["Console", "install"]
 _DEFAULT_HANDLER: Final = "DefaultStreamHandler"
 
 #: Rules that print what was asked for: no summary follows.
-_PRINTING_RULES: Final = frozenset({"why", "summary", "orphans"})
+_PRINTING_RULES: Final = frozenset({"why", "summary", "orphans", "engine_check", "compare"})
 
 #: Beginnings of Snakemake's texts that say how a run ends.
 _NOTHING_TO_DO: Final = "Nothing to be done"
@@ -237,7 +237,7 @@ class Console(logging.Handler):
                 f"its process was ended by Windows (code {status:#x}); if memory is short, run "
                 "fewer jobs at once (--cores 1), and run again"
             )
-        return "it ended without a message"
+        return "it ended without a message" if job.log else "its message is above"
 
     # --- the terminal -----------------------------------------------------------------------------
 

@@ -72,7 +72,9 @@ def needs_of(engine: str) -> EngineNeeds:
     return needs
 
 
-def engine_for(job: MasterJob, config: Mapping[str, Any], threads: int) -> Engine:
+def engine_for(
+    job: MasterJob, config: Mapping[str, Any], threads: int, evidence: Path | None = None
+) -> Engine:
     """Load the engine of a job, and no other.
 
     Parameters
@@ -83,13 +85,17 @@ def engine_for(job: MasterJob, config: Mapping[str, Any], threads: int) -> Engin
         with bad frames. Settings that decide the pixels are in the job.
     threads : int
         Maximum number of threads.
+    evidence : Path, optional
+        Folder for what a bug report should contain besides the log, such as the script that
+        PixInsight ran and its report.
 
     Raises
     ------
     ConfigError
         If there is no such engine.
     """
-    engine: Engine = _module(job.recipe.engine, "engine").create_engine(config, threads)
+    create = _module(job.recipe.engine, "engine").create_engine
+    engine: Engine = create(config, threads, evidence)
     return engine
 
 

@@ -54,11 +54,21 @@ class EngineNeeds(Protocol):
         profile limits how many run at once.
     keeps_calibrated : bool
         Whether the engine supports ``calibrated.keep``: calibrated flats are kept.
+    counts_rejected : bool
+        Whether the engine counts the rejected samples of each frame.
+    agreeing_rejection : str
+        A rejection with the same rule as in the native engine, for comparisons with it.
+    agreement : float
+        Largest difference from the native engine with that rejection that is no fault, as a share
+        of a pixel's level.
     """
 
     algorithm_version: int
     slots: Mapping[str, int] = {}
     keeps_calibrated: bool = False
+    counts_rejected: bool = True
+    agreeing_rejection: str = "WinsorizedSigmaClip"
+    agreement: float = 0.0
 
     def threads(self, job: MasterJob) -> int:
         """Return the useful number of threads, at most :data:`MOST_THREADS`."""
@@ -97,6 +107,16 @@ class EngineNeeds(Protocol):
     def missing(self, settings: Settings) -> Iterator[str]:
         """Yield a sentence for each program that the engine needs and that is not usable here."""
         yield from ()
+
+    def program_details(self, settings: Settings) -> Mapping[str, str]:
+        """Return what a bug report should say about the program and how it is started.
+
+        Raises
+        ------
+        ConfigError
+            If the program is not found.
+        """
+        return {}
 
     def fewest_frames(self, integration: Integration) -> int:
         """Return the smallest number of frames that the engine combines with these settings."""

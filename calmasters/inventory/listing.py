@@ -61,8 +61,8 @@ def list_files(settings: Settings, digests: ContentDigests | None = None) -> Lis
         frames = digests.add_digests(frames, settings.input_dir)
         library = digests.add_digests(library, Path())
     lines = "\n".join(f"{file.path}\t{file.size}\t{file.version}" for file in frames + library)
-    # The plan does not depend on prune.
-    decisive_settings = replace(settings, prune=False)
+    # The plan does not depend on what other rules do.
+    decisive_settings = replace(settings, engines=(), prune=False)
     versions = (needs_of(settings.engine).algorithm_version, _DECISION_VERSION, __version__)
     plan_inputs = (decisive_settings, *versions)
     return Listing(tuple(frames), tuple(library), fingerprint(lines, *plan_inputs))

@@ -15,8 +15,10 @@ from calmasters.errors import ConfigError
 from calmasters.frame import FrameType
 
 __all__ = [
+    "COMPARISON",
     "CONTENT_DIGESTS",
     "DEFECTS",
+    "DIFFERENCE_PICTURES",
     "HEADER_CACHE",
     "INVENTORY",
     "JOBS",
@@ -33,7 +35,10 @@ __all__ = [
     "SUGGESTED",
     "TRIGGER_FOLDER",
     "VERDICT",
+    "compared_output",
     "defect_map_path",
+    "difference_picture_path",
+    "engine_check_path",
     "job_path",
     "job_path_of",
     "master_folder",
@@ -56,6 +61,9 @@ JOBS: Final = "jobs"
 QUALITY: Final = "quality"
 VERDICT: Final = f"{QUALITY}/verdict.txt"
 DEFECTS: Final = "defects"
+#: What a comparison of engines found, and where masters differ.
+COMPARISON: Final = "compare/compare.json"
+DIFFERENCE_PICTURES: Final = "compare/pictures"
 PIXINSIGHT_LOG: Final = "logs/pixinsight.log"
 #: Where ``snakemake orphans --config prune=true`` moves masters that nothing uses.
 ORPHANS: Final = "orphans"
@@ -133,6 +141,21 @@ def picture_path(name: str, ending: str) -> str:
 def defect_map_path(setting: str) -> str:
     """Give the map of bad pixels of a camera setting, by its name."""
     return f"{DEFECTS}/{setting}.fits"
+
+
+def compared_output(engine: str) -> str:
+    """Give the folder that is the ``output_dir`` of an engine in a comparison."""
+    return f"compare/{engine}"
+
+
+def difference_picture_path(engine: str, name: str) -> str:
+    """Give the picture of where a master differs from that of another engine, by its name."""
+    return f"{DIFFERENCE_PICTURES}/{engine}/{name}.webp"
+
+
+def engine_check_path(engine: str) -> str:
+    """Give the zip that an engine check writes for a bug report."""
+    return f"engine_check_{engine}.zip"
 
 
 def unplanned(paths: Iterable[str], planned: Collection[str], output_dir: Path) -> list[str]:

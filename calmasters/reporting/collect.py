@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from calmasters.comparison.between_engines import EngineComparison
 from calmasters.inventory.header_cache import HeaderCache
 from calmasters.inventory.scan import scan_library
 from calmasters.model.job import MasterJob
-from calmasters.model.layout import job_path_of, quality_path
+from calmasters.model.layout import COMPARISON, job_path_of, quality_path
 from calmasters.planning.plan_file import Plan
 from calmasters.planning.planner import Decision, decide
 from calmasters.quality.camera import settings_with_defects
@@ -31,12 +32,15 @@ class ReportContent:
     masters : sequence of Master
     defects : sequence of Defects
     trends : sequence of Trend
+    comparison : EngineComparison or None
+        What ``snakemake compare`` found last, if it was run.
     """
 
     decision: Decision
     masters: Sequence[Master]
     defects: Sequence[Defects]
     trends: Sequence[Trend]
+    comparison: EngineComparison | None = None
 
 
 def read_content(settings: Settings, plan: Path) -> ReportContent:
@@ -61,4 +65,9 @@ def read_content(settings: Settings, plan: Path) -> ReportContent:
             for name, members in settings_with_defects(jobs, settings.master_match_keywords).items()
         ],
         trends=trends(measured, cache.read(scan_library(settings), Path())),
+        comparison=_comparison(output / COMPARISON),
     )
+
+
+def _comparison(path: Path) -> EngineComparison | None:
+    return EngineComparison.read(path) if path.is_file() else None

@@ -31,6 +31,8 @@ __all__ = ["write_report"]
 
 #: Largest size of the pictures in a page, bytes: the page is then smaller than 10 MB.
 _PICTURE_BYTES: Final = 6_500_000
+#: And of those of a comparison of engines.
+_DIFFERENCE_BYTES: Final = 1_000_000
 
 
 @dataclass
@@ -60,6 +62,8 @@ def write_report(path: Path, content: ReportContent, picture_bytes: int = _PICTU
     text = page.render(
         **_about_masters(content, picture_bytes),
         **_about_frames(content),
+        comparison=content.comparison,
+        differences=_differences(content, path.parent),
         defects=content.defects,
         trends=[(trend, Markup(draw_trend(trend))) for trend in content.trends],
         version=__version__,
@@ -125,6 +129,19 @@ def _embedded(masters: Sequence[Master], budget: int) -> Mapping[tuple[str, str]
         budget -= len(picture)
         if budget >= 0:
             embedded[master.job.name, kind] = picture
+    return embedded
+
+
+def _differences(content: ReportContent, output_dir: Path) -> Mapping[str, str]:
+    """Give the pictures of a comparison, as data URIs by their paths."""
+    paths = [each.picture for each in content.comparison.masters] if content.comparison else []
+    budget, embedded = _DIFFERENCE_BYTES, {}
+    for path in filter(None, paths):
+        if (output_dir / path).is_file():
+            picture = _data_uri(output_dir / path)
+            budget -= len(picture)
+            if budget >= 0:
+                embedded[path] = picture
     return embedded
 
 

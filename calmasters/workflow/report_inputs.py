@@ -9,6 +9,7 @@ from calmasters.frame import FrameType
 from calmasters.inventory.scan import fingerprint
 from calmasters.model.job import MasterJob, UsedMaster
 from calmasters.model.layout import (
+    COMPARISON,
     PICTURES,
     VERDICT,
     defect_map_path,
@@ -58,6 +59,11 @@ class ReportInputs:
     def verdict(self) -> list[str]:
         """Give the file that only good masters make, where the configuration asks for it."""
         return [self._path(VERDICT)] if self._settings.quality.fail_on == "error" else []
+
+    def comparison(self) -> Input:
+        """Give the last comparison of engines, if there is one; no rule makes it."""
+        file = self._settings.output_dir / COMPARISON
+        return self._path(COMPARISON) if file.is_file() else []
 
     @cached_property
     def camera_settings(self) -> Mapping[str, Sequence[MasterJob]]:

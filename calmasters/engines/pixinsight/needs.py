@@ -68,6 +68,17 @@ class PixInsightNeeds(EngineNeeds):
         except ConfigError as error:
             yield str(error)
 
+    def program_details(self, settings: Settings) -> Mapping[str, str]:
+        """Return its path and the options with which it is started."""
+        from calmasters.engines.pixinsight.find_program import find_binary
+
+        options = settings.pixinsight
+        return {
+            "program": str(find_binary(options)),
+            "JavaScript engine": f"{'v8' if options.wants_v8 else 'sm'} ({options.js_engine})",
+            "force_exit": str(options.force_exit).lower(),
+        }
+
     def pixel_parameters(self, settings: Settings) -> Mapping[str, Mapping[str, Any]]:
         """Return the additional parameters of ImageCalibration and ImageIntegration."""
         return settings.pixinsight.pixel_parameters

@@ -99,7 +99,8 @@ def master_statistics(
 def _frames(files: Sequence[FrameFile], status: Status) -> tuple[FrameStatistics, ...]:
     """Return the statistics of each frame that PixInsight reports."""
     n = len(files)
-    rejected = status.rejected if len(status.rejected) == n else [(0, 0)] * n
+    # Unknown counts are null: a missing report is not a report of nothing.
+    rejected = status.rejected if len(status.rejected) == n else [(None, None)] * n
     factors = status.k if len(status.k) == n else [None] * n
     return tuple(
         FrameStatistics(frame.path, low=low, high=high, k=k)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,11 @@ _LAST_LINES: Final = 12
 
 #: PixInsight begins the lines of a log with the time: ``[2026-11-02 21:04:05]``.
 _STAMP: Final = re.compile(r"^\[[\d: .-]+\] ", re.MULTILINE)
+_NO_DISPLAY: Final = (
+    'there is no display (DISPLAY is not set): run \'xvfb-run -a -s "-screen 0 1600x1000x24" '
+    "snakemake …'; if that does not help, "
+)
+
 _WARNING: Final = re.compile(r"^\*\* Warning:\s*(.+)$", re.MULTILINE)
 
 
@@ -77,6 +84,13 @@ def read_status(path: Path) -> Status | None:
         return None
 
 
+def _has_display() -> bool:
+    """Return whether there is a display, as programs on Linux find it."""
+    names = ("DISPLAY", "WAYLAND_DISPLAY")
+    is_offscreen = os.environ.get("QT_QPA_PLATFORM", "").startswith("offscreen")
+    return sys.platform != "linux" or is_offscreen or any(map(os.environ.get, names))
+
+
 def failure_reason(status: Status, ending: str | None, options: PixInsight) -> str:
     """Return why there is no master, and what the user can do.
 
@@ -94,10 +108,12 @@ def failure_reason(status: Status, ending: str | None, options: PixInsight) -> s
     limit = f"did not end within pixinsight.timeout_minutes: {options.timeout_minutes:g}"
     ended = f"ended ({ending})" if ending else limit
     if status.state == "requested":
+        # Without a display, PixInsight ends; a dialog that waits has one.
+        display = _NO_DISPLAY if ending and not _has_display() else ""
         return (
-            f"PixInsight {ended} without running its script: start PixInsight yourself and check "
-            "whether it shows a dialog (licence, update; see docs/pixinsight.md); if this version "
-            "has no old JavaScript engine, set pixinsight.js_engine: v8"
+            f"PixInsight {ended} without running its script: {display}start PixInsight yourself "
+            "and check whether it shows a dialog (licence, update; see docs/pixinsight.md); if "
+            "this version has no old JavaScript engine, set pixinsight.js_engine: v8"
         )
     if ending is None:
         return (

@@ -34,8 +34,10 @@ _SCRIPT: Final = "master.ssf"
 _PREFERENCES: Final = "siril.cfg"
 
 
-def create_engine(config: Mapping[str, Any], threads: int) -> SirilEngine:
-    """Create the engine from a checked configuration."""
+def create_engine(
+    config: Mapping[str, Any], threads: int, _evidence: Path | None = None
+) -> SirilEngine:
+    """Create the engine from a checked configuration; its log has all evidence."""
     bad_frames = BadFrames.from_config(config)
     return SirilEngine(Siril.from_config(config["siril"]), threads, bad_frames)
 

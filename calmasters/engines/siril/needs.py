@@ -64,6 +64,10 @@ class SirilNeeds(EngineNeeds):
 
     algorithm_version = 1
     slots: Mapping[str, int] = {"siril": 1}
+    counts_rejected = False
+    agreeing_rejection = "PercentileClip"
+    # Siril normalizes flats by its own estimate of their level.
+    agreement = 1e-4
 
     def process_mb(self, job: MasterJob, threads: int) -> float:
         """Return the peak memory of Siril and of the process that runs it, in 10^6 bytes.
@@ -106,6 +110,12 @@ class SirilNeeds(EngineNeeds):
             version_of(find_binary(settings.siril))
         except CalmastersError as error:
             yield str(error)
+
+    def program_details(self, settings: Settings) -> Mapping[str, str]:
+        """Return the path of siril-cli."""
+        from calmasters.engines.siril.program import find_binary
+
+        return {"program": str(find_binary(settings.siril))}
 
     def fewest_frames(self, integration: Integration) -> int:
         """Return 3: no rejection of Siril needs more."""
