@@ -16,7 +16,7 @@ from calmasters.planning.grouping import Group
 from calmasters.planning.near_misses import Difference, differences, texts
 from calmasters.settings import Settings
 
-__all__ = ["Candidate", "Match", "candidate_of", "match_flats"]
+__all__ = ["Candidate", "Match", "candidate_of", "match_darks", "match_flats"]
 
 _ORIGINS: Final = ("run", "kept", "library")
 #: A dark is at least as bright as its bias, apart from the drift of the bias.
@@ -136,6 +136,14 @@ def match_flats(
     """
     offered = _Offered(candidates, settings)
     return [_match(group, offered, settings, level_of) for group in groups]
+
+
+def match_darks(
+    groups: Iterable[Group], candidates: Iterable[Candidate], settings: Settings
+) -> list[UsedMaster | None]:
+    """Choose the bias that each group of darks is compared with, as that of flats is chosen."""
+    offered = _Offered(candidates, settings)
+    return [_choose_bias(offered.fitting(group, FrameType.BIAS)) for group in groups]
 
 
 def _match(group: Group, offered: _Offered, settings: Settings, level_of: LevelOf) -> Match:

@@ -25,13 +25,13 @@ from calmasters.inventory.listing import list_files
 from calmasters.inventory.scan import ScannedFile, scan_masters
 from calmasters.inventory.suggestions import suggested_settings
 from calmasters.inventory.verdicts import FrameChecks, mark_duplicates
-from calmasters.model.job import LeftOut, MasterJob, read_made_of
+from calmasters.model.job import LeftOut, MasterJob, Reference, read_made_of
 from calmasters.model.layout import master_path, record_path
 from calmasters.model.master_record import MasterRecord
 from calmasters.planning.grouping import Group, Identity, find_group, group_frames, identity
 from calmasters.planning.job_builder import JobBuilder, UsedMasters, integration_of
 from calmasters.planning.kept_masters import KeptMasters
-from calmasters.planning.matching import Candidate, candidate_of, match_flats
+from calmasters.planning.matching import Candidate, candidate_of, match_darks, match_flats
 from calmasters.planning.naming import name_groups
 from calmasters.planning.near_misses import Difference
 from calmasters.planning.notes import (
@@ -201,7 +201,11 @@ def decide(
     matches = match_flats(flats.values(), candidates, settings, level_of)
 
     build = JobBuilder(settings, verdicts)
-    jobs = {paths[name]: build.job(name, group) for name, group in others.items()}
+    references = _references(others, paths, candidates, settings)
+    jobs = {
+        paths[name]: build.job(name, group, reference=references.get(name))
+        for name, group in others.items()
+    }
     used = UsedMasters(jobs, matches, kept_files, listing.library, digests, settings)
     for (name, group), match in zip(flats.items(), matches, strict=True):
         jobs[paths[name]] = build.job(name, group, used.with_digests(match))
@@ -350,6 +354,28 @@ def _joining_settings(
 def _run_candidate(path: str, group: Group) -> Candidate:
     first = group.frames[0]
     return Candidate(group.type, path, "run", first.keywords, group.geometry, first.date_obs or "")
+
+
+def _references(
+    groups: Mapping[str, Group],
+    paths: Mapping[str, str],
+    candidates: Iterable[Candidate],
+    settings: Settings,
+) -> dict[str, Reference]:
+    """Give the bias that each group of darks is compared with, by name.
+
+    Of a master that this run makes it is a raw frame: the dark need not wait for the master.
+    """
+    raw = {paths[name]: group.frames[0].path for name, group in groups.items()}
+    darks = {name: group for name, group in groups.items() if group.type is FrameType.DARK}
+    biases = match_darks(darks.values(), candidates, settings)
+    return {
+        name: Reference(raw[bias.path], "frame")
+        if bias.origin == "run"
+        else Reference(bias.path, bias.origin)
+        for name, bias in zip(darks, biases, strict=True)
+        if bias
+    }
 
 
 def _level(
