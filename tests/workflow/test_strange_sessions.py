@@ -394,6 +394,35 @@ def test_frames_that_are_skipped_are_on_the_terminal(workflow: Workflow) -> None
     made.expect("new_000.fits", "level 750 ADU")
 
 
+def test_frames_that_agree_and_are_not_what_they_should_be_are_reported(
+    workflow: Workflow,
+) -> None:
+    frames, light = workflow.frames, 1 - ((ROW / HEIGHT - 0.5) ** 2 + (COLUMN / WIDTH - 0.5) ** 2)
+    for camera in "ABC":
+        add(frames, "bias", 600, camera=camera)
+    add(frames, "dark", 5000 * light, camera="A")  # a light leak, and no flats
+    add(frames, "flat", 600, camera="B")  # a cap
+    add(frames, "bias", 400 + 900 * light**2, camera="D")  # no cap
+    for number in range(4):
+        cards = {**CAMERA, **TYPES["flat"], "INSTRUME": "C"}
+        cards["DATE-OBS"] = f"2026-03-02T20:0{number}:00"
+        codes = np.minimum(pixels(17500 * light, number, 40), 16383)
+        save(frames / f"clipped_{number}.fits", codes, cards)
+    made = make(workflow)
+
+    def warnings(kind: str, camera: str) -> str:
+        (master,) = made.of(kind, camera)
+        return " ".join(each["text"] for each in master.record["warnings"])
+
+    assert "ADU brighter than the bias: there was a light leak" in warnings("dark", "A")
+    assert "6 of 6 flats are as dark as the bias" in warnings("flat", "B")
+    assert "4 of 4 flats are saturated at 16383 ADU" in warnings("flat", "C")
+    assert "the level of the bias frames goes from" in warnings("bias", "D")
+    assert "exposed frames" not in warnings("bias", "A")
+    made.expect("Masters: 7 built", "7 weak")
+    assert make(workflow).says("Nothing to do: 7 masters are up to date, 7 of them weak")
+
+
 def test_numbers_written_as_texts_are_read(workflow: Workflow) -> None:
     add(workflow.frames, "dark", 700, **{"EXPTIME": "40,0", "SET-TEMP": "-5,0"})
     texts = {"EXPTIME": "1/4 s", "GAIN": "26.0", "SET-TEMP": "-5.0 C"}
