@@ -35,9 +35,11 @@ from calmasters.planning.matching import Candidate, candidate_of, match_darks, m
 from calmasters.planning.naming import name_groups
 from calmasters.planning.near_misses import Difference
 from calmasters.planning.notes import (
+    filter_spellings,
     library_warnings,
     masters_without_keywords,
     reversed_rows,
+    rows_against_each_other,
     uncertain_nights,
 )
 from calmasters.planning.short_names import short_names
@@ -210,6 +212,7 @@ def decide(
     for (name, group), match in zip(flats.items(), matches, strict=True):
         jobs[paths[name]] = build.job(name, group, used.with_digests(match))
 
+    short_of_path = {path: short[name] for name, path in paths.items()}
     return Decision(
         digest=listing.digest,
         jobs=tuple(jobs.values()),
@@ -236,8 +239,10 @@ def decide(
             *unlike_frames(large, short),
             *uncertain_nights(flats.values()),
             *reversed_rows(large, short),
+            *rows_against_each_other(jobs, short_of_path, settings),
+            *filter_spellings(large.values(), settings),
         ),
-        short_names={path: short[name] for name, path in paths.items()},
+        short_names=short_of_path,
         keywords=settings.headers.extra,
         absent_keywords=cameras.absent(lacking),
         suggested=suggested_settings(verdicts.values(), settings),
