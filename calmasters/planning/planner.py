@@ -26,8 +26,9 @@ from calmasters.inventory.scan import ScannedFile, scan_masters
 from calmasters.inventory.suggestions import suggested_settings
 from calmasters.inventory.verdicts import FrameChecks, mark_duplicates
 from calmasters.model.job import LeftOut, MasterJob, Reference, read_made_of
-from calmasters.model.layout import master_path, record_path
-from calmasters.model.master_record import MasterRecord
+from calmasters.model.layout import master_path
+from calmasters.model.master_record import MasterRecord, warnings_in
+from calmasters.model.master_warning import WarningKind
 from calmasters.planning.grouping import Group, Identity, find_group, group_frames, identity
 from calmasters.planning.job_builder import JobBuilder, UsedMasters, integration_of
 from calmasters.planning.kept_masters import KeptMasters
@@ -399,35 +400,42 @@ def _level(
 
 
 def require_sound(decision: Decision, settings: Settings) -> None:
-    """Stop where a frame is damaged, if the configuration asks for that.
+    """Stop where a frame is damaged or unlike the others, if the configuration asks for that.
 
     Parameters
     ----------
     decision : Decision
     settings : Settings
-        With ``on_bad_frame: skip`` nothing is looked at.
+        With ``on_bad_frame: skip``, and ``outlier_frames`` other than ``fail``, nothing is looked
+        at.
 
     Raises
     ------
     FrameError
         Naming the frames: those that the inventory refused, and those that engines left out of
-        masters that are made.
+        masters that are made; and the masters whose frames differ.
     """
-    if settings.on_bad_frame == "skip":
-        return
-    bad = [*_damaged(decision), *_left_out_before(decision.jobs, settings.output_dir)]
-    if bad:
-        more = f"and {len(bad) - _SHOWN} more: snakemake summary" if len(bad) > _SHOWN else ""
-        raise FrameError(
-            "\n  ".join(
-                [
-                    f"{len(bad)} damaged frames, and on_bad_frame is fail; copy them again, or "
-                    "leave them out (exclude, on_bad_frame: skip):",
-                    *(f"{frame.path}: {frame.reason}" for frame in bad[:_SHOWN]),
-                    *filter(None, [more]),
-                ]
-            )
+    if settings.on_bad_frame == "fail":
+        bad = [*_damaged(decision), *_left_out_before(decision.jobs, settings.output_dir)]
+        _require_none(
+            [f"{frame.path}: {frame.reason}" for frame in bad],
+            f"{len(bad)} damaged frames, and on_bad_frame is fail; copy them again, or "
+            "leave them out (exclude, on_bad_frame: skip):",
         )
+    if settings.outlier_frames == "fail":
+        unlike = [*_unlike_before(decision, settings.output_dir)]
+        _require_none(
+            unlike,
+            f"outlier_frames is fail, and frames of {len(unlike)} masters that are there differ: "
+            "exclude those that do not belong to the others, or set outlier_frames: warn or skip:",
+        )
+
+
+def _require_none(found: Sequence[str], message: str) -> None:
+    if found:
+        more = f"and {len(found) - _SHOWN} more: snakemake summary"
+        lines = [message, *found[:_SHOWN], *[more] * (len(found) > _SHOWN)]
+        raise FrameError("\n  ".join(lines))
 
 
 def _damaged(decision: Decision) -> Iterator[LeftOut]:
@@ -439,12 +447,24 @@ def _damaged(decision: Decision) -> Iterator[LeftOut]:
 
 def _left_out_before(jobs: Iterable[MasterJob], output_dir: Path) -> Iterator[LeftOut]:
     """Give the bad frames that an engine left out of masters that are current."""
+    for job in _current(jobs, output_dir):
+        paths = {file.path for file in job.frames}
+        for frame in MasterRecord.read(output_dir / job.record).left_out:
+            if frame.path in paths and not frame.outlier:
+                yield frame
+
+
+def _unlike_before(decision: Decision, output_dir: Path) -> Iterator[str]:
+    """Say which masters that are current were made of frames that differ."""
+    for job in _current(decision.jobs, output_dir):
+        for warning in warnings_in(output_dir / job.record):
+            if warning.kind is WarningKind.OUTLIERS:
+                yield f"{decision.short_names[job.master]}: {warning}"
+
+
+def _current(jobs: Iterable[MasterJob], output_dir: Path) -> Iterator[MasterJob]:
+    """Give the jobs whose master is made of what is wanted, by its record."""
     for job in jobs:
-        path = output_dir / record_path(job.master)
-        made = read_made_of(path)
+        made = read_made_of(output_dir / job.record)
         if made and made.serves(job.made_of):
-            paths = {file.path for file in job.frames}
-            record = MasterRecord.read(path)
-            yield from (
-                frame for frame in record.left_out if frame.path in paths and not frame.outlier
-            )
+            yield job

@@ -23,6 +23,7 @@ from calmasters.inventory.listing import list_files
 from calmasters.model.job import LeftOut, MasterJob
 from calmasters.model.layout import job_path_of
 from calmasters.model.master_record import MasterRecord
+from calmasters.model.master_warning import MasterWarning, WarningKind
 from calmasters.planning.checkpoint import refresh_plan
 from calmasters.planning.plan_file import Plan
 from calmasters.planning.planner import decide
@@ -187,6 +188,32 @@ def test_frames_that_an_engine_left_out_stop_everything_too(
     refresh_plan(settings)
     # The master is another one now, which may have no such frame.
     write_record(replace(job, header={}), master, left_out=left_out)
+    refresh_plan(settings)
+
+
+@pytest.mark.parametrize("differing", [("bias/1.fits",), ()])
+def test_masters_of_frames_that_differ_stop_everything_with_fail(
+    make_settings: Callable[..., Settings],
+    add_frames: AddFrames,
+    write_record: Callable[..., MasterRecord],
+    differing: tuple[str, ...],
+) -> None:
+    """The frames are named, or their level drifts."""
+    add_frames("bias")
+    settings = make_settings(outlier_frames="fail")
+    (job,) = refresh_plan(settings).jobs
+    master = settings.output_dir / job.master
+    warning = MasterWarning(WarningKind.OUTLIERS, "the level of the frames drifts")
+    unlike = {"warnings": (warning,), "differences": dict.fromkeys(differing, "level 9 ADU")}
+    write_record(job, master, **unlike)
+    with pytest.raises(FrameError, match=r"bias, ATR585M.*: the level of the frames drifts"):
+        refresh_plan(settings)
+    for other in ("warn", "skip"):
+        refresh_plan(make_settings(outlier_frames=other))
+    # Other weaknesses do not count, nor does a master that is made again anyway.
+    write_record(job, master, warnings=(replace(warning, kind=WarningKind.LEVEL),))
+    refresh_plan(settings)
+    write_record(replace(job, header={}), master, **unlike)
     refresh_plan(settings)
 
 

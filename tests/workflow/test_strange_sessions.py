@@ -372,6 +372,12 @@ def test_levels_that_differ_are_reported_with_the_frames(workflow: Workflow) -> 
     made = make(workflow)
     made.expect("A, -5 °C", "8 of 16 frames differ", "newA_000.fits", "level 9000 ADU")
     made.expect("B, -5 °C", "2 of 10 frames differ", "newB_000.fits", "level 750 ADU")
+    # What was made with `warn` is looked at again.
+    failed = make(workflow, "--config", "outlier_frames=fail", succeeds=False)
+    failed.expect("outlier_frames is fail", "frames of 2 masters that are there differ")
+    failed.expect("A, -5 °C", "8 of 16 frames differ", "newA_000.fits")
+    assert [each.record for each in failed.masters] == [each.record for each in made.masters]
+    make(workflow).expect("Masters: 0 built, 2 unchanged, 2 weak")
 
 
 def test_frames_at_another_level_are_skipped_only_where_they_are_few(workflow: Workflow) -> None:
