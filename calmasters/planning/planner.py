@@ -26,7 +26,7 @@ from calmasters.inventory.scan import ScannedFile, scan_masters
 from calmasters.inventory.suggestions import suggested_settings
 from calmasters.inventory.verdicts import FrameChecks, mark_duplicates
 from calmasters.model.job import LeftOut, MasterJob, Reference, read_made_of
-from calmasters.model.layout import master_path
+from calmasters.model.layout import LAYOUTS, master_path, record_path
 from calmasters.model.master_record import MasterRecord, warnings_in
 from calmasters.model.master_warning import WarningKind
 from calmasters.planning.grouping import Group, Identity, find_group, group_frames, identity
@@ -182,12 +182,12 @@ def decide(
     superseded = _superseded(groups, made, settings)
     kept_files = [file for file in stored_files if file.path not in made | {*superseded}]
     kept = stored(kept_files)
-    kept_masters = KeptMasters(kept, frames, verdicts, settings.output_dir)
+    flat_files = scan_masters(settings, [FrameType.FLAT])
+    unmade_flats = [file for file in flat_files if file.path not in made]
+    elsewhere = _made_elsewhere([*kept_files, *unmade_flats], named, paths)
+    kept_masters = KeptMasters(kept, frames, verdicts, settings.output_dir, elsewhere)
 
-    unmade = [*kept]
-    if lacking:
-        made_flats = scan_masters(settings, [FrameType.FLAT])
-        unmade += stored([file for file in made_flats if file.path not in made])
+    unmade = [*kept, *(stored(unmade_flats) if lacking else ())]
 
     flats = {name: group for name, group in large.items() if group.type is FrameType.FLAT}
     others = {name: group for name, group in large.items() if name not in flats}
@@ -268,6 +268,30 @@ def _superseded(
     return tuple(
         path for path in paths if path not in made and (settings.output_dir / path).is_file()
     )
+
+
+def _made_elsewhere(
+    files: Iterable[ScannedFile], named: Mapping[str, Group], paths: Mapping[str, str]
+) -> dict[str, str]:
+    """Find masters of an earlier ``master_format`` or ``layout``, and where a job makes them now.
+
+    Parameters
+    ----------
+    files : iterable of ScannedFile
+        Masters that no job makes.
+    named : mapping of str to Group
+    paths : mapping of str to str
+        Of the masters that jobs make, by the group's name.
+    """
+    files = list(files)
+    now: dict[str, str] = {}
+    for layout in LAYOUTS if files else ():
+        names = name_groups(named.values(), layout)
+        for name, group, in_layout in zip(named, named.values(), names, strict=True):
+            if name in paths:
+                path = master_path(group.type, in_layout, layout, "")
+                now[record_path(path)] = paths[name]
+    return {file.path: now[key] for file in files if (key := record_path(file.path)) in now}
 
 
 def _is_large(group: Group, settings: Settings) -> bool:
