@@ -65,6 +65,11 @@ class Group:
         return {keyword: self.frames[0].keywords[keyword] for keyword, _ in self.key}
 
     @property
+    def has_8_bits(self) -> bool:
+        """Whether its frames have samples of 8 bits: all of them, or none."""
+        return self.frames[0].traits.has_8_bits
+
+    @property
     def identity(self) -> Identity:
         """What it has in common with groups that differ only in labels."""
         return self.type, self.key, self.geometry.without_origin

@@ -45,6 +45,9 @@ class Candidate:
         As in :class:`~calmasters.frame.Traits`.
     bias_removal : str
         The sign that a dark contains no bias; empty without one.
+    has_8_bits : bool or None
+        It is made of samples of 8 bits, whose steps are 256 times those of 16 bits. None where that
+        is not known: a master of floating-point samples may be made of any.
     """
 
     type: FrameType
@@ -55,6 +58,7 @@ class Candidate:
     date_obs: str = ""
     read_as: str = ""
     bias_removal: str = ""
+    has_8_bits: bool | None = None
 
     @property
     def exposure_s(self) -> float | None:
@@ -65,7 +69,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Miss:
-    """A candidate that does not fit: its keywords that differ, and its geometry where it does."""
+    """A candidate that does not fit: its keywords that differ, and its image where it does."""
 
     path: str
     keywords: tuple[Difference, ...]
@@ -111,6 +115,7 @@ def candidate_of(frame: Frame, origin: str) -> Candidate | None:
         frame.date_obs or "",
         frame.traits.read_as,
         frame.traits.bias_removal,
+        frame.traits.has_8_bits or None,
     )
 
 
@@ -198,7 +203,7 @@ class _Offered:
         """Give those that the flats may use."""
         key = (kind, *texts(group.frames[0].keywords, self._keywords))
         alike = self._alike.get(key, ())
-        fitting = [each for each in alike if group.geometry.fits(each.geometry)]
+        fitting = [each for each in alike if _fits(group, each)]
         # One without a position may be of any; those of the flats' own position come first.
         origin = group.geometry.origin
         return [each for each in fitting if each.geometry.origin == origin] or fitting
@@ -209,12 +214,23 @@ class _Offered:
         return [each for each in self._all if each.type is kind and each not in fitting]
 
 
+def _fits(group: Group, candidate: Candidate) -> bool:
+    return group.geometry.fits(candidate.geometry) and _same_bits(group, candidate)
+
+
+def _same_bits(group: Group, candidate: Candidate) -> bool:
+    return candidate.has_8_bits in (None, group.has_8_bits)
+
+
 def _miss(group: Group, candidate: Candidate, settings: Settings) -> Miss:
     """Tell in what a candidate differs from a flat group."""
     ours, theirs = group.frames[0].keywords, candidate.keywords
     keywords = differences(ours, theirs, settings.master_match_keywords)
     same = group.geometry.fits(candidate.geometry)
     geometry = "" if same else f"{candidate.geometry} against {group.geometry}"
+    if same and not _same_bits(group, candidate):
+        of_both = ("8 bits" if each.has_8_bits else "more" for each in (candidate, group))
+        geometry = f"samples of {' against '.join(of_both)}: take both with the same bits"
     return Miss(candidate.path, keywords, geometry)
 
 

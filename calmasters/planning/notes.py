@@ -28,6 +28,7 @@ from calmasters.settings import Settings
 
 __all__ = [
     "filter_spellings",
+    "flats_without_exposure",
     "library_warnings",
     "masters_without_keywords",
     "reversed_rows",
@@ -78,6 +79,20 @@ def uncertain_nights(groups: Iterable[Group]) -> Iterator[str]:
 
 def _hours(start: str, end: str) -> float:
     return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds() / 3600
+
+
+def flats_without_exposure(groups: Iterable[Group]) -> Iterator[str]:
+    """Report flats whose exposure is 0 s: no dark can be chosen or scaled by it."""
+    flats = [
+        frame for group in groups for frame in group.frames if frame.keywords.get("EXPOSURE") == 0
+    ]
+    if flats:
+        count = "1 flat has" if len(flats) == 1 else f"{len(flats)} flats have"
+        yield (
+            f"{count} an exposure of 0 s, so no dark can be matched with them, such as "
+            f"{flats[0].path}; if the program writes a wrong exposure, name their folder "
+            "EXPOSURE_2 (in seconds) and set path_keywords: override"
+        )
 
 
 def masters_without_keywords(

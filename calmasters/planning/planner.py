@@ -37,6 +37,7 @@ from calmasters.planning.naming import name_groups
 from calmasters.planning.near_misses import Difference
 from calmasters.planning.notes import (
     filter_spellings,
+    flats_without_exposure,
     library_warnings,
     masters_without_keywords,
     reversed_rows,
@@ -239,6 +240,7 @@ def decide(
             *superseded_sentences(superseded),
             *unlike_frames(large, short),
             *uncertain_nights(flats.values()),
+            *flats_without_exposure(flats.values()),
             *reversed_rows(large, short),
             *rows_against_each_other(jobs, short_of_path, settings),
             *filter_spellings(large.values(), settings),
@@ -383,7 +385,15 @@ def _joining_settings(
 
 def _run_candidate(path: str, group: Group) -> Candidate:
     first = group.frames[0]
-    return Candidate(group.type, path, "run", first.keywords, group.geometry, first.date_obs or "")
+    return Candidate(
+        group.type,
+        path,
+        "run",
+        first.keywords,
+        group.geometry,
+        first.date_obs or "",
+        has_8_bits=group.has_8_bits,
+    )
 
 
 def _references(

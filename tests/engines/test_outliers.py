@@ -289,6 +289,12 @@ def test_flats_are_compared_after_the_bias_is_subtracted(site) -> None:
         assert "frame011.fits is 16.7 times as bright as frame000.fits" in warning.text
 
 
+def test_large_differences_are_written_without_an_exponent() -> None:
+    images = [flat(15000, spot(-3.0) if number == 4 else 1) for number in range(8)]
+    (how,) = compare(FLAT, images).frames.values()
+    assert 130 < float(re.findall(r"by \+(\d+) % near", how)[0]) < 400
+
+
 def test_drifting_flats_stop_the_master_only_with_fail(site) -> None:
     frames = np.array([flat(shape=spot(0.3 * (1 - i / 15))) for i in range(16)])
     job = site.job(site.write(frames), X.shape, FLAT, bias=site.master(OFFSET / 65535, "bias.fits"))

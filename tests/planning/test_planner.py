@@ -942,6 +942,19 @@ def test_rows_in_another_order_than_those_of_the_bias_for_want_of_a_card_are_rep
     assert len(notes) == is_reported
 
 
+@pytest.mark.parametrize(("count", "says"), [(1, "1 flat has an"), (3, "3 flats have an")])
+def test_flats_without_exposure_are_reported(
+    settings: Settings, add_frames: AddFrames, count: int, says: str
+) -> None:
+    add_frames("bias", EXPTIME=0.0, EXPOSURE=0.0)
+    add_frames("flat")
+    add_frames("flat", count, "none", EXPTIME=0, EXPOSURE=0, DATE__OBS="2026-01-15T21:00:00")
+    (note,) = (each for each in decide(settings).warnings if "exposure of 0 s" in each)
+    assert says in note
+    assert "none/0.fits" in note
+    assert "EXPOSURE_2" in note
+
+
 def test_two_small_groups_of_one_value_are_joined_in_one_direction(
     make_settings: Callable[..., Settings], add_frames: AddFrames
 ) -> None:

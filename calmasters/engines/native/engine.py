@@ -46,6 +46,7 @@ from calmasters.model.master_record import (
     header_cards,
 )
 from calmasters.model.master_warning import MasterWarning, WarningKind
+from calmasters.number_format import plain_number
 from calmasters.progress import JOB_PROGRESS
 from calmasters.settings import BadFrames, Calibration, Integration
 
@@ -404,9 +405,10 @@ class _MasterBuilder:
         image = integrated.pixels.reshape(self._job.geometry.height, self._job.geometry.width)
         fixed = fix_range(image, self._settings.truncateOnOutOfRange)
         if fixed is not image:
+            low, high = map(plain_number, (image.min(), image.max()))
             self._warn(
                 WarningKind.SAMPLES,
-                f"values from {image.min():g} to {image.max():g} were brought into 0 to 1",
+                f"values from {low} to {high} were brought into 0 to 1",
             )
         if self._job.type is FrameType.FLAT:
             self._warn_all(zero_pixels(fixed))
