@@ -460,8 +460,8 @@ def require_sound(decision: Decision, settings: Settings) -> None:
         unlike = [*_unlike_before(decision, settings.output_dir)]
         _require_none(
             unlike,
-            f"outlier_frames is fail, and frames of {len(unlike)} masters that are there differ: "
-            "exclude those that do not belong to the others, or set outlier_frames: warn or skip:",
+            f"outlier_frames is fail, and frames of {len(unlike)} masters that are there differ; "
+            "exclude those that do not belong to the others, or set outlier_frames: warn",
         )
 
 
