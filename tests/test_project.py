@@ -26,6 +26,7 @@ ORDER = (
     "errors",
     "progress",
     "garbage",
+    "number_format",
     "libraries",
     "atomic_files",
     "frame",
@@ -51,6 +52,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ALLOWED_IN_ENGINES = {
     "errors",
     "progress",
+    "number_format",
     "atomic_files",
     "frame",
     "settings",

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calmasters.engines.frame_measures import FrameMeasure
 from calmasters.images.raw_frame import Image
@@ -44,8 +45,8 @@ _CLIPPED_SHARE: Final = 0.001
 
 #: Dark less bias, 16-bit ADU: below, they do not match; above, there was a light leak.
 _DARK_ADU: Final = (-20.0, 3000.0)
-#: Cameras of 12 bits may write 4095 for white: so many times the bias is a light leak, too, from
-#: this many ADU on.
+#: Cameras of 12 bits may write 4095 for white: a dark this many times its bias above it has a light
+#: leak, too, if the difference is larger than this.
 _DARK_RATIO: Final = 3.0
 _DARK_RATIO_ADU: Final = 1000.0
 
@@ -53,8 +54,6 @@ _DARK_RATIO_ADU: Final = 1000.0
 #: amplifiers have offsets of their own.
 _BIAS_SPREAD: Final = 0.25
 _BIAS_SPREAD_ADU: Final = 100.0
-#: Percentiles of the regions that are compared.
-_SPREAD_PERCENTILES: Final = (2, 98)
 
 
 def zero_pixels(flat: Image) -> Iterator[MasterWarning]:
@@ -142,8 +141,7 @@ def constant_frames(
 
 def structured_bias(measures: Sequence[FrameMeasure]) -> Iterator[MasterWarning]:
     """Warn of bias frames whose level changes across the image, as by light."""
-    ends = [np.percentile(measure.cells, _SPREAD_PERCENTILES) for measure in measures]
-    low, high = 65535 * np.median(ends, axis=0)
+    low, high = 65535 * np.median([_ends(measure.cells) for measure in measures], axis=0)
     level = 65535 * float(np.median([measure.level for measure in measures]))
     limit = max(_BIAS_SPREAD_ADU, _BIAS_SPREAD * level)
     if high - low > limit:
@@ -153,6 +151,16 @@ def structured_bias(measures: Sequence[FrameMeasure]) -> Iterator[MasterWarning]
             " as in exposed frames: check the types of the frames, cover the camera, and take them"
             " again",
         )
+
+
+def _ends(cells: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the lowest and highest level along the axis in which it changes more.
+
+    Medians across the other axis leave out cells with hot pixels.
+    """
+    profiles = (np.median(cells, axis=axis) for axis in (0, 1))
+    steepest = max(profiles, key=np.ptp)
+    return float(steepest.min()), float(steepest.max())
 
 
 def weak_dark(signal_adu: float, bias_adu: float = math.inf) -> Iterator[MasterWarning]:

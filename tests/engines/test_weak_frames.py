@@ -122,6 +122,16 @@ def test_bias_frames_with_light_are_reported(
     assert [expected in each.text for each in warnings] == [True] * (expected is not None)
 
 
+def test_hot_pixels_are_no_light_in_bias_frames(site: Any) -> None:
+    """The frames are so small that each cell has few pixels."""
+    random = np.random.default_rng(8)
+    codes = random.normal(600, 5, (4, 16, 24)).astype(np.uint16)
+    for frame in codes:
+        frame.reshape(-1)[random.choice(16 * 24, 12, replace=False)] = 9000
+    warnings = found(site, site.job(site.write(codes), (16, 24), BIAS))
+    assert not [each for each in warnings if each.kind is WarningKind.LEVEL]
+
+
 @pytest.mark.parametrize(
     ("bias_adu", "dark_adu", "expected"),
     [
