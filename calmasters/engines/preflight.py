@@ -10,8 +10,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
-import numpy as np
-
 from calmasters.engines.dark_scaling import (
     FEWEST_THERMAL_PIXELS,
     DarkScaling,
@@ -27,6 +25,7 @@ from calmasters.engines.result_warnings import (
     structured_bias,
     weak_dark,
     weak_flats,
+    weak_master_dark,
 )
 from calmasters.errors import ConfigError, EngineError, FrameError
 from calmasters.frame import FrameType
@@ -137,8 +136,7 @@ def check_frames(
     if bias is None or dark is None:
         return checked
     thermal = dark - bias
-    levels_adu = (65535 * float(np.median(each)) for each in (thermal, bias))
-    checked = replace(checked, warnings=[*checked.warnings, *weak_dark(*levels_adu)])
+    checked = replace(checked, warnings=[*checked.warnings, *weak_master_dark(thermal, bias)])
     if not job.optimize_dark:
         return checked
     scaling = DarkScaling.of(job, dark_signal(thermal))

@@ -19,10 +19,11 @@ __all__ = [
     "structured_bias",
     "weak_dark",
     "weak_flats",
+    "weak_master_dark",
     "zero_pixels",
 ]
 
-#: The level of a flat is measured on one of this many pixels.
+#: The level of an image is measured on one of this many pixels.
 _LEVEL_STEP: Final = 61
 
 #: Pixels of a flat below this share of its level count as 0: a single sample of noise was not cut.
@@ -161,6 +162,12 @@ def _ends(cells: NDArray[np.float64]) -> tuple[float, float]:
     profiles = (np.median(cells, axis=axis) for axis in (0, 1))
     steepest = max(profiles, key=np.ptp)
     return float(steepest.min()), float(steepest.max())
+
+
+def weak_master_dark(thermal: Image, bias: Image) -> Iterator[MasterWarning]:
+    """Warn of a master dark, given less its bias, that does not match the bias."""
+    levels = (float(np.median(each.reshape(-1)[::_LEVEL_STEP])) for each in (thermal, bias))
+    yield from weak_dark(*(65535 * level for level in levels))
 
 
 def weak_dark(signal_adu: float, bias_adu: float = math.inf) -> Iterator[MasterWarning]:

@@ -32,7 +32,7 @@ from calmasters.engines.preflight import (
     require_enough,
     require_supported,
 )
-from calmasters.engines.result_warnings import weak_dark, zero_pixels
+from calmasters.engines.result_warnings import weak_master_dark, zero_pixels
 from calmasters.errors import CalmastersError, EngineError, FrameError, os_error_message
 from calmasters.frame import FrameType
 from calmasters.headers.fits_cards import Card
@@ -51,9 +51,6 @@ from calmasters.progress import JOB_PROGRESS
 from calmasters.settings import BadFrames, Calibration, Integration
 
 __all__ = ["NativeEngine", "create_engine"]
-
-#: The level of a dark is measured on one of this many pixels.
-_SIGNAL_STEP: Final = 61
 
 #: Maximum number of files that a process has open besides the frames.
 _OTHER_FILES: Final = 64
@@ -324,10 +321,7 @@ class _MasterBuilder:
         thermal = dark
         if dark is not None and bias is not None:
             thermal = np.subtract(dark, bias, out=dark)
-            levels = (
-                float(np.median(each.reshape(-1)[::_SIGNAL_STEP])) for each in (thermal, bias)
-            )
-            self._warn_all(weak_dark(*(65535 * level for level in levels)))
+            self._warn_all(weak_master_dark(thermal, bias))
         optimizer = None
         if self._job.optimize_dark and thermal is not None and bias is not None:
             self._scaling = DarkScaling.of(self._job, dark_signal(thermal))
