@@ -4,7 +4,7 @@
 # OUTPUTS:
 #   check      = <output>/engine_check_<engine>.zip   for a bug report, also after a failure
 #   comparison = <output>/compare/compare.json        and a picture for each master that differs
-#   masters    = <output>/compare/<engine>/…          as in a run of that engine alone
+#   masters    = <output>/compare/<engine>/...          as in a run of that engine alone
 #
 # Neither file is declared as an output: Snakemake would remove the zip when a check fails, and
 # would not compare again when frames have changed.

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from snakemake.cli import parse_config
+from snakemake.utils import update_config
 
 from calmasters.config_check import check_config, translated, typed_config
 from calmasters.errors import ConfigError
@@ -256,3 +259,78 @@ def test_patterns_and_aliases_that_are_not_valid_are_named(
     with pytest.raises(ConfigError) as caught:
         check_config({**config, **change}, schema)
     assert message in str(caught.value)
+
+
+# --- on the command line --------------------------------------------------------------------------
+
+
+#: Settings that messages suggest, each in the form in which a message writes it.
+SUGGESTED = (
+    'value_aliases: {"FILTER": {"Ha": ["HA", "H-alpha 7nm"]}}',
+    'keyword_patterns: {"INSTRUME": "(.+?) FW"}',
+    'assume_keywords: {"ZWO ASI2600MM Pro": {"GAIN": 100, "READOUTM": "Low Noise"}}',
+    'type_words: {"flat": ["skyflat"]}',
+    'exclude: ["*cloudy*"]',
+    "types_from: [folder, header]",
+    "round: {SET-TEMP: 0.5}",
+    "night: {timezone: Pacific/Honolulu}",
+    "pixinsight: {js_engine: v8}",
+    "missing_keywords: by_camera",
+    "path_keywords: override",
+    "float_range: adu16",
+    "mixed: split",
+    "outlier_frames: skip",
+    "on_bad_frame: skip",
+    "minimum_frames: 5",
+    "flat_dark_tolerance_s: 0.25",
+    "engine: native",
+    "header_reader: native",
+    "master_format: fits",
+    "prune: true",
+)
+
+
+@pytest.mark.parametrize("line", SUGGESTED)
+def test_what_messages_suggest_works_in_the_file_and_on_the_command_line(
+    config: dict[str, Any], schema: Path, line: str
+) -> None:
+    key, value = line.split(": ", 1)
+    given = parse_config([f"{key}={value}"])
+    on_command_line, in_file = deepcopy(config), deepcopy(config)
+    update_config(on_command_line, given)
+    update_config(in_file, yaml.safe_load(line))
+    settings = [
+        Settings.from_config(each, schema)
+        for each in (typed_config(on_command_line, schema), in_file)
+    ]
+    if key == "assume_keywords":  # texts of numbers are read as numbers where they are used
+        values = [[*each.assume_keywords.values()] for each in settings]
+        assert [{k: str(v) for k, v in every[0].items()} for every in values] == [
+            {"GAIN": "100", "READOUTM": "Low Noise"}
+        ] * 2
+    else:
+        assert settings[0] == settings[1]
+    assert (
+        settings[0] != Settings.from_config(config, schema)
+        or yaml.safe_load(line)[key] == config[key]
+    )
+
+
+def test_no_page_and_no_message_suggests_what_snakemake_does_not_accept() -> None:
+    root = Path(__file__).parents[1]
+    files = [
+        *(root / "README.md", root / "Snakefile", *root.glob("config/*"), *root.glob("rules/*")),
+        *(*root.rglob("calmasters/**/*.py"), *root.rglob("docs/*.md"), *root.rglob("scripts/*.py")),
+    ]
+    found = []
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        for match in re.finditer(r"--config(?: |\n# )('[^'\n]+'|[^\s`'\"]+)", text):
+            entry = match[1].strip("'").rstrip("`,;:)")
+            if entry not in ("merged.", "gives"):
+                found.append(entry)
+                parse_config([entry])
+    assert {"prune=true", "integration={flat: {sigmaHigh: 2.5}}"} <= {*found}
+    # Sentences that a person pastes do not name nested keys with dots.
+    for file in root.rglob("calmasters/**/*.py"):
+        assert not re.search(r"\bset [a-z]+\.[a-z_]+: ", file.read_text(encoding="utf-8")), file

@@ -26,6 +26,7 @@ ORDER = (
     "errors",
     "progress",
     "garbage",
+    "number_format",
     "libraries",
     "atomic_files",
     "frame",
@@ -53,6 +54,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ALLOWED_IN_ENGINES = {
     "errors",
     "progress",
+    "number_format",
     "atomic_files",
     "frame",
     "settings",

@@ -246,6 +246,19 @@ def test_an_empty_directory_is_an_error(make_settings: Callable[..., Settings]) 
         Workflow(make_settings(), is_main_process=True).prepare(**PREVIEW)
 
 
+@pytest.mark.parametrize("below", ["", "night/one"])
+@pytest.mark.parametrize("kind", [NOW, PREVIEW])
+def test_an_output_dir_that_is_a_file_is_named_as_that(
+    site: Site, tmp_path: Path, below: str, kind: dict[str, bool]
+) -> None:
+    site.add("bias")
+    (tmp_path / "a file").write_text("of a person")
+    site.configure(output_dir=str(tmp_path / "a file" / below))
+    with pytest.raises(OutputError, match=r"a file' is a file, expected a folder: move the file"):
+        site.workflow(**kind)
+    assert (tmp_path / "a file").read_text() == "of a person"
+
+
 # --- a job's own process --------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,13 @@ __all__ = ["Ending", "Failure", "RunResult", "end_of_run"]
 #: Entries shown of each kind; the inventory, `snakemake summary` and the report have them all.
 _SHOWN: Final = 3
 _SETTINGS_SHOWN: Final = 4
+#: Names of masters that failed for the same reason; their logs say more.
+_FAILURES_SHOWN: Final = 10
+
+#: What messages of one reason differ in: the master's own name at the beginning, paths, numbers.
+_OWN_NAME: Final = re.compile(r"^[^:\n]*master(?:Bias|Dark|Flat)[^:\n]*: ")
+_FILE: Final = re.compile(r"'[^'\n]*'|\S*/[^\s:,]*|\S+\.(?:fits?|fts|xisf|fz|gz|bz2|json|log)\b")
+_NUMBER: Final = re.compile(r"\d+(?:\.\d+)?")
 
 #: Which warnings come first.
 _SERIOUSNESS: Final = (
@@ -235,11 +243,26 @@ def _failures(result: RunResult) -> Iterator[str]:
     if result.not_made:
         rest = "run again, or add --keep-going to go on after failures"
         yield f"Not made: {_some(result.not_made)}; {rest}"
+    alike: dict[str, list[Failure]] = defaultdict(list)
     for failure in result.failures:
-        log = f"\n  (log: {failure.log})" if failure.log else ""
-        yield f"Failed: {failure.name}: {failure.message}{log}"
+        alike[_reason(failure)].append(failure)
+    for failures in alike.values():
+        first, names = failures[0], [each.name for each in failures]
+        log = f"\n  (log: {first.log})" if first.log else ""
+        count = f"{len(names)} jobs, such as " if len(names) > 1 else ""
+        yield f"Failed: {count}{first.name}: {first.message}{log}"
+        if others := names[1:]:
+            yield f"  for the same reason: {'; '.join(others[:_FAILURES_SHOWN])}" + (
+                f" and {len(others) - _FAILURES_SHOWN} more" * (len(others) > _FAILURES_SHOWN)
+            )
     if result.error:
         yield f"calmasters: {result.error}"
+
+
+def _reason(failure: Failure) -> str:
+    """Return the message without what differs between masters: their names, files and numbers."""
+    text = _OWN_NAME.sub("", failure.message.replace(failure.name, ""))
+    return _NUMBER.sub("0", _FILE.sub("", text.replace(failure.log, "") if failure.log else text))
 
 
 def _listed(title: str, entries: Iterable[str]) -> Iterator[str]:

@@ -43,6 +43,11 @@ _CUT: Final = 6.0
 #: Number of differences, about, that are used for their median.
 _MEDIAN_SAMPLES: Final = 20_000
 
+#: Usually the fewest samples have the highest value. Where the camera cuts higher ones off, they
+#: are more than this many times those of the next lower value, and more than chance.
+_PLATEAU_RATIO: Final = 2
+_CHANCE_SAMPLES: Final = 16
+
 
 @dataclass(frozen=True, slots=True)
 class FrameMeasure:
@@ -58,12 +63,19 @@ class FrameMeasure:
         Standard deviation of a sample, from differences of samples of one colour in one row.
     cell_noise : float
         That of a cell's level.
+    highest : float
+        The highest sample, in [0, 1].
+    plateau : float
+        Share of the samples that have this value where the camera cuts higher ones off, and 0 where
+        it does not; 1 if all samples are equal.
     """
 
     level: float
     cells: Cells
     noise: float
     cell_noise: float
+    highest: float = 1.0
+    plateau: float = 0.0
 
 
 def measure_frames(frames: Sequence[RawFrame], threads: int) -> list[FrameMeasure]:
@@ -124,7 +136,24 @@ def _measure(
     noise = _noise(pairs[::2, 0].astype(np.float32), unity / 65535) / unity
     samples = 2 * _KEPT * rows * width / columns
     cell_noise = noise / math.sqrt(samples)
-    return FrameMeasure(float(np.median(means)), kept.mean(axis=2), noise, cell_noise)
+    stored, plateau = _highest(pairs)
+    highest = (stored + zero) / unity
+    level = float(np.median(means))
+    return FrameMeasure(level, kept.mean(axis=2), noise, cell_noise, highest, plateau)
+
+
+def _highest(samples: NDArray[np.float32 | np.int16]) -> tuple[float, float]:
+    """Return the highest sample, and the share of samples on a plateau at this value."""
+    highest = samples.max()
+    is_highest = samples == highest
+    count = int(np.count_nonzero(is_highest))
+    if count == samples.size:
+        return float(highest), 1.0
+    if count <= _CHANCE_SAMPLES:
+        return float(highest), 0.0
+    below = samples[~is_highest]
+    is_plateau = count > _PLATEAU_RATIO * np.count_nonzero(below == below.max())
+    return float(highest), is_plateau * count / samples.size
 
 
 def _noise(rows: Image, one_adu: float) -> float:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from calmasters.engines.frame_measures import FrameMeasure
 from calmasters.frame import FrameType, Geometry
+from calmasters.number_format import plain_number
 
 __all__ = ["Outliers", "find_outliers"]
 
@@ -135,14 +136,15 @@ def _compare_levels(geometry: Geometry, measures: Sequence[FrameMeasure]) -> Out
 
     def difference(frame: int, column: int, others: list[int]) -> str:
         name, numbers = (("level", levels), ("noise", noises))[column]
-        number, other = numbers[frame] / _ADU, float(np.median(numbers[others])) / _ADU
-        return f"{name} {number:.4g} ADU where the others have {other:.4g} ADU"
+        both = numbers[frame], np.median(numbers[others])
+        number, other = (plain_number(float(each) / _ADU, 4) for each in both)
+        return f"{name} {number} ADU where the others have {other} ADU"
 
     def drift(first: int, last: int, column: int) -> str:
         name, numbers = (("level", levels), ("noise", noises))[column]
-        begin, end = numbers[first] / _ADU, numbers[last] / _ADU
+        begin, end = (plain_number(numbers[each] / _ADU, 4) for each in (first, last))
         return (
-            f"the {name} of the frames drifts from {begin:.4g} to {end:.4g} ADU: let the sensor "
+            f"the {name} of the frames drifts from {begin} to {end} ADU: let the sensor "
             "reach its temperature, keep light out, and take them again"
         )
 
@@ -186,17 +188,21 @@ def _compare_shapes(
 
     def difference(frame: int, region: int, others: list[int]) -> str:
         share = differences[frame, region] - float(np.median(differences[others, region]))
-        return f"shape differs by {100 * share:+.2g} % {place(region)}"
+        return f"shape differs by {_percent(share)} {place(region)}"
 
     def drift(first: int, last: int, region: int) -> str:
         share = differences[last, region] - differences[first, region]
         return (
-            f"the shape of the flats drifts while they are taken, by {100 * share:+.2g} % "
+            f"the shape of the flats drifts while they are taken, by {_percent(share)} "
             f"{place(region)}: condensation, the gradient of the sky, or something in front of the "
             "sensor; find out what changed, and take them again"
         )
 
     return _outliers(differences / limits, difference, drift)
+
+
+def _percent(share: float) -> str:
+    return f"{plain_number(100 * share, 2, sign=True)} %"
 
 
 def _regions(shape: tuple[int, ...]) -> Float64:

@@ -5,7 +5,7 @@ Settings must be supported, frames unchanged and usable, and the job must still 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -19,7 +19,16 @@ from calmasters.engines.dark_scaling import (
 from calmasters.engines.frame_measures import FrameMeasure, measure_frame, measure_image
 from calmasters.engines.needs import EngineNeeds
 from calmasters.engines.outliers import find_outliers
+from calmasters.engines.result_warnings import (
+    clipped_flats,
+    constant_frames,
+    structured_bias,
+    weak_dark,
+    weak_flats,
+    weak_master_dark,
+)
 from calmasters.errors import ConfigError, EngineError, FrameError
+from calmasters.frame import FrameType
 from calmasters.images.master_file import read_image
 from calmasters.images.raw_frame import Image, RawFrame
 from calmasters.model.job import FrameFile, LeftOut, MasterJob, UsedMaster
@@ -31,8 +40,9 @@ __all__ = [
     "CheckedFrames",
     "TakeoverGuard",
     "check_frames",
-    "judge_outliers",
+    "judge_frames",
     "left_out_for",
+    "measure_reference",
     "require_enough",
     "require_frames",
     "require_supported",
@@ -105,7 +115,7 @@ def check_frames(
     Raises
     ------
     EngineError
-        As :func:`require_enough` and :func:`judge_outliers`.
+        As :func:`require_enough` and :func:`judge_frames`.
     """
     bad, measures = [], []
     for file in job.frames:
@@ -118,13 +128,17 @@ def check_frames(
             bad.append(left_out_for(file, path, error))
     require_enough(job, bad, rules)
     bias, dark = _master(job, job.bias, output_dir), _master(job, job.dark, output_dir)
-    checked = judge_outliers(
-        job, job.frames_without(bad), measures, dark if bias is None else bias, rules
-    )
+    subtracted = dark if bias is None else bias
+    base = measure_reference(job, input_dir, output_dir)
+    base = base if subtracted is None else measure_image(subtracted)
+    checked = judge_frames(job, job.frames_without(bad), measures, base, rules)
     checked = replace(checked, left_out=[*bad, *checked.left_out])
-    if not (job.optimize_dark and bias is not None and dark is not None):
+    if bias is None or dark is None:
         return checked
     thermal = dark - bias
+    checked = replace(checked, warnings=[*checked.warnings, *weak_master_dark(thermal, bias)])
+    if not job.optimize_dark:
+        return checked
     scaling = DarkScaling.of(job, dark_signal(thermal))
     noise = median(each.noise for each in measures)
     subtracts_dark = scaling.unsearched == 1 or _can_be_scaled(job, thermal)
@@ -150,14 +164,25 @@ def _master(job: MasterJob, used: UsedMaster | None, output_dir: Path) -> Image 
     return image if image.shape == (job.geometry.height, job.geometry.width) else None
 
 
-def judge_outliers(
+def measure_reference(job: MasterJob, input_dir: Path, output_dir: Path) -> FrameMeasure | None:
+    """Measure the bias that a dark is compared with; None without one that can be read."""
+    if job.reference is None:
+        return None
+    try:
+        with RawFrame(job.reference.located(output_dir, input_dir)) as frame:
+            return measure_frame(frame)
+    except (OSError, FrameError):
+        return None
+
+
+def judge_frames(
     job: MasterJob,
     files: Sequence[FrameFile],
     measures: Sequence[FrameMeasure],
-    base: Image | None,
+    base: FrameMeasure | None,
     rules: BadFrames,
 ) -> CheckedFrames:
-    """Compare the frames of a job.
+    """Compare the frames of a job with each other and with what they should be.
 
     Parameters
     ----------
@@ -166,8 +191,9 @@ def judge_outliers(
         Frames that are not bad.
     measures : sequence of FrameMeasure
         Of these frames.
-    base : (height, width) array of float32 or None
-        The bias, or else the dark, that is subtracted from flats.
+    base : FrameMeasure or None
+        For flats, of the bias, or else the dark, that is subtracted from them; for darks, of a
+        bias (:func:`measure_reference`).
     rules : BadFrames
 
     Raises
@@ -176,9 +202,41 @@ def judge_outliers(
         Names the frames that differ, if ``outlier_frames`` is ``fail``, or if they cannot be left
         out.
     """
-    found = find_outliers(
-        job.type, job.geometry, measures, None if base is None else measure_image(base)
-    )
+    checked = _judge_outliers(job, files, measures, base, rules)
+    outliers = {frame.path for frame in checked.left_out}
+    used = [each for each in zip(files, measures, strict=True) if each[0].path not in outliers]
+    paths, left = [file.path for file, _ in used], [measure for _, measure in used]
+    return replace(checked, warnings=[*checked.warnings, *_weak(job.type, paths, left, base)])
+
+
+def _weak(
+    kind: FrameType,
+    paths: Sequence[str],
+    measures: Sequence[FrameMeasure],
+    base: FrameMeasure | None,
+) -> Iterator[MasterWarning]:
+    """Warn of frames that all agree, and are not what they should be."""
+    if not measures:
+        return
+    yield from constant_frames(paths, measures)
+    levels, base_level = [each.level for each in measures], base.level if base else 0.0
+    if kind is FrameType.BIAS:
+        yield from structured_bias(measures)
+    elif kind is FrameType.FLAT:
+        yield from weak_flats(paths, [level - base_level for level in levels])
+        yield from clipped_flats(paths, measures)
+    elif base:
+        yield from weak_dark(65535 * (median(levels) - base_level), 65535 * base_level)
+
+
+def _judge_outliers(
+    job: MasterJob,
+    files: Sequence[FrameFile],
+    measures: Sequence[FrameMeasure],
+    base: FrameMeasure | None,
+    rules: BadFrames,
+) -> CheckedFrames:
+    found = find_outliers(job.type, job.geometry, measures, base)
     paths = [file.path for file in files]
     sentences = [found.sentence(paths)] if found.frames else []
     sentences += [found.drift] if found.drift else []

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from calmasters.engines.frame_measures import FrameMeasure
 from calmasters.images.raw_frame import Image
 from calmasters.model.master_warning import MasterWarning, WarningKind
 
-__all__ = ["ZERO_SHARE", "weak_dark", "weak_flats", "zero_pixels", "zeros_warning"]
+__all__ = [
+    "ZERO_SHARE",
+    "clipped_flats",
+    "constant_frames",
+    "structured_bias",
+    "weak_dark",
+    "weak_flats",
+    "weak_master_dark",
+    "zero_pixels",
+    "zeros_warning",
+]
 
-#: The level of a flat is measured on one of this many pixels.
+#: The level of an image is measured on one of this many pixels.
 _LEVEL_STEP: Final = 61
 
 #: Pixels of a flat below this share of its level count as 0: a single sample of noise was not cut.
@@ -27,8 +40,23 @@ _BRIGHT: Final = 0.8
 #: weights waste light.
 _UNEVEN: Final = 2.0
 
+#: Flats that are less than this above their bias had no light; in [0, 1].
+_UNLIT: Final = 0.001
+
+#: Share of the samples of a flat that may be saturated, as the ranges of ``quality`` say.
+_CLIPPED_SHARE: Final = 0.001
+
 #: Dark less bias, 16-bit ADU: below, they do not match; above, there was a light leak.
 _DARK_ADU: Final = (-20.0, 3000.0)
+#: Cameras of 12 bits may write 4095 for white: a dark this many times its bias above it has a light
+#: leak, too, if the difference is larger than this.
+_DARK_RATIO: Final = 3.0
+_DARK_RATIO_ADU: Final = 1000.0
+
+#: The levels of regions of a bias differ by up to this share of its level, and this many ADU:
+#: amplifiers have offsets of their own.
+_BIAS_SPREAD: Final = 0.25
+_BIAS_SPREAD_ADU: Final = 100.0
 
 
 def zero_pixels(flat: Image) -> Iterator[MasterWarning]:
@@ -54,16 +82,23 @@ def weak_flats(paths: Sequence[str], levels: Sequence[float]) -> Iterator[Master
     ----------
     paths : sequence of str
     levels : sequence of float
-        Median of each calibrated flat, in [0, 1], above 0.
+        Of each flat less what is subtracted from it, in [0, 1].
     """
     by_level = sorted(zip(levels, paths, strict=True))
     (lowest, faintest), (highest, brightest) = by_level[0], by_level[-1]
     sentences = []
-    if lowest < _FAINT:
+    if lowest < _UNLIT:
+        unlit = sum(level < _UNLIT for level in levels)
+        sentences.append(
+            f"{unlit} of {len(levels)} flats are as dark as the bias, such as {faintest} with"
+            f" {65535 * lowest:.0f} ADU more: the telescope was covered, the shutter closed, or the"
+            " lamp off; exclude them, and take them again"
+        )
+    elif lowest < _FAINT:
         sentences.append(f"{faintest} has {65535 * lowest:.0f} ADU: expose flats longer")
     if highest > _BRIGHT:
         sentences.append(f"{brightest} is at {highest:.0%} of saturation: expose flats shorter")
-    if highest > _UNEVEN * lowest:
+    if lowest >= _UNLIT and highest > _UNEVEN * lowest:
         sentences.append(
             f"{brightest} is {highest / lowest:.1f} times as bright as {faintest}: if one of"
             " them does not belong to this group, exclude it"
@@ -71,15 +106,88 @@ def weak_flats(paths: Sequence[str], levels: Sequence[float]) -> Iterator[Master
     yield from (MasterWarning(WarningKind.LEVEL, sentence) for sentence in sentences)
 
 
-def weak_dark(signal_adu: float) -> Iterator[MasterWarning]:
+def clipped_flats(
+    paths: Sequence[str], measures: Sequence[FrameMeasure]
+) -> Iterator[MasterWarning]:
+    """Warn of flats in which many samples have the highest value: there the camera is saturated.
+
+    Cameras of 12 or 14 bits are saturated at 4095 or 16383, or at a multiple of it.
+    """
+    clipped = [
+        (measure.plateau, path, measure.highest)
+        for path, measure in zip(paths, measures, strict=True)
+        if _CLIPPED_SHARE < measure.plateau < 1
+    ]
+    if clipped:
+        share, path, highest = max(clipped)
+        yield MasterWarning(
+            WarningKind.LEVEL,
+            f"{len(clipped)} of {len(paths)} flats are saturated at {65535 * highest:.0f} ADU, such"
+            f" as {path} in {share:.1%} of its samples: expose flats shorter, or dim the light",
+        )
+
+
+def constant_frames(
+    paths: Sequence[str], measures: Sequence[FrameMeasure]
+) -> Iterator[MasterWarning]:
+    """Warn of frames in which all samples are equal."""
+    constant = [
+        (path, measure.highest)
+        for path, measure in zip(paths, measures, strict=True)
+        if measure.plateau == 1
+    ]
+    if constant:
+        path, level = constant[0]
+        yield MasterWarning(
+            WarningKind.SAMPLES,
+            f"all samples are equal in {len(constant)} of {len(paths)} frames, such as {path} with"
+            f" {65535 * level:.0f} ADU: the camera gave no image, or is saturated; exclude them,"
+            " check the camera and its driver, and take them again",
+        )
+
+
+def structured_bias(measures: Sequence[FrameMeasure]) -> Iterator[MasterWarning]:
+    """Warn of bias frames whose level changes across the image, as by light."""
+    low, high = 65535 * np.median([_ends(measure.cells) for measure in measures], axis=0)
+    level = 65535 * float(np.median([measure.level for measure in measures]))
+    limit = max(_BIAS_SPREAD_ADU, _BIAS_SPREAD * level)
+    if high - low > limit:
+        yield MasterWarning(
+            WarningKind.LEVEL,
+            f"the level of the bias frames goes from {low:.0f} to {high:.0f} ADU across the image,"
+            " as in exposed frames: check the types of the frames, cover the camera, and take them"
+            " again",
+        )
+
+
+def _ends(cells: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the lowest and highest level along the axis in which it changes more.
+
+    Medians across the other axis leave out cells with hot pixels.
+    """
+    profiles = (np.median(cells, axis=axis) for axis in (0, 1))
+    steepest = max(profiles, key=np.ptp)
+    return float(steepest.min()), float(steepest.max())
+
+
+def weak_master_dark(thermal: Image, bias: Image) -> Iterator[MasterWarning]:
+    """Warn of a master dark, given less its bias, that does not match the bias."""
+    levels = (float(np.median(each.reshape(-1)[::_LEVEL_STEP])) for each in (thermal, bias))
+    yield from weak_dark(*(65535 * level for level in levels))
+
+
+def weak_dark(signal_adu: float, bias_adu: float = math.inf) -> Iterator[MasterWarning]:
     """Warn of a dark that does not match its bias.
 
     Parameters
     ----------
     signal_adu : float
-        Median of the master dark less the master bias, 16-bit ADU.
+        Level of the dark less that of the bias, 16-bit ADU.
+    bias_adu : float, optional
+        Level of the bias.
     """
     low, high = _DARK_ADU
+    high = min(high, max(_DARK_RATIO_ADU, _DARK_RATIO * bias_adu))
     if signal_adu < low:
         yield MasterWarning(
             WarningKind.CALIBRATION,

@@ -24,6 +24,7 @@ from calmasters.headers.geometry import FLOAT_RANGE_REMEDY, OWN_RANGE_REMEDY
 from calmasters.headers.image_header import read_header
 from calmasters.headers.sample_scale import bounds_of, has_own_scale, is_bottom_up, is_signed
 from calmasters.images.unpack import unpack_frame
+from calmasters.number_format import plain_number
 
 __all__ = [
     "Image",
@@ -136,16 +137,16 @@ class SampleFormat:
         scale, zero = _number(cards, "BSCALE", 1.0), _number(cards, "BZERO", 0.0)
         if dtype.kind == "f" and header.packing == "xisf":
             low, high = bounds_of(header)
-            expected = f"{low:g} to {high:g} (the bounds of the file)"
+            expected = f"{plain_number(low)} to {plain_number(high)} (the bounds of the file)"
             return cls(dtype, 1.0, -low, high - low, expected, _WRONG_BOUNDS, low)
         if dtype.kind == "f":
             return cls(dtype, scale, zero, 1.0, "0 to 1")
         codes = 2.0 ** (8 * dtype.itemsize)
         is_plain = scale == 1.0 and zero in (0.0, 0.0 if dtype.kind == "u" else codes / 2)
         if is_signed(cards):
-            return cls(dtype, scale, zero, codes - 1, f"0 to {codes - 1:g}", _NO_BZERO)
+            return cls(dtype, scale, zero, codes - 1, f"0 to {plain_number(codes - 1)}", _NO_BZERO)
         unity = codes - 1 if is_plain else _ADU16
-        return cls(dtype, scale, zero, unity, f"0 to {unity:g}", _WRONG_BZERO)
+        return cls(dtype, scale, zero, unity, f"0 to {plain_number(unity)}", _WRONG_BZERO)
 
 
 def _number(cards: Mapping[str, CardValue], keyword: str, absent: float) -> float:
@@ -280,7 +281,7 @@ class RawFrame:
             raise FrameError(f"{self.path}: every pixel is 0: retake or exclude this frame")
         if max(high) <= self.format.too_faint:
             raise FrameError(
-                f"{self.path}: samples up to {max(high) * self.format.unity:g} where "
+                f"{self.path}: samples up to {plain_number(max(high) * self.format.unity)} where "
                 f"{self.format.expected} was expected; {self.format.remedy}"
             )
         if min(low) >= _SATURATED:
@@ -303,8 +304,8 @@ class RawFrame:
             return replace(adu, remedy=_NO_ADU) if is_adu else format_
         if 1 < highest < _SURE_ADU:
             raise FrameError(
-                f"{self.path}: samples up to {highest:g} are neither 0 to 1 nor surely 16-bit "
-                f"ADU; {FLOAT_RANGE_REMEDY}"
+                f"{self.path}: samples up to {plain_number(highest)} are neither 0 to 1 nor surely "
+                f"16-bit ADU; {FLOAT_RANGE_REMEDY}"
             )
         return format_ if highest <= 1 else adu
 
@@ -428,9 +429,9 @@ def to_unit(stored: NDArray[Any], format_: SampleFormat, path: Path) -> Strip:
         samples[~finite] = 0
     low, high = float(samples.min()), float(samples.max())
     if not (low >= 0 and high <= 1):  # also if they are not finite
-        low, high = (format_.black + each * format_.unity for each in (low, high))
+        found = [plain_number(format_.black + each * format_.unity) for each in (low, high)]
         raise FrameError(
-            f"{path}: samples from {low:g} to {high:g} where {format_.expected} was expected; "
+            f"{path}: samples from {' to '.join(found)} where {format_.expected} was expected; "
             f"{format_.remedy}"
         )
     return Strip(samples, not_finite)

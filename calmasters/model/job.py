@@ -30,6 +30,7 @@ __all__ = [
     "MadeOf",
     "MasterJob",
     "Recipe",
+    "Reference",
     "UsedMaster",
     "deciding",
     "read_head",
@@ -211,6 +212,25 @@ def deciding(recipe: Mapping[str, Any]) -> dict[str, Any]:
     return {**recipe, "integration": integration}
 
 
+class Reference(NamedTuple):
+    """A bias that darks are compared with: a raw frame, or a master that no job makes.
+
+    Attributes
+    ----------
+    path, origin : str
+        As in :class:`UsedMaster`; a raw frame has the origin ``frame`` and is in ``input_dir``.
+    """
+
+    path: str
+    origin: str
+
+    def located(self, output_dir: Path, input_dir: Path) -> Path:
+        """Give the file, for the run's directories."""
+        if self.origin == "library":
+            return Path(self.path)
+        return (input_dir if self.origin == "frame" else output_dir) / self.path
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Everything besides the frames that decides a master's file.
@@ -282,6 +302,8 @@ class MasterJob:
         What a person should know before trusting the master.
     left_out : tuple of LeftOut
         Frames of the group that are damaged, or copies of others.
+    reference : Reference or None
+        The bias that a dark is compared with. It causes warnings and changes no pixel.
     """
 
     name: str
@@ -296,6 +318,7 @@ class MasterJob:
     optimize_dark: bool = False
     warnings: tuple[MasterWarning, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    reference: Reference | None = None
 
     @property
     def master(self) -> str:
@@ -390,6 +413,7 @@ class MasterJob:
             "dark": self.dark and asdict(self.dark),
             "warnings": [asdict(warning) for warning in self.warnings],
             "left_out": [asdict(frame) for frame in self.left_out],
+            "reference": self.reference,
         }
         return json.dumps(stored, indent=1) + "\n"
 
@@ -401,6 +425,7 @@ class MasterJob:
             fields.pop(name, None)
         recipe = fields.pop("recipe")
         calibration = recipe.pop("calibration")
+        reference = fields.pop("reference", None)
         return cls(
             name=fields.pop("name"),
             type=FrameType(fields.pop("type")),
@@ -415,6 +440,7 @@ class MasterJob:
             dark=UsedMaster.from_json(fields.pop("dark")),
             warnings=tuple(map(MasterWarning.from_json, fields.pop("warnings"))),
             left_out=tuple(LeftOut(**one) for one in fields.pop("left_out", ())),
+            reference=Reference(*reference) if reference else None,
             **fields,
         )
 

@@ -70,6 +70,11 @@ class Group:
         return sorted({frame.traits.pedestal_adu for frame in self.frames})
 
     @property
+    def has_8_bits(self) -> bool:
+        """Whether its frames have samples of 8 bits: all of them, or none."""
+        return self.frames[0].traits.has_8_bits
+
+    @property
     def identity(self) -> Identity:
         """What it has in common with groups that differ only in labels."""
         return self.type, self.key, self.geometry.without_origin

@@ -13,7 +13,7 @@ from calmasters.frame import FrameType, Status, Value, Verdict
 from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.listing import kept_identities
 from calmasters.inventory.scan import ScannedFile
-from calmasters.model.job import FrameFile, LeftOut, MasterJob, Recipe, UsedMaster
+from calmasters.model.job import FrameFile, LeftOut, MasterJob, Recipe, Reference, UsedMaster
 from calmasters.model.master_record import small_group_warning
 from calmasters.model.master_warning import MasterWarning, WarningKind
 from calmasters.planning.grouping import Group
@@ -47,8 +47,24 @@ class JobBuilder:
             if verdict.group and verdict.status is not Status.USED:
                 self._left_out[verdict.group].append(LeftOut(path, verdict.reason))
 
-    def job(self, name: str, group: Group, match: Match | None = None) -> MasterJob:
-        """Build the job of a group; a match is what calibrates a group of flats."""
+    def job(
+        self,
+        name: str,
+        group: Group,
+        match: Match | None = None,
+        reference: Reference | None = None,
+    ) -> MasterJob:
+        """Build the job of a group.
+
+        Parameters
+        ----------
+        name : str
+        group : Group
+        match : Match, optional
+            What calibrates a group of flats.
+        reference : Reference, optional
+            What a group of darks is compared with.
+        """
         match = match or Match(None, None, optimize_dark=False, warnings=())
         job = MasterJob(
             name=name,
@@ -65,6 +81,7 @@ class JobBuilder:
             optimize_dark=match.optimize_dark,
             warnings=(*match.warnings, *_pedestal_warnings(group)),
             left_out=tuple(self._left_out.get(name, ())),
+            reference=reference,
         )
         if warning := small_group_warning(job):
             return replace(job, warnings=(*job.warnings, warning))

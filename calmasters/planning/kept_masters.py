@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath, PurePosixPath
+from types import MappingProxyType
 from typing import Final
 
 from calmasters.errors import RecordError
@@ -35,6 +36,8 @@ class KeptMasters:
         All of ``input_dir``.
     verdicts : mapping of str to Verdict
     output_dir : Path
+    elsewhere : mapping of str to str
+        Masters of an earlier ``master_format`` or ``layout``, to where a job makes them now.
 
     Attributes
     ----------
@@ -50,6 +53,7 @@ class KeptMasters:
         frames: Iterable[Frame],
         verdicts: Mapping[str, Verdict],
         output_dir: Path,
+        elsewhere: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.candidates: list[Candidate] = []
         self._unused: dict[str, list[str]] = defaultdict(list)
@@ -60,6 +64,8 @@ class KeptMasters:
                 continue
             record = _record(output_dir / record_path(master.path))
             if there := present.paths([frame.file for frame in record.frames] if record else ()):
+                if master.path in elsewhere:
+                    continue
                 count = len(record.frames) if record else 0
                 fate = fate_of_frames(there, verdicts, gone=count - len(there))
                 self._unused[fate].append(PurePath(master.path).stem)
@@ -68,10 +74,25 @@ class KeptMasters:
                 is_placed = record and record.geometry.xorigin is not None
                 geometry = record.geometry if record and is_placed else candidate.geometry
                 self.candidates.append(replace(candidate, geometry=geometry))
+        used = {candidate.path for candidate in self.candidates}
+        self._elsewhere = {path: now for path, now in elsewhere.items() if path not in used}
 
     @property
     def warnings(self) -> list[str]:
         """Why masters are not used."""
+        return [*self._elsewhere_sentences(), *self._unused_sentences()]
+
+    def _elsewhere_sentences(self) -> Iterator[str]:
+        if self._elsewhere:
+            before, now = next(iter(self._elsewhere.items()))
+            count = len(self._elsewhere)
+            what, them = (f"{count} masters", "them") if count > 1 else ("1 master", "it")
+            yield (
+                f"output_dir: no flat uses {what} of an earlier master_format or layout: {before} "
+                f"is {now} now; delete {them}, or run: snakemake orphans --config prune=true"
+            )
+
+    def _unused_sentences(self) -> list[str]:
         return [
             f"output_dir: no flat uses {_named(names)}: {fate}; to use it anyway, copy it to a "
             "directory of library.bias or library.dark"

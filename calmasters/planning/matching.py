@@ -16,7 +16,7 @@ from calmasters.planning.grouping import Group
 from calmasters.planning.near_misses import Difference, differences, texts
 from calmasters.settings import Settings
 
-__all__ = ["Candidate", "Match", "candidate_of", "match_flats"]
+__all__ = ["Candidate", "Match", "candidate_of", "match_darks", "match_flats"]
 
 _ORIGINS: Final = ("run", "kept", "library")
 #: A dark is at least as bright as its bias, apart from the drift of the bias.
@@ -47,6 +47,9 @@ class Candidate:
         The sign that a dark contains no bias; empty without one.
     pedestal_adu : float
         As in :class:`~calmasters.frame.Traits`.
+    has_8_bits : bool or None
+        It is made of samples of 8 bits, whose steps are 256 times those of 16 bits. None where that
+        is not known: a master of floating-point samples may be made of any.
     """
 
     type: FrameType
@@ -58,6 +61,7 @@ class Candidate:
     read_as: str = ""
     bias_removal: str = ""
     pedestal_adu: float = 0.0
+    has_8_bits: bool | None = None
 
     @property
     def exposure_s(self) -> float | None:
@@ -68,7 +72,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Miss:
-    """A candidate that does not fit: its keywords that differ, and its geometry where it does."""
+    """A candidate that does not fit: its keywords that differ, and its image where it does."""
 
     path: str
     keywords: tuple[Difference, ...]
@@ -114,7 +118,8 @@ def candidate_of(frame: Frame, origin: str) -> Candidate | None:
         frame.date_obs or "",
         frame.traits.read_as,
         frame.traits.bias_removal,
-        frame.traits.pedestal_adu,
+        pedestal_adu=frame.traits.pedestal_adu,
+        has_8_bits=frame.traits.has_8_bits or None,
     )
 
 
@@ -140,6 +145,14 @@ def match_flats(
     """
     offered = _Offered(candidates, settings)
     return [_match(group, offered, settings, level_of) for group in groups]
+
+
+def match_darks(
+    groups: Iterable[Group], candidates: Iterable[Candidate], settings: Settings
+) -> list[UsedMaster | None]:
+    """Choose the bias that each group of darks is compared with, as that of flats is chosen."""
+    offered = _Offered(candidates, settings)
+    return [_choose_bias(offered.fitting(group, FrameType.BIAS)) for group in groups]
 
 
 def _match(group: Group, offered: _Offered, settings: Settings, level_of: LevelOf) -> Match:
@@ -214,7 +227,7 @@ class _Offered:
         """Give those that the flats may use."""
         key = (kind, *texts(group.frames[0].keywords, self._keywords))
         alike = self._alike.get(key, ())
-        fitting = [each for each in alike if group.geometry.fits(each.geometry)]
+        fitting = [each for each in alike if _fits(group, each)]
         # One without a position may be of any; those of the flats' own position come first.
         origin = group.geometry.origin
         return [each for each in fitting if each.geometry.origin == origin] or fitting
@@ -225,12 +238,23 @@ class _Offered:
         return [each for each in self._all if each.type is kind and each not in fitting]
 
 
+def _fits(group: Group, candidate: Candidate) -> bool:
+    return group.geometry.fits(candidate.geometry) and _same_bits(group, candidate)
+
+
+def _same_bits(group: Group, candidate: Candidate) -> bool:
+    return candidate.has_8_bits in (None, group.has_8_bits)
+
+
 def _miss(group: Group, candidate: Candidate, settings: Settings) -> Miss:
     """Tell in what a candidate differs from a flat group."""
     ours, theirs = group.frames[0].keywords, candidate.keywords
     keywords = differences(ours, theirs, settings.master_match_keywords)
     same = group.geometry.fits(candidate.geometry)
     geometry = "" if same else f"{candidate.geometry} against {group.geometry}"
+    if same and not _same_bits(group, candidate):
+        of_both = ("8 bits" if each.has_8_bits else "more" for each in (candidate, group))
+        geometry = f"samples of {' against '.join(of_both)}: take both with the same bits"
     return Miss(candidate.path, keywords, geometry)
 
 

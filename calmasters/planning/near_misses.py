@@ -11,6 +11,7 @@ from typing import Any, Final
 from calmasters.frame import Value, format_value
 from calmasters.headers.values import rounded
 from calmasters.inventory.faults import in_one_line
+from calmasters.planning.filter_names import FilterName
 
 __all__ = ["Difference", "differences", "texts"]
 
@@ -100,7 +101,10 @@ class Difference:
         """Tell 'ZWO ASI2600MM Pro' and 'ASI2600MM_Pro' from names of two things."""
         one, other = (re.sub(r"[\W_]+", "", text).casefold() for text in (self.ours, self.theirs))
         shorter, longer = sorted((one, other), key=len)
-        return one == other or (len(shorter) > 2 and self.distance == inf and shorter in longer)
+        is_same = one == other
+        if self.keyword == "FILTER":
+            is_same = FilterName.of(self.ours).may_be(FilterName.of(self.theirs))
+        return is_same or (len(shorter) > 2 and self.distance == inf and shorter in longer)
 
 
 def _version_pattern(one: str, other: str) -> str:

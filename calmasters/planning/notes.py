@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Final
 
-from calmasters.frame import Frame
+from calmasters.errors import FrameError
+from calmasters.frame import Frame, FrameType
+from calmasters.headers.image_header import read_header
 from calmasters.headers.nights import UTC_SOURCE
 from calmasters.headers.sample_scale import BOTTOM_UP
 from calmasters.inventory.camera_keywords import (
@@ -18,10 +20,21 @@ from calmasters.inventory.camera_keywords import (
     missing_keywords,
 )
 from calmasters.inventory.faults import assumed_values, in_one_line
+from calmasters.inventory.suggestions import combined_settings
+from calmasters.model.job import MasterJob, UsedMaster
+from calmasters.planning.filter_names import spellings
 from calmasters.planning.grouping import Group
 from calmasters.settings import Settings
 
-__all__ = ["library_warnings", "masters_without_keywords", "reversed_rows", "uncertain_nights"]
+__all__ = [
+    "filter_spellings",
+    "flats_without_exposure",
+    "library_warnings",
+    "masters_without_keywords",
+    "reversed_rows",
+    "rows_against_each_other",
+    "uncertain_nights",
+]
 
 #: Flats of one dusk or dawn are taken within this time.
 _ONE_TWILIGHT_H: Final = 4.0
@@ -68,6 +81,20 @@ def _hours(start: str, end: str) -> float:
     return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds() / 3600
 
 
+def flats_without_exposure(groups: Iterable[Group]) -> Iterator[str]:
+    """Report flats whose exposure is 0 s: no dark can be chosen or scaled by it."""
+    flats = [
+        frame for group in groups for frame in group.frames if frame.keywords.get("EXPOSURE") == 0
+    ]
+    if flats:
+        count = "1 flat has" if len(flats) == 1 else f"{len(flats)} flats have"
+        yield (
+            f"{count} an exposure of 0 s, so no dark can be matched with them, such as "
+            f"{flats[0].path}; if the program writes a wrong exposure, name their folder "
+            "EXPOSURE_2 (in seconds) and set path_keywords: override"
+        )
+
+
 def masters_without_keywords(
     masters: Iterable[Frame], settings: Settings, cameras: CameraKeywords
 ) -> Iterator[str]:
@@ -107,3 +134,87 @@ def reversed_rows(groups: Mapping[str, Group], short_names: Mapping[str, str]) -
                 "'BOTTOM-UP', and their rows are reversed; check that the first row of the others "
                 "is the top one"
             )
+
+
+def rows_against_each_other(
+    jobs: Mapping[str, MasterJob], short_names: Mapping[str, str], settings: Settings
+) -> Iterator[str]:
+    """Report flats whose rows are reversed, and those of the bias or dark not, for want of a card.
+
+    Parameters
+    ----------
+    jobs : mapping of str to MasterJob
+        By the master's path.
+    short_names : mapping of str to str
+        By the master's path.
+    settings : Settings
+    """
+    flats: dict[tuple[str, bool], list[str]] = defaultdict(list)
+    for path, job in jobs.items():
+        for used in filter(None, (job.bias, job.dark)):
+            maker = jobs.get(used.path) if used.origin == "run" else None
+            is_reversed = _is_reversed(job.frames[0].read_as)
+            if is_reversed == _is_reversed(maker.frames[0].read_as if maker else used.read_as):
+                continue
+            if is_reversed:
+                first = _first_file(used, maker, settings)
+            else:
+                first = settings.input_dir / job.frames[0].path
+            if _lacks_row_order(first):
+                flats[used.path, is_reversed].append(short_names[path])
+    for (path, is_reversed), names in flats.items():
+        other = short_names.get(path, path)
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        ours = f"{names[0]}{more}"
+        bottom_up, without = (ours, other) if is_reversed else (other, ours)
+        yield (
+            f"frames of {bottom_up} say ROWORDER 'BOTTOM-UP', and their rows are reversed; those "
+            f"of {without} have no ROWORDER, and are read with the top row first. If the camera "
+            "wrote all of them in one order, flats are calibrated upside down: add ROWORDER to the "
+            "headers that lack it, or take all frames with one program"
+        )
+
+
+def _first_file(used: UsedMaster, maker: MasterJob | None, settings: Settings) -> Path:
+    """Give the first frame of a master of this run, or the file of another master."""
+    if maker is None:
+        return used.located(settings.output_dir)
+    return settings.input_dir / maker.frames[0].path
+
+
+def _is_reversed(read_as: str) -> bool:
+    return BOTTOM_UP in read_as
+
+
+def _lacks_row_order(path: Path) -> bool:
+    """Return whether nothing in a file says which row is the top one."""
+    try:
+        header = read_header(path)
+    except (OSError, FrameError):
+        return False
+    return header.packing != "xisf" and not header.cards.get("ROWORDER")
+
+
+def filter_spellings(groups: Iterable[Group], settings: Settings) -> Iterator[str]:
+    """Report flats of one camera whose filters may be one filter in several spellings."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for group in groups:
+        if group.type is FrameType.FLAT and isinstance(name := group.keywords.get("FILTER"), str):
+            counts[camera_of(group.keywords)][name] += len(group.frames)
+    in_use = settings.value_aliases.get("FILTER", {})
+    for camera, values in counts.items():
+        # What has aliases keeps its name; otherwise the most frequent spelling is the name.
+        ordered = sorted(values, key=lambda name: (name not in in_use, -values[name], name))
+        aliases = {first: others for first, *others in spellings(ordered)}
+        if aliases:
+            fix = combined_settings(settings.value_aliases, {"FILTER": aliases})
+            yield (
+                f"flats of {camera or 'the camera'} have names of filters that differ only in "
+                f"spelling or bandwidth, and make a master each: {'; '.join(_spelled(aliases))}; "
+                f"if they are one filter, set {in_one_line({'value_aliases': fix})}"
+            )
+
+
+def _spelled(aliases: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    for first, others in aliases.items():
+        yield ", ".join(f"'{name}'" for name in (first, *others))

@@ -25,19 +25,23 @@ from calmasters.inventory.listing import list_files
 from calmasters.inventory.scan import ScannedFile, scan_masters
 from calmasters.inventory.suggestions import suggested_settings
 from calmasters.inventory.verdicts import FrameChecks, mark_duplicates
-from calmasters.model.job import LeftOut, MasterJob, read_made_of
-from calmasters.model.layout import master_path, record_path, unplanned
-from calmasters.model.master_record import MasterRecord
+from calmasters.model.job import LeftOut, MasterJob, Reference, read_made_of
+from calmasters.model.layout import LAYOUTS, master_path, record_path, unplanned
+from calmasters.model.master_record import MasterRecord, warnings_in
+from calmasters.model.master_warning import WarningKind
 from calmasters.planning.grouping import Group, Identity, find_group, group_frames, identity
 from calmasters.planning.job_builder import JobBuilder, UsedMasters, integration_of
 from calmasters.planning.kept_masters import KeptMasters
-from calmasters.planning.matching import Candidate, candidate_of, match_flats
+from calmasters.planning.matching import Candidate, candidate_of, match_darks, match_flats
 from calmasters.planning.naming import name_groups
 from calmasters.planning.near_misses import Difference
 from calmasters.planning.notes import (
+    filter_spellings,
+    flats_without_exposure,
     library_warnings,
     masters_without_keywords,
     reversed_rows,
+    rows_against_each_other,
     uncertain_nights,
 )
 from calmasters.planning.short_names import short_names
@@ -180,12 +184,12 @@ def decide(
     planned = made | {*superseded}
     kept_files = _besides(stored_files, planned, settings)
     kept = stored(kept_files)
-    kept_masters = KeptMasters(kept, frames, verdicts, settings.output_dir)
+    flat_files = scan_masters(settings, [FrameType.FLAT])
+    unmade_flats = _besides(flat_files, made, settings)
+    elsewhere = _made_elsewhere([*kept_files, *unmade_flats], named, paths)
+    kept_masters = KeptMasters(kept, frames, verdicts, settings.output_dir, elsewhere)
 
-    unmade = [*kept]
-    if lacking:
-        made_flats = scan_masters(settings, [FrameType.FLAT])
-        unmade += stored(_besides(made_flats, made, settings))
+    unmade = [*kept, *(stored(unmade_flats) if lacking else ())]
 
     flats = {name: group for name, group in large.items() if group.type is FrameType.FLAT}
     others = {name: group for name, group in large.items() if name not in flats}
@@ -202,11 +206,16 @@ def decide(
     matches = match_flats(flats.values(), candidates, settings, level_of)
 
     build = JobBuilder(settings, verdicts)
-    jobs = {paths[name]: build.job(name, group) for name, group in others.items()}
+    references = _references(others, paths, candidates, settings)
+    jobs = {
+        paths[name]: build.job(name, group, reference=references.get(name))
+        for name, group in others.items()
+    }
     used = UsedMasters(jobs, matches, kept_files, listing.library, digests, settings)
     for (name, group), match in zip(flats.items(), matches, strict=True):
         jobs[paths[name]] = build.job(name, group, used.with_digests(match))
 
+    short_of_path = {path: short[name] for name, path in paths.items()}
     return Decision(
         digest=listing.digest,
         jobs=tuple(jobs.values()),
@@ -232,9 +241,12 @@ def decide(
             *superseded_sentences(superseded),
             *unlike_frames(large, short),
             *uncertain_nights(flats.values()),
+            *flats_without_exposure(flats.values()),
             *reversed_rows(large, short),
+            *rows_against_each_other(jobs, short_of_path, settings),
+            *filter_spellings(large.values(), settings),
         ),
-        short_names={path: short[name] for name, path in paths.items()},
+        short_names=short_of_path,
         keywords=settings.headers.extra,
         absent_keywords=cameras.absent(lacking),
         suggested=suggested_settings(verdicts.values(), settings),
@@ -266,6 +278,30 @@ def _superseded(
     )
     there = (path for path in paths if (settings.output_dir / path).is_file())
     return tuple(unplanned(there, made, settings.output_dir))
+
+
+def _made_elsewhere(
+    files: Iterable[ScannedFile], named: Mapping[str, Group], paths: Mapping[str, str]
+) -> dict[str, str]:
+    """Find masters of an earlier ``master_format`` or ``layout``, and where a job makes them now.
+
+    Parameters
+    ----------
+    files : iterable of ScannedFile
+        Masters that no job makes.
+    named : mapping of str to Group
+    paths : mapping of str to str
+        Of the masters that jobs make, by the group's name.
+    """
+    files = list(files)
+    now: dict[str, str] = {}
+    for layout in LAYOUTS if files else ():
+        names = name_groups(named.values(), layout)
+        for name, group, in_layout in zip(named, named.values(), names, strict=True):
+            if name in paths:
+                path = master_path(group.type, in_layout, layout, "")
+                now[record_path(path)] = paths[name]
+    return {file.path: now[key] for file in files if (key := record_path(file.path)) in now}
 
 
 def _is_large(group: Group, settings: Settings) -> bool:
@@ -361,7 +397,30 @@ def _run_candidate(path: str, group: Group) -> Candidate:
     return Candidate(
         *(group.type, path, "run", first.keywords, group.geometry, first.date_obs or ""),
         pedestal_adu=pedestal,
+        has_8_bits=group.has_8_bits,
     )
+
+
+def _references(
+    groups: Mapping[str, Group],
+    paths: Mapping[str, str],
+    candidates: Iterable[Candidate],
+    settings: Settings,
+) -> dict[str, Reference]:
+    """Give the bias that each group of darks is compared with, by name.
+
+    Of a master that this run makes it is a raw frame: the dark need not wait for the master.
+    """
+    raw = {paths[name]: group.frames[0].path for name, group in groups.items()}
+    darks = {name: group for name, group in groups.items() if group.type is FrameType.DARK}
+    biases = match_darks(darks.values(), candidates, settings)
+    return {
+        name: Reference(raw[bias.path], "frame")
+        if bias.origin == "run"
+        else Reference(bias.path, bias.origin)
+        for name, bias in zip(darks, biases, strict=True)
+        if bias
+    }
 
 
 def _level(
@@ -380,35 +439,42 @@ def _level(
 
 
 def require_sound(decision: Decision, settings: Settings) -> None:
-    """Stop where a frame is damaged, if the configuration asks for that.
+    """Stop where a frame is damaged or unlike the others, if the configuration asks for that.
 
     Parameters
     ----------
     decision : Decision
     settings : Settings
-        With ``on_bad_frame: skip`` nothing is looked at.
+        With ``on_bad_frame: skip``, and ``outlier_frames`` other than ``fail``, nothing is looked
+        at.
 
     Raises
     ------
     FrameError
         Naming the frames: those that the inventory refused, and those that engines left out of
-        masters that are made.
+        masters that are made; and the masters whose frames differ.
     """
-    if settings.on_bad_frame == "skip":
-        return
-    bad = [*_damaged(decision), *_left_out_before(decision.jobs, settings.output_dir)]
-    if bad:
-        more = f"and {len(bad) - _SHOWN} more: snakemake summary" if len(bad) > _SHOWN else ""
-        raise FrameError(
-            "\n  ".join(
-                [
-                    f"{len(bad)} damaged frames, and on_bad_frame is fail; copy them again, or "
-                    "leave them out (exclude, on_bad_frame: skip):",
-                    *(f"{frame.path}: {frame.reason}" for frame in bad[:_SHOWN]),
-                    *filter(None, [more]),
-                ]
-            )
+    if settings.on_bad_frame == "fail":
+        bad = [*_damaged(decision), *_left_out_before(decision.jobs, settings.output_dir)]
+        _require_none(
+            [f"{frame.path}: {frame.reason}" for frame in bad],
+            f"{len(bad)} damaged frames, and on_bad_frame is fail; copy them again, or "
+            "leave them out (exclude, on_bad_frame: skip):",
         )
+    if settings.outlier_frames == "fail":
+        unlike = [*_unlike_before(decision, settings.output_dir)]
+        _require_none(
+            unlike,
+            f"outlier_frames is fail, and frames of {len(unlike)} masters that are there differ; "
+            "exclude those that do not belong to the others, or set outlier_frames: warn",
+        )
+
+
+def _require_none(found: Sequence[str], message: str) -> None:
+    if found:
+        more = f"and {len(found) - _SHOWN} more: snakemake summary"
+        lines = [message, *found[:_SHOWN], *[more] * (len(found) > _SHOWN)]
+        raise FrameError("\n  ".join(lines))
 
 
 def _damaged(decision: Decision) -> Iterator[LeftOut]:
@@ -420,12 +486,24 @@ def _damaged(decision: Decision) -> Iterator[LeftOut]:
 
 def _left_out_before(jobs: Iterable[MasterJob], output_dir: Path) -> Iterator[LeftOut]:
     """Give the bad frames that an engine left out of masters that are current."""
+    for job in _current(jobs, output_dir):
+        paths = {file.path for file in job.frames}
+        for frame in MasterRecord.read(output_dir / job.record).left_out:
+            if frame.path in paths and not frame.outlier:
+                yield frame
+
+
+def _unlike_before(decision: Decision, output_dir: Path) -> Iterator[str]:
+    """Say which masters that are current were made of frames that differ."""
+    for job in _current(decision.jobs, output_dir):
+        for warning in warnings_in(output_dir / job.record):
+            if warning.kind is WarningKind.OUTLIERS:
+                yield f"{decision.short_names[job.master]}: {warning}"
+
+
+def _current(jobs: Iterable[MasterJob], output_dir: Path) -> Iterator[MasterJob]:
+    """Give the jobs whose master is made of what is wanted, by its record."""
     for job in jobs:
-        path = output_dir / record_path(job.master)
-        made = read_made_of(path)
+        made = read_made_of(output_dir / job.record)
         if made and made.serves(job.made_of):
-            paths = {file.path for file in job.frames}
-            record = MasterRecord.read(path)
-            yield from (
-                frame for frame in record.left_out if frame.path in paths and not frame.outlier
-            )
+            yield job

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from calmasters.errors import QualityError
+from calmasters.number_format import plain_number
 from calmasters.quality.quality_record import Finding, Level, QualityRecord, Range
 
 __all__ = ["NUMBERS", "Advice", "Number", "check_ranges", "require_good", "worst_level"]
@@ -242,14 +243,14 @@ def check_ranges(numbers: Mapping[str, float], ranges: Mapping[str, Range]) -> I
         low, high = ranges.get(name, (None, None))
         number = NUMBERS[name]
         if low is not None and value < low:
-            yield _outside(name, value, f"at least {low:g}", number.low)
+            yield _outside(name, value, f"at least {plain_number(low)}", number.low)
         elif high is not None and value > high:
-            yield _outside(name, value, f"at most {high:g}", number.high)
+            yield _outside(name, value, f"at most {plain_number(high)}", number.high)
 
 
 def _outside(name: str, value: float, expected: str, advice: Advice | None) -> Finding:
     number = NUMBERS[name]
-    measured = f"{number.label}: {value:.3g} {number.unit}".rstrip()
+    measured = f"{number.label}: {plain_number(value, 3)} {number.unit}".rstrip()
     advice = advice or Advice("", "")
     return Finding(
         Level.ERROR, f"{measured} (expected: {expected})", advice.cause, advice.remedy, name

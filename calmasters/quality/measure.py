@@ -21,6 +21,7 @@ from calmasters.images.master_file import read_image
 from calmasters.model.job import MasterJob
 from calmasters.model.master_record import MasterRecord
 from calmasters.model.master_warning import WarningKind
+from calmasters.number_format import plain_number
 from calmasters.quality import pairs, sequence, surface
 from calmasters.quality.judgement import check_ranges, worst_level
 from calmasters.quality.quality_record import (
@@ -343,10 +344,10 @@ class _Measurement:
     def _much_rejected(self) -> dict[int, str]:
         if not self._rejected:
             return {}
-        usual = 100 * median(self._rejected)
+        usual = plain_number(100 * median(self._rejected), 2)
         return {
-            place: f"{100 * self._rejected[place]:.2g} % of its samples were rejected, "
-            f"usual {usual:.2g} %"
+            place: f"{plain_number(100 * self._rejected[place], 2)} % of its samples were "
+            f"rejected, usual {usual} %"
             for place in sequence.standing_out(self._rejected, _REJECTED_FLOOR)
         }
 

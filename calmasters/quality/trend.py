@@ -19,6 +19,7 @@ from calmasters.headers.fits_cards import CardValue, number_of
 from calmasters.headers.image_header import read_cards
 from calmasters.images.master_file import read_image
 from calmasters.model.job import MasterJob
+from calmasters.number_format import plain_number
 from calmasters.quality.quality_record import QualityRecord
 from calmasters.quality.sample import ADU
 from calmasters.quality.surface import odd_pixels
@@ -69,8 +70,8 @@ class Jump:
     def __str__(self) -> str:
         change = "rose" if self.after.value > self.before.value else "fell"
         return (
-            f"{change} from {self.before.value:.3g} ({self.before.night}) "
-            f"to {self.after.value:.3g} ({self.after.night})"
+            f"{change} from {plain_number(self.before.value, 3)} ({self.before.night}) "
+            f"to {plain_number(self.after.value, 3)} ({self.after.night})"
         )
 
 

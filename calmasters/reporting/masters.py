@@ -17,6 +17,7 @@ from calmasters.headers.image_header import read_cards
 from calmasters.model.job import MasterJob
 from calmasters.model.layout import defect_map_path, quality_path, record_path
 from calmasters.model.master_record import MasterRecord
+from calmasters.number_format import plain_number
 from calmasters.quality.camera import setting_key
 from calmasters.quality.judgement import NUMBERS
 from calmasters.quality.quality_record import Level, QualityRecord
@@ -196,13 +197,16 @@ def short(value: float | None) -> str:
         return str(int(value))
     if abs(value) >= 100:
         return f"{value:.1f}"
-    return f"{value if abs(value) >= 0.01 else round(value, 3) + 0.0:.3g}"
+    return plain_number(value if abs(value) >= 0.01 else round(value, 3) + 0.0, 3)
 
 
 def _expected(low: float | None, high: float | None) -> str:
-    if low is None:
-        return "" if high is None else f"at most {high:g}"
-    return f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
+    ends = [None if each is None else plain_number(each) for each in (low, high)]
+    if None not in ends:
+        return f"{ends[0]} to {ends[1]}"
+    if low is not None:
+        return f"at least {ends[0]}"
+    return "" if high is None else f"at most {ends[1]}"
 
 
 def _pairs(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

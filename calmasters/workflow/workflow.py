@@ -145,11 +145,12 @@ class Workflow:
             If there are no frames, a library is not installed, an option needs a plan, or jobs
             cannot be started in the working directory.
         OutputError
-            If another run is at work on ``output_dir``, or it cannot be written.
+            If another run is at work on ``output_dir``, or it cannot be written or is a file.
         """
         self._is_prepared, self._is_preview, self._wants_all = True, is_preview, wants_all
         if not self._is_main_process:
             return []
+        _require_folder(self._output_dir)
         self._checks_engine, self._is_local = makes_masters, is_local
         require_drive(Path.cwd())
         messages = []
@@ -470,6 +471,19 @@ class Workflow:
     def scripts_digest(self) -> str:
         """Give a digest of what PixInsight's scripts depend on besides the jobs."""
         return fingerprint(self._settings.pixinsight, self._settings.calibrated, Path.cwd())
+
+
+def _require_folder(output_dir: Path) -> None:
+    """Refuse an ``output_dir`` that is a file, or below one."""
+    for path in (output_dir, *output_dir.parents):
+        if path.is_dir():
+            return
+        if path.exists():
+            below = "" if path == output_dir else f" cannot be made: '{path}'"
+            raise OutputError(
+                f"output_dir '{output_dir}'{below} is a file, expected a folder: move the file "
+                "away, or set another output_dir"
+            )
 
 
 def _require_plan(options: Sequence[str], *, exists: bool, holds: bool) -> None:

@@ -143,6 +143,46 @@ def test_failures_come_last_each_with_its_message_and_log() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "it ended without a message",
+        "masters/flat/masterFlat_FILTER-{name}_Low Noise.xisf: Siril failed (exit code 1); last "
+        "lines of its log:\n    out of memory\n  complete output of Siril: logs/{name}.log",
+        "No space left on device ('/data/masters/{name}.xisf'); free disk space there",
+        "masterFlat_FILTER-{name}: {count} of 9 frames are damaged:\n  {name}/a.fits: is cut off",
+    ],
+)
+def test_failures_for_the_same_reason_are_grouped(message: str) -> None:
+    failures = [
+        Failure(f"flat {name}", message.format(name=name, count=count), f"logs/{name}.log")
+        for count, name in enumerate("ABCDEFGHIJKLMN")
+    ]
+    failures.insert(1, Failure(BIAS, "the camera gave no image"))
+    result = replace(BUILT, ending=Ending.FAILED, failures=failures)
+    lines = end_of_run(result, GOOD).splitlines()
+    failed = [line for line in lines if line.startswith("Failed:")]
+    expected = message.format(name="A", count=0).splitlines()[0]
+    assert failed == [
+        f"Failed: 14 jobs, such as flat A: {expected}",
+        f"Failed: {BIAS}: the camera gave no image",
+    ]
+    (others,) = (line for line in lines if "for the same reason" in line)
+    assert (
+        others
+        == f"  for the same reason: {'; '.join(f'flat {x}' for x in 'BCDEFGHIJK')} and 3 more"
+    )
+
+
+def test_failures_for_other_reasons_stand_alone() -> None:
+    failures = [Failure(name, f"{name} is {name} times {name}") for name in ("red", "blue")]
+    lines = end_of_run(replace(BUILT, ending=Ending.FAILED, failures=failures), GOOD).splitlines()
+    assert sum("Failed:" in line for line in lines) == 1
+    other = [*failures, Failure("dark", "is black")]
+    lines = end_of_run(replace(BUILT, ending=Ending.FAILED, failures=other), GOOD).splitlines()
+    assert lines[-1] == "Failed: dark: is black"
+
+
 def test_masters_that_a_failed_run_did_not_come_to_are_named() -> None:
     failure = Failure(BIAS, "the disk is full")
     result = RunResult(Ending.FAILED, "output", planned=3, failures=[failure], not_made=(FLAT, RED))

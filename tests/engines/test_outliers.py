@@ -283,8 +283,16 @@ def test_flats_are_compared_after_the_bias_is_subtracted(site) -> None:
     frames = site.write(np.array([flat(level) for level in np.geomspace(3000, 50000, 12)]))
     master = site.master(OFFSET / 65535, "bias.fits")
     job = site.job(frames, X.shape, FLAT, bias=master)
-    assert not check_frames(job, site.input_dir, site.output_dir, BadFrames()).warnings
-    assert not any(each.kind is WarningKind.OUTLIERS for each in make(site, job).warnings)
+    checked = check_frames(job, site.input_dir, site.output_dir, BadFrames())
+    for made in (checked, make(site, job)):
+        (warning,) = made.warnings
+        assert "frame011.fits is 16.7 times as bright as frame000.fits" in warning.text
+
+
+def test_large_differences_are_written_without_an_exponent() -> None:
+    images = [flat(15000, spot(-3.0) if number == 4 else 1) for number in range(8)]
+    (how,) = compare(FLAT, images).frames.values()
+    assert 130 < float(re.findall(r"by \+(\d+) % near", how)[0]) < 400
 
 
 def test_drifting_flats_stop_the_master_only_with_fail(site) -> None:

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from calmasters.frame import FrameType, Geometry
-from calmasters.model.job import FrameFile, MadeOf, MasterJob, Recipe, UsedMaster, read_made_of
+from calmasters.model.job import (
+    FrameFile,
+    MadeOf,
+    MasterJob,
+    Recipe,
+    Reference,
+    UsedMaster,
+    read_made_of,
+)
 from calmasters.model.master_warning import MasterWarning, WarningKind
 from calmasters.settings import Calibration, Integration
 
@@ -63,7 +71,12 @@ RECIPE_CHANGES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    "job", [JOB, replace(JOB, recipe=replace(RECIPE, calibration=None), bias=None, dark=None)]
+    "job",
+    [
+        JOB,
+        replace(JOB, recipe=replace(RECIPE, calibration=None), bias=None, dark=None),
+        replace(JOB, reference=Reference("bias/a.fits", "frame")),
+    ],
 )
 def test_a_job_comes_back_equal_from_json(job: MasterJob) -> None:
     assert MasterJob.from_json(job.to_json()) == job
@@ -72,7 +85,9 @@ def test_a_job_comes_back_equal_from_json(job: MasterJob) -> None:
 
 
 def test_every_part_of_a_job_is_looked_at_below() -> None:
-    assert {*CHANGES, "warnings", "left_out"} == {field.name for field in fields(MasterJob)}
+    assert {*CHANGES, "warnings", "left_out", "reference"} == {
+        field.name for field in fields(MasterJob)
+    }
     assert set(FRAME_CHANGES) == set(FrameFile._fields)
     assert set(RECIPE_CHANGES) == {field.name for field in fields(Recipe)}
 
@@ -204,11 +219,12 @@ def test_the_digest_changes_with_the_recipe(name: str) -> None:
     "change",
     [
         {"warnings": ()},
+        {"reference": Reference("bias/a.fits", "frame")},
         {"bias": replace(BIAS, why="for another reason")},
         {"bias": replace(BIAS, origin="kept")},
         {"bias": replace(BIAS, job="0123456789abcdef")},
     ],
-    ids=["warnings", "why", "origin", "job"],
+    ids=["warnings", "reference", "why", "origin", "job"],
 )
 def test_the_digest_does_not_depend_on_sentences_or_origins(
     change: dict[str, Any],
@@ -228,6 +244,10 @@ def test_masters_of_this_run_lie_in_its_output_and_those_of_libraries_where_they
     assert BIAS.located(output) == output / "masters" / "bias" / "b.xisf"
     assert replace(BIAS, origin="kept").located(output) == output / "masters" / "bias" / "b.xisf"
     assert DARK.located(output) == Path("/data/library/d.fits")
+    frames = Path("frames")
+    assert Reference("a.fits", "frame").located(output, frames) == frames / "a.fits"
+    assert Reference("masters/b.xisf", "kept").located(output, frames) == output / "masters/b.xisf"
+    assert Reference("/data/b.fits", "library").located(output, frames) == Path("/data/b.fits")
 
 
 def test_the_json_has_a_version_and_plain_values() -> None:

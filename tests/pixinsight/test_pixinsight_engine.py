@@ -385,7 +385,7 @@ def test_a_script_that_did_not_start_differs_from_a_crash(site: Site) -> None:
 @pytest.mark.usefixtures("way")
 def test_without_the_old_engine_the_message_names_the_new_one(site: Site) -> None:
     site.program.behave(version="1.9.4", has_legacy_engine=False)
-    with pytest.raises(EngineError, match=r"set pixinsight\.js_engine: v8"):
+    with pytest.raises(EngineError, match=r"set pixinsight: \{js_engine: v8\}"):
         site.make(make_job(site, BIAS), js_engine="sm")
 
 

@@ -108,6 +108,42 @@ def test_a_master_with_some_frames_left_is_not_used(settings: Settings, made: De
     assert "2 of its 4 frames are missing" in decision.warnings[0]
 
 
+@pytest.mark.parametrize("setting", [{"master_format": "fits"}, {"layout": "ap-library"}])
+def test_masters_of_another_format_or_layout_are_named_as_that(
+    settings: Settings,
+    make_settings: Callable[..., Settings],
+    made: Decision,
+    write_record: Callable[..., MasterRecord],
+    setting: dict[str, object],
+) -> None:
+    bias, flat = made.jobs
+    for _ in range(2):
+        decision = decide(make_settings(**setting))
+        assert bias_of_flat(decision) == "run"
+        (note,) = decision.warnings
+        assert "no flat uses 2 masters of an earlier master_format or layout" in note
+        assert f"{bias.master} is {decision.jobs[0].master} now" in note
+        assert "library" not in note.replace("ap-library", "")
+        # The JSON beside them is that of the new masters, after the run.
+        for job in decision.jobs:
+            write_record(job, settings.output_dir / job.master)
+    (settings.output_dir / bias.master).unlink()
+    (note,) = decide(make_settings(**setting)).warnings
+    assert f"no flat uses 1 master of an earlier master_format or layout: {flat.master} is" in note
+    (settings.output_dir / flat.master).unlink()
+    assert not decide(make_settings(**setting)).warnings
+
+
+def test_a_master_of_another_format_is_used_when_its_frames_are_gone(
+    settings: Settings, make_settings: Callable[..., Settings], made: Decision
+) -> None:
+    shutil.rmtree(settings.input_dir / "bias")
+    decision = decide(make_settings(master_format="fits"))
+    assert bias_of_flat(decision) == "kept"
+    (note,) = decision.warnings
+    assert f"{made.jobs[1].master} is {decision.jobs[-1].master} now" in note
+
+
 def test_a_master_without_a_record_is_used(settings: Settings, made: Decision) -> None:
     (settings.output_dir / made.jobs[0].record).unlink()
     for number in range(2):

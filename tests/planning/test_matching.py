@@ -84,6 +84,33 @@ def bias_of(match: Match) -> str:
     return match.bias.path
 
 
+# --- samples of 8 bits ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("of_flats", "of_master", "is_used"),
+    [
+        (False, True, False),
+        (True, False, False),
+        (True, True, True),
+        (False, False, True),
+        (True, None, True),
+        (False, None, True),
+    ],
+)
+def test_masters_of_8_bits_are_used_for_flats_of_8_bits(
+    matched: Matched, flats: Flats, of_flats: bool, of_master: bool | None, is_used: bool
+) -> None:
+    group = flats(has_8_bits=of_flats)
+    offered = [bias(has_8_bits=of_master), dark(1.5, has_8_bits=of_master)]
+    match = matched(offered, group)
+    assert (match.bias is not None, match.dark is not None) == (is_used, is_used)
+    texts = [warning.text for warning in match.warnings]
+    expected = "more against 8 bits" if of_flats else "8 bits against more"
+    assert any(f"bias, has samples of {expected}" in text for text in texts) != is_used
+    assert any(f"dark1.5, has samples of {expected}" in text for text in texts) != is_used
+
+
 # --- darks by exposure ----------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from astropy.io import fits
 from xisf import XISF
 
@@ -22,6 +23,7 @@ from calmasters.inventory.listing import list_files
 from calmasters.model.job import LeftOut, MasterJob
 from calmasters.model.layout import job_path_of
 from calmasters.model.master_record import MasterRecord
+from calmasters.model.master_warning import MasterWarning, WarningKind
 from calmasters.planning.checkpoint import refresh_plan
 from calmasters.planning.plan_file import Plan
 from calmasters.planning.planner import decide
@@ -218,6 +220,32 @@ def test_frames_that_an_engine_left_out_stop_everything_too(
     refresh_plan(settings)
     # The master is another one now, which may have no such frame.
     write_record(replace(job, header={}), master, left_out=left_out)
+    refresh_plan(settings)
+
+
+@pytest.mark.parametrize("differing", [("bias/1.fits",), ()])
+def test_masters_of_frames_that_differ_stop_everything_with_fail(
+    make_settings: Callable[..., Settings],
+    add_frames: AddFrames,
+    write_record: Callable[..., MasterRecord],
+    differing: tuple[str, ...],
+) -> None:
+    """The frames are named, or their level drifts."""
+    add_frames("bias")
+    settings = make_settings(outlier_frames="fail")
+    (job,) = refresh_plan(settings).jobs
+    master = settings.output_dir / job.master
+    warning = MasterWarning(WarningKind.OUTLIERS, "the level of the frames drifts")
+    unlike = {"warnings": (warning,), "differences": dict.fromkeys(differing, "level 9 ADU")}
+    write_record(job, master, **unlike)
+    with pytest.raises(FrameError, match=r"bias, ATR585M.*: the level of the frames drifts"):
+        refresh_plan(settings)
+    for other in ("warn", "skip"):
+        refresh_plan(make_settings(outlier_frames=other))
+    # Other weaknesses do not count, nor does a master that is made again anyway.
+    write_record(job, master, warnings=(replace(warning, kind=WarningKind.LEVEL),))
+    refresh_plan(settings)
+    write_record(replace(job, header={}), master, **unlike)
     refresh_plan(settings)
 
 
@@ -871,6 +899,9 @@ def test_extra_cards_of_plain_frames_rebuild_no_master(
             {"keyword_patterns": {"INSTRUME": "(.+?) FW"}},
         ),
         ("FILTER", "B", "V", {}),
+        ("FILTER", "Ha", "H-alpha", {"value_aliases": {"FILTER": {"Ha": ["H-alpha"]}}}),
+        ("FILTER", "OIII 6nm", "O3", {"value_aliases": {"FILTER": {"OIII 6nm": ["O3"]}}}),
+        ("FILTER", "R", "r", {}),
     ],
 )
 def test_frames_too_few_by_their_spelling_get_the_setting_that_joins_them(
@@ -888,6 +919,98 @@ def test_frames_too_few_by_their_spelling_get_the_setting_that_joins_them(
     if fix:
         (job,) = decide(make_settings(**fix)).jobs
         assert len(job.frames) == 6
+
+
+@pytest.mark.parametrize(
+    ("names", "aliases"),
+    [
+        (("Ha", "HA", "H-alpha 7nm"), {"Ha": ["H-alpha 7nm", "HA"]}),
+        (("O3", "OIII"), {"O3": ["OIII"]}),
+        (("S II", "SII 8nm", "B", "b"), {"S II": ["SII 8nm"]}),
+    ],
+)
+def test_spellings_of_a_filter_that_make_several_masters_are_reported(
+    make_settings: Callable[..., Settings],
+    add_frames: AddFrames,
+    names: tuple[str, ...],
+    aliases: dict[str, list[str]],
+) -> None:
+    for number, name in enumerate(names):
+        add_frames("flat", 5 - bool(number), f"flat{number}", FILTER=name)
+    add_frames("flat", 3, "other", FILTER=names[1], INSTRUME="another camera")
+    (note,) = (each for each in decide(make_settings()).warnings if "spelling" in each)
+    fix = {"value_aliases": {"FILTER": aliases}}
+    assert note.startswith("flats of ATR585M have names of filters")
+    assert yaml.safe_load("value_aliases:" + note.rpartition("value_aliases:")[2]) == fix
+    joined = decide(make_settings(**fix))
+    assert not [each for each in joined.warnings if "spelling" in each]
+    expected = 1 + (len(names) - sum(map(len, aliases.values())))
+    assert len(joined.jobs) == expected
+
+
+def test_spellings_are_added_to_the_aliases_that_are_set(
+    make_settings: Callable[..., Settings], add_frames: AddFrames
+) -> None:
+    settings = make_settings(value_aliases={"FILTER": {"Ha": ["Hydrogen"], "L": ["Lum"]}})
+    add_frames("flat", 3, "one", FILTER="Hydrogen")
+    add_frames("flat", 9, "two", FILTER="Ha 7nm")
+    (note,) = (each for each in decide(settings).warnings if "spelling" in each)
+    fix = {"FILTER": {"Ha": ["Hydrogen", "Ha 7nm"], "L": ["Lum"]}}
+    assert yaml.safe_load("value_aliases:" + note.rpartition("value_aliases:")[2]) == {
+        "value_aliases": fix
+    }
+    (job,) = decide(make_settings(value_aliases=fix)).jobs
+    assert len(job.frames) == 12
+
+
+@pytest.mark.parametrize(
+    ("of_bias", "of_flats", "is_reported"),
+    [
+        (None, "BOTTOM-UP", True),
+        ("BOTTOM-UP", None, True),
+        ("TOP-DOWN", "BOTTOM-UP", False),
+        (None, "TOP-DOWN", False),
+        ("BOTTOM-UP", "BOTTOM-UP", False),
+        (None, None, False),
+    ],
+)
+@pytest.mark.parametrize("is_library", [False, True])
+def test_rows_in_another_order_than_those_of_the_bias_for_want_of_a_card_are_reported(
+    make_settings: Callable[..., Settings],
+    add_frames: AddFrames,
+    tmp_path: Path,
+    of_bias: str | None,
+    of_flats: str | None,
+    is_reported: bool,
+    is_library: bool,
+) -> None:
+    biases = add_frames("bias", ROWORDER=of_bias)
+    add_frames("flat", ROWORDER=of_flats)
+    library: list[str] = []
+    if is_library:
+        library = [str(tmp_path / "library")]
+        Path(*library).mkdir()
+        biases[0].rename(Path(*library) / "masterBias.fits")
+        for path in biases[1:]:
+            path.unlink()
+    decision = decide(make_settings(library={"bias": library, "dark": []}))
+    (flat,) = (job for job in decision.jobs if job.type is FrameType.FLAT)
+    assert flat.bias is not None
+    notes = [each for each in decision.warnings if "upside down" in each]
+    assert len(notes) == is_reported
+
+
+@pytest.mark.parametrize(("count", "says"), [(1, "1 flat has an"), (3, "3 flats have an")])
+def test_flats_without_exposure_are_reported(
+    settings: Settings, add_frames: AddFrames, count: int, says: str
+) -> None:
+    add_frames("bias", EXPTIME=0.0, EXPOSURE=0.0)
+    add_frames("flat")
+    add_frames("flat", count, "none", EXPTIME=0, EXPOSURE=0, DATE__OBS="2026-01-15T21:00:00")
+    (note,) = (each for each in decide(settings).warnings if "exposure of 0 s" in each)
+    assert says in note
+    assert "none/0.fits" in note
+    assert "EXPOSURE_2" in note
 
 
 def test_two_small_groups_of_one_value_are_joined_in_one_direction(

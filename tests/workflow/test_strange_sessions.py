@@ -372,6 +372,12 @@ def test_levels_that_differ_are_reported_with_the_frames(workflow: Workflow) -> 
     made = make(workflow)
     made.expect("A, -5 °C", "8 of 16 frames differ", "newA_000.fits", "level 9000 ADU")
     made.expect("B, -5 °C", "2 of 10 frames differ", "newB_000.fits", "level 750 ADU")
+    # What was made with `warn` is looked at again.
+    failed = make(workflow, "--config", "outlier_frames=fail", succeeds=False)
+    failed.expect("outlier_frames is fail", "frames of 2 masters that are there differ")
+    failed.expect("A, -5 °C", "8 of 16 frames differ", "newA_000.fits")
+    assert [each.record for each in failed.masters] == [each.record for each in made.masters]
+    make(workflow).expect("Masters: 0 built, 2 unchanged, 2 weak")
 
 
 def test_frames_at_another_level_are_skipped_only_where_they_are_few(workflow: Workflow) -> None:
@@ -392,6 +398,35 @@ def test_frames_that_are_skipped_are_on_the_terminal(workflow: Workflow) -> None
     made = make(workflow, "--config", "outlier_frames=skip")
     assert made.counts("bias") == [12]
     made.expect("new_000.fits", "level 750 ADU")
+
+
+def test_frames_that_agree_and_are_not_what_they_should_be_are_reported(
+    workflow: Workflow,
+) -> None:
+    frames, light = workflow.frames, 1 - ((ROW / HEIGHT - 0.5) ** 2 + (COLUMN / WIDTH - 0.5) ** 2)
+    for camera in "ABC":
+        add(frames, "bias", 600, camera=camera)
+    add(frames, "dark", 5000 * light, camera="A")  # a light leak, and no flats
+    add(frames, "flat", 600, camera="B")  # a cap
+    add(frames, "bias", 400 + 900 * light**2, camera="D")  # no cap
+    for number in range(4):
+        cards = {**CAMERA, **TYPES["flat"], "INSTRUME": "C"}
+        cards["DATE-OBS"] = f"2026-03-02T20:0{number}:00"
+        codes = np.minimum(pixels(17500 * light, number, 40), 16383)
+        save(frames / f"clipped_{number}.fits", codes, cards)
+    made = make(workflow)
+
+    def warnings(kind: str, camera: str) -> str:
+        (master,) = made.of(kind, camera)
+        return " ".join(each["text"] for each in master.record["warnings"])
+
+    assert "ADU brighter than the bias: there was a light leak" in warnings("dark", "A")
+    assert "6 of 6 flats are as dark as the bias" in warnings("flat", "B")
+    assert "4 of 4 flats are saturated at 16383 ADU" in warnings("flat", "C")
+    assert "the level of the bias frames goes from" in warnings("bias", "D")
+    assert "exposed frames" not in warnings("bias", "A")
+    made.expect("Masters: 7 built", "7 weak")
+    assert make(workflow).says("Nothing to do: 7 masters are up to date, 7 of them weak")
 
 
 def test_numbers_written_as_texts_are_read(workflow: Workflow) -> None:

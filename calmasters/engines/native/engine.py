@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn, TextIO
 import numpy as np
 
 from calmasters.engines.dark_scaling import DarkScaling, dark_signal, weak_factors
-from calmasters.engines.frame_measures import measure_frames
+from calmasters.engines.frame_measures import measure_frames, measure_image
 from calmasters.engines.image_stats import noise
 from calmasters.engines.native.darks import DarkOptimizer
 from calmasters.engines.native.flats import Calibrator, FrameLevel, RawStack, measure
@@ -26,16 +26,13 @@ from calmasters.engines.native.reference import Float32
 from calmasters.engines.output_range import fix_range
 from calmasters.engines.preflight import (
     TakeoverGuard,
-    judge_outliers,
+    judge_frames,
     left_out_for,
+    measure_reference,
     require_enough,
     require_supported,
 )
-from calmasters.engines.result_warnings import (
-    weak_dark,
-    weak_flats,
-    zero_pixels,
-)
+from calmasters.engines.result_warnings import weak_master_dark, zero_pixels
 from calmasters.errors import CalmastersError, EngineError, FrameError, os_error_message
 from calmasters.frame import FrameType
 from calmasters.headers.fits_cards import Card
@@ -49,13 +46,11 @@ from calmasters.model.master_record import (
     header_cards,
 )
 from calmasters.model.master_warning import MasterWarning, WarningKind
+from calmasters.number_format import plain_number
 from calmasters.progress import JOB_PROGRESS
 from calmasters.settings import BadFrames, Calibration, Integration
 
 __all__ = ["NativeEngine", "create_engine"]
-
-#: The level of a dark is measured on one of this many pixels.
-_SIGNAL_STEP: Final = 61
 
 #: Maximum number of files that a process has open besides the frames.
 _OTHER_FILES: Final = 64
@@ -306,11 +301,12 @@ class _MasterBuilder:
         """Compare the frames, and leave those out that differ, if the recipe asks for it."""
         measures = measure_frames(frames, self._threads)
         self._noise = median(each.noise for each in measures)
-        base = None
+        base = measure_reference(self._job, self._input_dir, self._output_dir)
         if calibrator:
-            base = calibrator.dark if calibrator.bias is None else calibrator.bias
+            subtracted = calibrator.dark if calibrator.bias is None else calibrator.bias
+            base = base if subtracted is None else measure_image(subtracted)
         files = self._files
-        checked = judge_outliers(self._job, files, measures, base, self._bad_frames)
+        checked = judge_frames(self._job, files, measures, base, self._bad_frames)
         self._warn_all(checked.warnings)
         self._differences = checked.differences
         for outlier in checked.left_out:
@@ -327,8 +323,7 @@ class _MasterBuilder:
         thermal = dark
         if dark is not None and bias is not None:
             thermal = np.subtract(dark, bias, out=dark)
-            few = thermal.reshape(-1)[::_SIGNAL_STEP]
-            self._warn_all(weak_dark(65535 * float(np.median(few))))
+            self._warn_all(weak_master_dark(thermal, bias))
         optimizer = None
         if self._job.optimize_dark and thermal is not None and bias is not None:
             self._scaling = DarkScaling.of(self._job, dark_signal(thermal))
@@ -366,9 +361,6 @@ class _MasterBuilder:
         frames, levels = zip(*kept, strict=True)
         factors = [level.k for level in levels]
         self._warn_all(weak_factors(factors, self._scaling, self._noise))
-        if self._job.type is FrameType.FLAT:
-            paths = [file.path for file in self._files]
-            self._warn_all(weak_flats(paths, [level.location or 0.0 for level in levels]))
         return frames, levels
 
     def _measures_frames(self, calibrator: Calibrator | None) -> bool:
@@ -409,9 +401,10 @@ class _MasterBuilder:
         image = integrated.pixels.reshape(self._job.geometry.height, self._job.geometry.width)
         fixed = fix_range(image, self._settings.truncateOnOutOfRange)
         if fixed is not image:
+            low, high = map(plain_number, (image.min(), image.max()))
             self._warn(
                 WarningKind.SAMPLES,
-                f"values from {image.min():g} to {image.max():g} were brought into 0 to 1",
+                f"values from {low} to {high} were brought into 0 to 1",
             )
         if self._job.type is FrameType.FLAT:
             self._warn_all(zero_pixels(fixed))

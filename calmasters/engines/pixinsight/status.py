@@ -113,7 +113,7 @@ def failure_reason(status: Status, ending: str | None, options: PixInsight) -> s
         return (
             f"PixInsight {ended} without running its script: {display}start PixInsight yourself "
             "and check whether it shows a dialog (licence, update; see docs/pixinsight.md); if "
-            "this version has no old JavaScript engine, set pixinsight.js_engine: v8"
+            "this version has no old JavaScript engine, set pixinsight: {js_engine: v8}"
         )
     if ending is None:
         return (

@@ -26,6 +26,7 @@ from calmasters.images.raw_frame import Image
 from calmasters.model.job import MasterJob
 from calmasters.model.master_record import MasterRecord, MasterStatistics, header_cards
 from calmasters.model.master_warning import MasterWarning, WarningKind
+from calmasters.number_format import plain_number
 from calmasters.settings import BadFrames, Siril
 
 __all__ = ["SirilEngine", "create_engine"]
@@ -80,11 +81,11 @@ class SirilEngine:
             stacked = read_result(folder / f"{MASTER}.fit", job)
         image = fix_range(stacked, job.recipe.integration.truncateOnOutOfRange)
         if image is not stacked:
-            low, high = stacked.min(), stacked.max()
+            low, high = map(plain_number, (stacked.min(), stacked.max()))
             warnings.append(
                 MasterWarning(
                     WarningKind.SAMPLES,
-                    f"values from {low:g} to {high:g} were brought into 0 to 1",
+                    f"values from {low} to {high} were brought into 0 to 1",
                 )
             )
         if job.type is FrameType.FLAT:

@@ -1,0 +1,194 @@
+"""Frames that agree with each other, and are not what they should be, make a weak master."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from calmasters.engines.native.engine import NativeEngine
+from calmasters.engines.preflight import check_frames
+from calmasters.engines.siril.engine import SirilEngine
+from calmasters.frame import FrameType
+from calmasters.model.job import MasterJob, Reference
+from calmasters.model.master_warning import MasterWarning, WarningKind
+from calmasters.settings import BadFrames, Siril
+
+BIAS, DARK, FLAT = FrameType.BIAS, FrameType.DARK, FrameType.FLAT
+SHAPE = (80, 100)
+ROWS, COLUMNS = np.mgrid[: SHAPE[0], : SHAPE[1]] / 80 - 0.5
+VIGNETTING = 1 - 0.8 * (ROWS**2 + (COLUMNS - 0.125) ** 2)
+
+
+def frames(level: Any, sigma: Any = 6.0, count: int = 5) -> np.ndarray:
+    random = np.random.default_rng(4)
+    samples = random.normal(0, 1, (count, *SHAPE)) * sigma + level
+    return np.clip(np.rint(samples), 0, 65535).astype(np.uint16)
+
+
+def digitized(full_well: float, bits: int, shift: int = 0) -> np.ndarray:
+    """Flats of a camera whose white level is that of its bits, shifted to the left."""
+    signal = full_well * VIGNETTING
+    codes = frames(64 + signal, np.sqrt(signal + 4))
+    return np.minimum(codes, 2**bits - 1) << shift
+
+
+def found(site: Any, job: MasterJob) -> list[MasterWarning]:
+    """What the native engine and the check of the other engines say, which is the same."""
+    made = NativeEngine(threads=1).make(job, site.input_dir, site.output_dir, site.output, site.log)
+    checked = check_frames(job, site.input_dir, site.output_dir, BadFrames())
+    # The native engine also looks at the result.
+    assert not {*checked.warnings} - {*made.warnings}
+    assert not [
+        each
+        for each in made.warnings
+        if each.kind is WarningKind.LEVEL and each not in checked.warnings
+    ]
+    return [*checked.warnings]
+
+
+def flat_job(site: Any, codes: np.ndarray, bias_adu: float = 64) -> MasterJob:
+    bias = site.master(np.full(SHAPE, bias_adu / 65535), "bias.fits")
+    return site.job(site.write(codes), SHAPE, FLAT, bias=bias)
+
+
+@pytest.mark.parametrize(
+    ("bits", "shift", "white"),
+    [(12, 0, 4095), (12, 4, 65520), (14, 0, 16383), (14, 2, 65532), (16, 0, 65535)],
+)
+@pytest.mark.parametrize("excess", [1.05, 1.4])
+def test_flats_with_a_plateau_at_white_are_weak(
+    site: Any, bits: int, shift: int, white: int, excess: float
+) -> None:
+    # 16-bit codes cannot be above white before they are cut off.
+    full_well = min(excess * 2**bits, 65535 * excess)
+    warnings = found(site, flat_job(site, digitized(full_well, bits, shift)))
+    (clipped,) = (each for each in warnings if "saturated at" in each.text)
+    assert clipped.kind is WarningKind.LEVEL
+    assert f"5 of 5 flats are saturated at {white} ADU, such as frame00" in clipped.text
+    share = float(clipped.text.split(" in ")[1].split("%")[0]) / 100
+    codes = digitized(full_well, bits, shift)
+    assert share == pytest.approx(np.mean(codes == white), abs=0.02)
+
+
+@pytest.mark.parametrize(("bits", "shift"), [(12, 0), (12, 4), (14, 0), (14, 2), (16, 0)])
+def test_flats_below_white_are_not_called_saturated(site: Any, bits: int, shift: int) -> None:
+    codes = digitized(0.7 * 2**bits, bits, shift)
+    codes[:, 3, 3] = codes[:, 40, 50:53] = (2**bits - 1) << shift  # hot pixels
+    assert not [each for each in found(site, flat_job(site, codes)) if "saturated" in each.text]
+
+
+def test_flats_of_few_different_values_are_not_called_saturated(site: Any) -> None:
+    """Such as frames of 8 bits, or of a simulator."""
+    row, column = np.indices(SHAPE)
+    codes = np.array([20000 + 257 * ((row + column + i) % 3) for i in range(4)]).astype(np.uint16)
+    assert not found(site, flat_job(site, codes))
+
+
+def test_a_plateau_is_found_in_samples_of_other_formats(site: Any) -> None:
+    unit = (digitized(1.2 * 4096, 12, 4) / 65535).astype(np.float32)
+    texts = [each.text for each in found(site, flat_job(site, unit))]
+    assert any("saturated at 65520 ADU" in text for text in texts)
+
+
+@pytest.mark.parametrize(("kind", "level"), [(BIAS, 500), (DARK, 700), (FLAT, 16383)])
+def test_frames_of_equal_samples_are_reported(site: Any, kind: FrameType, level: int) -> None:
+    codes = np.full((4, *SHAPE), level, np.uint16)
+    job = flat_job(site, codes) if kind is FLAT else site.job(site.write(codes), SHAPE, kind)
+    (warning,) = found(site, job)
+    assert warning.kind is WarningKind.SAMPLES
+    assert f"all samples are equal in 4 of 4 frames, such as frame000.fits with {level}" in str(
+        warning
+    )
+
+
+@pytest.mark.parametrize(
+    ("level", "kind", "expected"),
+    [
+        (600 + 20 * ROWS, BIAS, None),
+        (600 + 0.2 * 600 * COLUMNS, BIAS, None),  # amplifiers, banding
+        (600 + 400 * (COLUMNS + 0.5), BIAS, "the level of the bias frames goes from 6"),
+        (3000 * VIGNETTING, BIAS, "the level of the bias frames goes from 1"),
+        (600 + 400 * (COLUMNS + 0.5), DARK, None),  # glow of the amplifier
+    ],
+)
+def test_bias_frames_with_light_are_reported(
+    site: Any, level: Any, kind: FrameType, expected: str | None
+) -> None:
+    warnings = found(site, site.job(site.write(frames(level)), SHAPE, kind))
+    assert [expected in each.text for each in warnings] == [True] * (expected is not None)
+
+
+def test_hot_pixels_are_no_light_in_bias_frames(site: Any) -> None:
+    """The frames are so small that each cell has few pixels."""
+    random = np.random.default_rng(8)
+    codes = random.normal(600, 5, (4, 16, 24)).astype(np.uint16)
+    for frame in codes:
+        frame.reshape(-1)[random.choice(16 * 24, 12, replace=False)] = 9000
+    warnings = found(site, site.job(site.write(codes), (16, 24), BIAS))
+    assert not [each for each in warnings if each.kind is WarningKind.LEVEL]
+
+
+@pytest.mark.parametrize(
+    ("bias_adu", "dark_adu", "expected"),
+    [
+        (600, 610, None),
+        (600, 2300, None),  # a warm sensor
+        (600, 4000, "the dark is 3400 ADU brighter than the bias"),
+        (64, 1200, "the dark is 1136 ADU brighter than the bias"),  # 12 bits
+        (600, 500, "the dark is 100 ADU fainter than the bias"),
+    ],
+)
+@pytest.mark.parametrize("is_raw", [True, False])
+def test_darks_are_compared_with_their_bias_though_no_flat_uses_them(
+    site: Any, bias_adu: float, dark_adu: float, expected: str | None, is_raw: bool
+) -> None:
+    if is_raw:
+        reference = Reference(site.write(frames(bias_adu, count=1), "bias")[0].path, "frame")
+    else:
+        site.master(np.full(SHAPE, bias_adu / 65535), "bias.fits")
+        reference = Reference("bias.fits", "kept")
+    job = site.job(site.write(frames(dark_adu)), SHAPE, DARK)
+    warnings = found(site, replace(job, reference=reference))
+    assert [expected in each.text for each in warnings] == [True] * (expected is not None)
+
+
+def test_a_bias_that_cannot_be_read_does_not_stop_the_dark(site: Any) -> None:
+    job = site.job(site.write(frames(600)), SHAPE, DARK)
+    assert not found(site, replace(job, reference=Reference("gone.fits", "frame")))
+
+
+@pytest.mark.parametrize(
+    ("light", "expected"),
+    [
+        (0, "5 of 5 flats are as dark as the bias"),
+        (30, "5 of 5 flats are as dark as the bias"),
+        (400, " ADU: expose flats longer"),
+        (20000, None),
+    ],
+)
+@pytest.mark.parametrize("offset", [500, 2000])
+def test_flats_without_light_are_reported(
+    site: Any, light: float, expected: str | None, offset: float
+) -> None:
+    warnings = found(site, flat_job(site, frames(offset + light), offset))
+    assert [expected in each.text for each in warnings] == [True] * (expected is not None)
+
+
+def test_one_covered_flat_among_good_ones_is_named(site: Any) -> None:
+    codes = frames(20000, 90)
+    codes[3] = frames(505, count=1)[0]
+    texts = [each.text for each in found(site, flat_job(site, codes, 500))]
+    assert any("1 of 5 flats are as dark as the bias, such as frame003.fits" in x for x in texts)
+
+
+@pytest.mark.skipif(not shutil.which("siril-cli"), reason="there is no siril-cli")
+def test_siril_reports_the_same(site: Any) -> None:
+    job = flat_job(site, digitized(1.2 * 4096, 12))
+    job = replace(job, recipe=replace(job.recipe, engine="siril"))
+    engine = SirilEngine(Siril(), threads=1)
+    made = engine.make(job, site.input_dir, site.output_dir, site.output, site.log)
+    assert [each.text for each in made.warnings if "saturated at 4095 ADU" in each.text]

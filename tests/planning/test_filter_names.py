@@ -1,0 +1,62 @@
+"""Spellings of one filter are recognized, and those of two are not."""
+
+from __future__ import annotations
+
+import pytest
+
+from calmasters.planning.filter_names import FilterName, spellings
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "Ha|HA|ha|H-alpha|H alpha|H_Alpha|Halpha|H\u03b1|H-\u03b1|Ha 7nm",
+        "Ha|Ha_7 nm|7nm Ha|Ha7|H-alpha (7.0 nm)",
+        "OIII|O3|O-III|O III|oiii|OIII 6.5nm|O3 6,5 nm|Oxygen III",
+        "SII|S2|S-II|sii|SII 8nm|Sulfur II|SII8",
+        "Hb|H-beta|H\u03b2|HBeta 8.5nm",
+        "NII|N2|N-II",
+        "Luminance|luminance|LUMINANCE|Luminance filter",
+        "UV/IR Cut|uv-ir cut|UVIRCUT",
+        "L|l",
+        "Ha|Ha 656.3nm|HA 656nm",
+    ],
+)
+def test_spellings_of_one_filter_are_recognized(names: str) -> None:
+    values = names.split("|")
+    assert [*spellings(values)] == [values]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "R|r",
+        "B|b",
+        "g'|G",
+        "B|V",
+        "Ha|Hb",
+        "Ha|OIII",
+        "SII|SIII",
+        "OIII|OII",
+        "Ha 3nm|Ha 7nm",
+        "Ha3|Ha7",
+        "Ha 3nm|Ha 7nm|Ha",
+        "3nm|7 nm",
+        "L|L-eXtreme",
+        "",
+        "-|/",
+        "ND1|ND2",
+        "Filter 1|Filter 2",
+    ],
+)
+def test_names_of_two_filters_are_not_spellings_of_one(names: str) -> None:
+    assert [*spellings(names.split("|"))] == []
+
+
+def test_of_two_bandwidths_each_has_spellings_of_its_own() -> None:
+    values = ["Ha 3nm", "H-alpha 3 nm", "Ha", "HA7", "Ha 7.0nm"]
+    assert [*spellings(values)] == [["Ha 3nm", "H-alpha 3 nm"], ["HA7", "Ha 7.0nm"]]
+
+
+def test_a_name_without_letters_is_of_no_filter() -> None:
+    assert not FilterName.of("7nm").may_be(FilterName.of("7 nm"))
