@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from calmasters.errors import (
     exit_on_error,
     message_in_log,
     os_error_message,
+    plain_number,
 )
 
 KINDS = (ConfigError, FrameError, EngineError)
@@ -134,3 +136,30 @@ def test_errors_of_windows_have_remedies_of_their_own(number: int, file: str, re
     error = OSError(codes.get(number, errno.ENOENT), "refused", file)
     error.winerror = number  # type: ignore[attr-defined]
     assert os_error_message(error).startswith(f"refused ('{file}'); {remedy}")
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "expected"),
+    [
+        (170.2, 2, "170"),
+        (-171.4, 2, "-171"),
+        (0.0346, 2, "0.035"),
+        (1.0, 2, "1"),
+        (9.996, 3, "10"),
+        (40000, 3, "40000"),
+        (1e-7, 3, "0.0000001"),
+        (4294967295, 6, "4294967295"),
+        (0.1 + 0.2, 6, "0.3"),
+        (100, 1, "100"),
+        (0, 3, "0"),
+        (inf, 3, "inf"),
+    ],
+)
+def test_numbers_have_their_digits_and_no_exponent(
+    value: float, digits: int, expected: str
+) -> None:
+    assert plain_number(value, digits) == expected
+
+
+def test_a_sign_is_written_where_it_is_asked_for() -> None:
+    assert [plain_number(each, 2, sign=True) for each in (170, -0.5)] == ["+170", "-0.5"]

@@ -26,7 +26,6 @@ ORDER = (
     "errors",
     "progress",
     "garbage",
-    "number_format",
     "libraries",
     "atomic_files",
     "frame",
@@ -54,7 +53,6 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ALLOWED_IN_ENGINES = {
     "errors",
     "progress",
-    "number_format",
     "atomic_files",
     "frame",
     "settings",

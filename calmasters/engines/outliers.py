@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calmasters.engines.frame_measures import FrameMeasure
+from calmasters.errors import plain_number
 from calmasters.frame import FrameType, Geometry
-from calmasters.number_format import plain_number
 
 __all__ = ["Outliers", "find_outliers"]
 

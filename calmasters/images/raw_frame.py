@@ -18,13 +18,12 @@ from typing import Any, Final, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from calmasters.errors import FrameError
+from calmasters.errors import FrameError, plain_number
 from calmasters.headers.fits_cards import CardValue, ImageHeader
 from calmasters.headers.geometry import FLOAT_RANGE_REMEDY, OWN_RANGE_REMEDY
 from calmasters.headers.image_header import read_header
 from calmasters.headers.sample_scale import bounds_of, has_own_scale, is_bottom_up, is_signed
 from calmasters.images.unpack import unpack_frame
-from calmasters.number_format import plain_number
 
 __all__ = [
     "Image",

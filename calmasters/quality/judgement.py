@@ -8,8 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from calmasters.errors import QualityError
-from calmasters.number_format import plain_number
+from calmasters.errors import QualityError, plain_number
 from calmasters.quality.quality_record import Finding, Level, QualityRecord, Range
 
 __all__ = ["NUMBERS", "Advice", "Number", "check_ranges", "require_good", "worst_level"]

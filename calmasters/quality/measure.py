@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from calmasters.errors import FrameError
+from calmasters.errors import FrameError, plain_number
 from calmasters.frame import FrameType
 from calmasters.headers.dialects import FrameHeader, read_keywords
 from calmasters.headers.fits_cards import CardValue, number_of
@@ -21,7 +21,6 @@ from calmasters.images.master_file import read_image
 from calmasters.model.job import MasterJob
 from calmasters.model.master_record import MasterRecord
 from calmasters.model.master_warning import WarningKind
-from calmasters.number_format import plain_number
 from calmasters.quality import pairs, sequence, surface
 from calmasters.quality.judgement import check_ranges, worst_level
 from calmasters.quality.quality_record import (

@@ -13,13 +13,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from calmasters.errors import FrameError
+from calmasters.errors import FrameError, plain_number
 from calmasters.frame import Frame, FrameType, format_value
 from calmasters.headers.fits_cards import CardValue, number_of
 from calmasters.headers.image_header import read_cards
 from calmasters.images.master_file import read_image
 from calmasters.model.job import MasterJob
-from calmasters.number_format import plain_number
 from calmasters.quality.quality_record import QualityRecord
 from calmasters.quality.sample import ADU
 from calmasters.quality.surface import odd_pixels

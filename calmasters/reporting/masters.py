@@ -11,13 +11,13 @@ from typing import Any, Final, Self
 
 from markupsafe import Markup
 
+from calmasters.errors import plain_number
 from calmasters.frame import format_value
 from calmasters.headers.fits_cards import number_of
 from calmasters.headers.image_header import read_cards
 from calmasters.model.job import MasterJob
 from calmasters.model.layout import defect_map_path, quality_path, record_path
 from calmasters.model.master_record import MasterRecord
-from calmasters.number_format import plain_number
 from calmasters.quality.camera import setting_key
 from calmasters.quality.judgement import NUMBERS
 from calmasters.quality.quality_record import Level, QualityRecord

@@ -68,8 +68,6 @@ def big_int() -> None:
 
 def profile_189() -> None:
     """Scripts that set parameters which ImageCalibration of 1.8.9 does not have."""
-    for name in ("cosmeticCorrectionLow", "cosmeticCorrectionHigh"):
-        process.table("ImageCalibration").pop(name, None)
     change_script(
         "function execute(process, name) {",
         'if (name === "ImageCalibration")\n'

@@ -141,9 +141,11 @@ def test_a_pixel_a_keyword_and_a_count_that_differ_are_found(checked: Site) -> N
 def test_a_fault_of_one_version_is_found_by_its_case(
     checked: Site, planted: str, case: str, shown: str
 ) -> None:
+    if planted == "profile_189":
+        checked.program.behave(version="1.8.9")
     checked.plant(planted)
     text = checked.fail("bias", case)
-    assert shown.lower() in text.lower()
+    assert shown.lower() in " ".join(text.split()).lower()
     assert Outcome.SAME not in checked.found()[-1]["outcome"]
 
 

@@ -33,7 +33,13 @@ from calmasters.engines.preflight import (
     require_supported,
 )
 from calmasters.engines.result_warnings import weak_master_dark, zero_pixels
-from calmasters.errors import CalmastersError, EngineError, FrameError, os_error_message
+from calmasters.errors import (
+    CalmastersError,
+    EngineError,
+    FrameError,
+    os_error_message,
+    plain_number,
+)
 from calmasters.frame import FrameType
 from calmasters.headers.fits_cards import Card
 from calmasters.images.master_file import read_image, write_master
@@ -46,7 +52,6 @@ from calmasters.model.master_record import (
     header_cards,
 )
 from calmasters.model.master_warning import MasterWarning, WarningKind
-from calmasters.number_format import plain_number
 from calmasters.progress import JOB_PROGRESS
 from calmasters.settings import BadFrames, Calibration, Integration
 

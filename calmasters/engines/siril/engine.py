@@ -19,14 +19,13 @@ from calmasters.engines.siril.result import last_lines, master_statistics, read_
 from calmasters.engines.siril.script import CALIBRATION, FRAMES, MASTER, script_text
 from calmasters.engines.siril.sequence import place_frames, write_image
 from calmasters.engines.subprocesses import run
-from calmasters.errors import EngineError
+from calmasters.errors import EngineError, plain_number
 from calmasters.frame import FrameType
 from calmasters.images.master_file import read_image, write_master
 from calmasters.images.raw_frame import Image
 from calmasters.model.job import MasterJob
 from calmasters.model.master_record import MasterRecord, MasterStatistics, header_cards
 from calmasters.model.master_warning import MasterWarning, WarningKind
-from calmasters.number_format import plain_number
 from calmasters.settings import BadFrames, Siril
 
 __all__ = ["SirilEngine", "create_engine"]
