@@ -154,7 +154,7 @@ def test_an_application_that_does_not_start_is_explained_and_tried_once(checked:
     checked.options["session"] = "per_master"
     shown = checked.fail("bias", "dark", "signed 16 bits")
     assert len(checked.program.pids()) == 1
-    assert "set pixinsight.js_engine: v8" in " ".join(shown.split())
+    assert "set pixinsight: {js_engine: v8}" in " ".join(shown.split())
     assert "last lines of its output:" in shown
     assert "GLES: MESA-LOADER" in shown
     assert shown.count("not tried") >= 2
