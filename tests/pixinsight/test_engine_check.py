@@ -205,7 +205,7 @@ def test_snakemake_checks_without_frames_and_fails_with_the_reason(
     lines = workflow.show("engine_check", *settings, succeeds=False)
     assert heading() in lines
     assert any(line.startswith("bias ") and line.endswith("-") for line in lines)
-    assert "pixinsight.js_engine: v8" in " ".join(" ".join(lines).split())
+    assert "pixinsight: {js_engine: v8}" in " ".join(" ".join(lines).split())
     assert lines[-1] == "Failed: engine_check: its message is above"
     made = {path.name for path in workflow.directory.iterdir()} | {
         path.name for path in workflow.output.iterdir()
