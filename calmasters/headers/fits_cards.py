@@ -19,7 +19,7 @@ from typing import IO, Final, NamedTuple, TypeAlias
 
 from calmasters.errors import FrameError
 from calmasters.frame import Value
-from calmasters.headers.history import pixel_process_in
+from calmasters.headers.history import history_card
 
 __all__ = [
     "COMMENTARY",
@@ -243,8 +243,7 @@ def _cards_of(text: bytes) -> dict[str, CardValue]:
 def _parse(card: bytes) -> tuple[str, CardValue]:
     """Parse one card; the keyword is empty for comments, blanks and cards without a value."""
     if card.startswith(b"HISTORY "):
-        process = pixel_process_in(card[8:].decode("latin-1"))
-        return ("HISTORY", process) if process else ("", "")
+        return history_card(card[8:].decode("latin-1"))
     name, equals, rest = card[:8], card[8:10], card[10:]
     if name == b"HIERARCH":
         name, equals, rest = card[9:].partition(b"=")
@@ -289,8 +288,9 @@ def _cards_by_astropy(text: bytes) -> dict[str, CardValue]:
             keyword, value = card.keyword.upper(), card.value
         except Exception:
             continue
-        if keyword == "HISTORY" and (process := pixel_process_in(str(value))):
-            cards.setdefault(keyword, process)
+        if keyword == "HISTORY":
+            cards.setdefault(*history_card(str(value)))
         elif keyword not in COMMENTARY and not isinstance(value, Undefined | complex):
             cards.setdefault(keyword, value)
+    cards.pop("", None)
     return cards

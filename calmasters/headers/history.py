@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
-__all__ = ["pixel_process_in"]
+__all__ = ["BIAS_HISTORY", "HISTORY", "history_card"]
+
+#: Names of two cards for lines of HISTORY: that a bias was subtracted, and that another process
+#: changed pixels.
+HISTORY: Final = "HISTORY"
+BIAS_HISTORY: Final = "HISTORY of a bias"
 
 #: Processes of PixInsight that change pixels, unlike ScreenTransferFunction or ImageSolver.
 _PIXINSIGHT: Final = (
@@ -36,16 +42,39 @@ _NEGATED_AFTER: Final = re.compile(
 )
 
 
-def pixel_process_in(text: str) -> str:
-    """Return the process that changed pixels, as one line of HISTORY names it; empty without one.
+#: 'ImageCalibration.masterBias.enabled: true', 'id="masterBiasEnabled" value="true"',
+#: 'ImageCalibration.masterBias.fileName: b.xisf'
+_PIXINSIGHT_BIAS: Final = re.compile(
+    r"masterBias\.?(?:enabled\W+(?:value\W+)?(?:true|1)\b|file_?name\W+\w)", re.IGNORECASE
+)
+_BIAS: Final = re.compile("bias|zero", re.IGNORECASE)
 
-    >>> pixel_process_in("ImageCalibration.masterBiasFileName: masterBias.xisf")
-    'ImageCalibration'
-    >>> pixel_process_in("Bias corrected with mbias.fits"), pixel_process_in("no dark subtraction")
-    ('Bias corrected', '')
+
+def history_card(text: str) -> tuple[str, str]:
+    """Return the process that changed pixels, as a text of HISTORY names it.
+
+    Returns
+    -------
+    name, process : str
+        The name is :data:`BIAS_HISTORY` for a process that subtracted a bias, :data:`HISTORY` for
+        the first other one; both are empty without any.
+
+    >>> history_card("Bias corrected with mbias.fits"), history_card("Auto Dark Subtraction")
+    (('HISTORY of a bias', 'Bias corrected'), ('HISTORY', 'Dark Subtraction'))
+    >>> history_card("no dark subtraction")
+    ('', '')
     """
+    processes = [*_processes(text)]
+    if not processes:
+        return "", ""
+    biases = [process for process in processes if _BIAS.search(process)]
+    if setting := _PIXINSIGHT_BIAS.search(text):
+        biases.append(setting[0])
+    return (BIAS_HISTORY, biases[0]) if biases else (HISTORY, processes[0])
+
+
+def _processes(text: str) -> Iterator[str]:
     for found in _PROCESS.finditer(text):
         is_negated = _NEGATED_BEFORE.search(text[: found.start()])
         if not is_negated and not _NEGATED_AFTER.match(text, found.end()):
-            return found[0].strip()
-    return ""
+            yield found[0].strip()

@@ -9,7 +9,7 @@ from zlib import error as zlib_error
 
 from calmasters.errors import FrameError
 from calmasters.headers.fits_cards import COMMENTARY, CardValue, ImageHeader, parse_value
-from calmasters.headers.history import pixel_process_in
+from calmasters.headers.history import history_card
 from calmasters.headers.sample_scale import bounds_of
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ def read_xisf_header(file: IO[bytes]) -> ImageHeader:
             raise ValueError(f"its data start at {start} and are {size} bytes long")
     except (SyntaxError, LookupError, ValueError) as error:
         raise FrameError(f"cannot be read as XISF: {error}; copy it again or exclude it") from error
-    cards = dict(_keywords(image.iterfind("{*}FITSKeyword")))
-    if process := _pixel_process(image, file):
-        cards["HISTORY"] = process
+    cards, texts = dict(_keywords(image.iterfind("{*}FITSKeyword"))), _history(image, file)
+    # In reverse order, so that the first of each kind is set last.
+    cards |= {name: process for name, process in map(history_card, reversed(texts)) if name}
     for mosaic in image.iterfind("{*}ColorFilterArray"):
         cards.setdefault("BAYERPAT", mosaic.get("pattern", ""))
     # The attributes of the image decide its format, not its keywords.
@@ -86,8 +86,8 @@ def _keywords(elements: Iterable[Element]) -> Iterator[tuple[str, CardValue]]:
             yield keyword, value
 
 
-def _pixel_process(image: Element, file: IO[bytes]) -> str:
-    """Return the first process in HISTORY or PixInsight's own history that changed pixels."""
+def _history(image: Element, file: IO[bytes]) -> list[str]:
+    """Return the texts of HISTORY and of PixInsight's own history."""
     lines = [
         element.get("comment", "") or element.get("value", "")
         for element in image.iterfind("{*}FITSKeyword")
@@ -98,7 +98,7 @@ def _pixel_process(image: Element, file: IO[bytes]) -> str:
         for element in image.iterfind("{*}Property")
         if element.get("id") == "PixInsight:ProcessingHistory"
     ]
-    return next(filter(None, map(pixel_process_in, lines)), "")
+    return lines
 
 
 def _property_text(element: Element, file: IO[bytes]) -> str:

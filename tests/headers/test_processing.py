@@ -10,7 +10,7 @@ from astropy.io import fits
 
 from calmasters.frame import Traits
 from calmasters.headers.dialects import read_keywords
-from calmasters.headers.history import pixel_process_in
+from calmasters.headers.history import BIAS_HISTORY, history_card
 from calmasters.headers.image_header import read_cards
 from calmasters.settings import HeaderRules
 
@@ -87,10 +87,10 @@ def test_a_name_that_ends_with_its_filter_marks_nothing() -> None:
 @pytest.mark.parametrize(
     ("line", "process"),
     [
-        ("ImageCalibration.masterBiasFileName: masterBias.xisf", "ImageCalibration"),
+        ("ImageCalibration.masterDark.fileName: masterDark.xisf", "ImageCalibration"),
+        ("ImageCalibration.masterBias.enabled: false", "ImageCalibration"),
         ("Integration with ImageIntegration process", "ImageIntegration"),
         ('<process class="Rescale"/>', 'class="Rescale"'),
-        ("Bias corrected with mbias.fits", "Bias corrected"),
         ("Auto Dark Subtraction", "Dark Subtraction"),
         ("Flat-field division", "Flat-field division"),
         ("subtracted the master dark", "subtracted the master dark"),
@@ -99,7 +99,24 @@ def test_a_name_that_ends_with_its_filter_marks_nothing() -> None:
     ],
 )
 def test_processes_that_change_pixels_are_found_in_history(line: str, process: str) -> None:
-    assert pixel_process_in(line) == process
+    assert history_card(line) == ("HISTORY", process)
+
+
+@pytest.mark.parametrize(
+    ("line", "process"),
+    [
+        ("Bias corrected with mbias.fits", "Bias corrected"),
+        ("Dark subtracted, zero level correction done", "zero level correction"),
+        ("ImageCalibration.masterBiasFileName: b.xisf", "masterBiasFileName: b"),
+        ("ImageCalibration.masterBias.enabled: true", "masterBias.enabled: true"),
+        (
+            '<instance class="ImageCalibration"><parameter id="masterBiasEnabled" value="true"/>',
+            'masterBiasEnabled" value="true',
+        ),
+    ],
+)
+def test_a_bias_that_was_subtracted_is_found_in_history(line: str, process: str) -> None:
+    assert history_card(line) == (BIAS_HISTORY, process)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +127,7 @@ def test_processes_that_change_pixels_are_found_in_history(line: str, process: s
      "File was processed by PinPoint 6.1.3"],
 )  # fmt: skip
 def test_other_lines_of_history_say_nothing(line: str) -> None:
-    assert pixel_process_in(line) == ""
+    assert history_card(line) == ("", "")
 
 
 @pytest.mark.parametrize("long_text", ["", "x" * 200])
@@ -118,8 +135,11 @@ def test_history_of_fits_files_is_read(tmp_path: Path, long_text: str) -> None:
     header = fits.Header({"OBJECT": long_text})
     header["HISTORY"] = "plate solved"
     header["HISTORY"] = "Dark corrected with mdark60.fits"
+    header["HISTORY"] = "ImageCalibration"
+    header["HISTORY"] = "Bias corrected with mbias.fits"
     fits.writeto(tmp_path / "x.fits", np.zeros((3, 4), np.uint16), header)
-    assert read_cards(tmp_path / "x.fits")["HISTORY"] == "Dark corrected"
+    cards = read_cards(tmp_path / "x.fits")
+    assert (cards["HISTORY"], cards[BIAS_HISTORY]) == ("Dark corrected", "Bias corrected")
 
 
 def xisf(path: Path, inside: str, block: bytes = b"") -> Path:
@@ -198,7 +218,10 @@ def test_cards_of_stacks_mark_masters(cards: dict[str, Any], kind: str | None) -
         ({"CALSTAT": "M"}, ""),
         ({"CALSTAT": "BM"}, "CALSTAT 'BM'"),
         ({"CALSTAT": "M", "ZEROCOR": "Zero.fits"}, "ZEROCOR"),
-        ({"NCOMBINE": 20, "HISTORY": "Bias corrected"}, "HISTORY 'Bias corrected'"),
+        (
+            {"NCOMBINE": 20, "HISTORY": "ImageIntegration", BIAS_HISTORY: "Bias corrected"},
+            "HISTORY 'Bias corrected'",
+        ),
         ({"NCOMBINE": 20, "HISTORY": "ImageIntegration"}, ""),
     ],
 )
