@@ -17,7 +17,7 @@ from itertools import chain, takewhile
 from pathlib import PurePath, PurePosixPath
 from typing import Final, NamedTuple
 
-from calmasters.frame import FrameType, OtherType, Traits, Value
+from calmasters.frame import FrameType, Geometry, OtherType, Traits, Value
 from calmasters.headers.fits_cards import Cards, CardValue, first_of, number_of
 from calmasters.headers.frame_types import canonical_type, flat_kind, frame_type, is_master_type
 from calmasters.headers.geometry import (
@@ -147,6 +147,33 @@ class FrameHeader(NamedTuple):
     date_obs: str | None
 
 
+class _FromCards(NamedTuple):
+    """What the cards of a frame say alone: frames of many nights and folders share it.
+
+    Attributes
+    ----------
+    cards : Cards
+        Those that traits depend on.
+    keywords : mapping of str to (Value or None, str)
+        Value and source of each wanted keyword, except the night.
+    is_stack : bool
+    geometry : Geometry or None
+    problems : tuple of str
+        Of the image.
+    overscan_problem : str
+        Empty without one.
+    warnings : tuple of str
+    """
+
+    cards: Cards
+    keywords: Mapping[str, tuple[Value | None, str]]
+    is_stack: bool
+    geometry: Geometry | None
+    problems: tuple[str, ...]
+    overscan_problem: str
+    warnings: tuple[str, ...]
+
+
 def read_keywords(cards: Cards, path: PurePath, rules: HeaderRules) -> FrameHeader:
     """Translate the cards of one file; for many files use :class:`KeywordReader`."""
     return KeywordReader(rules).read(cards, path.as_posix())
@@ -156,7 +183,7 @@ class KeywordReader:
     """Translates cards to canonical keywords; equal headers are translated once.
 
     The frames of a night differ in little but their time. Traits depend only on some cards, the
-    folder and the night, and are cached by these.
+    folder and the night, and are cached by these; what only depends on cards is cached besides.
 
     Parameters
     ----------
@@ -170,6 +197,7 @@ class KeywordReader:
         self._trait_cards = frozenset((*_TRAIT_CARDS, *chain(*self._names.values())))
         self._has_token = key_pattern((*ALIASES, *rules.aliases, *rules.extra)).search
         self._traits = lru_cache(_CACHED)(self._find_traits)
+        self._from_cards = lru_cache(_CACHED)(self._read_cards)
         self._at_temperature = lru_cache(_CACHED)(self._find_at_temperature)
         self._at_angle = lru_cache(_CACHED)(_at_angle)
 
@@ -210,23 +238,26 @@ class KeywordReader:
         self,
         names: tuple[str, ...],
         values: tuple[CardValue, ...],
-        types: tuple[type, ...],  # noqa: ARG002
+        types: tuple[type, ...],
         place: str,
         outside: int,
         night: Night,
         written: Night,
     ) -> Traits:
         """Compute traits from the cards, path and nights that they depend on."""
-        rules, path, below = self._rules, PurePosixPath(place), PurePosixPath(place[outside:])
-        cards = dict(zip(names, values, strict=True))
+        rules, path = self._rules, PurePosixPath(place)
+        below = PurePosixPath(place[outside:]) if outside else path
         tokens = {} if rules.path_keywords == "off" else _tokens(path, rules)
         if "BINNING" in tokens:
-            cards = {"BINNING": tokens.pop("BINNING"), **cards}
-        master = _is_master(cards, path)
+            names, values = ("BINNING", *names), (tokens.pop("BINNING"), *values)
+            types = (type(values[0]), *types)
+        known = self._from_cards(names, values, types)
+        cards, geometry = known.cards, known.geometry
+        master = known.is_stack or path.name.casefold().startswith(("master", "superbias"))
         # For a master the header decides: its name is only a cleaned and shortened copy.
         override = rules.path_keywords == "override" and not master
         token = tokens.pop("TYPE", None)
-        keywords, sources = self._read_keywords(cards, night, tokens, override)
+        keywords, sources = self._read_keywords(known.keywords, night, tokens, override)
         unreadable_date = sources.get("DATE", "") if "DATE" not in keywords else ""
         if "DATE" not in keywords and written.date is not None:
             keywords["DATE"], sources["DATE"] = written.date, written.source
@@ -239,20 +270,19 @@ class KeywordReader:
         # A file without a type in the folder 'Master Darks' is a master.
         master = master or (place == "folder" and "master" in found.folder.casefold())
         other = None if master else found.other_than(place, rules.types_from)
-        geometry = geometry_of(cards)
         warnings = (
             *_type_warnings(keywords, other, rules),
             *_reject_warnings(keywords, master, below),
             *_night_warnings(keywords, night, unreadable_date),
-            *_warnings(cards),
+            *known.warnings,
         )
         frame_kind = keywords.get("TYPE")
         problems = (
-            *image_problems(cards, geometry),
+            *known.problems,
             *_processing_problems(cards, frame_kind, master, path.name),
         )
-        if geometry and not master and (problem := overscan_problem(cards, geometry)):
-            problems = (*problems, problem)
+        if known.overscan_problem and not master:
+            problems = (*problems, known.overscan_problem)
         removal = bias_removal(cards) if master and frame_kind == FrameType.DARK else ""
         return Traits(
             keywords,
@@ -266,14 +296,37 @@ class KeywordReader:
             pedestal_adu=number_of(cards.get("PEDESTAL")) or 0.0,
         )
 
+    def _read_cards(
+        self,
+        names: tuple[str, ...],
+        values: tuple[CardValue, ...],
+        types: tuple[type, ...],  # noqa: ARG002
+    ) -> _FromCards:
+        """Read what only depends on cards."""
+        # BINNING of a path comes before that of the header, which replaces it.
+        cards = dict(zip(names, values, strict=True))
+        geometry = geometry_of(cards)
+        return _FromCards(
+            cards,
+            {keyword: _in_header(keyword, names, cards) for keyword, names in self._names.items()},
+            _is_stack(cards),
+            geometry,
+            tuple(image_problems(cards, geometry)),
+            overscan_problem(cards, geometry) if geometry else "",
+            tuple(_warnings(cards)),
+        )
+
     def _read_keywords(
-        self, cards: Cards, night: Night, tokens: Mapping[str, Value], override: bool
+        self,
+        known: Mapping[str, tuple[Value | None, str]],
+        night: Night,
+        tokens: Mapping[str, Value],
+        override: bool,
     ) -> tuple[dict[str, Value], dict[str, str]]:
         """Return the value of each wanted keyword from header or path, and its source."""
         keywords: dict[str, Value] = {}
         sources: dict[str, str] = {}
-        for keyword, names in self._names.items():
-            value, source = night[:2] if keyword == "DATE" else _in_header(keyword, names, cards)
+        for keyword, (value, source) in {**known, "DATE": night[:2]}.items():
             if keyword in tokens and (value is None or override):
                 value, source = tokens[keyword], "path"
             if value is not None:
@@ -457,13 +510,10 @@ def _places(types_from: Sequence[str], override: bool, master: bool) -> list[str
     return [*order[:at], "path", *order[at:]]
 
 
-def _is_master(cards: Cards, path: PurePath) -> bool:
-    """Return whether the file is a stack of frames, by its type, other cards, or file name."""
-    return (
-        any(is_master_type(str(cards[name])) for name in _TYPE_CARDS if name in cards)
-        or is_stack(cards)
-        or path.name.casefold().startswith(("master", "superbias"))
-    )
+def _is_stack(cards: Cards) -> bool:
+    """Return whether cards say that the file is a stack of frames, by its type or otherwise."""
+    types = (str(cards[name]) for name in _TYPE_CARDS if name in cards)
+    return any(map(is_master_type, types)) or is_stack(cards)
 
 
 # --- path -----------------------------------------------------------------------------------------

@@ -50,7 +50,8 @@ DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 #: Source of a night for which the header has neither a local time nor a longitude.
 UTC_SOURCE: Final = "DATE-OBS, UTC"
 
-_HALF_A_DAY: Final = timedelta(hours=12)
+_NOON: Final = 12
+_ONE_DAY: Final = timedelta(days=1)
 _UTC: Final = ("DATE-OBS", "DATE-BEG", "DATE_OBS", "DATE-HP")
 _TIME_OF_DAY: Final = ("TIME-OBS", "UT", "UTC", "UT-OBS", "UTSTART", "TIME-BEG")
 _LOCAL: Final = ("DATE-LOC", "LOCALTIM", "DATE-LT")
@@ -159,7 +160,8 @@ def utc_of(cards: Cards) -> datetime | None:
 
 
 def _to_night(local: datetime) -> str:
-    return (local.replace(tzinfo=None) - _HALF_A_DAY).date().isoformat()
+    day = local.date()
+    return (day if local.hour >= _NOON else day - _ONE_DAY).isoformat()
 
 
 # --- the zone -------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ def processing(cards: Cards, name: str) -> str:
     if letters := _calibration_letters(cards):
         return f"CALSTAT '{letters}'"
     for card in _STEP_CARDS:
-        if _is_done(card, cards.get(card)):
+        if card in cards and _is_done(card, cards[card]):
             return card
     if process := cards.get(BIAS_HISTORY) or cards.get(HISTORY):
         return f"HISTORY '{process}'"

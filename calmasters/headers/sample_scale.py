@@ -21,6 +21,7 @@ __all__ = [
     "has_floats",
     "has_own_scale",
     "is_bottom_up",
+    "is_plain",
     "is_signed",
     "reading_of",
 ]
@@ -35,6 +36,20 @@ ADU16: Final = "adu16"
 ADU16_IN_32_BITS: Final = "32-bit integers as ADU"
 
 _UNIT: Final = (0.0, 1.0)
+
+
+def is_plain(header: ImageHeader) -> bool:
+    """Return whether samples are unsigned integers of 16 bits, and the first row is the top one.
+
+    So most cameras write them. False where that is not certain at first sight.
+    """
+    cards = header.cards
+    return (
+        cards.get("BITPIX") == 16
+        and cards.get("BZERO") == 1 << 15
+        and cards.get("BSCALE", 1) == 1
+        and cards.get("ROWORDER", "TOP-DOWN") == "TOP-DOWN"
+    )
 
 
 def is_bottom_up(header: ImageHeader) -> bool:

@@ -30,6 +30,7 @@ from calmasters.headers.sample_scale import (
     ADU16_IN_32_BITS,
     has_floats,
     has_own_scale,
+    is_plain,
     is_signed,
     reading_of,
 )
@@ -113,7 +114,7 @@ class HeaderCache:
                 continue
             row = before.get(path)
             if row is None or row[_SIZE] != size or row[_VERSION] != version:
-                outside = _matching_prefix(path, libraries)
+                outside = _matching_prefix(path, libraries) if libraries else 0
                 header = self._read_header(file, folder + path, outside)
                 row = [size, version, self._traits.number(header.traits), *header[1:]]
             now[path] = row
@@ -138,10 +139,10 @@ class HeaderCache:
         read_as, problem = _check_data(file, path, image, traits, self._settings)
         if problem:
             traits = replace(traits, problems=(*traits.problems, problem))
-        if read_as or image.cards.get("BITPIX") == 8:
-            has_8_bits = image.cards.get("BITPIX") == 8
+        has_8_bits = image.cards.get("BITPIX") == 8
+        if read_as or has_8_bits:
             traits = replace(traits, read_as=read_as, has_8_bits=has_8_bits)
-        return header._replace(traits=traits)
+        return header if traits is header.traits else header._replace(traits=traits)
 
     def save(self) -> None:
         """Write the cache, whole or not at all."""
@@ -189,13 +190,13 @@ class _NumberedTraits:
 
     @cached_property
     def _by_text(self) -> dict[str, int]:
-        """Numbers by the JSON text of traits; only computed if a header was read."""
+        """Numbers by the text of traits; only computed if a header was read."""
         return {_text(traits): number for number, traits in enumerate(self.all)}
 
 
 def _text(traits: Traits) -> str:
     # Compared as text, since the values 1, 1.0 and True are equal.
-    return json.dumps(_to_json(traits))
+    return repr(_to_json(traits))
 
 
 # Not dataclasses.astuple, which copies deeply.
@@ -250,7 +251,7 @@ def _check_data(
             "copy it again"
         )
     # Also where the type is unknown, so that all that is wrong with a frame is found at once.
-    if traits.problems or traits.keywords.get("TYPE") == FrameType.LIGHT:
+    if is_plain(header) or traits.problems or traits.keywords.get("TYPE") == FrameType.LIGHT:
         return "", ""
     parts = [*reading_of(header)]
     is_float_frame = has_floats(header.cards) and not traits.master
