@@ -139,9 +139,10 @@ def check_frames(
     checked = replace(checked, warnings=[*checked.warnings, *weak_master_dark(thermal, bias)])
     if not job.optimize_dark:
         return checked
-    scaling = DarkScaling.of(job, dark_signal(thermal))
+    is_searched = _can_be_scaled(job, thermal)
+    scaling = replace(DarkScaling.of(job, dark_signal(thermal)), is_searched=is_searched)
     noise = median(each.noise for each in measures)
-    subtracts_dark = scaling.unsearched == 1 or _can_be_scaled(job, thermal)
+    subtracts_dark = is_searched or scaling.unsearched == 1
     return replace(checked, scaling=scaling, subtracts_dark=subtracts_dark, noise=noise)
 
 

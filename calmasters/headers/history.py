@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
-__all__ = ["pixel_process_in"]
+__all__ = ["bias_process_in", "pixel_process_in"]
 
 #: Processes of PixInsight that change pixels, unlike ScreenTransferFunction or ImageSolver.
 _PIXINSIGHT: Final = (
@@ -36,6 +37,11 @@ _NEGATED_AFTER: Final = re.compile(
 )
 
 
+#: What subtracts a bias. ImageCalibration does, unless its parameters say that it did not.
+_BIAS_PROCESS: Final = re.compile(r"bias|zero|^ImageCalibration$", re.IGNORECASE)
+_BIAS_SWITCH: Final = re.compile(r'masterBiasEnabled(?:" value="|\W+)(true|false)', re.IGNORECASE)
+
+
 def pixel_process_in(text: str) -> str:
     """Return the process that changed pixels, as one line of HISTORY names it; empty without one.
 
@@ -44,8 +50,25 @@ def pixel_process_in(text: str) -> str:
     >>> pixel_process_in("Bias corrected with mbias.fits"), pixel_process_in("no dark subtraction")
     ('Bias corrected', '')
     """
+    return next(_processes(text), "")
+
+
+def bias_process_in(text: str) -> str:
+    """Return the process that subtracted a bias, also if it is not the first; empty without one.
+
+    >>> bias_process_in("Overscan corrected; Bias corrected with mbias.fits")
+    'Bias corrected'
+    >>> bias_process_in("ImageCalibration.masterBiasEnabled: false")
+    ''
+    """
+    switches = [switch.casefold() for switch in _BIAS_SWITCH.findall(text)]
+    is_off = bool(switches) and "true" not in switches
+    named = (process for process in _processes(text) if _BIAS_PROCESS.search(process))
+    return next((each for each in named if not (is_off and each == "ImageCalibration")), "")
+
+
+def _processes(text: str) -> Iterator[str]:
     for found in _PROCESS.finditer(text):
         is_negated = _NEGATED_BEFORE.search(text[: found.start()])
         if not is_negated and not _NEGATED_AFTER.match(text, found.end()):
-            return found[0].strip()
-    return ""
+            yield found[0].strip()

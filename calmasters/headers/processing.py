@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from calmasters.headers.fits_cards import Cards, CardValue, number_of
+from calmasters.headers.fits_cards import BIAS_HISTORY, Cards, CardValue, number_of
 
 __all__ = ["PROCESSING_CARDS", "bias_removal", "is_processed_name", "is_stack", "processing"]
 
@@ -26,7 +26,7 @@ _STEP_CARDS: Final = (
 _ONLY_TEXT: Final = frozenset({"OVERSCAN"})
 #: Cards that this module reads.
 PROCESSING_CARDS: Final = (
-    "CALSTAT", "HISTORY", *_STACK_COUNT, *_STACK_FLAGS, *_STACK_PARTS, *_STEP_CARDS
+    "CALSTAT", "HISTORY", BIAS_HISTORY, *_STACK_COUNT, *_STACK_FLAGS, *_STACK_PARTS, *_STEP_CARDS
 )  # fmt: skip
 
 #: Values of a step that was not done.
@@ -75,7 +75,7 @@ def processing(cards: Cards, name: str) -> str:
     for card in _STEP_CARDS:
         if _is_done(card, cards.get(card)):
             return card
-    if process := cards.get("HISTORY"):
+    if process := cards.get("HISTORY") or cards.get(BIAS_HISTORY):
         return f"HISTORY '{process}'"
     # A filter may be named c.
     ends_with_filter = str(cards.get("FILTER", "")).casefold().startswith("c")
@@ -89,9 +89,8 @@ def bias_removal(cards: Cards) -> str:
     if "B" in (letters := _calibration_letters(cards)):
         return f"CALSTAT '{letters}'"
     done = next((card for card in _BIAS_CARDS if _is_done(card, cards.get(card))), "")
-    process = str(cards.get("HISTORY", ""))
-    is_bias = re.search(r"bias|zero", process, re.IGNORECASE)
-    return done or (f"HISTORY '{process}'" if is_bias else "")
+    process = cards.get(BIAS_HISTORY)
+    return done or (f"HISTORY '{process}'" if process else "")
 
 
 def _calibration_letters(cards: Cards) -> str:

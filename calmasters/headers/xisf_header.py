@@ -8,8 +8,14 @@ from zlib import decompress
 from zlib import error as zlib_error
 
 from calmasters.errors import FrameError
-from calmasters.headers.fits_cards import COMMENTARY, CardValue, ImageHeader, parse_value
-from calmasters.headers.history import pixel_process_in
+from calmasters.headers.fits_cards import (
+    BIAS_HISTORY,
+    COMMENTARY,
+    CardValue,
+    ImageHeader,
+    parse_value,
+)
+from calmasters.headers.history import bias_process_in, pixel_process_in
 from calmasters.headers.sample_scale import bounds_of
 
 if TYPE_CHECKING:
@@ -43,8 +49,10 @@ def read_xisf_header(file: IO[bytes]) -> ImageHeader:
     except (SyntaxError, LookupError, ValueError) as error:
         raise FrameError(f"cannot be read as XISF: {error}; copy it again or exclude it") from error
     cards = dict(_keywords(image.iterfind("{*}FITSKeyword")))
-    if process := _pixel_process(image, file):
-        cards["HISTORY"] = process
+    history = _history(image, file)
+    for keyword, find in (("HISTORY", pixel_process_in), (BIAS_HISTORY, bias_process_in)):
+        if process := next(filter(None, map(find, history)), ""):
+            cards[keyword] = process
     for mosaic in image.iterfind("{*}ColorFilterArray"):
         cards.setdefault("BAYERPAT", mosaic.get("pattern", ""))
     # The attributes of the image decide its format, not its keywords.
@@ -86,19 +94,19 @@ def _keywords(elements: Iterable[Element]) -> Iterator[tuple[str, CardValue]]:
             yield keyword, value
 
 
-def _pixel_process(image: Element, file: IO[bytes]) -> str:
-    """Return the first process in HISTORY or PixInsight's own history that changed pixels."""
+def _history(image: Element, file: IO[bytes]) -> list[str]:
+    """Return the lines of HISTORY, and PixInsight's own history."""
     lines = [
         element.get("comment", "") or element.get("value", "")
         for element in image.iterfind("{*}FITSKeyword")
         if element.get("name") == "HISTORY"
     ]
-    lines += [
+    properties = [
         _property_text(element, file)
         for element in image.iterfind("{*}Property")
         if element.get("id") == "PixInsight:ProcessingHistory"
     ]
-    return next(filter(None, map(pixel_process_in, lines)), "")
+    return lines + properties
 
 
 def _property_text(element: Element, file: IO[bytes]) -> str:

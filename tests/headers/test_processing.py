@@ -10,6 +10,7 @@ from astropy.io import fits
 
 from calmasters.frame import Traits
 from calmasters.headers.dialects import read_keywords
+from calmasters.headers.fits_cards import BIAS_HISTORY
 from calmasters.headers.history import pixel_process_in
 from calmasters.headers.image_header import read_cards
 from calmasters.settings import HeaderRules
@@ -198,13 +199,53 @@ def test_cards_of_stacks_mark_masters(cards: dict[str, Any], kind: str | None) -
         ({"CALSTAT": "M"}, ""),
         ({"CALSTAT": "BM"}, "CALSTAT 'BM'"),
         ({"CALSTAT": "M", "ZEROCOR": "Zero.fits"}, "ZEROCOR"),
-        ({"NCOMBINE": 20, "HISTORY": "Bias corrected"}, "HISTORY 'Bias corrected'"),
+        ({"NCOMBINE": 20, BIAS_HISTORY: "Bias corrected"}, "HISTORY 'Bias corrected'"),
         ({"NCOMBINE": 20, "HISTORY": "ImageIntegration"}, ""),
     ],
 )
 def test_a_master_dark_says_whether_it_contains_a_bias(cards: dict[str, Any], sign: str) -> None:
     traits = traits_of(IMAGETYP="Dark Frame", **cards)
     assert (traits.bias_removal, traits.problems) == (sign, ())
+
+
+CALIBRATION = "ImageCalibration.masterBias.fileName: masterBias.xisf"
+OTHERS = ("Integration with ImageIntegration process", "CosmeticCorrection.useAutoDetect: true")
+
+
+@pytest.mark.parametrize(
+    ("lines", "process"),
+    [
+        ((CALIBRATION, *OTHERS), "ImageCalibration"),
+        ((*OTHERS, CALIBRATION), "ImageCalibration"),
+        (("Overscan corrected", "Zero level correction image is Zero.fits"), "Zero level correction"),
+        (OTHERS, None),
+        (("Dark corrected", "no bias correction"), None),
+    ],
+)
+@pytest.mark.parametrize("long_text", ["", "x" * 200])
+def test_a_bias_was_subtracted_wherever_history_says_so(
+    tmp_path: Path, lines: tuple[str, ...], process: str | None, long_text: str
+) -> None:
+    header = fits.Header({"OBJECT": long_text})
+    for line in lines:
+        header["HISTORY"] = line
+    fits.writeto(tmp_path / "x.fits", np.zeros((3, 4), np.uint16), header)
+    assert read_cards(tmp_path / "x.fits").get(BIAS_HISTORY) == process
+    inside = "".join(f'<FITSKeyword name="HISTORY" value="" comment="{line}"/>' for line in lines)
+    assert read_cards(xisf(tmp_path / "x.xisf", inside)).get(BIAS_HISTORY) == process
+
+
+@pytest.mark.parametrize(("switch", "process"), [("true", "ImageCalibration"), ("false", None)])
+def test_the_parameters_of_a_calibration_say_whether_it_subtracted_a_bias(
+    tmp_path: Path, switch: str, process: str | None
+) -> None:
+    text = (
+        "&lt;process class=&quot;ImageIntegration&quot;/&gt;&lt;process class="
+        "&quot;ImageCalibration&quot;&gt;&lt;parameter id=&quot;masterBiasEnabled&quot; "
+        f"value=&quot;{switch}&quot;/&gt;"
+    )
+    cards = read_cards(xisf(tmp_path / "x.xisf", f"<{HISTORY}>{text}</Property>"))
+    assert (cards["HISTORY"], cards.get(BIAS_HISTORY)) == ("ImageIntegration", process)
 
 
 def test_a_master_bias_without_bias_is_of_no_use() -> None:
