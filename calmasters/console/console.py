@@ -335,7 +335,10 @@ class Console(logging.Handler):
         if "report_page" in self._rules and not workflow.is_preview:
             report = (workflow.output_dir / REPORT).as_posix()
             result = replace(result, report=report, report_warnings=workflow.report_warnings())
-        if self._failures or (self._is_interrupted and self._built):
+        if self._nothing_to_do:
+            # The target may be another one, such as the scripts.
+            result = replace(result, not_made=workflow.names_to_rebuild())
+        elif self._failures or (self._is_interrupted and self._built):
             ended = {*self._built, *(failure.name for failure in self._failures.values())}
             names = [name for name in workflow.names_to_rebuild() if name not in ended]
             result = replace(result, not_made=names)

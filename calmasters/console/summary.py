@@ -29,9 +29,9 @@ _NUMBER: Final = re.compile(r"\d+(?:\.\d+)?")
 
 #: Which warnings come first.
 _SERIOUSNESS: Final = (
+    WarningKind.LEVEL,
     WarningKind.OUTLIERS,
     WarningKind.SAMPLES,
-    WarningKind.LEVEL,
     WarningKind.CALIBRATION,
     WarningKind.OTHER,
     WarningKind.FRAME_COUNT,
@@ -94,7 +94,8 @@ class RunResult:
     report_warnings : mapping of str to sequence of str
         What the report found wrong with masters, by their short names.
     not_made : sequence of str
-        Short names of stale masters that were not made because the run ended before.
+        Short names of stale masters that were not made: the run ended before, or was about
+        something else.
     """
 
     ending: Ending
@@ -137,8 +138,11 @@ def end_of_run(result: RunResult, findings: Findings | None) -> str:
 
 
 def _nothing_to_do(result: RunResult, findings: Findings | None) -> str:
-    masters = f"{_number(result.planned, 'master')} {_are(result.planned)} up to date"
+    current = result.planned - len(result.not_made)
+    masters = f"{_number(current, 'master')} {_are(current)} up to date"
     parts = [masters + (f", {len(result.warnings)} of them weak" if result.warnings else "")]
+    if result.not_made:
+        parts.append(f"{_number(len(result.not_made), 'master')} to be made: snakemake masters")
     if findings:
         parts.append(f"{_number(findings.count(Status.REFUSED), 'frame')} refused")
         parts += [f"{each.count} more left out ({each.remedy})" for each in findings.suspicious]

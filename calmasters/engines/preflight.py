@@ -224,8 +224,9 @@ def _weak(
     if kind is FrameType.BIAS:
         yield from structured_bias(measures)
     elif kind is FrameType.FLAT:
-        yield from weak_flats(paths, [level - base_level for level in levels])
+        # Saturated flats also differ in shape and level.
         yield from clipped_flats(paths, measures)
+        yield from weak_flats(paths, [level - base_level for level in levels])
     elif base:
         yield from weak_dark(65535 * (median(levels) - base_level), 65535 * base_level)
 
