@@ -39,10 +39,11 @@ _SERIOUSNESS: Final = (
 
 
 class Ending(Enum):
-    """How a run ended."""
+    """How a run ended; PLANNED is one that was not about masters."""
 
     DONE = auto()
     NOTHING_TO_DO = auto()
+    PLANNED = auto()
     DRY_RUN = auto()
     FAILED = auto()
     INTERRUPTED = auto()
@@ -153,12 +154,12 @@ def _nothing_to_do(result: RunResult, findings: Findings | None) -> str:
 def _masters(result: RunResult) -> Iterator[str]:
     """Say how the run ended, and how many masters were built."""
     count, folder = len(result.built), f"{result.output_dir}/masters"
+    if result.ending is Ending.PLANNED:
+        return
     if result.ending is Ending.DRY_RUN:
         unchanged = result.planned - count
-        yield (
-            f"Dry run: {_number(count, 'master')} would be built, {unchanged} unchanged; "
-            "nothing was changed."
-        )
+        masters = f"{_number(count, 'master')} would be built, {unchanged} unchanged; "
+        yield f"Dry run: {masters * bool(result.planned)}nothing was changed."
         return
     failed = sum(failure.is_master for failure in result.failures)
     counts = [f"{count} built"]
@@ -238,6 +239,8 @@ def _next(result: RunResult, findings: Findings) -> Iterator[str]:
         found = (f"{name}: {texts[0]}" for name, texts in result.report_warnings.items())
         yield from _listed("The report warns", found)
         yield f"Report: {result.report}"
+    elif result.ending is Ending.PLANNED:
+        yield f"Each frame: {result.output_dir}/inventory.csv"
     elif result.built and result.ending is Ending.DONE:
         inventory = f"{result.output_dir}/inventory.csv"
         yield f"Each frame: {inventory}. Numbers and pictures: snakemake report"

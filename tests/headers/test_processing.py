@@ -217,7 +217,10 @@ OTHERS = ("Integration with ImageIntegration process", "CosmeticCorrection.useAu
     [
         ((CALIBRATION, *OTHERS), "ImageCalibration"),
         ((*OTHERS, CALIBRATION), "ImageCalibration"),
-        (("Overscan corrected", "Zero level correction image is Zero.fits"), "Zero level correction"),
+        (
+            ("Overscan corrected", "Zero level correction image is Zero.fits"),
+            "Zero level correction",
+        ),
         (OTHERS, None),
         (("Dark corrected", "no bias correction"), None),
     ],
