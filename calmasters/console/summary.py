@@ -248,7 +248,9 @@ def _next(result: RunResult, findings: Findings) -> Iterator[str]:
 
 def _failures(result: RunResult) -> Iterator[str]:
     if result.not_made:
-        rest = "run again, or add --keep-going to go on after failures"
+        rest = "run again"
+        if result.failures:
+            rest += " without the failure; --keep-going makes the masters that do not depend on it"
         yield f"Not made: {_some(result.not_made)}; {rest}"
     alike: dict[str, list[Failure]] = defaultdict(list)
     for failure in result.failures:

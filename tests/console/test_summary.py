@@ -211,7 +211,8 @@ def test_masters_that_a_failed_run_did_not_come_to_are_named() -> None:
     failure = Failure(BIAS, "the disk is full")
     result = RunResult(Ending.FAILED, "output", planned=3, failures=[failure], not_made=(FLAT, RED))
     assert (
-        f"Not made: {FLAT} and 1 more; run again, or add --keep-going to go on after failures"
+        f"Not made: {FLAT} and 1 more; run again without the failure; --keep-going makes the "
+        "masters that do not depend on it"
     ) in end_of_run(result, GOOD).splitlines()
 
 
