@@ -44,7 +44,7 @@ __all__ = [
 #: Share of pure noise that Winsorized clipping at 4 and 3 sigma takes as too low and as too high,
 #: in percent, by the number of frames from which it applies (measured on Gaussian stacks).
 _LOSS: Final[Mapping[int, tuple[float, float]]] = {3: (2.3, 3.2), 5: (1.3, 2.0)}
-#: From so many frames on, the loss is small.
+#: From this number of frames on, the loss is small.
 ENOUGH_FRAMES: Final = 10
 
 #: No camera has a higher offset (a fifth of white), and darks are below this, in 16-bit ADU.
