@@ -14,7 +14,10 @@ from typing import Any, Final
 
 from calmasters.atomic_files import temporary_folder
 from calmasters.comparison.between_engines import compare_outputs, comparison_lines
-from calmasters.errors import ConfigError, EngineError, RecordError
+from calmasters.engines import needs_of
+from calmasters.errors import CalmastersError, ConfigError, EngineError, RecordError
+from calmasters.inventory.content_digests import ContentDigests
+from calmasters.inventory.listing import list_files
 from calmasters.model.layout import COMPARISON, DIFFERENCE_PICTURES, PLAN, compared_output
 from calmasters.planning.plan_file import Plan
 from calmasters.settings import Settings
@@ -42,9 +45,10 @@ def compare_engines(
     Raises
     ------
     ConfigError
-        If less than two engines are given.
+        If less than two engines are given, or the program of one is missing.
     EngineError
-        If an engine could not make all masters; those that were made are compared before.
+        If the run of an engine did not come to its plan; or if an engine could not make all
+        masters: those that were made are compared before.
     """
     settings = Settings.from_config(config)
     engines, output_dir = settings.engines, settings.output_dir
@@ -53,13 +57,16 @@ def compare_engines(
             "engines: a comparison needs two engines or more; add "
             "--config 'engines=[native,pixinsight]'"
         )
+    if missing := [each for engine in engines for each in needs_of(engine).missing(settings)]:
+        raise ConfigError("\n  ".join(["engines: nothing was started:", *missing]))
     for sentence in _not_compared(output_dir):
         show(sentence)
-    failed = [
-        engine
-        for engine in engines
-        if not _has_run(run_config(config, settings, engine), snakefile, cores, show)
-    ]
+    failed = []
+    for engine in engines:
+        run = run_config(config, settings, engine)
+        if not _has_run(run, snakefile, cores, show):
+            _require_current_plan(run)
+            failed.append(engine)
     rmtree(output_dir / DIFFERENCE_PICTURES, ignore_errors=True)
     comparison = compare_outputs(output_dir, engines)
     comparison.write(output_dir / COMPARISON)
@@ -79,6 +86,19 @@ def run_config(config: Mapping[str, Any], settings: Settings, engine: str) -> di
         # That of the user may be below input_dir, with calibrated flats in it.
         "exclude": [*config["exclude"], *_output_pattern(settings)],
     }
+
+
+def _require_current_plan(config: Mapping[str, Any]) -> None:
+    """Refuse masters of an earlier run, of other frames or settings, in place of new ones."""
+    settings = Settings.from_config(config)
+    with suppress(OSError, CalmastersError):
+        plan = Plan.load(settings.output_dir / PLAN)
+        if plan.digest == list_files(settings, ContentDigests(settings)).digest:
+            return
+    raise EngineError(
+        f"the run of engine {config['engine']} did not begin: its message is above; nothing was "
+        "compared"
+    )
 
 
 def _output_pattern(settings: Settings) -> Sequence[str]:

@@ -39,6 +39,8 @@ _DEFAULT_HANDLER: Final = "DefaultStreamHandler"
 
 #: Rules that print what was asked for: no summary follows.
 _PRINTING_RULES: Final = frozenset({"why", "summary", "orphans", "engine_check", "compare"})
+#: Rules that come to a plan, and make no masters.
+_PLANNING_RULES: Final = frozenset({"inventory", "scripts"})
 
 #: Beginnings of Snakemake's texts that say how a run ends.
 _NOTHING_TO_DO: Final = "Nothing to be done"
@@ -324,6 +326,8 @@ class Console(logging.Handler):
         )
         workflow = self._workflow
         plan = workflow.known_plan if workflow else None
+        if workflow and result.ending is Ending.PLANNED:
+            plan = workflow.plan
         if workflow is None or plan is None:
             return end_of_run(result, None)
         result = replace(
@@ -335,11 +339,19 @@ class Console(logging.Handler):
         if "report_page" in self._rules and not workflow.is_preview:
             report = (workflow.output_dir / REPORT).as_posix()
             result = replace(result, report=report, report_warnings=workflow.report_warnings())
-        if self._failures or (self._is_interrupted and self._built):
+        if self._nothing_to_do:
+            # The target may be another one, such as the scripts.
+            result = replace(result, not_made=workflow.names_to_rebuild())
+        elif self._failures or (self._is_interrupted and self._built):
             ended = {*self._built, *(failure.name for failure in self._failures.values())}
             names = [name for name in workflow.names_to_rebuild() if name not in ended]
             result = replace(result, not_made=names)
-        if workflow.is_preview and not self._errors:
+        if result.ending is Ending.PLANNED:
+            jobs = {workflow.short_name_of(job.master): job.warnings for job in workflow.jobs}
+            result = replace(result, warnings={name: jobs[name] for name in jobs if jobs[name]})
+        if workflow.is_preview and self._only_plans:
+            result = replace(result, planned=0)
+        elif workflow.is_preview and not self._errors:
             result = replace(result, built=workflow.names_to_rebuild())
         return end_of_run(result, plan.findings)
 
@@ -350,7 +362,13 @@ class Console(logging.Handler):
             return Ending.FAILED
         if self._nothing_to_do:
             return Ending.NOTHING_TO_DO
-        return Ending.DRY_RUN if self._is_dry_run else Ending.DONE
+        if self._is_dry_run:
+            return Ending.DRY_RUN
+        return Ending.PLANNED if self._only_plans else Ending.DONE
+
+    @property
+    def _only_plans(self) -> bool:
+        return bool(self._rules) and self._rules <= _PLANNING_RULES
 
     @property
     def _is_dry_run(self) -> bool:

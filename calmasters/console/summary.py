@@ -29,9 +29,9 @@ _NUMBER: Final = re.compile(r"\d+(?:\.\d+)?")
 
 #: Which warnings come first.
 _SERIOUSNESS: Final = (
+    WarningKind.LEVEL,
     WarningKind.OUTLIERS,
     WarningKind.SAMPLES,
-    WarningKind.LEVEL,
     WarningKind.CALIBRATION,
     WarningKind.OTHER,
     WarningKind.FRAME_COUNT,
@@ -39,10 +39,11 @@ _SERIOUSNESS: Final = (
 
 
 class Ending(Enum):
-    """How a run ended."""
+    """How a run ended; PLANNED is one that was not about masters."""
 
     DONE = auto()
     NOTHING_TO_DO = auto()
+    PLANNED = auto()
     DRY_RUN = auto()
     FAILED = auto()
     INTERRUPTED = auto()
@@ -94,7 +95,8 @@ class RunResult:
     report_warnings : mapping of str to sequence of str
         What the report found wrong with masters, by their short names.
     not_made : sequence of str
-        Short names of stale masters that were not made because the run ended before.
+        Short names of stale masters that were not made: the run ended before, or was about
+        something else.
     """
 
     ending: Ending
@@ -137,8 +139,11 @@ def end_of_run(result: RunResult, findings: Findings | None) -> str:
 
 
 def _nothing_to_do(result: RunResult, findings: Findings | None) -> str:
-    masters = f"{_number(result.planned, 'master')} {_are(result.planned)} up to date"
+    current = result.planned - len(result.not_made)
+    masters = f"{_number(current, 'master')} {_are(current)} up to date"
     parts = [masters + (f", {len(result.warnings)} of them weak" if result.warnings else "")]
+    if result.not_made:
+        parts.append(f"{_number(len(result.not_made), 'master')} to be made: snakemake masters")
     if findings:
         parts.append(f"{_number(findings.count(Status.REFUSED), 'frame')} refused")
         parts += [f"{each.count} more left out ({each.remedy})" for each in findings.suspicious]
@@ -149,12 +154,12 @@ def _nothing_to_do(result: RunResult, findings: Findings | None) -> str:
 def _masters(result: RunResult) -> Iterator[str]:
     """Say how the run ended, and how many masters were built."""
     count, folder = len(result.built), f"{result.output_dir}/masters"
+    if result.ending is Ending.PLANNED:
+        return
     if result.ending is Ending.DRY_RUN:
         unchanged = result.planned - count
-        yield (
-            f"Dry run: {_number(count, 'master')} would be built, {unchanged} unchanged; "
-            "nothing was changed."
-        )
+        masters = f"{_number(count, 'master')} would be built, {unchanged} unchanged; "
+        yield f"Dry run: {masters * bool(result.planned)}nothing was changed."
         return
     failed = sum(failure.is_master for failure in result.failures)
     counts = [f"{count} built"]
@@ -234,6 +239,8 @@ def _next(result: RunResult, findings: Findings) -> Iterator[str]:
         found = (f"{name}: {texts[0]}" for name, texts in result.report_warnings.items())
         yield from _listed("The report warns", found)
         yield f"Report: {result.report}"
+    elif result.ending is Ending.PLANNED:
+        yield f"Each frame: {result.output_dir}/inventory.csv"
     elif result.built and result.ending is Ending.DONE:
         inventory = f"{result.output_dir}/inventory.csv"
         yield f"Each frame: {inventory}. Numbers and pictures: snakemake report"
@@ -241,7 +248,9 @@ def _next(result: RunResult, findings: Findings) -> Iterator[str]:
 
 def _failures(result: RunResult) -> Iterator[str]:
     if result.not_made:
-        rest = "run again, or add --keep-going to go on after failures"
+        rest = "run again"
+        if result.failures:
+            rest += " without the failure; --keep-going makes the masters that do not depend on it"
         yield f"Not made: {_some(result.not_made)}; {rest}"
     alike: dict[str, list[Failure]] = defaultdict(list)
     for failure in result.failures:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
@@ -27,9 +28,7 @@ _SIGNAL_SAMPLES: Final = 10_000
 #: Percentile of a dark's pixels that stands for those with much dark current.
 _WARM_PERCENTILE: Final = 99.0
 
-#: Factors that were not searched: they are wrong by the same amount in each flat, so that every
-#: ADU counts.
-_UNSEARCHED: Final = (0.0, 1.0)
+#: A factor that was not searched is wrong by the same amount in each flat: every ADU counts.
 _ONE_ADU: Final = 1 / 65535
 
 
@@ -45,12 +44,15 @@ class DarkScaling:
         Of the dark less the bias, where the dark current is high; in [0, 1].
     flat_exposure_s : float or None
         Median; None where it is not known.
+    is_searched : bool
+        Whether the dark has enough pixels above its noise for the search of its factor.
     """
 
     lowest: float
     highest: float
     signal: float
     flat_exposure_s: float | None
+    is_searched: bool = True
 
     @classmethod
     def of(cls, job: MasterJob, signal: float) -> Self:
@@ -68,6 +70,16 @@ class DarkScaling:
     def error(self, k: float) -> float:
         """Return what a factor outside of the range adds to pixels with high dark current."""
         return max(self.lowest - k, k - self.highest, 0.0) * self.signal
+
+    @property
+    def remedy(self) -> str:
+        """What makes the factor right."""
+        if self.lowest == self.highest == 1:
+            # The dark has the exposure of the flats: it needs no factor.
+            return "set calibration: {flat: {optimizeDarks: false}}"
+        exposure_s = self.flat_exposure_s
+        wanted = "the exposure of the flats" if exposure_s is None else f"{exposure_s:g} s"
+        return f"take darks of {wanted}"
 
     @property
     def unsearched(self) -> float:
@@ -104,7 +116,8 @@ def weak_factors(
     """Warn of factors of the dark that contradict the exposures and damage the flat.
 
     Short flats have hardly any dark current, and the search then finds any factor. Where the
-    difference is below the noise of the flat, there is nothing to warn of.
+    difference is below the noise of the flat, and that of all flats below the noise of their
+    master, there is nothing to warn of.
 
     Parameters
     ----------
@@ -115,21 +128,24 @@ def weak_factors(
     noise : float
         Of a pixel of a flat, in [0, 1].
     """
-    if scaling is None:
+    known = [k for k in factors if k is not None]
+    if scaling is None or not known:
         return
-    odd = [
-        k
-        for k in factors
-        if k is not None and scaling.error(k) > (_ONE_ADU if k in _UNSEARCHED else noise)
-    ]
+    errors = [*map(scaling.error, known)]
+    is_common = sum(errors) / len(errors) > noise / math.sqrt(len(errors))
+    limit = noise if scaling.is_searched and not is_common else _ONE_ADU
+    odd = [(k, error) for k, error in zip(known, errors, strict=True) if error > limit]
     if odd:
-        exposure_s = scaling.flat_exposure_s
-        wanted = "the exposure of the flats" if exposure_s is None else f"{exposure_s:g} s"
-        worst = 65535 * max(map(scaling.error, odd))
+        values = [k for k, _ in odd]
+        worst = 65535 * max(error for _, error in odd)
         yield MasterWarning(
             WarningKind.CALIBRATION,
-            f"the dark's factor is {min(odd):.3f} to {max(odd):.3f} for {len(odd)} of"
-            f" {len(factors)} frames, expected {scaling.lowest:.3f} to {scaling.highest:.3f}:"
-            f" pixels with high dark current are wrong by up to {worst:.0f} ADU; take darks of"
-            f" {wanted}",
+            f"the dark's factor is {_range(min(values), max(values))} for {len(odd)} of"
+            f" {len(factors)} frames, expected {_range(scaling.lowest, scaling.highest)}: pixels"
+            f" with high dark current are wrong by up to {worst:.0f} ADU; {scaling.remedy}",
         )
+
+
+def _range(low: float, high: float) -> str:
+    ends = f"{low:.3f}", f"{high:.3f}"
+    return ends[0] if ends[0] == ends[1] else " to ".join(ends)

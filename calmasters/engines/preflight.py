@@ -139,9 +139,10 @@ def check_frames(
     checked = replace(checked, warnings=[*checked.warnings, *weak_master_dark(thermal, bias)])
     if not job.optimize_dark:
         return checked
-    scaling = DarkScaling.of(job, dark_signal(thermal))
+    is_searched = _can_be_scaled(job, thermal)
+    scaling = replace(DarkScaling.of(job, dark_signal(thermal)), is_searched=is_searched)
     noise = median(each.noise for each in measures)
-    subtracts_dark = scaling.unsearched == 1 or _can_be_scaled(job, thermal)
+    subtracts_dark = is_searched or scaling.unsearched == 1
     return replace(checked, scaling=scaling, subtracts_dark=subtracts_dark, noise=noise)
 
 
@@ -223,8 +224,9 @@ def _weak(
     if kind is FrameType.BIAS:
         yield from structured_bias(measures)
     elif kind is FrameType.FLAT:
-        yield from weak_flats(paths, [level - base_level for level in levels])
+        # Saturated flats also differ in shape and level.
         yield from clipped_flats(paths, measures)
+        yield from weak_flats(paths, [level - base_level for level in levels])
     elif base:
         yield from weak_dark(65535 * (median(levels) - base_level), 65535 * base_level)
 

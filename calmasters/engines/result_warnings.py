@@ -91,8 +91,8 @@ def weak_flats(paths: Sequence[str], levels: Sequence[float]) -> Iterator[Master
         unlit = sum(level < _UNLIT for level in levels)
         sentences.append(
             f"{unlit} of {len(levels)} flats are as dark as the bias, such as {faintest} with"
-            f" {65535 * lowest:.0f} ADU more: the telescope was covered, the shutter closed, or the"
-            " lamp off; exclude them, and take them again"
+            f" {round(65535 * lowest)} ADU more: the telescope was covered, the shutter closed, or"
+            " the lamp off; exclude them, and take them again"
         )
     elif lowest < _FAINT:
         sentences.append(f"{faintest} has {65535 * lowest:.0f} ADU: expose flats longer")

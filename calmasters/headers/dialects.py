@@ -56,6 +56,7 @@ from calmasters.settings import HeaderRules
 
 __all__ = [
     "ALIASES",
+    "MEASURED",
     "FrameHeader",
     "KeywordReader",
     "read_keywords",
@@ -101,6 +102,9 @@ _PLAIN: Final[Mapping[str, tuple[str, ...]]] = {
     "EXPOSURE": ("EXPTIME", "EXPOSURE"),
     "DATE": ("DATE-LOC",),
 }
+
+#: The source of a SET-TEMP that is the temperature of the sensor.
+MEASURED: Final = "CCD-TEMP, rounded"
 
 #: The source of a type that is not in the header.
 _TYPE_SOURCES: Final = {"path": "path", "folder": "folder name", "name": "file name"}
@@ -341,7 +345,7 @@ class KeywordReader:
         if "SET-TEMP" not in keywords:
             step = max(1.0, self._rules.round.get("SET-TEMP", 0.0))
             keywords = {**keywords, "SET-TEMP": rounded(ccd_temp_c, step)}
-            sources = {**sources, "SET-TEMP": "CCD-TEMP, rounded"}
+            sources = {**sources, "SET-TEMP": MEASURED}
         warm = _off_set_point(keywords, ccd_temp_c, self._rules)
         if not warm and keywords is traits.keywords:
             return traits

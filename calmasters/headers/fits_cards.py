@@ -19,9 +19,10 @@ from typing import IO, Final, NamedTuple, TypeAlias
 
 from calmasters.errors import FrameError
 from calmasters.frame import Value
-from calmasters.headers.history import history_card
+from calmasters.headers.history import bias_process_in, pixel_process_in
 
 __all__ = [
+    "BIAS_HISTORY",
     "COMMENTARY",
     "Card",
     "CardValue",
@@ -39,7 +40,8 @@ __all__ = [
 CardValue: TypeAlias = Value | bool
 
 #: The cards of a header by keyword; of repeated keywords the first. HISTORY is the first process
-#: in its lines that changed pixels; see :mod:`calmasters.headers.history`.
+#: in its lines that changed pixels, BIAS_HISTORY the first one that subtracted a bias; see
+#: :mod:`calmasters.headers.history`.
 Cards: TypeAlias = Mapping[str, CardValue]
 
 _CARD: Final = 80
@@ -57,6 +59,8 @@ _MOST_COLUMNS: Final = 999
 _MOST_BYTES: Final = 1 << 50
 #: Keywords of cards with text but without a value.
 COMMENTARY: Final = ("COMMENT", "HISTORY", "")
+#: No FITS keyword has a blank.
+BIAS_HISTORY: Final = "HISTORY BIAS"
 _NO_SIZE: Final = "is damaged: its header does not give the image's size ({}); copy it again"
 _STRING: Final = re.compile(r"\s*'([^']*(?:''[^']*)*)'")
 
@@ -243,7 +247,7 @@ def _cards_of(text: bytes) -> dict[str, CardValue]:
 def _parse(card: bytes) -> tuple[str, CardValue]:
     """Parse one card; the keyword is empty for comments, blanks and cards without a value."""
     if card.startswith(b"HISTORY "):
-        return history_card(card[8:].decode("latin-1"))
+        return _history_card(card[8:].decode("latin-1"))
     name, equals, rest = card[:8], card[8:10], card[10:]
     if name == b"HIERARCH":
         name, equals, rest = card[9:].partition(b"=")
@@ -255,6 +259,14 @@ def _parse(card: bytes) -> tuple[str, CardValue]:
         text = text.partition("/")[0]  # remove the comment
     value = parse_value(text)
     return ("", "") if value is None else (keyword, value)
+
+
+def _history_card(line: str) -> tuple[str, str]:
+    """Return what a line of HISTORY says about the pixels; the keyword is empty for nothing."""
+    if process := bias_process_in(line):
+        return BIAS_HISTORY, process
+    process = pixel_process_in(line)
+    return ("HISTORY", process) if process else ("", "")
 
 
 def parse_value(text: str) -> CardValue | None:
@@ -289,7 +301,7 @@ def _cards_by_astropy(text: bytes) -> dict[str, CardValue]:
         except Exception:
             continue
         if keyword == "HISTORY":
-            cards.setdefault(*history_card(str(value)))
+            cards.setdefault(*_history_card(str(value)))
         elif keyword not in COMMENTARY and not isinstance(value, Undefined | complex):
             cards.setdefault(keyword, value)
     cards.pop("", None)

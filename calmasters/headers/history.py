@@ -6,12 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-__all__ = ["BIAS_HISTORY", "HISTORY", "history_card"]
-
-#: Names of two cards for lines of HISTORY: that a bias was subtracted, and that another process
-#: changed pixels.
-HISTORY: Final = "HISTORY"
-BIAS_HISTORY: Final = "HISTORY of a bias"
+__all__ = ["bias_process_in", "pixel_process_in"]
 
 #: Processes of PixInsight that change pixels, unlike ScreenTransferFunction or ImageSolver.
 _PIXINSIGHT: Final = (
@@ -42,35 +37,34 @@ _NEGATED_AFTER: Final = re.compile(
 )
 
 
-#: 'ImageCalibration.masterBias.enabled: true', 'id="masterBiasEnabled" value="true"',
-#: 'ImageCalibration.masterBias.fileName: b.xisf'
-_PIXINSIGHT_BIAS: Final = re.compile(
-    r"masterBias\.?(?:enabled\W+(?:value\W+)?(?:true|1)\b|file_?name\W+\w)", re.IGNORECASE
-)
-_BIAS: Final = re.compile("bias|zero", re.IGNORECASE)
+#: What subtracts a bias. ImageCalibration does, unless its parameters say that it did not.
+_BIAS_PROCESS: Final = re.compile(r"bias|zero|^ImageCalibration$", re.IGNORECASE)
+_BIAS_SWITCH: Final = re.compile(r'masterBiasEnabled(?:" value="|\W+)(true|false)', re.IGNORECASE)
 
 
-def history_card(text: str) -> tuple[str, str]:
-    """Return the process that changed pixels, as a text of HISTORY names it.
+def pixel_process_in(text: str) -> str:
+    """Return the process that changed pixels, as one line of HISTORY names it; empty without one.
 
-    Returns
-    -------
-    name, process : str
-        The name is :data:`BIAS_HISTORY` for a process that subtracted a bias, :data:`HISTORY` for
-        the first other one; both are empty without any.
-
-    >>> history_card("Bias corrected with mbias.fits"), history_card("Auto Dark Subtraction")
-    (('HISTORY of a bias', 'Bias corrected'), ('HISTORY', 'Dark Subtraction'))
-    >>> history_card("no dark subtraction")
-    ('', '')
+    >>> pixel_process_in("ImageCalibration.masterBiasFileName: masterBias.xisf")
+    'ImageCalibration'
+    >>> pixel_process_in("Bias corrected with mbias.fits"), pixel_process_in("no dark subtraction")
+    ('Bias corrected', '')
     """
-    processes = [*_processes(text)]
-    if not processes:
-        return "", ""
-    biases = [process for process in processes if _BIAS.search(process)]
-    if setting := _PIXINSIGHT_BIAS.search(text):
-        biases.append(setting[0])
-    return (BIAS_HISTORY, biases[0]) if biases else (HISTORY, processes[0])
+    return next(_processes(text), "")
+
+
+def bias_process_in(text: str) -> str:
+    """Return the process that subtracted a bias, also if it is not the first; empty without one.
+
+    >>> bias_process_in("Overscan corrected; Bias corrected with mbias.fits")
+    'Bias corrected'
+    >>> bias_process_in("ImageCalibration.masterBiasEnabled: false")
+    ''
+    """
+    switches = [switch.casefold() for switch in _BIAS_SWITCH.findall(text)]
+    is_off = bool(switches) and "true" not in switches
+    named = (process for process in _processes(text) if _BIAS_PROCESS.search(process))
+    return next((each for each in named if not (is_off and each == "ImageCalibration")), "")
 
 
 def _processes(text: str) -> Iterator[str]:

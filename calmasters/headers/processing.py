@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from calmasters.headers.fits_cards import Cards, CardValue, number_of
-from calmasters.headers.history import BIAS_HISTORY, HISTORY
+from calmasters.headers.fits_cards import BIAS_HISTORY, Cards, CardValue, number_of
 
 __all__ = ["PROCESSING_CARDS", "bias_removal", "is_processed_name", "is_stack", "processing"]
 
@@ -27,7 +26,7 @@ _STEP_CARDS: Final = (
 _ONLY_TEXT: Final = frozenset({"OVERSCAN"})
 #: Cards that this module reads.
 PROCESSING_CARDS: Final = (
-    "CALSTAT", HISTORY, BIAS_HISTORY, *_STACK_COUNT, *_STACK_FLAGS, *_STACK_PARTS, *_STEP_CARDS
+    "CALSTAT", "HISTORY", BIAS_HISTORY, *_STACK_COUNT, *_STACK_FLAGS, *_STACK_PARTS, *_STEP_CARDS
 )  # fmt: skip
 
 #: Values of a step that was not done.
@@ -76,7 +75,7 @@ def processing(cards: Cards, name: str) -> str:
     for card in _STEP_CARDS:
         if card in cards and _is_done(card, cards[card]):
             return card
-    if process := cards.get(BIAS_HISTORY) or cards.get(HISTORY):
+    if process := cards.get("HISTORY") or cards.get(BIAS_HISTORY):
         return f"HISTORY '{process}'"
     # A filter may be named c.
     ends_with_filter = str(cards.get("FILTER", "")).casefold().startswith("c")

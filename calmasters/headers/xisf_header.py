@@ -8,8 +8,14 @@ from zlib import decompress
 from zlib import error as zlib_error
 
 from calmasters.errors import FrameError
-from calmasters.headers.fits_cards import COMMENTARY, CardValue, ImageHeader, parse_value
-from calmasters.headers.history import history_card
+from calmasters.headers.fits_cards import (
+    BIAS_HISTORY,
+    COMMENTARY,
+    CardValue,
+    ImageHeader,
+    parse_value,
+)
+from calmasters.headers.history import bias_process_in, pixel_process_in
 from calmasters.headers.sample_scale import bounds_of
 
 if TYPE_CHECKING:
@@ -42,9 +48,11 @@ def read_xisf_header(file: IO[bytes]) -> ImageHeader:
             raise ValueError(f"its data start at {start} and are {size} bytes long")
     except (SyntaxError, LookupError, ValueError) as error:
         raise FrameError(f"cannot be read as XISF: {error}; copy it again or exclude it") from error
-    cards, texts = dict(_keywords(image.iterfind("{*}FITSKeyword"))), _history(image, file)
-    # In reverse order, so that the first of each kind is set last.
-    cards |= {name: process for name, process in map(history_card, reversed(texts)) if name}
+    cards = dict(_keywords(image.iterfind("{*}FITSKeyword")))
+    history = _history(image, file)
+    for keyword, find in (("HISTORY", pixel_process_in), (BIAS_HISTORY, bias_process_in)):
+        if process := next(filter(None, map(find, history)), ""):
+            cards[keyword] = process
     for mosaic in image.iterfind("{*}ColorFilterArray"):
         cards.setdefault("BAYERPAT", mosaic.get("pattern", ""))
     # The attributes of the image decide its format, not its keywords.
@@ -87,18 +95,18 @@ def _keywords(elements: Iterable[Element]) -> Iterator[tuple[str, CardValue]]:
 
 
 def _history(image: Element, file: IO[bytes]) -> list[str]:
-    """Return the texts of HISTORY and of PixInsight's own history."""
+    """Return the lines of HISTORY, and PixInsight's own history."""
     lines = [
         element.get("comment", "") or element.get("value", "")
         for element in image.iterfind("{*}FITSKeyword")
         if element.get("name") == "HISTORY"
     ]
-    lines += [
+    properties = [
         _property_text(element, file)
         for element in image.iterfind("{*}Property")
         if element.get("id") == "PixInsight:ProcessingHistory"
     ]
-    return lines
+    return lines + properties
 
 
 def _property_text(element: Element, file: IO[bytes]) -> str:

@@ -42,7 +42,7 @@ from calmasters.settings import Settings
 __all__ = ["HeaderCache"]
 
 #: Version of the cache file; increase it when the format changes.
-_FORMAT: Final = 7
+_FORMAT: Final = 8
 
 #: Cache entry of a file: size, version, number of its traits, measured temperature, and start of
 #: the exposure. A list, as read from JSON: see decision 0027.

@@ -29,6 +29,7 @@ from calmasters.model.job import (
 from calmasters.model.master_warning import MasterWarning, WarningKind
 
 __all__ = [
+    "ENOUGH_FRAMES",
     "HIGHEST_ADU",
     "FrameRecord",
     "FrameStatistics",
@@ -43,7 +44,8 @@ __all__ = [
 #: Share of pure noise that Winsorized clipping at 4 and 3 sigma takes as too low and as too high,
 #: in percent, by the number of frames from which it applies (measured on Gaussian stacks).
 _LOSS: Final[Mapping[int, tuple[float, float]]] = {3: (2.3, 3.2), 5: (1.3, 2.0)}
-_ENOUGH: Final = 10
+#: From this number of frames on, the loss is small.
+ENOUGH_FRAMES: Final = 10
 
 #: No camera has a higher offset (a fifth of white), and darks are below this, in 16-bit ADU.
 HIGHEST_ADU: Final = {FrameType.BIAS: 13107, FrameType.DARK: 40000}
@@ -234,13 +236,13 @@ def small_group_warning(job: MasterJob) -> MasterWarning | None:
     """Warn of a group so small that the rejection takes good samples with the bad."""
     count, integration = len(job.frames), job.recipe.integration
     known = (integration.rejection, integration.sigmaLow, integration.sigmaHigh)
-    if known != ("WinsorizedSigmaClip", 4.0, 3.0) or not min(_LOSS) <= count < _ENOUGH:
+    if known != ("WinsorizedSigmaClip", 4.0, 3.0) or not min(_LOSS) <= count < ENOUGH_FRAMES:
         return None
     low, high = _LOSS[max(frames for frames in _LOSS if frames <= count)]
     return MasterWarning(
         WarningKind.FRAME_COUNT,
         f"of {count} frames the rejection takes up to {low} % of good samples as too low and"
-        f" {high} % as too high; take {_ENOUGH} or more",
+        f" {high} % as too high; take {ENOUGH_FRAMES} or more",
     )
 
 

@@ -94,10 +94,23 @@ class KeptMasters:
 
     def _unused_sentences(self) -> list[str]:
         return [
-            f"output_dir: no flat uses {_named(names)}: {fate}; to use it anyway, copy it to a "
-            "directory of library.bias or library.dark"
-            for fate, names in self._unused.items()
+            _unused_sentence(fate, [*dict.fromkeys(names)]) for fate, names in self._unused.items()
         ]
+
+
+def _unused_sentence(fate: str, names: Sequence[str]) -> str:
+    """Say why masters are not used.
+
+    >>> _unused_sentence("2 of its frames are left out", ["a", "b"])[:64]
+    'output_dir: no flat uses a, b: 2 of their frames are left out; t'
+    """
+    them = "it" if len(names) == 1 else "them"
+    if len(names) > 1:
+        fate = fate.replace("its frames", "their frames")
+    return (
+        f"output_dir: no flat uses {_named(names)}: {fate}; to use {them} anyway, copy {them} to a "
+        "directory of library.bias or library.dark"
+    )
 
 
 class _Present:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path, PurePath
 from typing import Final
 
 from calmasters.errors import FrameError
 from calmasters.frame import Frame, FrameType
+from calmasters.headers.dialects import MEASURED
 from calmasters.headers.image_header import read_header
 from calmasters.headers.nights import UTC_SOURCE
 from calmasters.headers.sample_scale import BOTTOM_UP
+from calmasters.headers.values import rounded
 from calmasters.inventory.camera_keywords import (
     ESSENTIAL,
     CameraKeywords,
@@ -22,6 +24,7 @@ from calmasters.inventory.camera_keywords import (
 from calmasters.inventory.faults import assumed_values, in_one_line
 from calmasters.inventory.suggestions import combined_settings
 from calmasters.model.job import MasterJob, UsedMaster
+from calmasters.model.master_record import ENOUGH_FRAMES
 from calmasters.planning.filter_names import spellings
 from calmasters.planning.grouping import Group
 from calmasters.settings import Settings
@@ -31,10 +34,14 @@ __all__ = [
     "flats_without_exposure",
     "library_warnings",
     "masters_without_keywords",
+    "measured_temperatures",
     "reversed_rows",
     "rows_against_each_other",
     "uncertain_nights",
 ]
+
+#: Steps in which temperatures of a sensor without a set-point may be combined.
+_STEPS_C: Final = (2, 5, 10)
 
 #: Flats of one dusk or dawn are taken within this time.
 _ONE_TWILIGHT_H: Final = 4.0
@@ -213,6 +220,33 @@ def filter_spellings(groups: Iterable[Group], settings: Settings) -> Iterator[st
                 f"spelling or bandwidth, and make a master each: {'; '.join(_spelled(aliases))}; "
                 f"if they are one filter, set {in_one_line({'value_aliases': fix})}"
             )
+
+
+def measured_temperatures(groups: Iterable[Group]) -> Iterator[str]:
+    """Report small groups that differ only in the temperature of a sensor without a set-point."""
+    alike: dict[Hashable, list[Group]] = defaultdict(list)
+    for group in groups:
+        others = tuple(each for each in group.key if each[0] != "SET-TEMP")
+        if group.frames[0].traits.sources.get("SET-TEMP") == MEASURED:
+            alike[group.type, others, group.geometry, group.labels].append(group)
+    for several in alike.values():
+        if len(several) < 2 or min(len(group.frames) for group in several) >= ENOUGH_FRAMES:
+            continue
+        temperatures = sorted(float(group.keywords["SET-TEMP"]) for group in several)
+        joining = (
+            step for step in _STEPS_C if len({rounded(each, step) for each in temperatures}) == 1
+        )
+        step = next(joining, _STEPS_C[-1])
+        first = several[0]
+        camera = camera_of(first.keywords) or "the camera"
+        exposure = f" of {first.keywords['EXPOSURE']:g} s" * (first.type is FrameType.DARK)
+        frames = sum(len(group.frames) for group in several)
+        yield (
+            f"{frames} {first.type.value} frames{exposure} of {camera}, which writes no "
+            f"set-point, are in {len(several)} groups by the temperature of the sensor, "
+            f"{temperatures[0]:g} to {temperatures[-1]:g} C; to combine them, set round: "
+            f"{{SET-TEMP: {step}}}"
+        )
 
 
 def _spelled(aliases: Mapping[str, Sequence[str]]) -> Iterator[str]:

@@ -40,6 +40,7 @@ from calmasters.planning.notes import (
     flats_without_exposure,
     library_warnings,
     masters_without_keywords,
+    measured_temperatures,
     reversed_rows,
     rows_against_each_other,
     uncertain_nights,
@@ -245,6 +246,7 @@ def decide(
             *reversed_rows(large, short),
             *rows_against_each_other(jobs, short_of_path, settings),
             *filter_spellings(large.values(), settings),
+            *measured_temperatures(groups),
         ),
         short_names=short_of_path,
         keywords=settings.headers.extra,
@@ -411,7 +413,7 @@ def _references(
 
     Of a master that this run makes it is a raw frame: the dark need not wait for the master.
     """
-    raw = {paths[name]: group.frames[0].path for name, group in groups.items()}
+    raw = {paths[name]: _typical(group).path for name, group in groups.items()}
     darks = {name: group for name, group in groups.items() if group.type is FrameType.DARK}
     biases = match_darks(darks.values(), candidates, settings)
     return {
@@ -423,15 +425,20 @@ def _references(
     }
 
 
+def _typical(group: Group) -> Frame:
+    """Give a frame that stands for its group: the first and the last often differ."""
+    return group.frames[len(group.frames) // 2]
+
+
 def _level(
     path: str, origin: str, *, groups: Mapping[str, Group], settings: Settings
 ) -> float | None:
-    """Measure the median in ADU of a master; of one that is not made yet, of its first frame."""
+    """Measure the median in ADU of a master; of one that is not made yet, of a frame."""
     # Imported late: it needs numpy, and few sessions have a library.
     from calmasters.images.level import middle_level
 
     if origin == "run":
-        return middle_level(settings.input_dir / groups[path].frames[0].path)
+        return middle_level(settings.input_dir / _typical(groups[path]).path)
     return middle_level(settings.output_dir / path if origin == "kept" else Path(path))
 
 

@@ -141,3 +141,28 @@ def test_a_comparison_needs_two_engines(engines: list[str]) -> None:
     config = {**default_config(), "engines": engines}
     with pytest.raises(ConfigError, match=r"add --config 'engines=\[native,pixinsight\]'"):
         compare_engines(config, Path("Snakefile"), 1, print)
+
+
+def test_a_comparison_starts_nothing_without_the_program_of_an_engine(tmp_path: Path) -> None:
+    config = {**default_config(), "engines": ["native", "pixinsight"]}
+    config |= {"output_dir": str(tmp_path / "output"), "pixinsight": {"binary": "/nowhere/pi"}}
+    with pytest.raises(ConfigError, match=r"nothing was started:\n  .*/nowhere/pi"):
+        compare_engines(config, Path("Snakefile"), 1, print)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_masters_of_an_earlier_run_are_not_compared_if_a_run_did_not_begin(tmp_path: Path) -> None:
+    write_frames(CASES[0], tmp_path / "frames")
+    config = {**default_config(), "engines": ["native", "siril"]}
+    config |= {"input_dir": str(tmp_path / "gone"), "output_dir": str(tmp_path / "output")}
+    program = tmp_path / "siril-cli"
+    program.write_text("#!/bin/sh\necho siril 1.2.0\n", encoding="utf-8")
+    program.chmod(0o755)
+    config["siril"] = {**config["siril"], "binary": str(program)}
+    settings = Settings.from_config(config)
+    for engine in settings.engines:
+        earlier = run_config(config, settings, engine) | {"input_dir": str(tmp_path / "frames")}
+        refresh_plan(Settings.from_config(earlier))
+    with pytest.raises(EngineError, match="engine native did not begin"):
+        compare_engines(config, Path("Snakefile"), 1, print)
+    assert not (tmp_path / "output" / "compare" / "compare.json").exists()

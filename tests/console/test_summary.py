@@ -116,6 +116,30 @@ def test_nothing_to_do_is_one_line(
     assert end_of_run(result, findings) == text
 
 
+def test_masters_that_are_not_made_are_not_called_up_to_date() -> None:
+    result = RunResult(Ending.NOTHING_TO_DO, "output", planned=3, not_made=(BIAS, FLAT))
+    assert end_of_run(result, GOOD) == (
+        "Nothing to do: 1 master is up to date; 2 masters to be made: snakemake masters; "
+        "0 frames refused."
+    )
+
+
+def test_a_run_that_only_plans_reports_the_frames_and_no_masters() -> None:
+    findings = replace(GOOD, refused=(CUT,))
+    assert end_of_run(RunResult(Ending.PLANNED, "output", planned=3), findings).splitlines() == [
+        "Frames: bias 20 used; flat 24 used; light 6 ignored",
+        "Left out: 1 frame: copy it again (FLAT/0045.fits is truncated)",
+        "Each frame: output/inventory.csv",
+    ]
+
+
+def test_saturated_frames_come_before_frames_that_differ() -> None:
+    odd = MasterWarning(WarningKind.OUTLIERS, "5 of 9 frames differ")
+    clipped = MasterWarning(WarningKind.LEVEL, "9 of 9 flats are saturated")
+    lines = end_of_run(replace(BUILT, warnings={FLAT: [odd, clipped]}), GOOD).splitlines()
+    assert lines[2:4] == [f"  {FLAT}: {clipped}", f"  {FLAT}: {odd}"]
+
+
 @pytest.mark.parametrize("ending", [Ending.DONE, Ending.NOTHING_TO_DO, Ending.DRY_RUN])
 def test_only_lights_are_one_sentence(ending: Ending) -> None:
     lights = replace(GOOD, frames={"light": {"ignored": 6}})
@@ -187,7 +211,8 @@ def test_masters_that_a_failed_run_did_not_come_to_are_named() -> None:
     failure = Failure(BIAS, "the disk is full")
     result = RunResult(Ending.FAILED, "output", planned=3, failures=[failure], not_made=(FLAT, RED))
     assert (
-        f"Not made: {FLAT} and 1 more; run again, or add --keep-going to go on after failures"
+        f"Not made: {FLAT} and 1 more; run again without the failure; --keep-going makes the "
+        "masters that do not depend on it"
     ) in end_of_run(result, GOOD).splitlines()
 
 

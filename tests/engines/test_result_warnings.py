@@ -68,13 +68,32 @@ def test_factors_are_judged_by_what_they_change() -> None:
 
 
 def test_a_factor_that_was_not_searched_is_reported_even_below_the_noise_of_a_flat() -> None:
-    scaling = DarkScaling(0.033, 0.033, signal=0.001, flat_exposure_s=2.0)
+    scaling = DarkScaling(0.033, 0.033, 0.001, flat_exposure_s=2.0, is_searched=False)
     (warning,) = weak_factors([1.0, 1.0], scaling, 0.01)
-    assert "1.000 to 1.000 for 2 of 2 frames, expected 0.033 to 0.033" in warning.text
+    assert "factor is 1.000 for 2 of 2 frames, expected 0.033:" in warning.text
     assert "wrong by up to 63 ADU; take darks of 2 s" in warning.text
     (warning,) = weak_factors([0.0], scaling, 0.01)
     assert "wrong by up to 2 ADU" in warning.text
     assert not [*weak_factors([1.0, 0.0], replace(scaling, signal=1e-5), 0.01)]
+
+
+def test_factors_found_at_the_end_of_the_search_are_judged_by_the_noise_of_the_master() -> None:
+    dark_flat = DarkScaling(1.0, 1.0, signal=8 / 65535, flat_exposure_s=2.0)
+    noise = 160 / 65535
+    assert not [*weak_factors([0.0] * 7 + [0.9] * 3, dark_flat, noise)]
+    (warning,) = weak_factors([0.0] * 10, replace(dark_flat, signal=60 / 65535), noise)
+    assert "is 0.000 for 10 of 10 frames, expected 1.000: pixels" in warning.text
+
+
+def test_a_dark_that_has_the_exposure_of_the_flats_is_not_asked_for_again() -> None:
+    dark_flat = DarkScaling(1.0, 1.0, signal=0.02, flat_exposure_s=2.0)
+    (warning,) = weak_factors([0.0, 0.1], dark_flat, 0.002)
+    assert warning.text.endswith("ADU; set calibration: {flat: {optimizeDarks: false}}")
+
+
+def test_a_flat_slightly_fainter_than_its_bias_has_0_adu_more() -> None:
+    (warning,) = weak_flats(["a.fits"], [-0.3 / 65535])
+    assert "a.fits with 0 ADU more" in warning.text
 
 
 @pytest.mark.parametrize(

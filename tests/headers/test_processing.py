@@ -10,7 +10,8 @@ from astropy.io import fits
 
 from calmasters.frame import Traits
 from calmasters.headers.dialects import read_keywords
-from calmasters.headers.history import BIAS_HISTORY, history_card
+from calmasters.headers.fits_cards import BIAS_HISTORY
+from calmasters.headers.history import pixel_process_in
 from calmasters.headers.image_header import read_cards
 from calmasters.settings import HeaderRules
 
@@ -87,10 +88,10 @@ def test_a_name_that_ends_with_its_filter_marks_nothing() -> None:
 @pytest.mark.parametrize(
     ("line", "process"),
     [
-        ("ImageCalibration.masterDark.fileName: masterDark.xisf", "ImageCalibration"),
-        ("ImageCalibration.masterBias.enabled: false", "ImageCalibration"),
+        ("ImageCalibration.masterBiasFileName: masterBias.xisf", "ImageCalibration"),
         ("Integration with ImageIntegration process", "ImageIntegration"),
         ('<process class="Rescale"/>', 'class="Rescale"'),
+        ("Bias corrected with mbias.fits", "Bias corrected"),
         ("Auto Dark Subtraction", "Dark Subtraction"),
         ("Flat-field division", "Flat-field division"),
         ("subtracted the master dark", "subtracted the master dark"),
@@ -99,24 +100,7 @@ def test_a_name_that_ends_with_its_filter_marks_nothing() -> None:
     ],
 )
 def test_processes_that_change_pixels_are_found_in_history(line: str, process: str) -> None:
-    assert history_card(line) == ("HISTORY", process)
-
-
-@pytest.mark.parametrize(
-    ("line", "process"),
-    [
-        ("Bias corrected with mbias.fits", "Bias corrected"),
-        ("Dark subtracted, zero level correction done", "zero level correction"),
-        ("ImageCalibration.masterBiasFileName: b.xisf", "masterBiasFileName: b"),
-        ("ImageCalibration.masterBias.enabled: true", "masterBias.enabled: true"),
-        (
-            '<instance class="ImageCalibration"><parameter id="masterBiasEnabled" value="true"/>',
-            'masterBiasEnabled" value="true',
-        ),
-    ],
-)
-def test_a_bias_that_was_subtracted_is_found_in_history(line: str, process: str) -> None:
-    assert history_card(line) == (BIAS_HISTORY, process)
+    assert pixel_process_in(line) == process
 
 
 @pytest.mark.parametrize(
@@ -127,7 +111,7 @@ def test_a_bias_that_was_subtracted_is_found_in_history(line: str, process: str)
      "File was processed by PinPoint 6.1.3"],
 )  # fmt: skip
 def test_other_lines_of_history_say_nothing(line: str) -> None:
-    assert history_card(line) == ("", "")
+    assert pixel_process_in(line) == ""
 
 
 @pytest.mark.parametrize("long_text", ["", "x" * 200])
@@ -135,11 +119,8 @@ def test_history_of_fits_files_is_read(tmp_path: Path, long_text: str) -> None:
     header = fits.Header({"OBJECT": long_text})
     header["HISTORY"] = "plate solved"
     header["HISTORY"] = "Dark corrected with mdark60.fits"
-    header["HISTORY"] = "ImageCalibration"
-    header["HISTORY"] = "Bias corrected with mbias.fits"
     fits.writeto(tmp_path / "x.fits", np.zeros((3, 4), np.uint16), header)
-    cards = read_cards(tmp_path / "x.fits")
-    assert (cards["HISTORY"], cards[BIAS_HISTORY]) == ("Dark corrected", "Bias corrected")
+    assert read_cards(tmp_path / "x.fits")["HISTORY"] == "Dark corrected"
 
 
 def xisf(path: Path, inside: str, block: bytes = b"") -> Path:
@@ -218,16 +199,56 @@ def test_cards_of_stacks_mark_masters(cards: dict[str, Any], kind: str | None) -
         ({"CALSTAT": "M"}, ""),
         ({"CALSTAT": "BM"}, "CALSTAT 'BM'"),
         ({"CALSTAT": "M", "ZEROCOR": "Zero.fits"}, "ZEROCOR"),
-        (
-            {"NCOMBINE": 20, "HISTORY": "ImageIntegration", BIAS_HISTORY: "Bias corrected"},
-            "HISTORY 'Bias corrected'",
-        ),
+        ({"NCOMBINE": 20, BIAS_HISTORY: "Bias corrected"}, "HISTORY 'Bias corrected'"),
         ({"NCOMBINE": 20, "HISTORY": "ImageIntegration"}, ""),
     ],
 )
 def test_a_master_dark_says_whether_it_contains_a_bias(cards: dict[str, Any], sign: str) -> None:
     traits = traits_of(IMAGETYP="Dark Frame", **cards)
     assert (traits.bias_removal, traits.problems) == (sign, ())
+
+
+CALIBRATION = "ImageCalibration.masterBias.fileName: masterBias.xisf"
+OTHERS = ("Integration with ImageIntegration process", "CosmeticCorrection.useAutoDetect: true")
+
+
+@pytest.mark.parametrize(
+    ("lines", "process"),
+    [
+        ((CALIBRATION, *OTHERS), "ImageCalibration"),
+        ((*OTHERS, CALIBRATION), "ImageCalibration"),
+        (
+            ("Overscan corrected", "Zero level correction image is Zero.fits"),
+            "Zero level correction",
+        ),
+        (OTHERS, None),
+        (("Dark corrected", "no bias correction"), None),
+    ],
+)
+@pytest.mark.parametrize("long_text", ["", "x" * 200])
+def test_a_bias_was_subtracted_wherever_history_says_so(
+    tmp_path: Path, lines: tuple[str, ...], process: str | None, long_text: str
+) -> None:
+    header = fits.Header({"OBJECT": long_text})
+    for line in lines:
+        header["HISTORY"] = line
+    fits.writeto(tmp_path / "x.fits", np.zeros((3, 4), np.uint16), header)
+    assert read_cards(tmp_path / "x.fits").get(BIAS_HISTORY) == process
+    inside = "".join(f'<FITSKeyword name="HISTORY" value="" comment="{line}"/>' for line in lines)
+    assert read_cards(xisf(tmp_path / "x.xisf", inside)).get(BIAS_HISTORY) == process
+
+
+@pytest.mark.parametrize(("switch", "process"), [("true", "ImageCalibration"), ("false", None)])
+def test_the_parameters_of_a_calibration_say_whether_it_subtracted_a_bias(
+    tmp_path: Path, switch: str, process: str | None
+) -> None:
+    text = (
+        "&lt;process class=&quot;ImageIntegration&quot;/&gt;&lt;process class="
+        "&quot;ImageCalibration&quot;&gt;&lt;parameter id=&quot;masterBiasEnabled&quot; "
+        f"value=&quot;{switch}&quot;/&gt;"
+    )
+    cards = read_cards(xisf(tmp_path / "x.xisf", f"<{HISTORY}>{text}</Property>"))
+    assert (cards["HISTORY"], cards.get(BIAS_HISTORY)) == ("ImageIntegration", process)
 
 
 def test_a_master_bias_without_bias_is_of_no_use() -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from calmasters.frame import Frame, FrameType, Geometry
-from calmasters.headers.dialects import read_keywords
+from calmasters.headers.dialects import MEASURED, read_keywords
 from calmasters.planning.grouping import Group, group_frames
 from calmasters.planning.naming import name_groups
+from calmasters.planning.notes import measured_temperatures
 from calmasters.settings import HeaderRules, Settings
 
 MakeFrame = Callable[..., Frame]
@@ -174,3 +175,32 @@ def test_jitter_does_not_split_groups_and_names_stay_when_frames_arrive(
     assert name_groups([before]) == name_groups([after])
     assert len(after.frames) == 4
     assert dict(after.key)["SET-TEMP"] == "-10.00"
+
+
+# --- uncooled cameras -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("temperatures_c", "step"), [((18, 19, 20), 5), ((19, 20), 2), ((8, 15, 31), 10)]
+)
+def test_darks_split_by_the_temperature_of_the_sensor_are_reported_with_the_setting(
+    settings: Settings, make_frame: MakeFrame, temperatures_c: tuple[float, ...], step: int
+) -> None:
+    frames = [
+        make_frame("dark", number, {"SET-TEMP": temperature}, sources={"SET-TEMP": MEASURED})
+        for number, temperature in enumerate(temperatures_c * 4)
+    ]
+    (sentence,) = measured_temperatures(group_frames(frames, settings))
+    assert f"are in {len(temperatures_c)} groups by the temperature of the sensor" in sentence
+    assert sentence.endswith(f"set round: {{SET-TEMP: {step}}}")
+
+
+@pytest.mark.parametrize(("source", "count"), [({}, 4), ({"SET-TEMP": MEASURED}, 10)])
+def test_set_points_and_large_groups_are_not_reported(
+    settings: Settings, make_frame: MakeFrame, source: dict[str, str], count: int
+) -> None:
+    frames = [
+        make_frame("dark", number, {"SET-TEMP": temperature}, sources=source)
+        for number, temperature in enumerate((-10.0, -20.0) * count)
+    ]
+    assert not [*measured_temperatures(group_frames(frames, settings))]

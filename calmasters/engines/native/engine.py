@@ -6,7 +6,7 @@ import platform
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from statistics import median
@@ -333,6 +333,7 @@ class _MasterBuilder:
         if self._job.optimize_dark and thermal is not None and bias is not None:
             self._scaling = DarkScaling.of(self._job, dark_signal(thermal))
             optimizer = self._optimizer(thermal, self._scaling.unsearched)
+            self._scaling = replace(self._scaling, is_searched=optimizer.usable)
         return Calibrator(bias, thermal, pedestal, optimizer)
 
     def _optimizer(self, thermal: Float32, unsearched: float) -> DarkOptimizer:
