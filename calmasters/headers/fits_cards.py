@@ -183,7 +183,18 @@ def _image_cards(table: Cards) -> Cards:
     return {**other, **image, "XTENSION": "IMAGE"}
 
 
+def _plain_bytes(cards: Cards) -> int | None:
+    """Return the size of an image of two axes and 16 bits, as most frames are; else None."""
+    width, height = cards.get("NAXIS1"), cards.get("NAXIS2")
+    if type(width) is not int or type(height) is not int or "XTENSION" in cards:
+        return None
+    is_plain = cards.get("NAXIS") == 2 and cards.get("BITPIX") == 16 and width > 0 and height > 0
+    return 2 * width * height if is_plain and width * height < _MOST_BYTES // 2 else None
+
+
 def _data_bytes(cards: Cards) -> int:
+    if (size := _plain_bytes(cards)) is not None:
+        return size
     axes = axes_of(cards)
     try:
         # Only extensions have a heap.
