@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from real_workflow import ALL, REPOSITORY, TINY, Run, Workflow, copied
+from real_workflow import ALL, HOT, REPOSITORY, Run, Workflow, copied
 
 from calmasters.synthetic.camera import Camera
 from calmasters.synthetic.session import ObservingSession, write_session
@@ -85,7 +85,7 @@ def reported_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workflow, R
 def made_session(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory whose masters are made: to be copied."""
     workflow = Workflow(tmp_path_factory.mktemp("made_session"))
-    write_session(workflow.frames, TINY)
+    write_session(workflow.frames, HOT)
     assert workflow.run("masters").jobs == sorted(["inventory", *ALL])
     return workflow.directory
 

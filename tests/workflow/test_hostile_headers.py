@@ -37,11 +37,12 @@ def test_no_value_of_a_header_is_more_than_text(workflow):
     }
     cells = workflow.inventory["INSTRUME"]
     assert not cells.str.startswith(("=", "+", "-", "@")).any()
-    for script in workflow.output.rglob("*.js"):
+    scripts = [path for path in workflow.output.rglob("*.js") if path.name != "all.js"]
+    for script in scripts:
         text = script.read_text(encoding="ascii")
         (line,) = [line for line in text.splitlines() if line.startswith("var JOB = ")]
         start = text.index("{", text.index(line))
         job, _ = json.JSONDecoder().raw_decode(text[start:])
         header = {name: value for name, value, _ in job["keywords"]}
         assert header["INSTRUME"][1:-1].replace("''", "'") in VALUES
-    assert len(masters) == len([*workflow.output.rglob("*.js")]) == len(VALUES)
+    assert len(masters) == len(scripts) == len(VALUES)

@@ -120,7 +120,7 @@ def test_scripts_and_single_masters_follow_the_layout(session):
     session.configure(layout="ap-library")
     session.run("scripts")
     scripts = [*(session.output / "scripts").rglob("*.js")]
-    assert len(scripts) == 5
+    assert len(scripts) == 6  # of five masters, and of all
     assert session.output / f"scripts/bias/ATR585M/masterBias_{SETTINGS}.js" in scripts
     name = f"output/{LIBRARY.format('BIAS')}/masterBias_{SETTINGS}.xisf"
     assert session.run(name).jobs == [f"ATR585M/masterBias_{SETTINGS}"]
