@@ -50,7 +50,6 @@ class Kind:
     amplifiers: int = 1
     saturate: float | None = None
     change: str = ""
-    answerable: bool = True
 
 
 def ramp(first: float, last: float, count: int) -> tuple[float, ...]:
@@ -92,13 +91,15 @@ def kinds() -> dict[str, Kind]:
         "20 hits a frame": Kind(PhotonCamera(hits=20)),
         "1 % hot pixels": Kind(PhotonCamera(hot=0.01)),
         "gain 0.1, read noise 40": Kind(PhotonCamera(gain=0.1, read_noise=40)),
-        "no bias, vignetting 50 %, 12 flats": Kind(
-            PhotonCamera(vignetting=0.25), (20_000.0,) * 12, used_bias=False
+        "no bias, 512x512, vignetting 50 %": Kind(
+            PhotonCamera(vignetting=0.25, width=512, height=512),
+            (20_000.0,) * 12,
+            used_bias=False,
         ),
-        "soft white, all above": Kind(soft, (50_000.0,) * 6, answerable=False),
-        "copies of one flat": Kind(change="copies", answerable=False),
-        "smoothed frames": Kind(change="smoothed", answerable=False),
-        "no bias, one level": Kind(used_bias=False, answerable=False),
+        "soft white, all above": Kind(soft, (50_000.0,) * 6),
+        "copies of one flat": Kind(change="copies"),
+        "smoothed frames": Kind(change="smoothed"),
+        "no bias, one level": Kind(used_bias=False),
     }
 
 

@@ -163,7 +163,7 @@ def _estimates(
 ) -> dict[str, Estimate]:
     samples = flats.frames[:, region.rows, region.columns]
     offset = 0.0 if dark.offset is None else float(np.median(region.tiles(dark.offset)))
-    gain, read_noise = transfer.gain, dark.number(region, "read_noise_adu")
+    read_noise = dark.number(region, "read_noise_adu")
     highest = white(
         signal + offset,
         flats.exposures_s,
@@ -173,24 +173,34 @@ def _estimates(
         flats.saturate_adu,
     )
     signal_of_white = _less(highest, offset)
-    noise = [math.sqrt(max(1.0, level) / (gain.value or 1.0)) for level in signal]
+    unknown = Estimate.unknown("the offset is not known: this flat uses no bias")
+    straight = unknown
+    if dark.offset is not None:
+        shot = [math.sqrt(max(1.0, level) / (transfer.gain.value or 1.0)) for level in signal]
+        errors = [each / math.sqrt(samples[0].size) for each in shot]
+        straight = linearity(signal, flats.exposures_s, errors, signal_of_white.value)
+    gain = _widened(transfer.gain, straight)
     return {
         "gain_e_adu": gain,
         "read_noise_adu": read_noise,
         "read_noise_e": read_noise.times(gain),
         "white_adu": highest,
-        "full_well_e": signal_of_white.times(gain)
-        if dark.offset is not None
-        else Estimate.unknown("the offset is not known: this flat uses no bias"),
-        "nonlinearity_percent": linearity(
-            signal,
-            flats.exposures_s,
-            [each / math.sqrt(samples[0].size) for each in noise],
-            signal_of_white.value,
-        )
-        if dark.offset is not None
-        else Estimate.unknown("the offset is not known: this flat uses no bias"),
+        "full_well_e": signal_of_white.times(gain) if dark.offset is not None else unknown,
+        "nonlinearity_percent": straight,
     }
+
+
+def _widened(gain: Estimate, straight: Estimate) -> Estimate:
+    """Make the uncertainty of a gain larger where the response bends.
+
+    With a signal that lacks the share ``n``, shot noise over level lacks ``3 n``; half of it on
+    the average over a ramp. A bend within twice its uncertainty may be chance, and does not count.
+    """
+    if gain.known is None or straight.known is None:
+        return gain
+    value, error = straight.known
+    bend = abs(value) / 100 if abs(value) > 2 * error else 0.0
+    return Estimate(gain.known[0], math.hypot(gain.known[1], 1.5 * bend * gain.known[0]))
 
 
 def _less(estimate: Estimate, offset: float) -> Estimate:

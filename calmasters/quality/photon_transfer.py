@@ -53,8 +53,8 @@ _FIT_ROUNDS: Final = 8
 _CLIP: Final = 3.5
 #: Variance that a cut at 3.5 sigmas leaves.
 _KEPT_VARIANCE: Final = 0.9939
-_LARGEST_ERROR: Final = 0.05
-_LARGEST_ERROR_WITH_OFFSET: Final = 0.03
+#: Largest relative uncertainty: twice this is 3 %.
+_LARGEST_ERROR: Final = 0.015
 _LARGEST_CHI2: Final = 2.0
 #: Least share of tiles that may remain, and the share that noise leaves.
 _LEAST_KEPT: Final = 0.6
@@ -68,7 +68,7 @@ _CORRELATES = (
 _DISAGREE = (
     "pairs of flats disagree: the light changed between them in a way that no plane describes"
 )
-_WEAK = "the flats are too few, too faint or too small for a gain within 5 %"
+_WEAK = "the flats are too few, too faint or too small for a gain within 3 %"
 _COPIES = "the flats have no more noise than bias frames: they are copies, or hardly exposed"
 _NO_PAIR = f"no two flats have levels within a factor of {MOST_LEVEL_RATIO}"
 _NOT_PROPORTIONAL = (
@@ -476,7 +476,7 @@ def _free_line(tiles: PairTiles) -> tuple[Estimate, NDArray[np.bool_]]:
     if chi2 > _LARGEST_CHI2 or float(inside.mean()) < _LEAST_KEPT:
         raise _NoGainError(_DISAGREE)
     relative = error / slope * math.sqrt(max(1.0, chi2)) if slope > 0 else math.inf
-    if relative > _LARGEST_ERROR_WITH_OFFSET:
+    if relative > _LARGEST_ERROR:
         raise _NoGainError(
             "no read noise is known (no bias frames), and the levels do not span enough to find it"
         )
