@@ -16,7 +16,7 @@ from calmasters.errors import FrameError, plain_number
 from calmasters.frame import FrameType
 from calmasters.headers.amplifiers import amplifiers_of
 from calmasters.headers.dialects import FrameHeader, read_keywords
-from calmasters.headers.fits_cards import CardValue, number_of
+from calmasters.headers.fits_cards import CardValue, first_of, number_of
 from calmasters.headers.image_header import read_cards, read_header
 from calmasters.images.master_file import read_image
 from calmasters.model.job import MasterJob
@@ -212,7 +212,9 @@ class _Measurement:
             yield f"{kind}_pixels", float(np.count_nonzero(mask))
         yield "hot_percent", 100 * float(odd.hot.mean())
         yield "cold_percent", 100 * float(odd.cold.mean())
-        glow = surface.glow(self.image) * ADU
+        # The corners of the bias may glow, too: that is not light of the exposure.
+        lit = self.image if self.bias is None else self.image - self.bias
+        glow = surface.glow(lit) * ADU
         yield "glow_adu", glow
         yield "glow_over_noise", glow / noise if noise else None
         if temperatures := self._temperatures:
@@ -237,7 +239,7 @@ class _Measurement:
         yield from self._remaining()
 
     def _flat(self) -> Iterator[tuple[str, float | None]]:
-        white = sequence.white_level(self.sample.frames)
+        white = self._white_adu
         yield "level_percent", 100 * median(self.levels) / white
         yield "level_spread", max(self.levels) / max(min(self.levels), 1e-9)
         yield (
@@ -251,15 +253,14 @@ class _Measurement:
     def _photon_transfer(self) -> Iterator[tuple[str, float | None]]:
         for name, estimate in self.estimates.items():
             yield name, estimate.value
-        variances = [point[1] for region in self.regions for point in region.points]
-        if variances:
-            yield "noise_adu", math.sqrt(max(0.0, median(variances)))
+        yield "noise_adu", self._noise_of_flat
 
     def _shape(self) -> Iterator[tuple[str, float | None]]:
         yield "corner_to_centre", surface.corner_to_centre(self.grey)
         yield "gradient_percent", 100 * surface.gradient(self.grey)
-        noise = self.remaining[0] / max(self._lit_level, 1e-9) if self.remaining else 0.0
-        yield "response_spread_percent", 100 * surface.response_spread(self.grey, noise)
+        noise = self.remaining[0] if self.remaining else self._expected_noise
+        temporal = noise / max(self._lit_level, 1e-9)
+        yield "response_spread_percent", 100 * surface.response_spread(self.grey, temporal)
         dust = surface.dust_shadows(surface.structure(self.grey))
         yield "dust_percent", 100 * dust.share
         yield "dust_depth_percent", 100 * dust.depth
@@ -347,9 +348,26 @@ class _Measurement:
         return surface.grey(self.image) if self.job.geometry.bayerpat else self.image
 
     @property
+    def _white_adu(self) -> float:
+        """White as it is known, or else that of 16 bits."""
+        white = self.estimates.get("white_adu")
+        return ADU if white is None or white.value is None else white.value
+
+    @property
+    def _noise_of_flat(self) -> float | None:
+        """Noise of one flat at its level, ADU; None where no pair shows it."""
+        variances = [point[1] for region in self.regions for point in region.points]
+        return math.sqrt(max(0.0, median(variances))) if variances else None
+
+    @property
+    def _expected_noise(self) -> float:
+        """Noise that averaging leaves in a flat of so few frames that it cannot be measured."""
+        return (self._noise_of_flat or 0.0) / math.sqrt(len(self.job.frames))
+
+    @property
     def header_gain(self) -> float | None:
-        """Electrons per ADU from EGAIN of the first frame; None where it is missing."""
-        value = number_of(self.headers[0][1].get("EGAIN"))
+        """Electrons per ADU from EGAIN or E-GAIN of the first frame; None without them."""
+        value = number_of(first_of(self.headers[0][1], ("EGAIN", "E-GAIN"))[1])
         return value if value and value > 0 else None
 
     @property

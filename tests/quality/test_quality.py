@@ -188,12 +188,6 @@ def test_levels_do_not_depend_on_hot_pixels() -> None:
     assert sequence.levels(frames) == pytest.approx(before, abs=0.01)
 
 
-def test_a_camera_of_fourteen_bits_saturates_at_its_maximum() -> None:
-    frames = np.minimum(stack(CMOS, 1, 1.0, 28_000.0).frames, 16_383)
-    assert sequence.white_level(frames) == 16_383
-    assert sequence.white_level(stack(CMOS, 1, 1.0, 28_000.0).frames) == 65_535
-
-
 # --- one image ------------------------------------------------------------------------------------
 
 
@@ -453,6 +447,39 @@ def test_the_numbers_of_a_flat_are_those_of_the_camera(make: Make, settings: Set
     assert numbers["saturated_percent"] == 0
     assert quality.vignetting[0] == 1
     assert quality.verdict is Level.GOOD
+
+
+@pytest.mark.parametrize("count", [2, 3, 6])
+def test_the_response_of_pixels_has_no_shot_noise_for_any_number_of_flats(
+    make: Make, settings: Settings, count: int
+) -> None:
+    numbers = measured(make(FrameType.FLAT, CCD, count, 1.0, 28_000.0), settings).numbers
+    assert numbers["response_spread_percent"] == pytest.approx(1, rel=0.08)
+
+
+def test_the_glow_of_a_dark_is_that_over_its_bias(make: Make, settings: Settings) -> None:
+    camera = replace(CMOS, hits=0)
+    bias_glow = np.zeros((camera.height, camera.width), np.uint16)
+    bias_glow[-60:, -80:] = 50
+
+    def glow(_: int, pixels: np.ndarray) -> np.ndarray:
+        return pixels + bias_glow
+
+    bias = make(FrameType.BIAS, camera, 3, change=glow)
+    dark = make(FrameType.DARK, camera, 5, 300.0, change=glow)
+    over = measured(dark, settings, BiasReference(bias.master)).numbers["glow_adu"]
+    assert over == pytest.approx(300 * 0.2 * 2, rel=0.25)
+    assert measured(dark, settings).numbers["glow_adu"] == pytest.approx(over + 50, abs=5)
+
+
+def test_saturation_is_judged_by_the_white_that_is_known(make: Make, settings: Settings) -> None:
+    def limited(_: int, pixels: np.ndarray) -> np.ndarray:
+        return np.minimum(pixels, 16_383)
+
+    numbers = measured(make(FrameType.FLAT, CMOS, 4, 1.0, 15_500.0, limited), settings).numbers
+    assert numbers["white_adu"] == 16_383
+    assert numbers["saturated_percent"] > 20
+    assert numbers["level_percent"] > 90
 
 
 def test_an_overexposed_flat_is_an_error(make: Make, settings: Settings) -> None:
