@@ -24,6 +24,7 @@ from calmasters.model.master_record import MasterRecord
 from calmasters.model.master_warning import WarningKind
 from calmasters.quality import noise_by_region, pairs, sequence, surface
 from calmasters.quality.estimate import Estimate
+from calmasters.quality.expected_rejection import expected_rejected_percent
 from calmasters.quality.judgement import check_ranges, worst_level
 from calmasters.quality.quality_record import (
     Finding,
@@ -32,6 +33,7 @@ from calmasters.quality.quality_record import (
     Level,
     NightQuality,
     QualityRecord,
+    Range,
     RegionQuality,
 )
 from calmasters.quality.regions import regions_of
@@ -110,7 +112,7 @@ def measure(
     measurement = _Measurement(job, master, record, reference, settings)
     numbers = {name: float(value) for name, value in measurement.numbers() if value is not None}
     estimates = measurement.estimates
-    ranges = settings.quality.ranges[job.type.value]
+    ranges = measurement.ranges(settings.quality.ranges[job.type.value])
     findings = [
         *check_ranges(numbers, ranges),
         *measurement.odd_frames(),
@@ -270,6 +272,21 @@ class _Measurement:
             left, expected = self.remaining
             yield "master_noise_adu", left
             yield "noise_over_expected", left / expected if expected else None
+
+    def ranges(self, configured: Mapping[str, Range]) -> dict[str, Range]:
+        """Return the ranges, with what this number of frames makes of them.
+
+        Samples that the rejection takes from perfect frames are added to the limit.
+        """
+        low, high = configured.get("rejected_percent", (None, None))
+        if high is None:
+            return {**configured}
+        kind, frames = self.job.type, len(self.job.frames)
+        noise = self._noise_of_flat if kind is FrameType.FLAT else self.noise
+        expected = expected_rejected_percent(
+            self.job.recipe.integration, kind, frames, median(self.levels), noise or 1.0
+        )
+        return {**configured, "rejected_percent": [low, high + round(expected, 1)]}
 
     # Parts of the numbers
 

@@ -2,7 +2,7 @@
 
 Shot noise makes the variance rise in proportion to the level: ``V = level / gain + R²``. What else
 adds variance (light that changes, stars) or removes it (white is near, frames were processed) is
-left out where it can be told apart, and where it cannot, there is no number but a reason.
+left out where it can be recognized, and where it cannot, there is no number but a reason.
 Sources: J. R. Janesick, *Photon Transfer* (SPIE 2007); EMVA Standard 1288, release 4.0.
 """
 

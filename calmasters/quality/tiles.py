@@ -141,10 +141,10 @@ def lit_pair(first: Float32, second: Float32, pair: int) -> PairTiles:
         again = some[moved & (one > 0) & (other > 0)]
         if again.size:
             good = np.isin(some, again)
-            anew, _ = _lit_pair(first[again], second[again], one[good], other[good], pair)
+            measured_again, _ = _lit_pair(first[again], second[again], one[good], other[good], pair)
             for each in fields(tiles):
                 if each.name not in ("level", "brighter"):
-                    getattr(tiles, each.name)[again] = getattr(anew, each.name)
+                    getattr(tiles, each.name)[again] = getattr(measured_again, each.name)
     return tiles[masked.mean(axis=(1, 2)) <= _MOST_MASKED]
 
 

@@ -23,6 +23,7 @@ from calmasters.quality import pairs, sequence, surface
 from calmasters.quality.camera import bias_of, settings_with_defects
 from calmasters.quality.defects import DEAD, HOT, bad_pixels, defect_list, write_map
 from calmasters.quality.estimate import Estimate
+from calmasters.quality.expected_rejection import expected_rejected_percent
 from calmasters.quality.judgement import NUMBERS, check_ranges, require_good, worst_level
 from calmasters.quality.measure import BiasReference, measure
 from calmasters.quality.quality_record import (
@@ -480,6 +481,30 @@ def test_saturation_is_judged_by_the_white_that_is_known(make: Make, settings: S
     assert numbers["white_adu"] == 16_383
     assert numbers["saturated_percent"] > 20
     assert numbers["level_percent"] > 90
+
+
+@pytest.mark.parametrize(("share", "is_good"), [(0.055, True), (0.2, False)])
+def test_the_limit_of_rejected_samples_depends_on_the_number_of_frames(
+    make: Make, settings: Settings, share: float, is_good: bool
+) -> None:
+    """Of three perfect frames, Winsorized sigma clipping takes 5 to 6 %."""
+    rejected = [round(share * CCD.width * CCD.height)] * 3
+    quality = measured(make(FrameType.BIAS, CCD, 3, rejected=rejected), settings)
+    assert quality.ranges["rejected_percent"][1] == pytest.approx(9.9, abs=0.6)
+    judged = {finding.number for finding in quality.findings}
+    assert ("rejected_percent" not in judged) is is_good
+
+
+@pytest.mark.parametrize(
+    ("rejection", "frames", "percent"),
+    [("MinMax", 5, 40), ("NoRejection", 5, 0), ("WinsorizedSigmaClip", 40, 0.35), ("auto", 5, 0)],
+)
+def test_the_expected_rejection_is_that_of_normal_noise(
+    rejection: str, frames: int, percent: float
+) -> None:
+    integration = Integration(rejection=rejection)
+    expected = expected_rejected_percent(integration, FrameType.FLAT, frames, 25_000, 180)
+    assert expected == pytest.approx(percent, abs=0.2)
 
 
 def test_an_overexposed_flat_is_an_error(make: Make, settings: Settings) -> None:
