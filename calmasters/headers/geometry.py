@@ -138,20 +138,20 @@ def overscan_problem(cards: Cards, geometry: Geometry) -> str:
     was cut off.
     """
     sizes = (geometry.width, geometry.height)
-    if section := _section(cards, _OVERSCAN_SECTION, sizes):
+    if section := section_of(cards, _OVERSCAN_SECTION, sizes):
         axes = zip(section, sizes, strict=True)
         if all(low >= 1 and high <= size for (low, high), size in axes):
             return _OVERSCAN_PROBLEM.format(_OVERSCAN_SECTION, cards[_OVERSCAN_SECTION])
     for name in _IMAGE_SECTIONS:
-        section = _section(cards, name, sizes)
+        section = section_of(cards, name, sizes)
         axes = zip(section, sizes, strict=False)
         if any(high - low + 1 < size for (low, high), size in axes):
             return _OVERSCAN_PROBLEM.format(name, cards[name])
     return ""
 
 
-def _section(cards: Cards, name: str, sizes: Sequence[int]) -> list[tuple[int, int]]:
-    """Read the first and last pixel of each axis; empty without a section."""
+def section_of(cards: Cards, name: str, sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """Read the first and last pixel (from 1) of each axis; empty without a section."""
     found = _SECTION.search(str(cards.get(name, "")))
     if not found:
         return []

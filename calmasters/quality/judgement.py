@@ -122,6 +122,11 @@ NUMBERS: Final[Mapping[str, Number]] = MappingProxyType(
                 "switch off noise reduction in the driver; check GAIN",
             ),
         ),
+        "white_adu": Number("white", "ADU"),
+        "full_well_e": Number("full well, or white in electrons", "e-"),
+        "nonlinearity_percent": Number(
+            "response of the brightest flat, change to a faint one", "%"
+        ),
         "dark_signal_adu": Number(
             "dark signal over the bias",
             "ADU",

@@ -14,14 +14,17 @@ import numpy as np
 
 from calmasters.errors import FrameError, plain_number
 from calmasters.frame import FrameType
+from calmasters.headers.amplifiers import amplifiers_of
 from calmasters.headers.dialects import FrameHeader, read_keywords
-from calmasters.headers.fits_cards import CardValue, number_of
-from calmasters.headers.image_header import read_cards
+from calmasters.headers.fits_cards import CardValue, first_of, number_of
+from calmasters.headers.image_header import read_cards, read_header
 from calmasters.images.master_file import read_image
 from calmasters.model.job import MasterJob
 from calmasters.model.master_record import MasterRecord
 from calmasters.model.master_warning import WarningKind
-from calmasters.quality import pairs, sequence, surface
+from calmasters.quality import noise_by_region, pairs, sequence, surface
+from calmasters.quality.estimate import Estimate
+from calmasters.quality.expected_rejection import expected_rejected_percent
 from calmasters.quality.judgement import check_ranges, worst_level
 from calmasters.quality.quality_record import (
     Finding,
@@ -30,7 +33,10 @@ from calmasters.quality.quality_record import (
     Level,
     NightQuality,
     QualityRecord,
+    Range,
+    RegionQuality,
 )
+from calmasters.quality.regions import regions_of
 from calmasters.quality.sample import ADU, Float32, FrameSample
 from calmasters.settings import Settings
 
@@ -43,6 +49,11 @@ _LEVEL_FLOOR: Final = 0.5
 
 #: Values from this share of white on count as saturated.
 _SATURATED: Final = 0.99
+
+_TOO_SMALL: Final = "the frames are too small: at least 8 pixels a side"
+
+#: Relative uncertainty of a read noise that was recorded without one.
+_OLD_ERROR: Final = 0.02
 
 #: Kinds of warnings that repeat what the numbers show.
 _SHOWN_BY_NUMBERS: Final = frozenset({WarningKind.LEVEL, WarningKind.FRAME_COUNT})
@@ -63,11 +74,20 @@ class BiasReference:
     bias: Path | None = None
     bias_quality: Path | None = None
 
-    def read_noise_adu(self) -> float | None:
-        """Return the read noise of the bias frames, ADU; None where it was not measured."""
+    def regions(self) -> tuple[Mapping[str, RegionQuality], float]:
+        """Return the noise of the bias frames by the name of the region, and their number."""
         if self.bias_quality is None:
-            return None
-        return QualityRecord.read(self.bias_quality).numbers.get("read_noise_adu")
+            return {}, 1.0
+        record = QualityRecord.read(self.bias_quality)
+        regions = {region.name: region for region in record.regions}
+        if not regions and (noise := record.numbers.get("read_noise_adu")):
+            # A kept master whose noise was measured before there were regions.
+            estimates = {
+                "pixel_variance_adu2": Estimate(noise**2, 2 * _OLD_ERROR * noise**2),
+                "read_noise_adu": Estimate(noise, _OLD_ERROR * noise),
+            }
+            regions = {"": RegionQuality("", "", estimates)}
+        return regions, record.numbers.get("frames", 1.0)
 
 
 def measure(
@@ -91,7 +111,8 @@ def measure(
     """
     measurement = _Measurement(job, master, record, reference, settings)
     numbers = {name: float(value) for name, value in measurement.numbers() if value is not None}
-    ranges = settings.quality.ranges[job.type.value]
+    estimates = measurement.estimates
+    ranges = measurement.ranges(settings.quality.ranges[job.type.value])
     findings = [
         *check_ranges(numbers, ranges),
         *measurement.odd_frames(),
@@ -110,6 +131,13 @@ def measure(
         nights=[*measurement.nights()],
         histogram=_histogram(measurement.image),
         vignetting=measurement.rings(),
+        uncertainties={
+            name: estimate.uncertainty
+            for name, estimate in estimates.items()
+            if estimate.uncertainty is not None
+        },
+        unknown={name: estimate.reason for name, estimate in estimates.items() if estimate.reason},
+        regions=measurement.regions,
     )
 
 
@@ -163,8 +191,8 @@ class _Measurement:
 
     def _bias(self) -> Iterator[tuple[str, float | None]]:
         noise = self.noise
-        yield "read_noise_adu", noise
-        yield "read_noise_e", noise * self.header_gain if self.header_gain else None
+        for name, estimate in self.estimates.items():
+            yield name, estimate.value
         yield from self._unlit(noise)
         image = self.image * np.float32(ADU)
         pattern = surface.fixed_pattern(image, noise / math.sqrt(len(self.job.frames)))
@@ -186,7 +214,9 @@ class _Measurement:
             yield f"{kind}_pixels", float(np.count_nonzero(mask))
         yield "hot_percent", 100 * float(odd.hot.mean())
         yield "cold_percent", 100 * float(odd.cold.mean())
-        glow = surface.glow(self.image) * ADU
+        # The corners of the bias may glow, too: that is not light of the exposure.
+        lit = self.image if self.bias is None else self.image - self.bias
+        glow = surface.glow(lit) * ADU
         yield "glow_adu", glow
         yield "glow_over_noise", glow / noise if noise else None
         if temperatures := self._temperatures:
@@ -211,7 +241,7 @@ class _Measurement:
         yield from self._remaining()
 
     def _flat(self) -> Iterator[tuple[str, float | None]]:
-        white = sequence.white_level(self.sample.frames)
+        white = self._white_adu
         yield "level_percent", 100 * median(self.levels) / white
         yield "level_spread", max(self.levels) / max(min(self.levels), 1e-9)
         yield (
@@ -223,23 +253,16 @@ class _Measurement:
         yield from self._shape()
 
     def _photon_transfer(self) -> Iterator[tuple[str, float | None]]:
-        read_noise = self.reference.read_noise_adu()
-        transfer = pairs.photon_transfer(self.lit, read_noise or 0.0)
-        if transfer is None:
-            return
-        yield "gain_e_adu", transfer.gain_e_adu
-        yield "noise_adu", transfer.noise_adu
-        if read_noise is not None:
-            yield "read_noise_adu", read_noise
-            yield "read_noise_e", read_noise * transfer.gain_e_adu
-        if self.header_gain:
-            yield "gain_of_header", transfer.gain_e_adu / self.header_gain
+        for name, estimate in self.estimates.items():
+            yield name, estimate.value
+        yield "noise_adu", self._noise_of_flat
 
     def _shape(self) -> Iterator[tuple[str, float | None]]:
         yield "corner_to_centre", surface.corner_to_centre(self.grey)
         yield "gradient_percent", 100 * surface.gradient(self.grey)
-        noise = self.remaining[0] / max(self._lit_level, 1e-9) if self.remaining else 0.0
-        yield "response_spread_percent", 100 * surface.response_spread(self.grey, noise)
+        noise = self.remaining[0] if self.remaining else self._expected_noise
+        temporal = noise / max(self._lit_level, 1e-9)
+        yield "response_spread_percent", 100 * surface.response_spread(self.grey, temporal)
         dust = surface.dust_shadows(surface.structure(self.grey))
         yield "dust_percent", 100 * dust.share
         yield "dust_depth_percent", 100 * dust.depth
@@ -250,12 +273,74 @@ class _Measurement:
             yield "master_noise_adu", left
             yield "noise_over_expected", left / expected if expected else None
 
+    def ranges(self, configured: Mapping[str, Range]) -> dict[str, Range]:
+        """Return the ranges, with what this number of frames makes of them.
+
+        Samples that the rejection takes from perfect frames are added to the limit.
+        """
+        low, high = configured.get("rejected_percent", (None, None))
+        if high is None:
+            return {**configured}
+        kind, frames = self.job.type, len(self.job.frames)
+        noise = self._noise_of_flat if kind is FrameType.FLAT else self.noise
+        expected = expected_rejected_percent(
+            self.job.recipe.integration, kind, frames, median(self.levels), noise or 1.0
+        )
+        return {**configured, "rejected_percent": [low, high + round(expected, 1)]}
+
     # Parts of the numbers
 
     @cached_property
     def noise(self) -> float:
         """Noise of one bias or dark frame, ADU."""
+        if self.job.type is FrameType.BIAS:
+            value = self.estimates["read_noise_adu"].value
+            return value if value is not None else pairs.read_noise(self.sample)
         return pairs.read_noise(self.sample)
+
+    @cached_property
+    def regions(self) -> list[RegionQuality]:
+        """Numbers of a bias or a flat by amplifier and colour."""
+        if self.job.type is FrameType.DARK:
+            return []
+        geometry = self.job.geometry
+        header = read_header(self.settings.input_dir / self.job.frames[0].path)
+        amplifiers = amplifiers_of(header, geometry.width, geometry.height)
+        regions = regions_of(self.sample.rows, geometry, amplifiers)
+        if self.job.type is FrameType.BIAS:
+            return noise_by_region.of_bias(self.sample.frames, regions)
+        offset = self.sample.of(self.bias) if self.bias is not None else None
+        noise, frames = self.reference.regions()
+        flats = noise_by_region.FlatFrames(
+            self.sample.frames, self._exposures_s, _saturate_adu(header.cards)
+        )
+        return noise_by_region.of_flats(flats, regions, noise_by_region.Dark(offset, frames, noise))
+
+    @cached_property
+    def estimates(self) -> dict[str, Estimate]:
+        """Numbers with uncertainties, or the reason why they are unknown."""
+        found = noise_by_region.of_camera(self.regions)
+        if self.job.type is FrameType.BIAS:
+            found.setdefault("read_noise_adu", Estimate.unknown(_TOO_SMALL))
+            if self.header_gain:
+                found["read_noise_e"] = found["read_noise_adu"].times(
+                    Estimate(self.header_gain, 0.0)
+                )
+        elif self.job.type is FrameType.FLAT:
+            gain = found.setdefault("gain_e_adu", Estimate.unknown(_TOO_SMALL))
+            if self.header_gain and gain.known:
+                found["gain_of_header"] = gain.times(Estimate(1 / self.header_gain, 0.0))
+        return found
+
+    @property
+    def _exposures_s(self) -> list[float] | None:
+        """Exposure of each frame, seconds; None where one is unknown."""
+        values = [
+            number_of(description.traits.keywords.get("EXPOSURE"))
+            for description, _ in self.headers
+        ]
+        known = [value for value in values if value is not None and value > 0]
+        return known if len(known) == len(values) else None
 
     @cached_property
     def lit(self) -> FrameSample:
@@ -280,9 +365,26 @@ class _Measurement:
         return surface.grey(self.image) if self.job.geometry.bayerpat else self.image
 
     @property
+    def _white_adu(self) -> float:
+        """White as it is known, or else that of 16 bits."""
+        white = self.estimates.get("white_adu")
+        return ADU if white is None or white.value is None else white.value
+
+    @property
+    def _noise_of_flat(self) -> float | None:
+        """Noise of one flat at its level, ADU; None where no pair shows it."""
+        variances = [point[1] for region in self.regions for point in region.points]
+        return math.sqrt(max(0.0, median(variances))) if variances else None
+
+    @property
+    def _expected_noise(self) -> float:
+        """Noise that averaging leaves in a flat of so few frames that it cannot be measured."""
+        return (self._noise_of_flat or 0.0) / math.sqrt(len(self.job.frames))
+
+    @property
     def header_gain(self) -> float | None:
-        """Electrons per ADU from EGAIN of the first frame; None where it is missing."""
-        value = number_of(self.headers[0][1].get("EGAIN"))
+        """Electrons per ADU from EGAIN or E-GAIN of the first frame; None without them."""
+        value = number_of(first_of(self.headers[0][1], ("EGAIN", "E-GAIN"))[1])
         return value if value and value > 0 else None
 
     @property
@@ -413,6 +515,14 @@ class _Measurement:
             signal = float(np.median(middle - sample.of(self.bias)))
             numbers |= {"dark_current_adu_s": signal / self.exposure_s}
         return numbers
+
+
+def _saturate_adu(cards: Mapping[str, CardValue]) -> float | None:
+    """Read SATURATE; None where samples are not ADU of 16 bits."""
+    value = number_of(cards.get("SATURATE"))
+    if cards.get("BITPIX") != 16 or value is None:
+        return None
+    return value if 0 < value <= ADU else None
 
 
 def _histogram(image: Float32) -> Histogram:

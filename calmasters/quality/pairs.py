@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from statistics import median
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
 from calmasters.quality.sample import Float32, FrameSample
 
-__all__ = ["PhotonTransfer", "clipped", "photon_transfer", "read_noise", "remaining_noise"]
+__all__ = ["clipped", "read_noise", "remaining_noise"]
 
 #: Variance of rounding to integers, ADU squared.
 ROUNDING: Final = 1 / 12
@@ -26,21 +26,6 @@ _CLIP: Final = 5.0
 
 #: Pixels of a row whose common difference is a change of light, not noise.
 _SEGMENT: Final = 64
-
-
-class PhotonTransfer(NamedTuple):
-    """Gain and noise from pairs of flats.
-
-    Attributes
-    ----------
-    gain_e_adu : float
-        Electrons per ADU.
-    noise_adu : float
-        Noise of one flat at its mean level, from all sources.
-    """
-
-    gain_e_adu: float
-    noise_adu: float
 
 
 def clipped(values: Float32) -> Float32:
@@ -88,55 +73,6 @@ def read_noise(sample: FrameSample) -> float:
     return math.sqrt(max(0.0, median(variances) - ROUNDING))
 
 
-def photon_transfer(flats: FrameSample, read_noise_adu: float) -> PhotonTransfer | None:
-    """Measure the gain from pairs of flats.
-
-    Parameters
-    ----------
-    flats : FrameSample
-        Flats less the bias; their levels may differ.
-    read_noise_adu : float
-        As :func:`read_noise` measures it on bias frames.
-
-    Returns
-    -------
-    PhotonTransfer or None
-        None where no pair shows shot noise above the read noise.
-
-    Notes
-    -----
-    With ``r`` the ratio of the levels of two flats of mean signal ``S`` and ``S / r``, each pixel
-    of ``a - r b`` has the variance ``(1 + r) S / g + (1 + r²) (R² + 1/12)``: shot noise of both,
-    read noise and rounding of both. It is linear in the signal, so vignetting does not matter.
-    The equation is solved for ``g`` (Janesick, eq. 6.1, with a level for each flat). A difference
-    that is common to a segment of a row is a change of the twilight, and is subtracted. The result
-    is the median over all pairs and the colours of a mosaic.
-    """
-    measured = [
-        transfer
-        for plane in flats.planes()
-        for pair in _pairs(plane)
-        if (transfer := _transfer_of(*pair, read_noise_adu**2 + ROUNDING))
-    ]
-    if not measured:
-        return None
-    return PhotonTransfer(
-        median(each.gain_e_adu for each in measured), median(each.noise_adu for each in measured)
-    )
-
-
-def _transfer_of(first: Float32, second: Float32, dark: float) -> PhotonTransfer | None:
-    signal, other = (float(frame.mean(dtype=np.float64)) for frame in (first, second))
-    if signal <= 0 or other <= 0:
-        return None
-    ratio = signal / other
-    variance = local_variance(first - np.float32(ratio) * second)
-    shot = variance - (1 + ratio**2) * dark
-    if shot <= 0:
-        return None
-    return PhotonTransfer(signal * (1 + ratio) / shot, math.sqrt(variance / (1 + ratio)))
-
-
 def local_variance(difference: Float32) -> float:
     """Return the variance of a difference, less what segments of a row have in common."""
     length: int = min(_SEGMENT, difference.shape[1])
@@ -144,7 +80,8 @@ def local_variance(difference: Float32) -> float:
     segments = difference[:, :columns].reshape(-1, length)
     # The median of a segment does not change with a cosmic ray.
     kept = clipped(segments - np.median(segments, axis=1, keepdims=True))
-    return float(np.square(kept, dtype=np.float64).mean()) * (length / (length - 1))
+    # The variance about a median of n normal values is 1 - (2 - pi/2)/n of the true one.
+    return float(np.square(kept, dtype=np.float64).mean()) / (1 - (2 - math.pi / 2) / length)
 
 
 def remaining_noise(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
 
 from calmasters.errors import RecordError
 from calmasters.quality import MEASURE_VERSION
+from calmasters.quality.estimate import Estimate
 
 __all__ = [
     "Finding",
@@ -20,6 +21,7 @@ __all__ = [
     "NightQuality",
     "QualityRecord",
     "Range",
+    "RegionQuality",
 ]
 
 #: Lowest and highest value expected; None is no limit.
@@ -116,6 +118,39 @@ class NightQuality:
 
 
 @dataclass(frozen=True, slots=True)
+class RegionQuality:
+    """Numbers of one amplifier and one colour.
+
+    Attributes
+    ----------
+    amplifier, colour : str
+        Empty where frames name no amplifiers, and without a mosaic.
+    estimates : mapping of str to Estimate
+        By name: a value with its uncertainty, or the reason why there is none.
+    points : sequence of (float, float, bool)
+        The photon transfer curve of flats: level and variance, ADU and ADU squared, and whether
+        the point is part of the fit.
+    """
+
+    amplifier: str
+    colour: str
+    estimates: Mapping[str, Estimate]
+    points: Sequence[Sequence[float]] = ()
+
+    @property
+    def name(self) -> str:
+        """``amplifier 11, G1``; empty for a whole sensor without colours."""
+        amplifier = f"amplifier {self.amplifier}" if self.amplifier else ""
+        return ", ".join(filter(None, (amplifier, self.colour)))
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """Read the region from a JSON object."""
+        estimates = {name: Estimate(**each) for name, each in stored["estimates"].items()}
+        return cls(stored["amplifier"], stored["colour"], estimates, stored["points"])
+
+
+@dataclass(frozen=True, slots=True)
 class Histogram:
     """Number of pixels between each two edges."""
 
@@ -146,6 +181,12 @@ class QualityRecord:
         Of the master.
     vignetting : sequence of float
         Rings of a flat from the centre outwards; empty for other masters.
+    uncertainties : mapping of str to float
+        Standard deviations of the numbers for which they are known, by the same names.
+    unknown : mapping of str to str
+        Why there is no number, by name.
+    regions : sequence of RegionQuality
+        Of a bias or a flat.
     """
 
     name: str
@@ -160,6 +201,9 @@ class QualityRecord:
     nights: Sequence[NightQuality]
     histogram: Histogram
     vignetting: Sequence[float] = ()
+    uncertainties: Mapping[str, float] = field(default_factory=dict)
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    regions: Sequence[RegionQuality] = ()
 
     def to_json(self) -> str:
         """Return the record as JSON text."""
@@ -189,6 +233,10 @@ class QualityRecord:
                 frames=[FrameQuality(**frame) for frame in stored["frames"]],
                 nights=[NightQuality.from_json(night) for night in stored["nights"]],
                 histogram=Histogram(**stored["histogram"]),
+                # Records of kept masters may be older than these.
+                uncertainties=stored.get("uncertainties", {}),
+                unknown=stored.get("unknown", {}),
+                regions=[RegionQuality.from_json(each) for each in stored.get("regions", ())],
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RecordError(path, "the record of a measured master", error) from error

@@ -25,8 +25,8 @@ ADU: Final = 65535.0
 _FRAME_PIXELS: Final = 1 << 19
 _TOTAL_PIXELS: Final = 1 << 24
 
-#: Rows of a band; even, so that a band contains complete cells of a Bayer mosaic.
-_BAND_ROWS: Final = 8
+#: Rows of a band, of one colour: those of a tile (``regions``).
+_BAND_ROWS: Final = 16
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,12 @@ class FrameSample:
 def _bands(geometry: Geometry, frames: int) -> tuple[list[int], int]:
     """Return the first row of each band, and the rows of a band; one band if all rows fit."""
     wanted = min(_FRAME_PIXELS, _TOTAL_PIXELS // frames) // geometry.width
-    if wanted >= geometry.height or geometry.height < 2 * _BAND_ROWS:
+    band = _BAND_ROWS * (2 if geometry.bayerpat else 1)
+    if wanted >= geometry.height or geometry.height < 2 * band:
         return [0], geometry.height
-    last = geometry.height - _BAND_ROWS
-    starts = np.linspace(0, last, max(2, wanted // _BAND_ROWS))
-    return sorted({int(start) // 2 * 2 for start in starts}), _BAND_ROWS
+    last = geometry.height - band
+    starts = np.linspace(0, last, max(2, wanted // band))
+    return sorted({int(start) // 2 * 2 for start in starts}), band
 
 
 def _read_bands(

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 
 from calmasters.quality.pairs import clipped
 from calmasters.quality.sample import Float32
 
-__all__ = ["drift", "levels", "standing_out", "white_level"]
-
-#: Largest number of samples at the highest level that can be chance, for small frames.
-_CHANCE_SAMPLES: Final = 16
+__all__ = ["drift", "levels", "standing_out"]
 
 
 def levels(frames: Float32) -> list[float]:
@@ -60,18 +56,3 @@ def standing_out(values: Sequence[float], floor: float) -> list[int]:
     deviations = np.abs(array - np.median(array))
     sigma = max(floor, 1.4826 * float(np.median(deviations)))
     return [int(place) for place in np.flatnonzero(deviations > 5 * sigma)]
-
-
-def white_level(frames: Float32) -> float:
-    """Find the level at which a camera saturates, ADU.
-
-    This is the maximum where many samples have that value (cameras of 12 or 14 bits saturate
-    below 65535), otherwise 65535.
-    """
-    highest = float(frames.max())
-    at_highest = int(np.count_nonzero(frames == highest))
-    return (
-        highest
-        if highest > 0 and at_highest > max(_CHANCE_SAMPLES, 1e-4 * frames.size)
-        else 65535.0
-    )

@@ -15,7 +15,13 @@ from calmasters.planning.plan_file import Plan
 from calmasters.planning.planner import Decision, decide
 from calmasters.quality.camera import settings_with_defects
 from calmasters.quality.trend import Trend, trends
-from calmasters.reporting.masters import Defects, Master, in_electrons
+from calmasters.reporting.masters import (
+    CameraNumbers,
+    Defects,
+    Master,
+    camera_numbers,
+    in_electrons,
+)
 from calmasters.settings import Settings
 
 __all__ = ["ReportContent", "read_content"]
@@ -34,6 +40,8 @@ class ReportContent:
     trends : sequence of Trend
     comparison : EngineComparison or None
         What ``snakemake compare`` found last, if it was run.
+    cameras : sequence of CameraNumbers
+        Gain and noise of each camera setting with flats.
     """
 
     decision: Decision
@@ -41,6 +49,7 @@ class ReportContent:
     defects: Sequence[Defects]
     trends: Sequence[Trend]
     comparison: EngineComparison | None = None
+    cameras: Sequence[CameraNumbers] = ()
 
 
 def read_content(settings: Settings, plan: Path) -> ReportContent:
@@ -57,9 +66,11 @@ def read_content(settings: Settings, plan: Path) -> ReportContent:
     jobs = [MasterJob.read(output / job_path_of(master)) for master in masters]
     cache = HeaderCache(settings)
     measured = [(job, output / quality_path(job.name)) for job in jobs]
+    loaded = [Master.load(job, output) for job in jobs]
     return ReportContent(
         decision=decide(settings, cache),
-        masters=in_electrons((Master.load(job, output) for job in jobs), keywords),
+        masters=in_electrons(loaded, keywords),
+        cameras=camera_numbers(loaded, keywords),
         defects=[
             Defects.load(name, members, output)
             for name, members in settings_with_defects(jobs, settings.master_match_keywords).items()

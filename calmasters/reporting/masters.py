@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from statistics import median
 from typing import Any, Final, Self
 
 from markupsafe import Markup
 
 from calmasters.errors import plain_number
-from calmasters.frame import format_value
+from calmasters.frame import FrameType, format_value
 from calmasters.headers.fits_cards import number_of
 from calmasters.headers.image_header import read_cards
 from calmasters.model.job import MasterJob
 from calmasters.model.layout import defect_map_path, quality_path, record_path
 from calmasters.model.master_record import MasterRecord
 from calmasters.quality.camera import setting_key
+from calmasters.quality.camera_numbers import combined_regions
+from calmasters.quality.estimate import Estimate
 from calmasters.quality.judgement import NUMBERS
-from calmasters.quality.quality_record import Level, QualityRecord
+from calmasters.quality.quality_record import Level, QualityRecord, RegionQuality
 from calmasters.reporting.pictures import Pictures, reduction
 from calmasters.reporting.plots import draw_frames, draw_histogram, draw_vignetting, label_of
 
-__all__ = ["Defects", "Master", "Row", "in_electrons", "short"]
+__all__ = [
+    "CameraNumbers",
+    "Defects",
+    "Master",
+    "Row",
+    "camera_numbers",
+    "in_electrons",
+    "measured",
+    "short",
+]
 
 #: Numbers in ADU, and the names of the same numbers in electrons.
 _IN_ELECTRONS: Final = {"read_noise_adu": "read_noise_e", "dark_current_adu_s": "dark_current_e_s"}
@@ -34,13 +45,14 @@ _VERDICTS: Final = {Level.GOOD: "good", Level.WARNING: "check", Level.ERROR: "ou
 
 @dataclass(frozen=True)
 class Row:
-    """A number of a master, formatted for the table."""
+    """A number of a master, formatted for the table; ``reason`` says why there is none."""
 
     name: str
     label: str
     value: str
     expected: str
     inside: bool
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,8 +123,16 @@ class Master:
             value = self.number(name)
             if value is not None:
                 expected = _expected(*self.quality.ranges.get(name, (None, None)))
-                text = f"{short(value)} {number.unit}".rstrip()
+                shown = _with_uncertainty(value, self.quality.uncertainties.get(name))
+                text = f"{shown} {number.unit}".rstrip()
                 yield Row(name, number.label, text, expected, name not in outside)
+            elif reason := self.quality.unknown.get(name):
+                yield Row(name, number.label, "unknown", "", True, reason)
+
+    @property
+    def regions(self) -> Sequence[RegionQuality]:
+        """Numbers by amplifier and colour; empty where there is only one of them."""
+        return self.quality.regions if len(self.quality.regions) > 1 else ()
 
     @property
     def reduction(self) -> int:
@@ -154,6 +174,69 @@ class Defects:
         return cls(name, path, path.with_suffix(".txt"), [job.name for job in jobs], hot, dead)
 
 
+@dataclass(frozen=True)
+class CameraNumbers:
+    """Gain and noise of one camera setting.
+
+    Attributes
+    ----------
+    setting : str
+        Camera and settings, as the report shows them.
+    regions : sequence of RegionQuality
+        By amplifier and colour.
+    flats : int
+        Number of flat masters.
+    """
+
+    setting: str
+    regions: Sequence[RegionQuality]
+    flats: int
+
+    @property
+    def gain(self) -> Estimate:
+        """Electrons per ADU, of all amplifiers and colours."""
+        return Estimate.combined(
+            (each.estimates["gain_e_adu"] for each in self.regions), Estimate.mean
+        )
+
+
+def camera_numbers(masters: Iterable[Master], keywords: Sequence[str]) -> list[CameraNumbers]:
+    """Combine the numbers of the masters of each camera setting that has flats.
+
+    Parameters
+    ----------
+    masters : iterable of Master
+    keywords : sequence of str
+        Keywords of a camera setting (``master_match_keywords``).
+    """
+    return [
+        CameraNumbers(
+            _setting_text(members[0].job, keywords),
+            regions,
+            sum(member.job.type is FrameType.FLAT for member in members),
+        )
+        for members in _by_setting(masters, keywords).values()
+        if any(member.job.type is FrameType.FLAT for member in members)
+        and (regions := combined_regions(member.quality for member in members))
+    ]
+
+
+def _by_setting(
+    masters: Iterable[Master], keywords: Sequence[str]
+) -> dict[tuple[tuple[str, str], ...], list[Master]]:
+    settings: dict[tuple[tuple[str, str], ...], list[Master]] = {}
+    for master in masters:
+        settings.setdefault(setting_key(master.job, keywords), []).append(master)
+    return settings
+
+
+def _setting_text(job: MasterJob, keywords: Sequence[str]) -> str:
+    values = [
+        f"{key} {format_value(key, job.keywords[key])}" for key in keywords if key in job.keywords
+    ]
+    return ", ".join((*values, str(job.geometry)))
+
+
 def in_electrons(masters: Iterable[Master], keywords: Sequence[str]) -> list[Master]:
     """Add numbers in electrons where the header had no EGAIN, from the gain measured on flats.
 
@@ -164,26 +247,54 @@ def in_electrons(masters: Iterable[Master], keywords: Sequence[str]) -> list[Mas
         Keywords of a camera setting (``master_match_keywords``).
     """
     masters = list(masters)
-    gains: dict[object, list[float]] = {}
-    for master in masters:
-        if gain := master.number("gain_e_adu"):
-            gains.setdefault(setting_key(master.job, keywords), []).append(gain)
+    gains = {
+        key: gain
+        for key, members in _by_setting(masters, keywords).items()
+        if (gain := _measured_gain(members)).known
+    }
     return [
-        replace(master, quality=_with_electrons(master.quality, median(measured)))
-        if (measured := gains.get(setting_key(master.job, keywords)))
+        replace(master, quality=_with_electrons(master.quality, gains[key]))
+        if (key := setting_key(master.job, keywords)) in gains
         else master
         for master in masters
     ]
 
 
-def _with_electrons(quality: QualityRecord, gain: float) -> QualityRecord:
-    numbers = quality.numbers
-    added = {
-        electrons: numbers[adu] * gain
-        for adu, electrons in _IN_ELECTRONS.items()
-        if adu in numbers and electrons not in numbers
-    }
-    return replace(quality, numbers={**numbers, **added})
+def _measured_gain(masters: Iterable[Master]) -> Estimate:
+    return Estimate.combined(
+        (
+            Estimate(gain, master.quality.uncertainties.get("gain_e_adu", 0.0))
+            for master in masters
+            if (gain := master.number("gain_e_adu"))
+        ),
+        Estimate.mean,
+    )
+
+
+def _with_electrons(quality: QualityRecord, gain: Estimate) -> QualityRecord:
+    numbers, uncertainties = {**quality.numbers}, {**quality.uncertainties}
+    for adu, electrons in _IN_ELECTRONS.items():
+        if adu in numbers and electrons not in numbers:
+            own = Estimate(numbers[adu], uncertainties.get(adu, 0.0)).times(gain)
+            numbers[electrons] = own.value or 0.0
+            if adu in uncertainties:
+                uncertainties[electrons] = own.uncertainty or 0.0
+    return replace(quality, numbers=numbers, uncertainties=uncertainties)
+
+
+def measured(estimate: Estimate) -> str:
+    """Format an estimate with as many digits as its uncertainty has; empty without a number."""
+    if estimate.known is None:
+        return ""
+    return _with_uncertainty(*estimate.known)
+
+
+def _with_uncertainty(value: float, uncertainty: float | None) -> str:
+    if not uncertainty:
+        return short(value)
+    # Two digits of the uncertainty; 0.0095 has as many decimals as 0.010.
+    decimals = max(0, 1 - math.floor(math.log10(float(f"{uncertainty:.1e}"))))
+    return f"{value:.{decimals}f} ± {uncertainty:.{decimals}f}"
 
 
 def short(value: float | None) -> str:

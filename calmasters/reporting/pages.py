@@ -24,8 +24,8 @@ from calmasters.inventory.unused_frames import ignored_by_reason, refused_by_rem
 from calmasters.model.job import MasterJob
 from calmasters.planning.planner import Decision
 from calmasters.reporting.collect import ReportContent
-from calmasters.reporting.masters import Master, short
-from calmasters.reporting.plots import draw_plan, draw_trend
+from calmasters.reporting.masters import Master, measured, short
+from calmasters.reporting.plots import draw_photon_transfer, draw_plan, draw_trend
 
 __all__ = ["write_report"]
 
@@ -64,6 +64,10 @@ def write_report(path: Path, content: ReportContent, picture_bytes: int = _PICTU
         **_about_frames(content),
         comparison=content.comparison,
         differences=_differences(content, path.parent),
+        cameras=[
+            (camera, Markup(draw_photon_transfer(camera.setting, camera.regions)))
+            for camera in content.cameras
+        ],
         defects=content.defects,
         trends=[(trend, Markup(draw_trend(trend))) for trend in content.trends],
         version=__version__,
@@ -87,6 +91,7 @@ def _environment(folder: Path) -> Environment:
     )
     environment.filters |= {
         "short": short,
+        "measured": measured,
         "link": lambda file: quote(Path(file).relative_to(folder).as_posix()),
     }
     return environment

@@ -16,16 +16,18 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from calmasters.frame import FrameType, format_value
 from calmasters.model.job import MasterJob
-from calmasters.quality.quality_record import QualityRecord
+from calmasters.quality.estimate import Estimate
+from calmasters.quality.quality_record import QualityRecord, RegionQuality
 from calmasters.quality.trend import Trend
 
 __all__ = [
     "draw_frames",
     "draw_histogram",
+    "draw_photon_transfer",
     "draw_plan",
     "draw_trend",
     "draw_vignetting",
@@ -34,6 +36,9 @@ __all__ = [
 
 #: Largest number of nights on the axis of a trend.
 _MAX_TICKS: Final = 6
+
+#: Largest number of points in a photon transfer curve.
+_MAX_POINTS: Final = 400
 
 #: Placeholder colours, and the colours of the page that replace them.
 _INK, _ACCENT, _BAD, _FAINT, _QUIET = "#010101", "#010203", "#030201", "#020202", "#030303"
@@ -152,6 +157,38 @@ def draw_vignetting(quality: QualityRecord) -> str:
         axes.set_ylim(0, max(105, 105 * max(rings)))
         title = f"Vignetting: {100 * rings[-1]:.0f} % of the centre in the corners"
         return _svg(figure, title, f"{quality.name} vignetting")
+
+
+def draw_photon_transfer(setting: str, regions: Sequence[RegionQuality]) -> str:
+    """Draw variance against level of flats, and the line of shot noise and read noise."""
+    points = [point for region in regions for point in region.points]
+    points = [point for point in points if point[0] > 0 and point[1] > 0]
+    points = points[:: -(-len(points) // _MAX_POINTS)] if points else []
+    gain = Estimate.combined((each.estimates["gain_e_adu"] for each in regions), Estimate.mean)
+    noise = Estimate.combined((each.estimates["read_noise_adu"] for each in regions), Estimate.mean)
+    with _figure(4.6, 2.6) as (figure, (axes,)):
+        for used, colour, label in ((True, _ACCENT, "flats"), (False, _BAD, "not used")):
+            chosen = [point for point in points if bool(point[2]) is used]
+            if chosen:
+                levels, variances = ([point[axis] for point in chosen] for axis in (0, 1))
+                axes.plot(levels, variances, "o", color=colour, markersize=3, label=label)
+        if gain.value and points:
+            ends = min(point[0] for point in points), max(point[0] for point in points)
+            steps = [ends[0] * (ends[1] / ends[0]) ** (step / 40) for step in range(41)]
+            expected = [level / gain.value + (noise.value or 0.0) ** 2 for level in steps]
+            axes.plot(steps, expected, color=_INK, linewidth=1, label="shot and read noise")
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+            axis.set_minor_locator(NullLocator())
+        axes.set(xlabel="level above the bias, ADU", ylabel="variance, ADU²")
+        if points:
+            axes.legend(frameon=False, fontsize=8)
+        found = f"gain {gain.value:.4g} e-/ADU" if gain.value else "no gain"
+        title = f"Photon transfer curve of {setting}: {found}"
+        return _svg(figure, title, f"{setting} photon transfer")
 
 
 def draw_trend(trend: Trend) -> str:

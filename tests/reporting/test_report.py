@@ -21,19 +21,35 @@ from calmasters.images.master_file import write_master
 from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
 from calmasters.model.master_record import FrameStatistics, MasterRecord, MasterStatistics
 from calmasters.planning.planner import Decision
+from calmasters.quality.estimate import Estimate
 from calmasters.quality.quality_record import (
     Finding,
     FrameQuality,
     Histogram,
     Level,
     QualityRecord,
+    RegionQuality,
 )
 from calmasters.quality.trend import Point, Trend
 from calmasters.reporting.collect import ReportContent
-from calmasters.reporting.masters import Defects, Master, in_electrons, short
+from calmasters.reporting.masters import (
+    CameraNumbers,
+    Defects,
+    Master,
+    camera_numbers,
+    in_electrons,
+    measured,
+    short,
+)
 from calmasters.reporting.pages import write_report
 from calmasters.reporting.pictures import Pictures, auto_stretch, sections, write_pictures
-from calmasters.reporting.plots import draw_frames, draw_histogram, draw_trend, label_of
+from calmasters.reporting.plots import (
+    draw_frames,
+    draw_histogram,
+    draw_photon_transfer,
+    draw_trend,
+    label_of,
+)
 from calmasters.settings import Integration
 
 MARKUP = "<script>alert(1)</script><b>\"x\" & 'y' $\\alpha$"
@@ -134,7 +150,20 @@ def content(tmp_path: Path) -> ReportContent:
         [Defects("badPixels_x", tmp_path / "a b.fits", tmp_path / "a b.txt", [flat.name], 7, 3)],
         [trend],
         compared(tmp_path),
+        [CameraNumbers(MARKUP, transfer_regions(), 2)],
     )
+
+
+def transfer_regions() -> list[RegionQuality]:
+    """Two amplifiers: of the second the gain is unknown."""
+    known = {
+        "read_noise_adu": Estimate(8.012, 0.0123),
+        "gain_e_adu": Estimate(0.80123, 0.0023),
+        "white_adu": Estimate.unknown(f"no flat reaches white {MARKUP}"),
+    }
+    unknown = {**known, "gain_e_adu": Estimate.unknown("white is near")}
+    points = [[1000.0, 1314.0, True], [10_000.0, 12_560.0, True], [60_000.0, 20_000.0, False]]
+    return [RegionQuality("11", "", known, points), RegionQuality("12", "", unknown, [])]
 
 
 def compared(directory: Path) -> EngineComparison:
@@ -249,6 +278,71 @@ def test_masters_have_short_labels(
 )
 def test_numbers_are_short(value: float | None, text: str) -> None:
     assert short(value) == text
+
+
+def test_a_number_with_an_uncertainty_has_its_digits(tmp_path: Path) -> None:
+    job = job_of(FrameType.FLAT, "flat")
+    quality = quality_of(
+        job,
+        numbers={"level_adu": 612.0, "gain_e_adu": 0.450912, "read_noise_adu": 36.987},
+        uncertainties={"gain_e_adu": 0.00137, "read_noise_adu": 0.0961},
+        unknown={"white_adu": "no flat reaches white"},
+        regions=transfer_regions(),
+    )
+    master = replace(master_of(tmp_path, job), quality=quality)
+    rows = {row.name: row for row in master.rows}
+    assert rows["gain_e_adu"].value == "0.4509 ± 0.0014 e-/ADU"
+    assert rows["read_noise_adu"].value == "36.987 ± 0.096 ADU"
+    assert rows["white_adu"].value == "unknown"
+    assert rows["white_adu"].reason == "no flat reaches white"
+    assert [region.name for region in master.regions] == ["amplifier 11", "amplifier 12"]
+    content = ReportContent(decision_of(), [master], [], [])
+    write_report(tmp_path / "report.html", content)
+    text = Page(tmp_path / "report.html").text
+    assert "amplifier 12" in text
+    assert "gain, e-/ADU: white is near." in text
+
+
+def test_digits_follow_a_rounded_uncertainty() -> None:
+    assert measured(Estimate(1234.56, 98.7)) == "1235 ± 99"
+    assert measured(Estimate(1.23456, 0.0997)) == "1.23 ± 0.10"
+    assert measured(Estimate(34_600.0, 0.0)) == "34600"
+    assert measured(Estimate.unknown("why")) == ""
+
+
+def test_a_camera_setting_has_the_numbers_of_all_its_masters(tmp_path: Path) -> None:
+    def flat(name: str, gain: Estimate) -> Master:
+        job = job_of(FrameType.FLAT, name)
+        names = ("read_noise_adu", "white_adu", "full_well_e", "nonlinearity_percent")
+        estimates = {"gain_e_adu": gain, **{each: Estimate.unknown("none") for each in names}}
+        region = RegionQuality("", "", estimates, [[1000.0, 1314.0, True]])
+        return replace(master_of(tmp_path, job), quality=quality_of(job, regions=[region]))
+
+    bias_job = job_of(FrameType.BIAS, "bias")
+    noise = RegionQuality("", "", {"read_noise_adu": Estimate(8.0, 0.1)})
+    bias = replace(master_of(tmp_path, bias_job), quality=quality_of(bias_job, regions=[noise]))
+    flats = [
+        flat("one", Estimate(0.80, 0.01)),
+        flat("two", Estimate(0.81, 0.01)),
+        flat("three", Estimate.unknown("white is near")),
+    ]
+    (camera,) = camera_numbers([bias, *flats], ("GAIN",))
+    (region,) = camera.regions
+    assert (camera.setting, camera.flats) == ("GAIN 100, 48x32 binned 1x1", 3)
+    assert camera.gain.value == pytest.approx(0.805)
+    assert camera.gain.uncertainty == pytest.approx(0.01 / 2**0.5)
+    assert region.estimates["read_noise_e"].value == pytest.approx(8 * 0.805)
+    assert region.estimates["white_adu"].reason == "none"
+    assert len(region.points) == 3
+    assert camera_numbers([bias], ("GAIN",)) == []
+
+
+def test_the_photon_transfer_curve_says_what_was_found() -> None:
+    svg = draw_photon_transfer("camera", transfer_regions())
+    assert "<title>Photon transfer curve of camera: gain 0.8012 e-/ADU</title>" in svg
+    for text in ("level above the bias, ADU", "not used", "shot and read noise", "1,000"):
+        assert text in svg
+    assert "no gain" in draw_photon_transfer("camera", [transfer_regions()[1]])
 
 
 def test_the_gain_of_flats_converts_numbers_of_the_same_setting_to_electrons(
