@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from real_workflow import BIAS, Workflow, frame
+from real_workflow import BIAS, TINY, Workflow, frame
+
+from calmasters.synthetic.session import write_session
 
 CAMERA = "ATR585M, -10 °C, gain 100"
 LINE = "  {:<55}    {} frames… s"
@@ -228,8 +230,8 @@ def test_an_interrupted_run_says_how_to_go_on_without_a_traceback(fresh: Workflo
 
 
 @pytest.fixture
-def fresh(made_session: Path, tmp_path: Path) -> Workflow:
+def fresh(tmp_path: Path) -> Workflow:
     """A workflow with frames, and nothing made."""
     workflow = Workflow(tmp_path / "fresh")
-    shutil.copytree(made_session / "frames", workflow.frames)
+    write_session(workflow.frames, TINY)
     return workflow
