@@ -93,7 +93,8 @@ def test_masters_of_scripts_that_are_run_by_hand_are_up_to_date(workflow: Workfl
     workflow.configure(engine="pixinsight")
     output = workflow.run("masters")
     assert "rule master_" not in output
-    assert "made by a script that was run by hand" in output
+    records = workflow.files("masters", "*.json").values()
+    assert all("made by a script that was run by hand" in path.read_text() for path in records)
     assert "Nothing to be done" in workflow.run("masters")
     assert "Masters: 0 made, 4 up to date, 0 failed" in workflow.run_by_hand("all")
     # One script alone makes its master again, and the flats that use it are out of date.

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from real_workflow import ALL, BIAS, BLUE, DARK, RED, Workflow, add_another, frame, times
 
+pytestmark = pytest.mark.slow
+
 #: Another run on an output_dir, as long as it may live.
 OTHER = """
 import sys
 from pathlib import Path
 from calmasters.running.run import Run
-
-pytestmark = pytest.mark.slow
 Run(Path(sys.argv[1])).begin()
 print("at work", flush=True)
 input()
