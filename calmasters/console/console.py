@@ -14,7 +14,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import chdir, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -84,10 +84,20 @@ class Console(logging.Handler):
         Snakemake's own handler is at work (``--verbose``, ``--logger``): add only the summary.
     quiet : frozenset of str
         Values of ``--quiet``: ``rules``, ``progress``, ``all``…
+    targets : callable
+        Returns what was asked for, a frozenset of str; empty for the masters.
     """
 
-    def __init__(self, stream: TextIO, *, shows_all: bool, quiet: frozenset[str]) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        shows_all: bool,
+        quiet: frozenset[str],
+        targets: Callable[[], frozenset[str]] = frozenset,
+    ) -> None:
         super().__init__()
+        self._targets = targets
         self._stream = stream
         self._shows_all, self._quiet = shows_all, quiet
         self._workflow: Workflow | None = None
@@ -368,7 +378,8 @@ class Console(logging.Handler):
 
     @property
     def _only_plans(self) -> bool:
-        return bool(self._rules) and self._rules <= _PLANNING_RULES
+        targets = self._targets()
+        return bool(targets) and targets <= _PLANNING_RULES
 
     @property
     def _is_dry_run(self) -> bool:
@@ -430,6 +441,8 @@ def install(workflow: Any, logger: logging.Logger) -> Console | None:
         default.stream if isinstance(default, logging.StreamHandler) else sys.stderr,
         shows_all=shows_all,
         quiet=frozenset(each.name.lower() for each in output.quiet or ()),
+        # They are known when the Snakefile is read.
+        targets=lambda: frozenset(map(str, workflow.dag_settings.targets)),
     )
     if default and not shows_all:
         logger.removeHandler(default)
