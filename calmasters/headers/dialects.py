@@ -1,7 +1,8 @@
 """Translate header cards to canonical keywords: the dialects of all capture programs.
 
-(Names of frame types are in ``frame_types.py``, numbers in ``values.py``, dates in ``nights.py``,
-names of folders and files in ``path_tokens.py``, size and position in ``geometry.py``.)
+(Types are in ``found_types.py`` and ``frame_types.py``, filters in ``filters.py``, numbers in
+``values.py``, dates in ``nights.py``, names of folders and files in ``path_tokens.py``, size and
+position in ``geometry.py``.)
 
 Canonical keywords are TYPE, INSTRUME, SET-TEMP, GAIN, OFFSET, READOUTM, DATE, FILTER and EXPOSURE,
 and any other card that the configuration names. Later stages use only canonical keywords.
@@ -10,16 +11,27 @@ and any other card that the configuration names. Later stages use only canonical
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from itertools import chain, takewhile
+from itertools import chain
 from pathlib import PurePath, PurePosixPath
 from typing import Final, NamedTuple
 
 from calmasters.frame import FrameType, Geometry, OtherType, Traits, Value
+from calmasters.headers.filters import FIRST_WHEEL, MORE_WHEELS, filter_in
 from calmasters.headers.fits_cards import Cards, CardValue, first_of, number_of
-from calmasters.headers.frame_types import canonical_type, flat_kind, frame_type, is_master_type
+from calmasters.headers.found_types import (
+    CALIBRATION_TYPES,
+    TYPE_CARDS,
+    TYPE_SOURCES,
+    FoundTypes,
+    flat_kind_in,
+    is_stack_by_cards,
+    type_in,
+    type_places,
+)
+from calmasters.headers.frame_types import frame_type
 from calmasters.headers.geometry import (
     IMAGE_CARDS,
     geometry_of,
@@ -32,13 +44,11 @@ from calmasters.headers.path_tokens import (
     master_type_from_name,
     path_tokens,
     type_of_file,
-    typed_folder,
 )
 from calmasters.headers.processing import (
     PROCESSING_CARDS,
     bias_removal,
     is_processed_name,
-    is_stack,
     processing,
 )
 from calmasters.headers.reject_marks import exclude_pattern, is_marked_name
@@ -70,24 +80,19 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "GAIN": ("GAIN", "ISOSPEED", "ISO", "GAINRAW", "CAMGAIN"),
     "OFFSET": ("OFFSET", "BLKLEVEL", "BLACKLEV", "BLKLVL"),
     "READOUTM": ("READOUTM", "READMODE", "READOUT", "RDMODE", "CONVGAIN", "LOWNOISE"),
-    "FILTER": ("FILTER", "FILT-1", "FILTER1", "FILTNAM1", "ESO INS FILT1 NAME"),
+    "FILTER": FIRST_WHEEL,
     "EXPOSURE": ("EXPTIME", "EXPOSURE", "EXP", "EXP_TIME", "ELAPTIME", "DARKTIME"),
     "TELESCOP": ("TELESCOP",),
     "FOCALLEN": ("FOCALLEN", "FOCAL"),
     "CAMERAID": ("CAMERAID", "CAMID", "CAM-ID"),
 }
 
-#: Cards of the filter in each further wheel.
-_MORE_WHEELS: Final = tuple(
-    (f"FILTER{wheel}", f"FILT-{wheel}", f"FILTNAM{wheel}", f"ESO INS FILT{wheel} NAME")
-    for wheel in (2, 3, 4)
-)
 #: Cards of the angle of a rotator, in degrees.
 _ROTATOR: Final = ("ROTATOR", "ROTATANG", "ROTANGLE", "ROTANG", "ROTATPOS")
 
 #: Cards that traits depend on, besides those of keywords; all other cards are ignored.
 _TRAIT_CARDS: Final = (
-    *IMAGE_CARDS, *PROCESSING_CARDS, *chain(*_MORE_WHEELS),
+    *IMAGE_CARDS, *PROCESSING_CARDS, *chain(*MORE_WHEELS),
     "EXPTIME", "EXPOSURE", "EXPOINUS", "OBJECT", "PEDESTAL",
 )  # fmt: skip
 
@@ -106,30 +111,12 @@ _PLAIN: Final[Mapping[str, tuple[str, ...]]] = {
 #: The source of a SET-TEMP that is the temperature of the sensor.
 MEASURED: Final = "CCD-TEMP, rounded"
 
-#: The source of a type that is not in the header.
-_TYPE_SOURCES: Final = {"path": "path", "folder": "folder name", "name": "file name"}
-_FRAME_TYPES: Final = frozenset(FrameType)
-_CALIBRATION: Final = _FRAME_TYPES - {FrameType.LIGHT}
 #: Frames of these types are not flats; of any other one ``type_words`` may say that it is.
-_OTHER_TYPES: Final = _FRAME_TYPES - {FrameType.FLAT}
+_NO_FLATS: Final = frozenset(FrameType) - {FrameType.FLAT}
 
 #: What to do about a frame that was taken before its sensor was cold.
 _WARM_REMEDY: Final = "retake it after the sensor has cooled"
 
-_TYPE_CARDS: Final = (
-    "TYPE", "IMAGETYP", "FRAMETYP", "FRAME", "OBSTYPE", "OBSTYP", "OBS_TYPE", "IMTYPE",
-    "IMAGETYPE", "IMGTYPE", "CALFRAME", "ESO DPR TYPE", "ESO DPR CATG",
-)  # fmt: skip
-#: Cards that contain nothing but a type, so that an unknown text is an unknown type.
-_ONLY_TYPE_CARDS: Final = (
-    "TYPE", "IMAGETYP", "FRAMETYP", "IMAGETYPE", "IMGTYPE", "OBSTYPE", "OBSTYP", "OBS_TYPE",
-    "IMTYPE", "ESO DPR TYPE",
-)  # fmt: skip
-#: Names of empty positions in filter wheels, without case and separators: 'NO_FILTER', 'Open 2'.
-_EMPTY_POSITION: Final = re.compile(
-    r"(?:nofilter|nofilt|nofilterinuse|none|clear|clr|open|air|empty|blank|hole|free|notused|unused)?"
-    r"\d*"
-)
 _NUMBER_WITH_UNIT: Final = re.compile(r"([-+]?\d+(?:[.,]\d+)?)(?:s|sec|C|mm)?", re.IGNORECASE)
 
 
@@ -265,11 +252,11 @@ class KeywordReader:
         unreadable_date = sources.get("DATE", "") if "DATE" not in keywords else ""
         if "DATE" not in keywords and written.date is not None:
             keywords["DATE"], sources["DATE"] = written.date, written.source
-        found = _FoundTypes(keywords.get("TYPE"), token, below)
-        place = found.place(_places(rules.types_from, override, master))
+        found = FoundTypes(keywords.get("TYPE"), token, below)
+        place = found.place(type_places(rules.types_from, override, master))
         if place and place != "header":
-            keywords["TYPE"], sources["TYPE"] = found.types[place], _TYPE_SOURCES[place]
-        if keywords.get("TYPE") not in _OTHER_TYPES and (kind := _flat_kind(cards, found.folder)):
+            keywords["TYPE"], sources["TYPE"] = found.types[place], TYPE_SOURCES[place]
+        if keywords.get("TYPE") not in _NO_FLATS and (kind := flat_kind_in(cards, found.folder)):
             keywords["FLATKIND"] = kind
         # A file without a type in the folder 'Master Darks' is a master.
         master = master or (place == "folder" and "master" in found.folder.casefold())
@@ -313,7 +300,7 @@ class KeywordReader:
         return _FromCards(
             cards,
             {keyword: _in_header(keyword, names, cards) for keyword, names in self._names.items()},
-            _is_stack(cards),
+            is_stack_by_cards(cards),
             geometry,
             tuple(image_problems(cards, geometry)),
             overscan_problem(cards, geometry) if geometry else "",
@@ -367,7 +354,7 @@ class KeywordReader:
 def _names(rules: HeaderRules) -> dict[str, tuple[str, ...]]:
     """Return the cards of each wanted keyword, in order of preference."""
     wanted = dict.fromkeys(("TYPE", *ALIASES, *rules.aliases, *rules.extra))
-    known = {**ALIASES, "TYPE": _TYPE_CARDS}
+    known = {**ALIASES, "TYPE": TYPE_CARDS}
     names = {key: (*rules.aliases.get(key, ()), *known.get(key, (key,))) for key in wanted}
     # The night comes from other cards, which no trait depends on.
     return {**names, "DATE": ()}
@@ -375,9 +362,9 @@ def _names(rules: HeaderRules) -> dict[str, tuple[str, ...]]:
 
 def _in_header(keyword: str, names: Iterable[str], cards: Cards) -> tuple[Value | None, str]:
     if keyword == "TYPE":
-        return _type(cards, names)
+        return type_in(cards, names)
     if keyword == "FILTER":
-        value, source = _filter(cards, names)
+        value, source = filter_in(cards, names)
         return (None, "") if str(value).strip().casefold() in UNKNOWN_TEXTS else (value, source)
     unusable = ""
     for name in names:
@@ -394,41 +381,6 @@ def _in_header(keyword: str, names: Iterable[str], cards: Cards) -> tuple[Value 
     return None, unusable
 
 
-def _filter(cards: Cards, names: Iterable[str]) -> tuple[Value | None, str]:
-    """Return the filter in the light: of several wheels those that are not at an empty position.
-
-    FILTER beside FILTER1 sums up all wheels, unless it only repeats FILTER1. Where no wheel has a
-    filter, the value of the first one stays: 'Clear' may be a filter.
-    """
-    name, raw = first_of(cards, names)
-    value = typed_value("FILTER", raw)
-    first = ALIASES["FILTER"]
-    one = first_of(cards, first[1:])[1]
-    sums_up = name == first[0] and one is not None and _filter_text(one) != _filter_text(raw)
-    if (name and name not in first) or (sums_up and _filter_text(raw)):
-        return value, name
-    wheels = [(name, raw), *(first_of(cards, names) for names in _MORE_WHEELS)]
-    if sums_up:
-        wheels.insert(0, first_of(cards, first[1:]))
-    texts = {_filter_text(raw): (name, raw) for name, raw in reversed(wheels)}
-    texts.pop("", None)
-    if not texts:
-        return value, name if value is not None else ""
-    filters = [*reversed(texts.values())]
-    if len(filters) == 1:
-        return typed_value("FILTER", filters[0][1]), filters[0][0]
-    return (
-        "+".join(" ".join(str(raw).split()) for _, raw in filters),
-        ", ".join(name for name, _ in filters),
-    )
-
-
-def _filter_text(raw: CardValue | None) -> str:
-    """Return the name of a filter for comparison; empty for an empty position of a wheel."""
-    text = re.sub(r"[\W_]+", "", str(raw if isinstance(raw, str) else "")).casefold()
-    return "" if _EMPTY_POSITION.fullmatch(text) else text
-
-
 def _round_to_configured_step(keyword: str, value: Value, rules: HeaderRules) -> Value:
     """Round a number to its configured step, so that small differences do not split groups."""
     step = rules.round.get(keyword)
@@ -437,87 +389,9 @@ def _round_to_configured_step(keyword: str, value: Value, rules: HeaderRules) ->
     return rounded(value, step)
 
 
-# --- type -----------------------------------------------------------------------------------------
-
-
-def _type(cards: Cards, names: Iterable[str]) -> tuple[Value | None, str]:
-    """Return the first known type of the cards, else the first text of a card for types."""
-    texts = {name: text for name in names if isinstance(text := cards.get(name), str)}
-    for name, text in texts.items():
-        if known := frame_type(text):
-            return known.value, name
-    for name in _ONLY_TYPE_CARDS:
-        if texts.get(name, "").strip().casefold() not in UNKNOWN_TEXTS:
-            return canonical_type(texts[name]), name
-    known = frame_type(str(cards.get("OBJECT", "")))
-    return (known.value, "OBJECT") if known in _CALIBRATION else (None, "")
-
-
-def _flat_kind(cards: Cards, folder: str) -> str:
-    """Return what kind of flat the header says, or else the folder: dome, sky, panel, internal."""
-    texts = [text for name in _TYPE_CARDS if isinstance(text := cards.get(name), str)]
-    target = f"{cards.get('OBJECT', '')} flat"  # 'Dome', 'sky flat'; not the name of an object
-    if frame_type(target) == FrameType.FLAT:
-        texts.append(target)
-    return next(filter(None, map(flat_kind, (*texts, folder))), "")
-
-
 def _at_angle(traits: Traits, angle: float) -> Traits:
     """Return the traits with the angle of the rotator."""
     return replace(traits, keywords={"ROTATOR": angle, **traits.keywords})
-
-
-class _FoundTypes:
-    """The types that header, path, folder and file name give.
-
-    Parameters
-    ----------
-    header, token : Value or None
-        Of the header, and of a ``TYPE_value`` token.
-    path : PurePath
-        Relative to the scanned directory.
-    """
-
-    def __init__(self, header: Value | None, token: Value | None, path: PurePath) -> None:
-        self.folder, in_folder = typed_folder(path) or ("", None)
-        name = type_of_file(path.name)
-        types = {"header": header, "path": token, "folder": in_folder, "name": name}
-        self.types = {place: str(kind) for place, kind in types.items() if kind}
-
-    def place(self, order: Iterable[str]) -> str:
-        """Return the first place that gives a type; empty if none does."""
-        return next((place for place in order if place in self.types), "")
-
-    def other_than(self, place: str, types_from: Sequence[str]) -> OtherType | None:
-        """Return a type of folder or file name that contradicts the one that counts.
-
-        None if the user preferred the place that counts to the header.
-        """
-        preferred = takewhile(lambda other: other != "header", types_from)
-        kind = self.types.get(place)
-        if kind not in _FRAME_TYPES or place in ("path", *preferred):
-            return None
-        for other in ("folder", "name"):
-            if self.types.get(other, kind) != kind:
-                return OtherType(other, self.types[other], self.folder if other == "folder" else "")
-        return None
-
-
-def _places(types_from: Sequence[str], override: bool, master: bool) -> list[str]:
-    """Return where a type is searched, in order: ``types_from``, and ``TYPE_value`` tokens.
-
-    A token is more explicit than other words of a path, so it comes before them.
-    """
-    order = ["header", *types_from] if master else [*types_from]
-    in_path = (number for number, place in enumerate(order) if place != "header")
-    at = 0 if override else next(in_path, len(order))
-    return [*order[:at], "path", *order[at:]]
-
-
-def _is_stack(cards: Cards) -> bool:
-    """Return whether cards say that the file is a stack of frames, by its type or otherwise."""
-    types = (str(cards[name]) for name in _TYPE_CARDS if name in cards)
-    return any(map(is_master_type, types)) or is_stack(cards)
 
 
 # --- path -----------------------------------------------------------------------------------------
@@ -568,14 +442,14 @@ def _type_warnings(
     keywords: Mapping[str, Value], other: OtherType | None, rules: HeaderRules
 ) -> Iterator[str]:
     """Yield a text about a type that contradicts that of a calibration frame."""
-    if other and (kind := keywords["TYPE"]) in _CALIBRATION:
+    if other and (kind := keywords["TYPE"]) in CALIBRATION_TYPES:
         order = ", ".join(other.types_from(rules.types_from))
         yield f"type {kind}, but {other}; if that is right, set types_from: [{order}]"
 
 
 def _reject_warnings(keywords: Mapping[str, Value], master: bool, path: PurePath) -> Iterator[str]:
     """Yield a text about a calibration frame whose path marks it as rejected."""
-    is_used = keywords.get("TYPE") in _CALIBRATION and not master
+    is_used = keywords.get("TYPE") in CALIBRATION_TYPES and not master
     if is_used and (pattern := exclude_pattern(path)):
         yield (
             f"its path marks rejected frames ({pattern}), but it is used; "
