@@ -37,13 +37,14 @@ SESSION = (
 MAKE_ONE = """
 import sys
 from pathlib import Path
+import yaml
 from calmasters.engines import engine_for
 from calmasters.model.job import MasterJob
 
 job = MasterJob.from_json(Path(sys.argv[1]).read_text(encoding="utf-8"))
 output = Path("one", job.type, "master.xisf")
 output.parent.mkdir(parents=True, exist_ok=True)
-config = {"on_bad_frame": "skip", "minimum_frames": 3}
+config = yaml.safe_load(Path(sys.argv[3]).read_text(encoding="utf-8"))
 engine_for(job, config, int(sys.argv[2])).make(
     job, Path("frames"), Path("output"), output, output.with_suffix(".log")
 )
@@ -157,7 +158,9 @@ class Bench:
     def one(self, kind: str) -> Run:
         """Make one master of a type in a new process."""
         job = next(self.directory.glob(f"output/jobs/{kind}/*.json"))
-        return run([sys.executable, "-c", MAKE_ONE, str(job), str(self.cores)], self.directory)
+        config = REPOSITORY / "config" / "config.yaml"
+        arguments = [str(job), str(self.cores), str(config)]
+        return run([sys.executable, "-c", MAKE_ONE, *arguments], self.directory)
 
     def nothing_to_do(self) -> Run:
         """Run when all masters are current."""
