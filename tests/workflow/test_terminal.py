@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from real_workflow import BIAS, TINY, Workflow, frame
+from real_workflow import BIAS, TINY, Workflow, add_another, frame
 
 from calmasters.synthetic.session import write_session
 
@@ -49,6 +49,15 @@ def test_nothing_to_do(made: Workflow) -> None:
         "Nothing to do: 4 masters are up to date, 4 of them weak; 0 frames refused."
         " See: snakemake summary"
     ]
+
+
+def test_masters_that_stay_are_counted_when_only_the_inventory_runs(made: Workflow) -> None:
+    add_another(frame(made, "light"), "first.fits")
+    assert (
+        made.show("masters")[0] == "Masters: 0 built, 4 unchanged, 4 weak, in output/masters (… s)"
+    )
+    add_another(frame(made, "light"), "second.fits")
+    assert not [line for line in made.show("inventory") if line.startswith("Masters")]
 
 
 def test_nothing_usable_is_an_error_in_dry_runs_too(fresh: Workflow) -> None:
