@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, Self, TypeAlias
+
+from calmasters.frame_layout import FrameLayout
 
 __all__ = [
     "IMAGE_EXTENSIONS",
@@ -53,7 +55,7 @@ class FrameType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Size, binning, Bayer pattern, and position on the sensor.
+    """Size, binning, Bayer pattern, position on the sensor, and layout of the file.
 
     Frames are combined only if all of these are equal; an unknown position equals the only known
     one.
@@ -64,6 +66,8 @@ class Geometry:
     bayerpat : str or None
     xorigin, yorigin : int or None
         First column and row of a subframe, in binned pixels from 0; None if the header has none.
+    layout : FrameLayout or None
+        How the samples of a file become a frame of this size; None where they are the frame.
     """
 
     width: int
@@ -73,12 +77,28 @@ class Geometry:
     bayerpat: str | None = None
     xorigin: int | None = None
     yorigin: int | None = None
+    layout: FrameLayout | None = None
 
     def __str__(self) -> str:
         pattern = f" {self.bayerpat}" if self.bayerpat else ""
         x, y = self.origin
         place = f" at ({x}, {y})" if x or y else ""
-        return f"{self.width}x{self.height} binned {self.xbinning}x{self.ybinning}{pattern}{place}"
+        layout = f", {self.layout}" if self.layout else ""
+        size = f"{self.width}x{self.height} binned {self.xbinning}x{self.ybinning}"
+        return f"{size}{pattern}{place}{layout}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the fields by name; without a layout there is no such field."""
+        fields = asdict(self)
+        if self.layout is None:
+            del fields["layout"]
+        return fields
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """Read it as job files and records have it; the inverse of :meth:`to_json`."""
+        layout = stored.get("layout")
+        return cls(**{**stored, "layout": FrameLayout.from_json(layout) if layout else None})
 
     @property
     def origin(self) -> tuple[int, int]:
@@ -90,10 +110,21 @@ class Geometry:
         """The same geometry at an unknown position."""
         return replace(self, xorigin=None, yorigin=None)
 
+    @property
+    def without_layout(self) -> Geometry:
+        """The same geometry of a file that contains the frame as it is."""
+        return replace(self, layout=None) if self.layout else self
+
+    @property
+    def is_levelled(self) -> bool:
+        """Whether the level of an overscan is subtracted from the samples."""
+        return self.layout is not None and self.layout.is_levelled
+
     def fits(self, other: Geometry) -> bool:
         """Return whether images are pixel for pixel of the same part of a sensor.
 
-        Bayer patterns and positions are compared only if both are known: programs leave them out.
+        Bayer patterns, positions and amplifiers are compared only if both are known: programs leave
+        them out.
         """
         ours, theirs = (
             (each.width, each.height, each.xbinning, each.ybinning) for each in (self, other)
@@ -102,6 +133,7 @@ class Geometry:
             (self.bayerpat, other.bayerpat),
             (self.xorigin, other.xorigin),
             (self.yorigin, other.yorigin),
+            tuple(each.layout and each.layout.arrangement for each in (self, other)),
         )
         return ours == theirs and all(a == b or None in (a, b) for a, b in optional)
 
@@ -166,7 +198,11 @@ class Traits:
     bias_removal : str
         The sign that a master dark contains no bias, such as ``CALSTAT 'BM'``; empty without one.
     pedestal_adu : float
-        What a program added to the samples (card ``PEDESTAL``), with the sign of the card.
+        What a program added to the samples (card ``PEDESTAL``), with the sign of the card. Of a
+        frame whose overscan is subtracted, what its layout adds.
+    overscan_removal : str
+        The sign that the overscan of a master's frames was subtracted, such as ``OVERSCAN``; empty
+        without one.
     """
 
     keywords: Mapping[str, Value] = field(default_factory=dict)
@@ -180,6 +216,12 @@ class Traits:
     has_8_bits: bool = False
     bias_removal: str = ""
     pedestal_adu: float = 0.0
+    overscan_removal: str = ""
+
+    @property
+    def is_levelled(self) -> bool:
+        """Whether the level of an overscan is subtracted from the samples, or was."""
+        return bool(self.overscan_removal or (self.geometry and self.geometry.is_levelled))
 
 
 class Frame(NamedTuple):

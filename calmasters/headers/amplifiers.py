@@ -6,11 +6,12 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from calmasters.frame_layout import FrameLayout
 from calmasters.headers.fits_cards import ImageHeader
-from calmasters.headers.geometry import section_of
 from calmasters.headers.sample_scale import is_bottom_up
+from calmasters.headers.sections import section_of
 
-__all__ = ["Amplifier", "amplifiers_of"]
+__all__ = ["Amplifier", "amplifiers_in", "amplifiers_of"]
 
 #: Sections of an amplifier in the image, by the name that follows: DSEC11, ASEC11 of frames that
 #: several amplifiers of one chip read (NOAO, CTIO).
@@ -52,6 +53,12 @@ def amplifiers_of(header: ImageHeader, width: int, height: int) -> Sequence[Ampl
                 ]
             return sorted(found)
     return ()
+
+
+def amplifiers_in(layout: FrameLayout) -> Sequence[Amplifier]:
+    """Return the amplifiers of a frame that is put together; empty if there is only one."""
+    parts = layout.parts if len(layout.parts) > 1 else ()
+    return sorted(Amplifier(part.name, *part.place) for part in parts)
 
 
 def _cover(amplifiers: Sequence[Amplifier], width: int, height: int) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 
 from calmasters.errors import FrameError, plain_number
 from calmasters.frame import FrameType
-from calmasters.headers.amplifiers import amplifiers_of
+from calmasters.headers.amplifiers import amplifiers_in, amplifiers_of
 from calmasters.headers.dialects import FrameHeader, read_keywords
 from calmasters.headers.fits_cards import CardValue, first_of, number_of
 from calmasters.headers.image_header import read_cards, read_header
@@ -162,7 +162,7 @@ class _Measurement:
             self._header(path, frame.path)
             for path, frame in zip(paths, self.job.frames, strict=True)
         ]
-        self.sample = FrameSample.read(paths, job.geometry, job.recipe.frame_range)
+        self.sample = FrameSample.read(paths, job.geometry, job.recipe.frame_range, job.added_adu)
         self.levels = sequence.levels(self.sample.frames)
 
     def _read(self, master: Path) -> Float32:
@@ -305,7 +305,11 @@ class _Measurement:
             return []
         geometry = self.job.geometry
         header = read_header(self.settings.input_dir / self.job.frames[0].path)
-        amplifiers = amplifiers_of(header, geometry.width, geometry.height)
+        amplifiers = (
+            amplifiers_in(geometry.layout)
+            if geometry.layout
+            else amplifiers_of(header, geometry.width, geometry.height)
+        )
         regions = regions_of(self.sample.rows, geometry, amplifiers)
         if self.job.type is FrameType.BIAS:
             return noise_by_region.of_bias(self.sample.frames, regions)
