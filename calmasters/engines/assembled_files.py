@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from calmasters.engines.job_frames import open_frame_of
 from calmasters.headers.fits_cards import Card
 from calmasters.images.master_file import write_master
-from calmasters.images.open_frame import open_frame_of
 from calmasters.model.job import FrameFile, MasterJob
 
 __all__ = ["assembled_files", "assembled_name"]

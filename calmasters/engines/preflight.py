@@ -17,6 +17,7 @@ from calmasters.engines.dark_scaling import (
     thermal_pixels,
 )
 from calmasters.engines.frame_measures import FrameMeasure, measure_frame, measure_image
+from calmasters.engines.job_frames import open_frame_of
 from calmasters.engines.needs import EngineNeeds
 from calmasters.engines.outliers import find_outliers
 from calmasters.engines.result_warnings import (
@@ -30,7 +31,7 @@ from calmasters.engines.result_warnings import (
 from calmasters.errors import ConfigError, EngineError, FrameError
 from calmasters.frame import FrameType
 from calmasters.images.master_file import read_image
-from calmasters.images.open_frame import open_frame, open_frame_of
+from calmasters.images.open_frame import open_frame
 from calmasters.images.raw_frame import Image
 from calmasters.model.job import FrameFile, LeftOut, MasterJob, UsedMaster
 from calmasters.model.layout import LOCK

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from calmasters.frame_layout import FrameLayout
+from calmasters.frame import FrameLayout
 from calmasters.headers.fits_cards import ImageHeader
 from calmasters.headers.sample_scale import is_bottom_up
 from calmasters.headers.sections import section_of

@@ -15,8 +15,7 @@ from itertools import combinations
 from string import ascii_uppercase
 from typing import Any, Final, NamedTuple
 
-from calmasters.frame import Geometry
-from calmasters.frame_layout import FrameLayout, FramePart, Section
+from calmasters.frame import FrameLayout, FramePart, Geometry, Section
 from calmasters.headers.fits_cards import Cards, ImageHeader, number_of
 from calmasters.headers.sample_scale import is_bottom_up
 from calmasters.headers.sections import CardSection, sections_in
@@ -33,6 +32,13 @@ _OFFSETS: Final = ("LTV1", "LTV2", "LTM1_1", "LTM2_2")
 _NAMED: Final = re.compile(
     r"(TRIMSEC|DATASEC|TSEC|DSEC|BIASSEC|BSEC|DETSEC|CCDSEC|CSEC)([A-Z]|\d{1,2})?"
 )
+#: The cards of one amplifier with a short name.
+_LONG: Final[Mapping[str, str]] = {
+    "TSEC": "TRIMSEC",
+    "DSEC": "DATASEC",
+    "BSEC": "BIASSEC",
+    "CSEC": "CCDSEC",
+}
 #: All names of such cards: one look at a header without any must not take long.
 _NAMES: Final = frozenset(
     f"{card}{name}"
@@ -263,9 +269,9 @@ def _only_part(image: _Sized, binning: tuple[int, int], warnings: list[str]) -> 
 
     Sections that are not in the image are left over from one that had more pixels.
     """
-    width, height = image.width, image.height
-    overscan = _sections(image.cards, _overscan_cards(image.cards))
-    trims = [_first_section(image.cards, (card,)) for card in ("TRIMSEC", "DATASEC")]
+    width, height, cards = image.width, image.height, _unnamed(image.cards)
+    overscan = _sections(cards, _overscan_cards(cards))
+    trims = [_first_section(cards, (card,)) for card in ("TRIMSEC", "DATASEC")]
     known = [each for each in trims if each and not _says_nothing(each, width, height, binning)]
     given = [*overscan, *known[:1]]
     if not given:
@@ -290,6 +296,14 @@ def _only_part(image: _Sized, binning: tuple[int, int], warnings: list[str]) -> 
     if not known and data == Section(0, width, 0, height):
         return
     yield _checked(_Part(0, "", data, biases, None), image)
+
+
+def _unnamed(cards: Cards) -> Cards:
+    """Add the plain names of cards that name the only amplifier: TSEC1 is TRIMSEC."""
+    named = [(found[1], key) for key in cards if (found := _NAMED.fullmatch(key)) and found[2]]
+    if len({key.removeprefix(card) for card, key in named}) != 1:
+        return cards
+    return {**{_LONG.get(card, card): cards[key] for card, key in named}, **cards}
 
 
 def _overscan_cards(cards: Cards) -> list[str]:

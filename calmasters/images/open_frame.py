@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeAlias
 
-from calmasters.frame_layout import FrameLayout
+from calmasters.frame import FrameLayout
 from calmasters.images.assembled_frame import AssembledFrame
 from calmasters.images.raw_frame import RawFrame
-from calmasters.model.job import MasterJob
 
-__all__ = ["OpenedFrame", "open_frame", "open_frame_of"]
+__all__ = ["OpenedFrame", "open_frame"]
 
 #: A frame that is read in strips.
 OpenedFrame: TypeAlias = RawFrame | AssembledFrame
@@ -42,8 +41,3 @@ def open_frame(
     if layout is None:
         return RawFrame(path, float_range)
     return AssembledFrame(path, layout, float_range, pedestal_adu)
-
-
-def open_frame_of(job: MasterJob, path: Path) -> OpenedFrame:
-    """Open a frame of a job as the job reads it; see :func:`open_frame`."""
-    return open_frame(path, job.recipe.frame_range, job.geometry.layout, job.added_adu)

@@ -18,8 +18,7 @@ from typing import Any, Final, TypeAlias
 from calmasters import __version__
 from calmasters.atomic_files import write_whole
 from calmasters.errors import FrameError
-from calmasters.frame import Frame, FrameType, Geometry, OtherType, Traits
-from calmasters.frame_layout import FrameLayout
+from calmasters.frame import Frame, FrameLayout, FrameType, Geometry, OtherType, Traits
 from calmasters.garbage import without_collection
 from calmasters.headers.ap_common import ap_keywords
 from calmasters.headers.dialects import FrameHeader, KeywordReader

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from calmasters.frame import Geometry
-from calmasters.frame_layout import FrameLayout, FramePart, Section
+from calmasters.frame import FrameLayout, FramePart, Geometry, Section
 from calmasters.headers.fits_cards import ImageHeader
 from calmasters.headers.geometry import geometry_of
 from calmasters.headers.layouts import FoundLayout, LayoutFinder
@@ -58,6 +57,8 @@ DATA, BIAS = Section(0, 48, 0, 40), Section(48, 56, 0, 40)
         {"BIASSEC": "[49:56,*]"},
         {"BIASSEC": "[49:56,1:40]", "TRIMSEC": "[1:56,1:40]", "DATASEC": "[*,*]"},
         {"BIASSEC": "[49:56,1:40]", "TRIMSEC": "[0:0,0:0]", "DATASEC": "[1:48,1:40]"},
+        {"BSEC1": "[49:56,1:40]", "TSEC1": "[1:48,1:40]"},
+        {"BIASSECA": "[49:56,1:40]", "DATASECA": "[1:48,1:40]"},
     ],
 )
 def test_sections_of_a_header_give_the_layout(cards: dict[str, str]) -> None:

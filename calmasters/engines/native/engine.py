@@ -17,6 +17,7 @@ import numpy as np
 from calmasters.engines.dark_scaling import DarkScaling, dark_signal, weak_factors
 from calmasters.engines.frame_measures import measure_frames, measure_image
 from calmasters.engines.image_stats import noise
+from calmasters.engines.job_frames import open_frame_of
 from calmasters.engines.native.darks import DarkOptimizer
 from calmasters.engines.native.flats import Calibrator, FrameLevel, RawStack, measure
 from calmasters.engines.native.integration import Integrated, Normalization, integrate
@@ -43,7 +44,7 @@ from calmasters.errors import (
 from calmasters.frame import FrameType
 from calmasters.headers.fits_cards import Card
 from calmasters.images.master_file import read_image, write_master
-from calmasters.images.open_frame import OpenedFrame, open_frame_of
+from calmasters.images.open_frame import OpenedFrame
 from calmasters.model.job import FrameFile, LeftOut, MasterJob, UsedMaster
 from calmasters.model.master_record import (
     FrameStatistics,

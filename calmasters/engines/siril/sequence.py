@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from calmasters.engines.job_frames import open_frame_of
 from calmasters.errors import FrameError
 from calmasters.headers.fits_cards import Cards
 from calmasters.headers.image_header import read_header
 from calmasters.headers.sample_scale import is_bottom_up
-from calmasters.images.open_frame import OpenedFrame, open_frame, open_frame_of
+from calmasters.images.open_frame import OpenedFrame, open_frame
 from calmasters.images.raw_frame import Image
 from calmasters.model.job import MasterJob
 
