@@ -179,18 +179,18 @@ class LayoutFinder:
         """Give the amplifiers, where they were found, how the level is measured, and warnings."""
         wanted = self._rules.overscan
         default = "median" if wanted == "auto" else wanted.replace("off", "")
-        _, configured = _named_entry(self._rules.cameras, camera)
+        is_used = wanted != "off" or len(images) > 1
+        _, configured = _named_entry(self._rules.cameras if is_used else {}, camera)
         if entry := _fitting(configured, images, geometry):
             parts = _parts_of_table(entry, images, geometry, f"cameras: {camera}")
             return parts, "cameras", self._level(entry, default), []
         warnings: list[str] = []
-        if len(images) > 1 or wanted != "off":
+        if is_used:
             parts = [*_parts_of_header(images, geometry, warnings)]
             if parts or warnings:
                 return parts, "header", default, warnings
-        name, known = _named_entry(self._known, camera)
-        known = _fitting(known, images, geometry)
-        if known and (wanted != "off" or len(images) > 1):
+        name, known = _named_entry(self._known if is_used else {}, camera)
+        if known := _fitting(known, images, geometry):
             parts = _parts_of_table(known, images, geometry, f"the known camera {name}")
             return parts, f"known camera {name}", self._level(known, default), warnings
         if len(images) > 1:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from calmasters.frame import FrameLayout, FramePart, Geometry, Section
+from calmasters.headers.amplifiers import declared_numbers
 from calmasters.headers.fits_cards import ImageHeader
 from calmasters.headers.geometry import geometry_of
 from calmasters.headers.layouts import FoundLayout, LayoutFinder
@@ -208,6 +209,7 @@ def test_the_method_is_configured() -> None:
     for method in ("median", "polynomial", "constant"):
         assert layout_found(found_in(header, overscan=method)).level == method
     assert found_in(header, overscan="off").is_plain
+    assert found_in(header, "CAMERA", "off", CAMERA={"data": "[1:40,*]"}).is_plain
 
 
 def test_a_camera_in_the_configuration_comes_before_the_header() -> None:
@@ -380,6 +382,21 @@ def test_amplifiers_of_the_configuration_are_placed() -> None:
     assert layout_found(found_in(header, "CAMERA", "off", CAMERA=entry)).width == 40
     (problem,) = found_in(several({}, {"EXTNAME": "C"}), "CAMERA", CAMERA=entry).problems
     assert "has 2 images, and not the extension b" in problem
+
+
+def test_gain_and_noise_of_an_amplifier_are_those_of_its_own_header() -> None:
+    images = [{**image, "GAIN": 1.1 + number} for number, image in enumerate(PAIR)]
+    header = several(*images, GAIN=100, RDNOISE=7.0)
+    parts = layout_found(found_in(header)).parts
+    assert [declared_numbers(header, part) for part in parts] == [
+        {"gain_e_adu": 1.1},
+        {"gain_e_adu": 2.1},
+    ]
+    cards = {"DSEC11": "[1:28,*]", "DSEC12": "[29:56,*]", "BIASSEC": "", "TSEC11": "[3:28,*]"}
+    header = header_of(56, 40, {**cards, "GTGAIN11": 2.5, "GTRON11": 4.0, "GAIN": 3})
+    parts = layout_found(found_in(header)).parts
+    numbers = {"gain_e_adu": 2.5, "read_noise_e": 4.0}
+    assert [declared_numbers(header, part) for part in parts] == [numbers, {}]
 
 
 def test_two_parts_of_one_image_come_from_the_configuration() -> None:
