@@ -1,9 +1,10 @@
 """Run the workflow again and again with random changes between the runs, and kill some of them.
 
 ``make soak``, or ``PYTHONPATH=tests/workflow python tests/soak/soak.py --runs 100``, works in a
-temporary folder. The same seed gives the same changes, but not the same moments of kills. After each run that ends by itself the tree is checked:
-a dry run has nothing to do, masters are whole, and no temporary file is left. From time to time,
-and at the end, all masters are compared with those of one clean run of the same frames.
+temporary folder. The same seed gives the same changes, but not the same moments of kills. After
+each run that ends by itself the tree is checked: a dry run has nothing to do, masters are whole,
+and no temporary file is left. From time to time, and at the end, all masters are compared with
+those of one clean run of the same frames.
 """
 
 from __future__ import annotations
