@@ -71,18 +71,16 @@ def declared_numbers(header: ImageHeader, part: FramePart) -> dict[str, float]:
 
     A GAIN that all images share is not one of them: it may be a setting of the camera.
     """
+    cards, suffix = header.cards, part.name
     if header.parts:
-        own = {
-            key: value
-            for key, value in header.parts[part.image].cards.items()
-            if value != header.cards.get(key)
-        }
-        suffix = ""
-    else:
-        own, suffix = {**header.cards}, part.name
+        cards, suffix = dict(header.parts[part.image].cards), ""
+        if cards.get("GAIN") == header.cards.get("GAIN"):
+            cards.pop("GAIN", None)
+    elif not suffix:
+        return {}
     found = {}
-    for name, cards in _DECLARED.items() if header.parts or suffix else ():
-        numbers = (number_of(own.get(f"{card}{suffix}")) for card in cards)
+    for name, keys in _DECLARED.items():
+        numbers = (number_of(cards.get(f"{key}{suffix}")) for key in keys)
         if value := next((number for number in numbers if number and number > 0), None):
             found[name] = value
     return found

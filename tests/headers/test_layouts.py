@@ -389,8 +389,8 @@ def test_gain_and_noise_of_an_amplifier_are_those_of_its_own_header() -> None:
     header = several(*images, GAIN=100, RDNOISE=7.0)
     parts = layout_found(found_in(header)).parts
     assert [declared_numbers(header, part) for part in parts] == [
-        {"gain_e_adu": 1.1},
-        {"gain_e_adu": 2.1},
+        {"gain_e_adu": 1.1, "read_noise_e": 7.0},
+        {"gain_e_adu": 2.1, "read_noise_e": 7.0},
     ]
     cards = {"DSEC11": "[1:28,*]", "DSEC12": "[29:56,*]", "BIASSEC": "", "TSEC11": "[3:28,*]"}
     header = header_of(56, 40, {**cards, "GTGAIN11": 2.5, "GTRON11": 4.0, "GAIN": 3})
