@@ -197,6 +197,10 @@ class LayoutFinder:
         name, known = _named_entry(self._known if is_used else {}, camera)
         if known := _fitting(known, images, geometry):
             parts = _parts_of_table(known, images, geometry, f"the known camera {name}")
+            warnings.append(
+                f"its header has no sections; it is cut as the known camera {name} writes frames: "
+                "set cameras (config/README.md) to say it yourself, or overscan: 'off'"
+            )
             return parts, f"known camera {name}", self._level(known, default), warnings
         return parts, "header", default, warnings
 
