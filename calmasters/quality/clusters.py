@@ -34,7 +34,7 @@ Partition: TypeAlias = frozenset[int]
 _FEWEST: Final = 2
 
 #: The gap between two clusters over the range inside the larger one that normal, uniform and
-#: steadily changing values of so many frames have in one of a thousand cases.
+#: steadily changing values of this many frames have in one of a thousand cases.
 _FRAMES: Final = (4, 5, 6, 8, 12, 20, 50, 200)
 _GAPS: Final = (42.0, 15.0, 9.4, 4.6, 2.4, 1.3, 0.65, 0.3)
 

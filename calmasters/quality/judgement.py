@@ -298,13 +298,12 @@ def worst_level(findings: Sequence[Finding]) -> Level:
     return next((level for level in (Level.ERROR, Level.WARNING) if level in levels), Level.GOOD)
 
 
-def require_good(files: Iterable[Path], report: Path) -> None:
+def require_good(records: Iterable[QualityRecord], report: Path) -> None:
     """Raise where any master has a number outside its range (``quality.fail_on: error``).
 
     Parameters
     ----------
-    files : iterable of Path
-        The masters' ``quality/<name>.json``.
+    records : iterable of QualityRecord
     report : Path
         Named in the message.
 
@@ -315,7 +314,7 @@ def require_good(files: Iterable[Path], report: Path) -> None:
     """
     errors = [
         f"{record.name}: {finding.found}"
-        for record in map(QualityRecord.read, files)
+        for record in records
         for finding in record.findings
         if finding.level is Level.ERROR
     ]

@@ -57,7 +57,8 @@ def is_lit_in_lines(flat: Float32, noise: float) -> bool:
     Notes
     -----
     One of four pixels is looked at, so that the colours of a mosaic are no lines. A tile of 64
-    pixels has lines if ``(p95 - p5 - 3.29 noise) / p95`` of its pixels is above 0.4.
+    pixels has lines if ``p95 - p5 - 3.29 noise`` of its pixels, less a plane, is above 0.4 of
+    their p95.
     """
     plane = flat[::2, ::2]
     side = min(_TILE, max(_SMALLEST_TILE, min(plane.shape) // _FEWEST_TILES))
@@ -65,17 +66,33 @@ def is_lit_in_lines(flat: Float32, noise: float) -> bool:
     if not rows or not columns:
         return False
     blocks = plane[: rows * side, : columns * side].reshape(rows, side, columns, side)
-    tiles = np.sort(np.ascontiguousarray(blocks.swapaxes(1, 2)).reshape(rows * columns, -1))
-    count = tiles.shape[1]
-    low, middle, high = (tiles[:, int(share * (count - 1))] for share in (0.05, 0.5, 0.95))
+    tiles = np.ascontiguousarray(blocks.swapaxes(1, 2)).reshape(rows * columns, side, side)
+    high, middle = (_percentile(tiles, share) for share in (0.95, 0.5))
     bright = float(np.percentile(high, 90))
     if bright <= _LIGHT_NOISES * noise or bright <= 0:
         return False
     if float((middle.clip(0) < _UNLIT * bright).mean()) > _NOT_LIT:
         return True
     lit = high > max(_UNLIT * bright, _LIGHT_NOISES * noise)
-    contrast = (high - low - _NOISE_RANGE * noise)[lit] / high[lit]
-    return float((contrast > _CONTRAST).mean()) > _WITH_LINES
+    even = _without_plane(tiles[lit])
+    contrast = _percentile(even, 0.95) - _percentile(even, 0.05) - _NOISE_RANGE * noise
+    return float((contrast > _CONTRAST * high[lit]).mean()) > _WITH_LINES
+
+
+def _percentile(tiles: Float32, share: float) -> Float32:
+    flat = tiles.reshape(len(tiles), -1)
+    place = int(share * (flat.shape[1] - 1))
+    return np.asarray(np.partition(flat, place, axis=1)[:, place])
+
+
+def _without_plane(tiles: Float32) -> Float32:
+    """Subtract from each tile its tilt: vignetting is steep in the corners of small frames."""
+    along = np.linspace(-1, 1, tiles.shape[1], dtype=np.float32)
+    weight = along / np.square(along).sum()
+    down = tiles.mean(axis=2) @ weight
+    across = tiles.mean(axis=1) @ weight
+    tilt = down[:, None, None] * along[:, None] + across[:, None, None] * along
+    return np.asarray(tiles - tilt)
 
 
 def lit_part(flat: Float32) -> np.ndarray:

@@ -24,10 +24,10 @@ _UNKNOWN_C: Final = 25.0
 #: A sensor without a set-point may warm up by one doubling of its dark current.
 _UNCOOLED_SPREAD_C: Final = 6.0
 
-#: A level is above 0 if it is so many times the noise.
+#: A level is above 0 if it is this many times the noise.
 _LEVEL_NOISES: Final = 4.0
 
-#: A ratio with an uncertainty is outside if it is beyond its limit by so many of them.
+#: A ratio with an uncertainty is outside if it is beyond its limit by this many of them.
 _UNCERTAINTIES: Final = 3.0
 
 _SIGNALS: Final = ("dark_current_e_s", "dark_current_adu_s", "glow_e_s", "glow_adu_s")
@@ -110,7 +110,7 @@ def limits_for(configured: Mapping[str, Range], seen: Circumstances) -> dict[str
 
     widen("rejected_percent", high=seen.rejected_percent)
     lowest, highest = limits.get("level_adu", (None, None))
-    if lowest is not None:
+    if lowest is not None and seen.noise_adu:
         limits["level_adu"] = (min(lowest, _rounded(_LEVEL_NOISES * seen.noise_adu)), highest)
     widen("dark_signal_adu", low=seen.offset_adu - _OFFSET_ADU)
     for name in _SIGNALS:

@@ -484,11 +484,11 @@ class _Measurement:
 
         Samples of 8 bits are stretched to 16 bits, so that an electron is more ADU.
         """
-        description, cards = self.headers[0]
+        _, cards = self.headers[0]
         value = number_of(first_of(cards, ("EGAIN", "E-GAIN"))[1])
         if not value or value <= 0:
             return None
-        return value / _STEP_OF_8_BITS if description.traits.has_8_bits else value
+        return value / _STEP_OF_8_BITS if cards.get("BITPIX") == 8 else value
 
     @property
     def exposure_s(self) -> float:
@@ -575,7 +575,7 @@ class _Measurement:
                 if finding.number in _OF_UNLIKE_FRAMES:
                     finding = replace(finding, cause=unlike.cause, remedy=unlike.remedy)
                 yield finding
-        yield from self._warnings(is_told=partition is not None)
+        yield from self._warnings(is_explained=partition is not None)
         if self.job.type is FrameType.FLAT and self.is_lit_in_lines:
             yield Finding(Level.NOTE, _LIT_IN_LINES)
 
@@ -604,17 +604,18 @@ class _Measurement:
                 "check the frame, and leave it out (exclude) if it is bad",
             )
 
-    def _warnings(self, is_told: bool) -> Iterator[Finding]:
+    def _warnings(self, is_explained: bool) -> Iterator[Finding]:
         """Return the warnings of the plan, the warnings of the engine, and the frames left out.
 
         Warnings of the engine are notes, since the numbers show how good the result is, but for
         frames that differ and for a bias or dark that does not fit. Frames that were left out are
         notes, since the master is good without them. Warnings that the numbers repeat are not
-        listed; that frames differ is not where it is told how (``is_told``).
+        listed; that frames differ is not where it is said how (``is_explained``).
         """
         for warning in self.record.warnings:
             kind = warning.kind
-            if kind is not WarningKind.LEVEL and not (is_told and kind is WarningKind.OUTLIERS):
+            is_shown = is_explained and kind is WarningKind.OUTLIERS
+            if kind is not WarningKind.LEVEL and not is_shown:
                 matters = kind in _SERIOUS or warning in self.job.warnings
                 yield Finding(Level.WARNING if matters else Level.NOTE, warning.text)
         for frame in self.record.left_out:

@@ -1,4 +1,4 @@
-"""Findings of many masters, told once by their cause."""
+"""Findings of many masters, listed once by their cause."""
 
 from __future__ import annotations
 
