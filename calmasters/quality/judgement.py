@@ -12,7 +12,15 @@ from calmasters.errors import QualityError, plain_number
 from calmasters.quality.digits import with_uncertainty
 from calmasters.quality.quality_record import Finding, Level, QualityRecord, Range
 
-__all__ = ["NUMBERS", "Advice", "Number", "check_ranges", "require_good", "worst_level"]
+__all__ = [
+    "NUMBERS",
+    "OFFSET_WITHOUT_LIGHT",
+    "Advice",
+    "Number",
+    "check_ranges",
+    "require_good",
+    "worst_level",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +80,13 @@ _HOT = Advice(
 _OTHER_GAIN = Advice(
     "the camera's gain is not that of earlier masters with the same settings",
     "check GAIN and the readout mode of the camera: the header may not say how it was read out",
+)
+#: For a level that is too high, but has too little noise to be light.
+OFFSET_WITHOUT_LIGHT: Final = Advice(
+    "the level has less noise than light: it is an offset that the camera or a program added, "
+    "such as 32768 by reading signed numbers as unsigned",
+    "check the program that wrote the frames; where the offset is OFFSET of the camera, lower it: "
+    "it takes room from the light",
 )
 _INTERFERENCE = Advice(
     "electrical interference or a fault in the readout adds a pattern to each frame",

@@ -28,7 +28,7 @@ from calmasters.quality.camera import setting_label
 from calmasters.quality.clusters import FrameFacts, Partition
 from calmasters.quality.estimate import Estimate
 from calmasters.quality.expected_rejection import expected_rejected_percent
-from calmasters.quality.judgement import check_ranges, worst_level
+from calmasters.quality.judgement import OFFSET_WITHOUT_LIGHT, check_ranges, worst_level
 from calmasters.quality.limits import Circumstances, limits_for
 from calmasters.quality.quality_record import (
     Finding,
@@ -67,6 +67,9 @@ _SERIOUS: Final = frozenset({WarningKind.OUTLIERS, WarningKind.CALIBRATION})
 
 #: Dark current of a hot pixel, e-/s; ADU/s where there is no gain.
 _MUCH_DARK_CURRENT: Final = 2.0
+
+#: The highest gain of a camera, e-/ADU.
+_MOST_GAIN: Final = 20.0
 
 #: Numbers that are outside their ranges where frames differ.
 _OF_UNLIKE_FRAMES: Final = frozenset(
@@ -564,6 +567,7 @@ class _Measurement:
         outside : sequence of Finding
             The numbers that are outside their ranges.
         """
+        outside = [*map(self._by_noise, outside)]
         partition = self._clusters(outside)
         if partition is None:
             yield from outside
@@ -578,6 +582,19 @@ class _Measurement:
         yield from self._warnings(is_explained=partition is not None)
         if self.job.type is FrameType.FLAT and self.is_lit_in_lines:
             yield Finding(Level.NOTE, _LIT_IN_LINES)
+
+    def _by_noise(self, finding: Finding) -> Finding:
+        """Correct the cause of a level that is high, if its noise is not that of light.
+
+        Light of L ADU has a variance of L over the gain, and no camera has more than 20 e-/ADU.
+        """
+        if finding.number != "level_adu" or self.job.type is FrameType.FLAT:
+            return finding
+        level = float(np.median(self.levels))
+        if not self.noise or level < _MOST_GAIN * self.noise**2:
+            return finding
+        advice = OFFSET_WITHOUT_LIGHT
+        return replace(finding, cause=advice.cause, remedy=advice.remedy)
 
     def _clusters(self, outside: Sequence[Finding]) -> Partition | None:
         """Return the frames of one of two clusters, where they explain what was found."""

@@ -47,10 +47,21 @@ JUDGED_BY_HISTORY: Final[Mapping[str, float]] = MappingProxyType(
 #: How many masters are compared, the last ones.
 _MOST: Final = 20
 
-#: Limits are this many sigmas from the median. The scatter of a few masters is often small by
-#: chance: the sigma is at least this share of the median.
-_SIGMAS: Final = 6.0
-_LEAST_SHARE: Final = 0.02
+#: How far from the median of 5, 6, ... 20 normal values one of 500 further ones lies: in robust
+#: sigmas of these values, and in their second largest deviations from the median. The smaller of
+#: both is the limit: few values have a small sigma by chance, many may contain bad ones.
+_IN_SIGMAS: Final = (
+    *(34.0, 14.4, 13.9, 9.4, 9.3, 7.4, 7.3, 6.3, 6.2, 5.7, 5.7, 5.3, 5.2, 5.0, 4.9, 4.7),
+)
+_IN_DEVIATIONS: Final = (
+    *(12.3, 7.6, 5.5, 4.5, 3.8, 3.5, 3.1, 2.9, 2.8, 2.6, 2.6, 2.4, 2.4, 2.3, 2.2, 2.2),
+)
+_FEWEST: Final = 5
+
+#: A change by less than this share of the median, and by this many times the smallest scatter or
+#: the number's own uncertainty, is none.
+_LEAST_CHANGE: Final = 0.12
+_LEAST_SIGMAS: Final = 6.0
 
 _CHANGED: Final = Advice(
     "the number differs from that of other masters of this camera with the same settings",
@@ -146,10 +157,11 @@ def _by_others(
         if name not in record.numbers or len(known) < fewest:
             continue
         last = sorted(known, key=lambda each: each.night)[-_MOST:]
-        middle, sigma = _usual([each.numbers[name] for each in last], least)
-        own = record.uncertainties.get(name, 0.0)
+        values = [each.numbers[name] for each in last]
+        middle, sigma = _usual(values)
         # Uncertainties of the others are in their scatter.
-        reach = _SIGMAS * math.hypot(sigma, own)
+        own = math.hypot(least, record.uncertainties.get(name, 0.0))
+        reach = max(_reach(values), _LEAST_CHANGE * abs(middle), _LEAST_SIGMAS * own)
         number = NUMBERS[name]
         low = _rounded(middle - reach) if number.low else None
         high = _rounded(middle + reach) if number.high else None
@@ -163,11 +175,18 @@ def _by_others(
     return replace(record, ranges=ranges, findings=findings, verdict=worst_level(findings))
 
 
-def _usual(values: Sequence[float], least: float) -> tuple[float, float]:
-    """Return the median and the robust scatter of a number, which is at least what is usual."""
+def _usual(values: Sequence[float]) -> tuple[float, float]:
+    """Return the median and the robust scatter of a number."""
     middle = median(values)
-    scatter = 1.4826 * median(abs(value - middle) for value in values)
-    return middle, max(scatter, least, _LEAST_SHARE * abs(middle))
+    return middle, 1.4826 * median(abs(value - middle) for value in values)
+
+
+def _reach(values: Sequence[float]) -> float:
+    """Return how far from the median of some values a further one may lie by chance."""
+    middle, sigma = _usual(values)
+    deviations = sorted(abs(value - middle) for value in values)
+    row = min(len(values), _MOST) - _FEWEST
+    return min(_IN_SIGMAS[row] * sigma, _IN_DEVIATIONS[row] * deviations[-2])
 
 
 def _outside(

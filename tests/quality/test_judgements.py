@@ -283,6 +283,13 @@ def added(pattern: np.ndarray) -> Change:
     return lambda frames: np.clip(np.rint(frames + pattern), 0, 65535)
 
 
+def lit(adu: float) -> Change:
+    """Light, with its shot noise at 1.3 e-/ADU."""
+    return lambda frames: np.clip(
+        np.rint(frames + RANDOM.poisson(adu * 1.3, frames.shape) / 1.3), 0, 65535
+    )
+
+
 def rising(total: float, count: int) -> np.ndarray:
     return np.linspace(0, total, count)[:, None, None]
 
@@ -351,7 +358,8 @@ def biases(number: str, side: str, cause: str, remedy: str, **changes: Any) -> F
 NO_EGAIN = {"EGAIN": None}
 FAULTS: Sequence[Fault] = (
     *unlit("level_adu", "low", "offset", "OFFSET", camera=replace(EVEN, offset=-30)),
-    *unlit("level_adu", "high", "light", "cover", camera=replace(EVEN, offset=45_000)),
+    *unlit("level_adu", "high", "light reached", "cover", change=lit(45_000)),
+    *unlit("level_adu", "high", "an offset", "program", camera=replace(EVEN, offset=45_000)),
     *unlit("black_percent", "high", "clipped at 0", "OFFSET", camera=replace(EVEN, offset=15)),
     *unlit("drift_over_noise", "high", "temperature", "exclude", change=added(rising(40, 6))),
     *unlit("drift_over_noise", "low", "temperature", "exclude", change=added(rising(-40, 6))),
@@ -558,7 +566,7 @@ def test_the_setting_of_two_exposures_can_be_pasted(observatory: Observatory) ->
     from snakemake.cli import parse_config
 
     exposures = [1.0, 1.1, 1.2, 9.0, 9.1, 8.9]
-    levels = [5_000.0, 5_500.0, 6_000.0, 30_000.0, 30_300.0, 29_700.0]
+    levels = [5_000.0, 5_050.0, 5_100.0, 30_000.0, 30_300.0, 29_700.0]
     made = observatory.make(CCD, FLAT, exposures, levels)
     (remedy,) = {each.remedy for each in made.quality.findings if each.cause}
     entries = shlex.split(remedy.partition("--config")[2])
@@ -566,7 +574,8 @@ def test_the_setting_of_two_exposures_can_be_pasted(observatory: Observatory) ->
         "required_keywords": {
             "flat": [*observatory.settings.required_keywords["flat"], "EXPOSURE"]
         },
-        "round": {"EXPOSURE": 0.5},
+        # Snakemake passes a text; the configuration makes it a number.
+        "round": {"EXPOSURE": "0.5"},
     }
 
 
@@ -647,26 +656,27 @@ REAL = Path(__file__).parents[3] / "shared" / "data" / "real"
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="needs the real frames")
-def test_the_biases_of_a_real_camera_raise_no_alarm(
-    tmp_path: Path, module_settings: Settings
+@pytest.mark.parametrize("kind", [BIAS, DARK])
+def test_of_real_frames_only_what_is_wrong_is_an_alarm(
+    tmp_path: Path, module_settings: Settings, kind: FrameType
 ) -> None:
-    paths = sorted((REAL / "msumastro_maxim").glob("biastest*.fit"))
+    """These frames are at 35860 ADU: 3092 ADU, and 32768 that a program added."""
     settings = replace(module_settings, input_dir=REAL, output_dir=tmp_path)
-    files = tuple(
-        FrameFile(path.relative_to(REAL).as_posix(), path.stat().st_size, path.stat().st_mtime_ns)
-        for path in paths
-    )
-    height, width = fits.getdata(paths[0]).shape
+    paths = sorted((REAL / "msumastro_maxim").glob(f"{kind}test*.fit"))
+    stats = [(path.relative_to(REAL).as_posix(), path.stat()) for path in paths]
     job = MasterJob(
         name="real",
-        type=BIAS,
+        type=kind,
         keywords={"INSTRUME": "real"},
-        geometry=Geometry(width, height),
-        frames=files,
-        header={"EXPTIME": 0.0},
-        recipe=Recipe("native", 1, settings.integration["bias"], None, "auto", "fits"),
+        geometry=Geometry(100, 100),
+        frames=tuple(FrameFile(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats),
+        header={"EXPTIME": 30.0 * (kind is DARK)},
+        recipe=Recipe("native", 1, settings.integration[kind.value], None, "auto", "fits"),
     )
     path = tmp_path / job.master
     NativeEngine(threads=1).make(job, REAL, tmp_path, path, tmp_path / "log.txt")
     quality = measure(job, path, path.with_suffix(".json"), BiasReference(), settings)
-    assert [each.found for each in quality.findings if each.level is not Level.NOTE] == []
+    alarms = [each for each in quality.findings if each.level is not Level.NOTE]
+    # 40000 ADU are the limit of a dark.
+    assert [each.number for each in alarms] == ["level_adu"] * (kind is BIAS)
+    assert all("32768" in each.cause for each in alarms)
