@@ -313,9 +313,12 @@ class QualityRules:
     ranges : mapping of str to mapping
         For bias, dark and flat: name of a number to its lowest and highest value, None for no
         limit.
+    history_masters : int
+        With this number of other masters of one kind and setting, these decide; 0 for never.
     """
 
     fail_on: str = "none"
+    history_masters: int = 5
     ranges: Mapping[str, Mapping[str, tuple[float | None, float | None]]] = field(
         default_factory=dict
     )
