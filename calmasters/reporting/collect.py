@@ -21,6 +21,7 @@ from calmasters.reporting.masters import (
     Master,
     camera_numbers,
     in_electrons,
+    titled,
 )
 from calmasters.settings import Settings
 
@@ -66,9 +67,10 @@ def read_content(settings: Settings, plan: Path) -> ReportContent:
     jobs = [MasterJob.read(output / job_path_of(master)) for master in masters]
     cache = HeaderCache(settings)
     measured = [(job, output / quality_path(job.name)) for job in jobs]
-    loaded = [Master.load(job, output) for job in jobs]
+    decision = decide(settings, cache)
+    loaded = titled((Master.load(job, output) for job in jobs), decision.short_names)
     return ReportContent(
-        decision=decide(settings, cache),
+        decision=decision,
         masters=in_electrons(loaded, keywords),
         cameras=camera_numbers(loaded, keywords),
         defects=[

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -21,11 +22,16 @@ from calmasters.atomic_files import replacing
 from calmasters.frame import FrameType, Status, format_value
 from calmasters.inventory.table import column_text
 from calmasters.inventory.unused_frames import ignored_by_reason, refused_by_remedy
-from calmasters.model.job import MasterJob
+from calmasters.model.job import MasterJob, UsedMaster
 from calmasters.planning.planner import Decision
+from calmasters.quality.causes import shared_causes
+from calmasters.quality.quality_record import Level, RegionQuality
+from calmasters.quality.trend import Trend
 from calmasters.reporting.collect import ReportContent
-from calmasters.reporting.masters import Master, measured, short
-from calmasters.reporting.plots import draw_photon_transfer, draw_plan, draw_trend
+from calmasters.reporting.digits import measured, short, temperature
+from calmasters.reporting.masters import Master
+from calmasters.reporting.pictures import is_blank
+from calmasters.reporting.plots import draw_photon_transfer, draw_trend
 
 __all__ = ["write_report"]
 
@@ -43,6 +49,15 @@ class _Night:
     night: str
     counts: Counter[str]
     groups: set[str]
+
+
+@dataclass
+class _Calibration:
+    """The flats that use the same bias and dark."""
+
+    bias: UsedMaster | None
+    dark: UsedMaster | None
+    flats: list[Master]
 
 
 def write_report(path: Path, content: ReportContent, picture_bytes: int = _PICTURE_BYTES) -> None:
@@ -65,11 +80,11 @@ def write_report(path: Path, content: ReportContent, picture_bytes: int = _PICTU
         comparison=content.comparison,
         differences=_differences(content, path.parent),
         cameras=[
-            (camera, Markup(draw_photon_transfer(camera.setting, camera.regions)))
+            (camera, draw_photon_transfer(camera.setting, camera.regions))
             for camera in content.cameras
         ],
         defects=content.defects,
-        trends=[(trend, Markup(draw_trend(trend))) for trend in content.trends],
+        trends=[(trend, draw_trend(trend)) for trend in _worth_drawing(content.trends)],
         version=__version__,
         created=datetime.now().astimezone(),
         style=Markup(_template("style.css")),
@@ -92,21 +107,46 @@ def _environment(folder: Path) -> Environment:
     environment.filters |= {
         "short": short,
         "measured": measured,
+        "temperature": temperature,
+        "sentence": _sentence,
+        "reasons": _reasons,
         "link": lambda file: quote(Path(file).relative_to(folder).as_posix()),
     }
     return environment
 
 
+def _sentence(text: str) -> str:
+    """Begin a text with a capital letter, unless it begins with a file or a unit."""
+    first, *_ = text.split(maxsplit=1) or ("",)
+    return text[0].upper() + text[1:] if first.isalpha() and first.islower() else text
+
+
+def _reasons(
+    regions: Iterable[RegionQuality], titles: Iterable[tuple[str, str]]
+) -> list[tuple[str, list[str]]]:
+    """Give each reason why there is no number once, with the titles of these numbers."""
+    names: dict[str, list[str]] = {}
+    for region, (number, title) in product(regions, titles):
+        reason = region.estimates[number].reason if number in region.estimates else ""
+        if reason and title not in names.setdefault(reason, []):
+            names[reason].append(title)
+    return [*names.items()]
+
+
 def _about_masters(content: ReportContent, picture_bytes: int) -> dict[str, Any]:
     masters = content.masters
+    by_group = {master.job.name: master for master in masters}
     return {
         "masters": masters,
-        "by_group": {master.job.name: master for master in masters},
+        "causes": shared_causes(master.quality for master in masters),
+        "by_group": by_group,
+        "masters_named": lambda names: [by_group[name] for name in names if name in by_group],
+        "by_path": {master.job.master: master for master in masters},
         "verdicts": Counter(master.verdict for master in masters),
         "not_made": content.decision.not_made,
         "left_out": _left_out(masters, content.decision.inventory),
         "pictures": _embedded(masters, picture_bytes),
-        "plan": Markup(draw_plan([master.job for master in masters])),
+        "calibrations": _calibrations(masters),
     }
 
 
@@ -120,21 +160,47 @@ def _about_frames(content: ReportContent) -> dict[str, Any]:
     }
 
 
+def _worth_drawing(trends: Iterable[Trend]) -> list[Trend]:
+    """Choose the trends of several nights, those with a jump first."""
+    several = (trend for trend in trends if len(trend.points) > 1)
+    return sorted(several, key=lambda trend: not trend.jumps)
+
+
 def _template(name: str) -> str:
     return Path(__file__).with_name("templates").joinpath(name).read_text(encoding="utf-8")
 
 
 def _embedded(masters: Sequence[Master], budget: int) -> Mapping[tuple[str, str], str]:
-    """Choose the pictures to embed in the page, as data URIs by master and kind."""
-    wanted = [(master, kind) for kind in ("overview", "structure") for master in masters]
-    wanted += [(master, "sections") for master in masters if master.reduction > 1]
+    """Choose the pictures to embed in the page, as data URIs by master and kind.
+
+    A blank picture has an empty text. Masters with a problem come first: their cards are read.
+    """
+    levels = [*Level]
+    worst_first = sorted(masters, key=lambda master: -levels.index(master.quality.verdict))
+    wanted = [(master, kind) for kind in ("overview", "structure") for master in worst_first]
+    wanted += [(master, "sections") for master in worst_first if master.reduction > 1]
     embedded = {}
     for master, kind in wanted:
-        picture = _data_uri(getattr(master.pictures, kind))
+        path = getattr(master.pictures, kind)
+        if is_blank(path):
+            embedded[master.job.name, kind] = ""
+            continue
+        picture = _data_uri(path)
         budget -= len(picture)
         if budget >= 0:
             embedded[master.job.name, kind] = picture
     return embedded
+
+
+def _calibrations(masters: Sequence[Master]) -> list[_Calibration]:
+    """Group flats by the bias and dark that they use, in the order of the masters."""
+    groups: dict[tuple[str, str], _Calibration] = {}
+    for master in masters:
+        job = master.job
+        if job.type is FrameType.FLAT:
+            key = (job.bias.path if job.bias else "", job.dark.path if job.dark else "")
+            groups.setdefault(key, _Calibration(job.bias, job.dark, [])).flats.append(master)
+    return [*groups.values()]
 
 
 def _differences(content: ReportContent, output_dir: Path) -> Mapping[str, str]:
