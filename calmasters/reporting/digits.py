@@ -50,7 +50,8 @@ def short(value: float | None) -> str:
         return "0"
     power = math.floor(math.log10(size))
     if size >= _LARGE:
-        return f"{value / 10.0**power:.2f} \N{MULTIPLICATION SIGN} 10{str(power).translate(_SUPERSCRIPTS)}"
+        exponent = str(power).translate(_SUPERSCRIPTS)
+        return f"{value / 10.0**power:.2f} \N{MULTIPLICATION SIGN} 10{exponent}"
     if value == int(value):
         return str(int(value))
     digits = f"{value:.{1 if power == 2 else max(0, 2 - power)}f}"

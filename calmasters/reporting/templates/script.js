@@ -43,8 +43,9 @@ function applyFilter() {
   const found = [];
   for (const row of rows) {
     const article = document.getElementById(row.dataset.for);
+    const title = article.querySelector("h3").textContent;
     const name = article.querySelector(".name").textContent;
-    const text = `${row.textContent} ${name}`.toLowerCase();
+    const text = `${title} ${row.dataset.night} ${name}`.toLowerCase();
     const fits = terms.every((term) => text.includes(term))
       && (!verdict.value || row.dataset.verdict === verdict.value);
     row.hidden = article.hidden = !fits;
