@@ -33,10 +33,13 @@ from calmasters.reporting.masters import Master
 from calmasters.reporting.pictures import is_blank
 from calmasters.reporting.plots import draw_photon_transfer, draw_trend
 
-__all__ = ["write_report"]
+__all__ = ["room_for_pictures", "write_report"]
 
-#: Largest size of the pictures in a page, bytes: the page is then smaller than 10 MB.
-_PICTURE_BYTES: Final = 6_500_000
+#: Largest size of a page, bytes, of the card of a master without pictures, and of one of its
+#: frames; of the pictures in a page, and what they have where there are very many masters.
+_PAGE_BYTES: Final = 9_500_000
+_CARD_BYTES, _FRAME_BYTES = 14_000, 300
+_PICTURE_BYTES, _LEAST_PICTURE_BYTES = 6_500_000, 1_000_000
 #: And of those of a comparison of engines.
 _DIFFERENCE_BYTES: Final = 1_000_000
 
@@ -60,7 +63,7 @@ class _Calibration:
     flats: list[Master]
 
 
-def write_report(path: Path, content: ReportContent, picture_bytes: int = _PICTURE_BYTES) -> None:
+def write_report(path: Path, content: ReportContent, picture_bytes: int | None = None) -> None:
     """Write the report, whole or not at all.
 
     Parameters
@@ -68,10 +71,12 @@ def write_report(path: Path, content: ReportContent, picture_bytes: int = _PICTU
     path : Path
         ``report.html``; links to other files are relative to its folder.
     content : ReportContent
-    picture_bytes : int
+    picture_bytes : int or None
         Largest size of the pictures in the page: first previews of complete masters, then sections
-        at 1:1. Other pictures are only linked.
+        at 1:1. Other pictures are only linked. None keeps the page below 10 MB.
     """
+    if picture_bytes is None:
+        picture_bytes = room_for_pictures(content.masters)
     page = _environment(path.parent).get_template("report.html.j2")
     script = _template("script.js")
     text = page.render(
@@ -94,6 +99,13 @@ def write_report(path: Path, content: ReportContent, picture_bytes: int = _PICTU
     )
     with replacing(path) as file:
         file.write(text.encode("utf-8", "replace"))
+
+
+def room_for_pictures(masters: Sequence[Master]) -> int:
+    """Return how large the pictures may be beside the text: at least 1 MB."""
+    frames = sum(len(master.quality.frames) for master in masters)
+    room = _PAGE_BYTES - _CARD_BYTES * len(masters) - _FRAME_BYTES * frames
+    return max(_LEAST_PICTURE_BYTES, min(_PICTURE_BYTES, room))
 
 
 def _environment(folder: Path) -> Environment:
@@ -182,13 +194,11 @@ def _embedded(masters: Sequence[Master], budget: int) -> Mapping[tuple[str, str]
     embedded = {}
     for master, kind in wanted:
         path = getattr(master.pictures, kind)
-        if is_blank(path):
-            embedded[master.job.name, kind] = ""
-            continue
-        picture = _data_uri(path)
+        picture = "" if is_blank(path) else _data_uri(path)
         budget -= len(picture)
-        if budget >= 0:
-            embedded[master.job.name, kind] = picture
+        if budget < 0:
+            break
+        embedded[master.job.name, kind] = picture
     return embedded
 
 

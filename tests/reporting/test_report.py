@@ -39,7 +39,7 @@ from calmasters.reporting.masters import (
     in_electrons,
     titled,
 )
-from calmasters.reporting.pages import write_report
+from calmasters.reporting.pages import room_for_pictures, write_report
 from calmasters.reporting.pictures import write_pictures
 
 
@@ -458,3 +458,9 @@ def test_large_differences_between_engines_have_no_exponent() -> None:
         "m", "flat", "siril", pixels=5, all_pixels=9, largest_noise=31_234.5, largest_adu=12_345.6
     )
     assert compared.result == "55.6 % differ, at most 31234 x noise, 12346 ADU at x 0, y 0"
+
+
+def test_very_many_masters_leave_lessroom_for_pictures(tmp_path: Path) -> None:
+    one = many(tmp_path, 1)
+    rooms = [room_for_pictures(one * count) for count in (1, 200, 500, 10_000)]
+    assert rooms == [6_500_000, 5_500_000, 1_000_000, 1_000_000]
