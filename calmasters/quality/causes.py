@@ -1,10 +1,10 @@
-"""Findings of all masters by their cause, so that a cause of many masters is told once."""
+"""Findings of all masters by their cause, so that a cause of many masters is listed once."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +12,7 @@ from calmasters.quality.quality_record import Finding, Level, QualityRecord
 
 __all__ = ["Cause", "shared_causes"]
 
-#: Findings that are told as examples of a cause.
+#: Findings that are given as examples of a cause.
 _EXAMPLES: Final = 3
 
 #: What sentences without a cause differ in from master to master: paths and numbers.
@@ -47,6 +47,21 @@ class Cause:
     level: Level
     masters: tuple[str, ...]
     examples: tuple[tuple[str, str], ...]
+
+    def sentence(self, names: Mapping[str, str]) -> str:
+        """Write the cause for the terminal: what, in which masters, such as, and the remedy.
+
+        Parameters
+        ----------
+        names : mapping of str to str
+            Short names of masters, by name.
+        """
+        name, found = self.examples[0]
+        first = names.get(name, name)
+        more = f" and {len(self.masters) - 1} more" if len(self.masters) > 1 else ""
+        cause = "" if self.text == found or found.startswith(self.text) else f"; {self.text}"
+        remedy = f": {self.remedy}" if self.remedy else ""
+        return f"{first}{more}: {found}{cause}{remedy}"
 
 
 def shared_causes(records: Iterable[QualityRecord]) -> list[Cause]:

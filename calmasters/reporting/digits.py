@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from calmasters.errors import plain_number
 from calmasters.frame import Value, format_value
+from calmasters.quality.digits import with_uncertainty
 from calmasters.quality.estimate import Estimate
 from calmasters.quality.quality_record import Range
 
@@ -17,8 +18,8 @@ __all__ = [
     "range_text",
     "setting_value",
     "short",
+    "short_with_uncertainty",
     "temperature",
-    "with_uncertainty",
 ]
 
 #: Numbers from here on are written with a power of ten, and smaller ones as 0.
@@ -60,21 +61,12 @@ def short(value: float | None) -> str:
 
 def measured(estimate: Estimate) -> str:
     """Write an estimate with as many digits as its uncertainty has; empty without a number."""
-    return "" if estimate.known is None else with_uncertainty(*estimate.known)
+    return "" if estimate.known is None else short_with_uncertainty(*estimate.known)
 
 
-def with_uncertainty(value: float, uncertainty: float | None) -> str:
-    """Write a number to the second digit of its uncertainty.
-
-    >>> with_uncertainty(0.450912, 0.00137), with_uncertainty(34612.7, 1234.5)
-    ('0.4509 ± 0.0014', '34600 ± 1200')
-    """
-    if not uncertainty or not math.isfinite(uncertainty):
-        return short(value)
-    # 0.0095 has as many decimals as 0.010.
-    decimals = 1 - math.floor(math.log10(float(f"{uncertainty:.1e}")))
-    ends = (f"{round(each, decimals):.{max(0, decimals)}f}" for each in (value, uncertainty))
-    return " ± ".join(ends)
+def short_with_uncertainty(value: float, uncertainty: float | None) -> str:
+    """Write a number to the second digit of its uncertainty; short where there is none."""
+    return with_uncertainty(value, uncertainty) if uncertainty else short(value)
 
 
 def range_text(limits: Range) -> str:

@@ -25,7 +25,7 @@ from calmasters.reporting.digits import (
     keyword_value,
     range_text,
     setting_value,
-    with_uncertainty,
+    short_with_uncertainty,
 )
 from calmasters.reporting.pictures import Pictures, reduction
 from calmasters.reporting.plots import Plot, draw_frames, draw_histogram, draw_vignetting
@@ -135,7 +135,7 @@ class Master:
             value = self.number(name)
             if value is not None:
                 expected = range_text(self.quality.ranges.get(name, (None, None)))
-                shown = with_uncertainty(value, self.quality.uncertainties.get(name))
+                shown = short_with_uncertainty(value, self.quality.uncertainties.get(name))
                 text = f"{shown} {number.unit}".rstrip()
                 yield Row(name, number.label, text, expected, name not in outside)
             elif reason := self.quality.unknown.get(name):

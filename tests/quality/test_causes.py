@@ -1,4 +1,4 @@
-"""Findings of many masters, told once by their cause."""
+"""Findings of many masters, listed once by their cause."""
 
 from __future__ import annotations
 
@@ -61,6 +61,15 @@ def test_sentences_that_differ_in_numbers_and_paths_are_one_cause() -> None:
     causes = shared_causes(records)
     assert [cause.masters for cause in causes] == [("0", "1"), ("2", "3")]
     assert causes[0].text == texts[0]
+
+
+def test_a_cause_is_one_sentence_for_the_terminal() -> None:
+    (cause,) = shared_causes([record("a", [warm("hot pixels: 2 %")]), record("b", [warm("x")])])
+    sentence = cause.sentence({"a": "dark 60 s", "b": "dark 300 s"})
+    assert sentence == "dark 60 s and 1 more: hot pixels: 2 %; the sensor is warm: cool more"
+    found = Finding(Level.WARNING, "night/flat1.fits has 90 ADU: expose flats longer")
+    (cause,) = shared_causes([record("a", [found])])
+    assert cause.sentence({}) == "a: night/flat1.fits has 90 ADU: expose flats longer"
 
 
 def test_notes_are_no_cause() -> None:
