@@ -308,7 +308,7 @@ def test_two_masters_never_have_the_same_title(tmp_path: Path) -> None:
     assert [master.title for master in found] == names
     assert [master.brief for master in found] == [*names[:3], "dark 60 s"]
     assert found[0].rest == "A, gain 1"
-    # Names that are missing, or those of other masters, are told apart by the files.
+    # Names that are missing, or those of other masters, have the names of files added.
     alike = titled(masters, dict.fromkeys(short_names, "bias, A"))
     assert len({master.title for master in alike}) == len({master.brief for master in alike}) == 4
 
@@ -344,7 +344,7 @@ def many(directory: Path, count: int) -> list[Master]:
     return titled(masters, {})
 
 
-def test_a_cause_of_many_masters_is_told_once_before_the_list(tmp_path: Path) -> None:
+def test_a_cause_of_many_masters_is_reported_once_before_the_list(tmp_path: Path) -> None:
     masters = many(tmp_path, 30)
     write_report(tmp_path / "report.html", ReportContent(decision_of(), masters, [], []))
     page = Page(tmp_path / "report.html")
