@@ -9,7 +9,9 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
 __all__ = [
+    "FRAME_EXTENSIONS",
     "IMAGE_EXTENSIONS",
+    "RAW_EXTENSIONS",
     "Frame",
     "FrameType",
     "Geometry",
@@ -19,6 +21,7 @@ __all__ = [
     "Value",
     "Verdict",
     "format_value",
+    "needs_copy",
 ]
 
 #: A keyword's value: GAIN 100, SET-TEMP -10.0, FILTER 'Ha'.
@@ -33,8 +36,29 @@ IMAGE_EXTENSIONS: Final = (
     ".xisf",
 )  # fmt: skip
 
+#: Extensions of camera raws that LibRaw reads.
+RAW_EXTENSIONS: Final = (
+    ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".raf", ".dng", ".orf", ".rw2",
+    ".pef", ".srw", ".3fr", ".iiq", ".x3f",
+)  # fmt: skip
+
+#: Extensions of all files that may be raw frames.
+FRAME_EXTENSIONS: Final = IMAGE_EXTENSIONS + RAW_EXTENSIONS
+
 #: Keywords written with two decimals (EXPOSURE with more if needed).
 _DECIMAL_KEYWORDS: Final = frozenset({"SET-TEMP", "EXPOSURE", "CCD-TEMP"})
+
+
+def needs_copy(path: str) -> bool:
+    """Return whether a frame is copied to a plain FITS file for PixInsight and Siril.
+
+    Programs have settings of their own for camera raws (margins, orientation, white balance), and
+    their versions of LibRaw may know a camera differently. A copy is the same mosaic for all.
+
+    >>> needs_copy("IMG_0001.CR2"), needs_copy("bias.fits")
+    (True, False)
+    """
+    return path.lower().endswith(RAW_EXTENSIONS)
 
 
 class FrameType(StrEnum):

@@ -10,18 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol, runtime_checkable
 
-from calmasters.frame import FrameType, Geometry
+from calmasters.frame import RAW_EXTENSIONS, FrameType, Geometry, needs_copy
 from calmasters.model.job import MasterJob
 from calmasters.settings import Integration, Settings
 
 __all__ = [
     "MOST_THREADS",
+    "PACKED",
     "PYTHON_MB",
     "EngineNeeds",
     "any_packed",
     "calibrated_flats_bytes",
     "image_bytes",
     "pixels",
+    "plain_copies_bytes",
     "sample_bytes",
     "unsupported_setting",
 ]
@@ -36,8 +38,8 @@ PYTHON_MB: Final = 160
 #: Bytes of a sample of a master, or of a calibrated flat: float32.
 _SAMPLE_BYTES: Final = 4
 
-#: Extensions of frames that are unpacked before they are read.
-_PACKED: Final = (".fz", ".gz", ".bz2", ".xisf")
+#: Extensions of packed files.
+PACKED: Final = (".fz", ".gz", ".bz2", ".xisf")
 
 
 @runtime_checkable
@@ -95,6 +97,10 @@ class EngineNeeds(Protocol):
 
     def calibrated_bytes(self, job: MasterJob) -> int:
         """Return the disk space in bytes of the calibrated flats that are written to files."""
+        return 0
+
+    def copied_bytes(self, job: MasterJob) -> int:
+        """Return the disk space in bytes of frames that are rewritten for the engine."""
         return 0
 
     def unsupported(self, job: MasterJob) -> Iterator[str]:
@@ -170,9 +176,15 @@ def calibrated_flats_bytes(job: MasterJob) -> int:
     return len(job.frames) * image_bytes(job) if is_calibrated else 0
 
 
+def plain_copies_bytes(job: MasterJob) -> int:
+    """Return the disk space of the plain copies of a job's frames, where they need one."""
+    copies = sum(needs_copy(frame.path) for frame in job.frames)
+    return copies * pixels(job.geometry) * sample_bytes(job)
+
+
 def any_packed(job: MasterJob) -> bool:
     """Return whether any frame of the job is unpacked before it is read."""
-    return any(frame.path.lower().endswith(_PACKED) for frame in job.frames)
+    return any(frame.path.lower().endswith(PACKED + RAW_EXTENSIONS) for frame in job.frames)
 
 
 def sample_bytes(job: MasterJob) -> int:

@@ -226,7 +226,7 @@ def _weak(
     elif kind is FrameType.FLAT:
         # Saturated flats also differ in shape and level.
         yield from clipped_flats(paths, measures)
-        yield from weak_flats(paths, [level - base_level for level in levels])
+        yield from weak_flats(paths, [level - base_level for level in levels], measures[0].white)
     elif base:
         yield from weak_dark(65535 * (median(levels) - base_level), 65535 * base_level)
 

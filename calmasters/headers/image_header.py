@@ -1,4 +1,4 @@
-"""Read the header of an image file: FITS, zipped FITS or XISF."""
+"""Read the header of an image file: FITS, zipped FITS, XISF or a camera raw."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from math import prod
 from typing import IO, Final, cast
 
 from calmasters.errors import FrameError
+from calmasters.headers.camera_raw import is_camera_raw, read_raw_header
 from calmasters.headers.fits_cards import Cards, ImageHeader, axes_of, padded, read_fits_header
 from calmasters.headers.xisf_header import read_xisf_header
 
@@ -23,14 +24,15 @@ _MOST_PACKED: Final = 1100
 
 
 def read_cards(path: str | os.PathLike[str]) -> Cards:
-    """Read the cards of a FITS or XISF image; see :func:`read_header`."""
+    """Read the cards of an image; see :func:`read_header`."""
     return read_header(path).cards
 
 
 def read_header(path: str | os.PathLike[str]) -> ImageHeader:
     """Read the header of the image in a FITS file (plain, zipped, compressed) or XISF file.
 
-    The extension decides the format. For an XISF file, read the first image.
+    The extension decides the format. For an XISF file, read the first image. For a camera raw, its
+    metadata are given as cards.
 
     Raises
     ------
@@ -46,6 +48,8 @@ def read_header(path: str | os.PathLike[str]) -> ImageHeader:
             return _gzipped_header(name)
         if ending.endswith(".bz2"):
             return _bzipped_header(name)
+        if is_camera_raw(name):
+            return read_raw_header(name)
         # Most headers are read with one call: a buffer would cost more than it saves.
         with cast("IO[bytes]", FileIO(name)) as file:
             header = read_xisf_header(file) if ending == ".xisf" else read_fits_header(file)

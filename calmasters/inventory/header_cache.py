@@ -112,6 +112,11 @@ class HeaderCache:
                 reason = f"exclude: {pattern}"
                 frames.append(Frame(path, size, mtime_ns, _UNREAD, excluded=reason))
                 continue
+            if file.problem:
+                # Not cached: a file without a change can lose it, such as by an installation.
+                damaged = self._traits.shared(Traits(problems=(file.problem,)))
+                frames.append(Frame(path, size, mtime_ns, damaged, content=file.content))
+                continue
             row = before.get(path)
             if row is None or row[_SIZE] != size or row[_VERSION] != version:
                 outside = _matching_prefix(path, libraries) if libraries else 0
@@ -125,8 +130,6 @@ class HeaderCache:
 
     def _read_header(self, file: ScannedFile, path: str, outside: int) -> FrameHeader:
         """Read one header; any fault of the file becomes a problem of the frame."""
-        if file.problem:
-            return _damaged(file.problem)
         try:
             image = read_header(path)
             header = self._reader.read(image.cards, file.path, outside)
@@ -187,6 +190,10 @@ class _NumberedTraits:
             if number == len(self.all):
                 self.all.append(traits)
         return number
+
+    def shared(self, traits: Traits) -> Traits:
+        """Return the one object that is equal to these traits."""
+        return self.all[self.number(traits)]
 
     @cached_property
     def _by_text(self) -> dict[str, int]:

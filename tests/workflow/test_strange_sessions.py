@@ -558,7 +558,7 @@ def test_each_frame_counts_once_however_it_is_packed(files: Made, camera: str) -
 
 
 def test_files_that_are_not_read_are_reported_with_what_to_do(files: Made) -> None:
-    files.expect("3 frames: convert camera raws (CR2, NEF…) to FITS")
+    files.expect("3 frames: copy it again, or convert it to DNG")
     files.expect("unpack it with uncompress")
     files.expect("unpack it with zstd -d")
 

@@ -29,6 +29,8 @@ from calmasters.engines.preflight import (
 )
 from calmasters.engines.subprocesses import run
 from calmasters.errors import EngineError
+from calmasters.frame import needs_copy
+from calmasters.images.plain_copy import write_plain_copy
 from calmasters.model.job import MasterJob
 from calmasters.model.master_record import MasterRecord, MasterStatistics
 from calmasters.settings import BadFrames, Calibrated, PixInsight
@@ -88,6 +90,7 @@ class PixInsightEngine:
         places = self.places(job, input_dir, output_dir, output)
         log.parent.mkdir(parents=True, exist_ok=True)
         with _working_files(job, places):
+            self._copy_frames(job, places, checked)
             status = self._run(job, places, log, checked)
             image = check_master(places.part(job), job)
             statistics = master_statistics(
@@ -103,6 +106,16 @@ class PixInsightEngine:
         """Return the paths of the files of a job."""
         calibrated = output_dir / self.calibrated.directory / job.name
         return Places(input_dir, output_dir, output, calibrated, self.calibrated.keep)
+
+    def _copy_frames(self, job: MasterJob, places: Places, checked: CheckedFrames) -> None:
+        """Write plain copies of the frames that PixInsight does not read as this workflow does."""
+        used = {*job.frames_without(checked.left_out)}
+        for number, frame in enumerate(job.frames):
+            if frame in used and needs_copy(frame.path):
+                target = places.frame(job, number)
+                target.parent.mkdir(exist_ok=True)
+                source = places.input_dir / frame.path
+                write_plain_copy(source, target, job.recipe.frame_range)
 
     def _run(self, job: MasterJob, places: Places, log: Path, checked: CheckedFrames) -> Status:
         """Run PixInsight until it has reported; after crashes, as often as ``retries`` allows."""
@@ -187,5 +200,6 @@ def _working_files(job: MasterJob, places: Places) -> Iterator[None]:
     finally:
         for path in (places.part(job), places.status(job)):
             remove(path)
+        shutil.rmtree(places.copies(job), ignore_errors=True)
         if not places.keep_calibrated:
             shutil.rmtree(places.calibrated, ignore_errors=True)

@@ -8,7 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from calmasters.engines.needs import EngineNeeds, calibrated_flats_bytes, pixels
+from calmasters.engines.needs import (
+    EngineNeeds,
+    calibrated_flats_bytes,
+    pixels,
+    plain_copies_bytes,
+)
 from calmasters.errors import ConfigError
 from calmasters.headers.sample_scale import ADU16, ADU16_IN_32_BITS
 from calmasters.model.job import MasterJob
@@ -43,6 +48,10 @@ class PixInsightNeeds(EngineNeeds):
     def calibrated_bytes(self, job: MasterJob) -> int:
         """Return the disk space of all frames, which ImageCalibration writes as float32."""
         return calibrated_flats_bytes(job)
+
+    def copied_bytes(self, job: MasterJob) -> int:
+        """Return the disk space of the plain copies of camera raws and of frames of series."""
+        return plain_copies_bytes(job)
 
     def unsupported(self, job: MasterJob) -> Iterator[str]:
         """Yield a sentence for each setting that PixInsight would apply in another way."""
