@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -22,6 +23,8 @@ __all__ = [
     "Verdict",
     "format_value",
     "needs_copy",
+    "plane_path",
+    "split_plane",
 ]
 
 #: A keyword's value: GAIN 100, SET-TEMP -10.0, FILTER 'Ha'.
@@ -45,20 +48,45 @@ RAW_EXTENSIONS: Final = (
 #: Extensions of all files that may be raw frames.
 FRAME_EXTENSIONS: Final = IMAGE_EXTENSIONS + RAW_EXTENSIONS
 
+_PLANE: Final = re.compile(r"(.+)\[(\d+)\]", re.DOTALL)
+
 #: Keywords written with two decimals (EXPOSURE with more if needed).
 _DECIMAL_KEYWORDS: Final = frozenset({"SET-TEMP", "EXPOSURE", "CCD-TEMP"})
+
+
+def plane_path(path: str, plane: int, count: int) -> str:
+    """Return the path of a frame in a file that contains a series.
+
+    Numbers from 1 have leading zeros, so that paths have the order of the planes.
+
+    >>> plane_path("series.fits", 3, 10)
+    'series.fits[03]'
+    """
+    return f"{path}[{plane:0{len(str(count))}}]"
+
+
+def split_plane(path: str) -> tuple[str, int]:
+    """Return the file of a frame, and its plane in a series; 0 where the file is one frame.
+
+    >>> split_plane("series.fits[03]"), split_plane("bias.fits")
+    (('series.fits', 3), ('bias.fits', 0))
+    """
+    # No file with such an ending is listed.
+    found = _PLANE.fullmatch(path) if path.endswith("]") else None
+    return (found[1], int(found[2])) if found else (path, 0)
 
 
 def needs_copy(path: str) -> bool:
     """Return whether a frame is copied to a plain FITS file for PixInsight and Siril.
 
-    Programs have settings of their own for camera raws (margins, orientation, white balance), and
-    their versions of LibRaw may know a camera differently. A copy is the same mosaic for all.
+    Programs read the planes of a series as colours. They have settings of their own for camera raws
+    (margins, orientation, white balance), and their versions of LibRaw may know a camera
+    differently. A copy is the same mosaic for all.
 
-    >>> needs_copy("IMG_0001.CR2"), needs_copy("bias.fits")
-    (True, False)
+    >>> needs_copy("IMG_0001.CR2"), needs_copy("series.fits[03]"), needs_copy("bias.fits")
+    (True, True, False)
     """
-    return path.lower().endswith(RAW_EXTENSIONS)
+    return path.lower().endswith(RAW_EXTENSIONS) or split_plane(path)[1] > 0
 
 
 class FrameType(StrEnum):
@@ -207,12 +235,12 @@ class Traits:
 
 
 class Frame(NamedTuple):
-    """One file of the inventory.
+    """One frame of the inventory: a file, or one plane of a file with a series.
 
     Attributes
     ----------
     path : str
-        Relative to the scanned directory, with ``/``.
+        Relative to the scanned directory, with ``/``; of a plane as :func:`plane_path` gives it.
     size, mtime_ns : int
         Size of the file in bytes, and its modification time in nanoseconds.
     traits : Traits

@@ -343,6 +343,7 @@ class Settings:
     master_format: str
     layout: str
     float_range: str
+    cubes: str
     quality: QualityRules
     engines: tuple[str, ...]
     prune: bool

@@ -7,10 +7,11 @@ neither NumPy nor the engine.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol, runtime_checkable
 
-from calmasters.frame import RAW_EXTENSIONS, FrameType, Geometry, needs_copy
+from calmasters.frame import RAW_EXTENSIONS, FrameType, Geometry, needs_copy, split_plane
 from calmasters.model.job import MasterJob
 from calmasters.settings import Integration, Settings
 
@@ -20,6 +21,7 @@ __all__ = [
     "PYTHON_MB",
     "EngineNeeds",
     "any_packed",
+    "bytes_on_disk",
     "calibrated_flats_bytes",
     "image_bytes",
     "pixels",
@@ -189,5 +191,11 @@ def any_packed(job: MasterJob) -> bool:
 
 def sample_bytes(job: MasterJob) -> int:
     """Return the bytes of a sample in memory: 16-bit codes are kept, others become float32."""
-    largest = max(frame.size for frame in job.frames)
+    files = Counter(split_plane(frame.path)[0] for frame in job.frames)
+    largest = max(frame.size / files[split_plane(frame.path)[0]] for frame in job.frames)
     return 2 if largest < 3 * pixels(job.geometry) else 4
+
+
+def bytes_on_disk(job: MasterJob) -> int:
+    """Return the size of all files with frames of a job; a series is one file."""
+    return sum({split_plane(frame.path)[0]: frame.size for frame in job.frames}.values())

@@ -28,7 +28,7 @@ from calmasters.engines.result_warnings import (
     weak_master_dark,
 )
 from calmasters.errors import ConfigError, EngineError, FrameError
-from calmasters.frame import FrameType
+from calmasters.frame import FrameType, split_plane
 from calmasters.images.master_file import read_image
 from calmasters.images.raw_frame import Image, RawFrame
 from calmasters.model.job import FrameFile, LeftOut, MasterJob, UsedMaster
@@ -70,7 +70,7 @@ def require_frames(job: MasterJob, input_dir: Path) -> None:
         Names the first frame that is missing or has another size.
     """
     for frame in job.frames:
-        path = input_dir / frame.path
+        path = input_dir / split_plane(frame.path)[0]
         size = path.stat().st_size if path.is_file() else None
         if size != frame.size:
             now = "is missing" if size is None else f"has {size}"

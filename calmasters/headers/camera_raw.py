@@ -151,7 +151,7 @@ def opened_raw(path: str) -> Iterator[Any]:
         )
     except rawpy.LibRawFileUnsupportedError as error:
         raise FrameError(
-            "is no camera raw that LibRaw can read; copy it again, or convert it to DNG"
+            "is no camera raw that LibRaw can read; copy such raws again, or convert them to DNG"
         ) from error
     except (rawpy.LibRawError, rawpy.NotSupportedError) as error:
         reason = error.args[0].decode() if error.args and type(error.args[0]) is bytes else error

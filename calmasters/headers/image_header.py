@@ -11,8 +11,10 @@ from math import prod
 from typing import IO, Final, cast
 
 from calmasters.errors import FrameError
-from calmasters.headers.camera_raw import is_camera_raw, read_raw_header
+from calmasters.frame import RAW_EXTENSIONS, split_plane
+from calmasters.headers.camera_raw import read_raw_header
 from calmasters.headers.fits_cards import Cards, ImageHeader, axes_of, padded, read_fits_header
+from calmasters.headers.series import plane_header, planes_of
 from calmasters.headers.xisf_header import read_xisf_header
 
 __all__ = ["read_cards", "read_header"]
@@ -32,7 +34,8 @@ def read_header(path: str | os.PathLike[str]) -> ImageHeader:
     """Read the header of the image in a FITS file (plain, zipped, compressed) or XISF file.
 
     The extension decides the format. For an XISF file, read the first image. For a camera raw, its
-    metadata are given as cards.
+    metadata are given as cards. A path such as ``series.fits[03]`` is that of one frame of a series
+    (:func:`calmasters.frame.plane_path`).
 
     Raises
     ------
@@ -41,14 +44,23 @@ def read_header(path: str | os.PathLike[str]) -> ImageHeader:
         cannot be in a file of this size, or a FITS file has no image or several image
         extensions.
     """
-    name = os.fspath(path)
+    name, plane = split_plane(os.fspath(path))
+    header = _read_header(name)
+    if plane == 0:
+        return header
+    if plane > planes_of(header.cards) or header.packing:
+        raise FrameError(f"has no frame {plane} that can be read; run again to plan it again")
+    return plane_header(header, plane)
+
+
+def _read_header(name: str) -> ImageHeader:
     ending = name[-5:].lower()
     try:
         if ending.endswith(".gz"):
             return _gzipped_header(name)
         if ending.endswith(".bz2"):
             return _bzipped_header(name)
-        if is_camera_raw(name):
+        if ending.endswith(RAW_EXTENSIONS):
             return read_raw_header(name)
         # Most headers are read with one call: a buffer would cost more than it saves.
         with cast("IO[bytes]", FileIO(name)) as file:

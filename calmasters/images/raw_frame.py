@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calmasters.errors import FrameError, plain_number
+from calmasters.frame import split_plane
 from calmasters.headers.camera_raw import CAMERA_RAW
 from calmasters.headers.fits_cards import CardValue, ImageHeader, number_of
 from calmasters.headers.geometry import FLOAT_RANGE_REMEDY, OWN_RANGE_REMEDY
@@ -177,7 +178,7 @@ class RawFrame:
     ----------
     path : Path
         A camera raw, or a FITS or XISF file whose image has two dimensions (or three, the third of
-        size 1).
+        size 1); or one plane of a series (:func:`calmasters.frame.plane_path`).
     float_range : {'auto', 'unit', 'adu16'}
         Range of the floating-point samples of FITS files: [0, 1], 16-bit ADU, or as the samples
         in the middle of the image say. Other ranges are found in the file: that of integers of 32
@@ -210,8 +211,9 @@ class RawFrame:
             self._file = unpack_frame(path, header, self.size * self.format.dtype.itemsize)
         else:
             self._offset = header.data_offset
-            _require_bytes(path, self._offset + self.size * self.format.dtype.itemsize)
-            self._file = path.open("rb", buffering=0)
+            file = Path(split_plane(str(path))[0])
+            _require_bytes(file, self._offset + self.size * self.format.dtype.itemsize)
+            self._file = file.open("rb", buffering=0)
         self._lock = Lock()
         if has_own_scale(header):
             try:

@@ -166,7 +166,7 @@ def test_a_truncated_raw_is_refused(tmp_path: Path, mosaic: np.ndarray) -> None:
 @pytest.mark.parametrize("content", [b"", b"x" * 5000, b"II*\0" + bytes(3000)])
 def test_what_is_no_raw_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.cr2").write_bytes(content)
-    with pytest.raises(FrameError, match=r"; copy it again"):
+    with pytest.raises(FrameError, match=r"; copy such raws again|; copy it again"):
         read_cards(tmp_path / "a.cr2")
 
 

@@ -134,6 +134,6 @@ def test_damaged_camera_raws_are_refused_with_a_remedy(
     decision = decide(make_settings())
     raws = [decision.verdicts[name] for name in ("IMG_1.CR2", "IMG_2.NEF")]
     assert {verdict.status for verdict in raws} == {Status.REFUSED}
-    assert raws[0].reason.startswith("is no camera raw that LibRaw can read; copy it again")
+    assert raws[0].reason.startswith("is no camera raw that LibRaw can read; copy such raws again")
     assert raws[0].remedy == raws[1].remedy
     assert len(decision.inventory) == 6

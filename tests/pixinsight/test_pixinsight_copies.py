@@ -1,4 +1,4 @@
-"""PixInsight gets camera raws as plain copies, and makes the masters of the native engine."""
+"""PixInsight gets camera raws and series as plain copies, and makes the native masters."""
 
 from __future__ import annotations
 
@@ -83,3 +83,17 @@ def test_the_stand_in_does_not_read_raws(site: Site) -> None:
     job = as_raws(site, make_job(site, FrameType.BIAS))
     with pytest.raises(Exception, match=r"dng|FITS|SIMPLE"):
         read(str(site.input_dir / job.frames[0].path), "raw cfa")
+
+
+@pytest.mark.parametrize("order", ["TOP-DOWN", "BOTTOM-UP"])
+def test_masters_of_a_series_equal_those_of_its_frames(site: Site, order: str) -> None:
+    job = make_job(site, FrameType.BIAS)
+    cube = np.array([fits.getdata(site.input_dir / frame.path) for frame in job.frames])
+    path = site.input_dir / "series.fits"
+    fits.PrimaryHDU(cube.astype(np.uint16), fits.Header({"ROWORDER": order})).writeto(path)
+    stat = path.stat()
+    names = [f"series.fits[{number + 1}]" for number in range(len(cube))]
+    files = tuple(FrameFile(name, stat.st_size, stat.st_mtime_ns) for name in names)
+    assert_equals_native(site, replace(job, frames=files))
+    made, single = read_image(site.output_dir / job.master)[0], read_image(site.make_native(job))[0]
+    assert np.array_equal(made[::-1] if order == "BOTTOM-UP" else made, single)
