@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from typing import Final
 
 from calmasters.frame import Frame, Status, Traits, Verdict, split_plane
+from calmasters.headers.camera_raw import is_camera_raw
 from calmasters.headers.frame_types import canonical_type
 from calmasters.headers.path_tokens import type_from_folder, type_from_name
 from calmasters.inventory.camera_keywords import UNKNOWN_CAMERAS, CameraKeywords
@@ -139,7 +140,8 @@ def mark_duplicates(
     """Mark every calibration frame that has the same bytes as another one, or is its packed twin.
 
     A packed file (``.fz``, ``.gz``, ``.bz2``) is a twin if a file with its name has the same header
-    and time; without a time, if it is also in the same folder. Of other frames, only those with
+    and time; without a time, if it is also in the same folder. So is a camera raw of the same name
+    with another extension. Of other frames, only those with
     equal size and header are compared, first by a few bytes from the middle. If these are equal,
     the files are read completely, once. The original is the oldest file; of files with the same
     time, the first by path. Files with a series are compared as a whole.
@@ -241,7 +243,12 @@ def _file_name(path: str) -> str:
 
 
 def _unpacked_name(path: str) -> str:
-    """Return the path of the plain twin of a packed file; empty for a plain file."""
+    """Return the path of the plain twin of a packed file; empty for a plain file.
+
+    Converters give a camera raw and the DNG made of it one name; there is no plain twin of them.
+    """
+    if is_camera_raw(path):
+        return path.rpartition(".")[0]
     if not path.lower().endswith(_PACKED):
         return ""
     return path.rpartition(".")[0]

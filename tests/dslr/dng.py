@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from math import isqrt
 from pathlib import Path
 
 import exiv2
@@ -49,7 +50,7 @@ def write_dng(
     margins : tuple of int
         Number of rows and columns that are not visible: top, left, bottom, right.
     pattern : str
-        Of the visible area.
+        Colours of a square that repeats in the visible area, row by row.
     white : int
     orientation : int
         How the camera was held: 1 is upright, 6 and 8 are turned.
@@ -75,8 +76,8 @@ def write_dng(
     ]
     if is_mosaic:
         tags += [
-            (33421, "H", 2, (2, 2), True),
-            (33422, "B", 4, bytes(_COLOURS[colour] for colour in pattern), True),
+            (33421, "H", 2, (isqrt(len(pattern)),) * 2, True),
+            (33422, "B", len(pattern), bytes(_COLOURS[colour] for colour in pattern), True),
         ]
     tifffile.imwrite(
         path,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from dng import EXIF, at, write_dng
 
+from calmasters.engines.result_warnings import weak_flats
 from calmasters.errors import FrameError
 from calmasters.frame import RAW_EXTENSIONS, Status
 from calmasters.headers.camera_raw import can_read_raws
@@ -116,6 +118,13 @@ def test_only_the_visible_area_is_the_image(
     assert np.array_equal(codes(path), visible)
 
 
+def test_a_mosaic_of_other_squares_has_no_bayer_pattern(tmp_path: Path, mosaic: np.ndarray) -> None:
+    x_trans = "GBGGRG RGRBGB GBGGRG GRGGBG BGBRGR GRGGBG".replace(" ", "")
+    path = write_dng(tmp_path / "a.dng", mosaic, pattern=x_trans)
+    assert "BAYERPAT" not in read_cards(path)
+    assert np.array_equal(codes(path), mosaic)
+
+
 @pytest.mark.parametrize("orientation", [3, 6, 8])
 def test_a_turned_camera_has_the_same_mosaic(
     tmp_path: Path, mosaic: np.ndarray, orientation: int
@@ -176,6 +185,13 @@ def test_an_image_of_colours_is_refused(tmp_path: Path, mosaic: np.ndarray) -> N
         read_cards(path)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path, mosaic: np.ndarray) -> None:
+    path = write_dng(tmp_path / "a.dng", mosaic).rename(tmp_path / os.fsdecode(b"\xff.dng"))
+    with pytest.raises(FrameError, match=r"has a name that is not text.*; rename it"):
+        read_cards(path)
+
+
 @pytest.mark.parametrize("extension", RAW_EXTENSIONS)
 def test_the_extension_of_any_camera_raw_is_read(
     tmp_path: Path, mosaic: np.ndarray, extension: str
@@ -194,6 +210,7 @@ sys.modules["exiv2"] = None
 from pathlib import Path
 from calmasters.inventory.other_files import problem_of_format
 from calmasters.headers.image_header import read_cards
+from calmasters.engines.result_warnings import weak_flats
 from calmasters.errors import FrameError
 print(problem_of_format("IMG_1.CR2"))
 try:
@@ -251,3 +268,27 @@ def test_raws_are_used_once_the_packages_are_installed(
     assert {verdict.status for verdict in without.verdicts.values()} == {Status.REFUSED}
     assert list_files(settings).digest != before
     assert [len(job.frames) for job in decide(settings).jobs] == [3]
+
+
+def test_a_raw_and_its_conversion_to_dng_count_once(
+    tmp_path: Path, mosaic: np.ndarray, make_settings: MakeSettings
+) -> None:
+    folder = tmp_path / "frames" / "Bias"
+    for number in range(3):
+        tags = at(f"2026-01-15T20:00:0{number}", ExposureTime="1/4000")
+        path = write_dng(folder / f"IMG_{number}.dng", mosaic + np.uint16(number), tags)
+        path.rename(path.with_suffix(".CR2"))
+        # A converter may change the bytes, not what the camera wrote.
+        write_dng(path, mosaic + np.uint16(number), tags, margins=(2, 2, 2, 2))
+    decision = decide(make_settings())
+    assert [frame.path for frame in decision.jobs[0].frames] == [
+        f"Bias/IMG_{number}.CR2" for number in range(3)
+    ]
+    reasons = {each.reason for each in decision.verdicts.values() if each.reason}
+    assert reasons == {f"is a copy of Bias/IMG_{number}.CR2" for number in range(3)}
+
+
+def test_flats_near_the_white_level_of_the_camera_are_reported() -> None:
+    (warning,) = weak_flats(["a.cr2"], [0.22], white=0.25)
+    assert "a.cr2 is at 88% of saturation: expose flats shorter" in str(warning)
+    assert list(weak_flats(["a.cr2"], [0.22])) == []
