@@ -25,7 +25,7 @@ __all__ = [
     "calibrated_flats_bytes",
     "image_bytes",
     "pixels",
-    "plain_copies_bytes",
+    "rewritten_frames_bytes",
     "sample_bytes",
     "unsupported_setting",
 ]
@@ -101,8 +101,8 @@ class EngineNeeds(Protocol):
         """Return the disk space in bytes of the calibrated flats that are written to files."""
         return 0
 
-    def copied_bytes(self, job: MasterJob) -> int:
-        """Return the disk space in bytes of frames that are rewritten for the engine."""
+    def rewritten_bytes(self, job: MasterJob) -> int:
+        """Return the disk space in bytes of frames that are written to files for the engine."""
         return 0
 
     def unsupported(self, job: MasterJob) -> Iterator[str]:
@@ -178,8 +178,10 @@ def calibrated_flats_bytes(job: MasterJob) -> int:
     return len(job.frames) * image_bytes(job) if is_calibrated else 0
 
 
-def plain_copies_bytes(job: MasterJob) -> int:
-    """Return the disk space of the plain copies of a job's frames, where they need one."""
+def rewritten_frames_bytes(job: MasterJob) -> int:
+    """Return the disk space of the frames of a job that are written as plain files."""
+    if job.geometry.layout:
+        return len(job.frames) * image_bytes(job)
     copies = sum(needs_copy(frame.path) for frame in job.frames)
     return copies * pixels(job.geometry) * sample_bytes(job)
 
@@ -191,6 +193,8 @@ def any_packed(job: MasterJob) -> bool:
 
 def sample_bytes(job: MasterJob) -> int:
     """Return the bytes of a sample in memory: 16-bit codes are kept, others become float32."""
+    if job.geometry.layout:
+        return 4
     files = Counter(split_plane(frame.path)[0] for frame in job.frames)
     largest = max(frame.size / files[split_plane(frame.path)[0]] for frame in job.frames)
     return 2 if largest < 3 * pixels(job.geometry) else 4

@@ -34,7 +34,8 @@ class DiskNeed:
     copies : int
         Of previous masters, where the file system has no hard links.
     frames : int
-        Rewritten frames of one master, for engines that do not read them as they are.
+        Rewritten frames of one master, for engines that need plain files: camera raws, series,
+        frames with an overscan or several amplifiers.
     """
 
     masters: int
@@ -52,7 +53,7 @@ class DiskNeed:
             "masters": self.masters,
             "calibrated flats": self.calibrated,
             "copies of previous masters": self.copies,
-            "copies of frames": self.frames,
+            "rewritten frames": self.frames,
         }
         return ", ".join(f"{_size(size)} for {what}" for what, size in parts.items() if size)
 
@@ -71,7 +72,7 @@ def disk_need(jobs: Sequence[MasterJob], calibrated: Calibrated, copies: int = 0
     """
     at_a_time = max(map(_calibrated, jobs), default=0)
     kept = sum(map(_calibrated, filter(_keeps_calibrated, jobs))) if calibrated.keep else 0
-    frames = max((needs_of(job.recipe.engine).copied_bytes(job) for job in jobs), default=0)
+    frames = max((needs_of(job.recipe.engine).rewritten_bytes(job) for job in jobs), default=0)
     return DiskNeed(sum(map(_master, jobs)), max(at_a_time, kept), copies, frames)
 
 

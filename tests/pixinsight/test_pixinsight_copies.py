@@ -63,12 +63,14 @@ def test_flats_of_raws_are_calibrated(site: Site) -> None:
 
 def test_copies_are_removed_and_counted(site: Site) -> None:
     job = as_raws(site, make_job(site, FrameType.DARK))
-    assert NEEDS.copied_bytes(job) >= 2 * len(job.frames) * job.geometry.width * job.geometry.height
+    assert (
+        NEEDS.rewritten_bytes(job) >= 2 * len(job.frames) * job.geometry.width * job.geometry.height
+    )
     site.make(job)
     left = [path.name for path in site.output_dir.rglob("*") if path.name.endswith(".frames")]
     assert left == []
     plain = make_job(site, FrameType.FLAT)
-    assert NEEDS.copied_bytes(plain) == 0
+    assert NEEDS.rewritten_bytes(plain) == 0
 
 
 def test_a_script_for_a_user_says_that_raws_need_the_workflow(site: Site) -> None:
@@ -76,7 +78,10 @@ def test_a_script_for_a_user_says_that_raws_need_the_workflow(site: Site) -> Non
     text = site.script(job)
     start = text.index("var JOB = ") + len("var JOB = ")
     found, _ = json.JSONDecoder().raw_decode(text[start:].replace("/\\/", "//"))
-    assert "rewritten as plain FITS files first; run 'snakemake masters'" in found["problem"]
+    assert (
+        "written as plain files before PixInsight reads them (bias/0/image_large.dng)"
+        in found["problem"]
+    )
 
 
 def test_the_stand_in_does_not_read_raws(site: Site) -> None:

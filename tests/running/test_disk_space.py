@@ -83,7 +83,7 @@ def test_frames_that_are_rewritten_take_space_for_one_master(
     job = by_engine(BIAS, engine, extension, read_as)
     need = disk_need([job, job], Calibrated())
     assert images(need.frames) == space
-    assert ("for copies of frames" in str(need)) == (space > 0)
+    assert ("for rewritten frames" in str(need)) == (space > 0)
     assert need.total == need.masters + need.frames
 
 

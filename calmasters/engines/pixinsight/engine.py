@@ -20,6 +20,7 @@ from calmasters.engines.pixinsight.script import Places, script_job, script_text
 from calmasters.engines.pixinsight.session import connected
 from calmasters.engines.pixinsight.status import Status, failure_reason
 from calmasters.engines.pixinsight.task import Task
+from calmasters.engines.plain_files import plain_files
 from calmasters.engines.preflight import (
     CheckedFrames,
     TakeoverGuard,
@@ -29,10 +30,9 @@ from calmasters.engines.preflight import (
 )
 from calmasters.engines.subprocesses import run
 from calmasters.errors import EngineError
-from calmasters.frame import needs_copy
-from calmasters.images.plain_copy import write_plain_copy
 from calmasters.model.job import MasterJob
 from calmasters.model.master_record import MasterRecord, MasterStatistics
+from calmasters.model.master_warning import MasterWarning, WarningKind
 from calmasters.settings import BadFrames, Calibrated, PixInsight
 
 __all__ = ["PixInsightEngine", "create_engine"]
@@ -89,8 +89,11 @@ class PixInsightEngine:
         checked = check_frames(job, input_dir, output_dir, self.bad_frames)
         places = self.places(job, input_dir, output_dir, output)
         log.parent.mkdir(parents=True, exist_ok=True)
-        with _working_files(job, places):
-            self._copy_frames(job, places, checked)
+        files = job.frames_without(checked.left_out)
+        frames = plain_files(job, files, input_dir, places.rewritten(job))
+        with _working_files(job, places), frames as not_finite:
+            if not_finite:
+                checked.warnings.append(_not_finite(not_finite))
             status = self._run(job, places, log, checked)
             image = check_master(places.part(job), job)
             statistics = master_statistics(
@@ -106,16 +109,6 @@ class PixInsightEngine:
         """Return the paths of the files of a job."""
         calibrated = output_dir / self.calibrated.directory / job.name
         return Places(input_dir, output_dir, output, calibrated, self.calibrated.keep)
-
-    def _copy_frames(self, job: MasterJob, places: Places, checked: CheckedFrames) -> None:
-        """Write plain copies of the frames that PixInsight does not read as this workflow does."""
-        used = {*job.frames_without(checked.left_out)}
-        for number, frame in enumerate(job.frames):
-            if frame in used and needs_copy(frame.path):
-                target = places.frame(job, number)
-                target.parent.mkdir(exist_ok=True)
-                source = places.input_dir / frame.path
-                write_plain_copy(source, target, job.recipe.frame_range)
 
     def _run(self, job: MasterJob, places: Places, log: Path, checked: CheckedFrames) -> Status:
         """Run PixInsight until it has reported; after crashes, as often as ``retries`` allows."""
@@ -176,6 +169,11 @@ class PixInsightEngine:
             )
 
 
+def _not_finite(samples: int) -> MasterWarning:
+    text = f"{samples} samples were not finite and were replaced by 0"
+    return MasterWarning(WarningKind.SAMPLES, text)
+
+
 def _require_enough_frames(job: MasterJob) -> None:
     """Refuse too few frames before PixInsight starts, which takes long."""
     fewest = NEEDS.fewest_frames(job.recipe.integration)
@@ -200,6 +198,5 @@ def _working_files(job: MasterJob, places: Places) -> Iterator[None]:
     finally:
         for path in (places.part(job), places.status(job)):
             remove(path)
-        shutil.rmtree(places.copies(job), ignore_errors=True)
         if not places.keep_calibrated:
             shutil.rmtree(places.calibrated, ignore_errors=True)

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from calmasters.engines.pixinsight.needs import reads_adu
+from calmasters.engines.plain_files import is_rewritten, plain_name
 from calmasters.engines.preflight import CheckedFrames
-from calmasters.frame import FrameType, needs_copy
+from calmasters.frame import FrameType
 from calmasters.headers.fits_cards import Card
 from calmasters.images.master_file import fits_literal
 from calmasters.model.job import MasterJob, UsedMaster
@@ -102,27 +103,23 @@ class Places:
         """Return the path of the master before it is checked."""
         return self.output.with_name(f".{job.digest}.{job.recipe.master_format}")
 
-    def copies(self, job: MasterJob) -> Path:
-        """Return the folder of the plain copies of frames."""
-        return self.output.with_name(f".{job.digest}.frames")
-
-    def frame(self, job: MasterJob, number: int) -> Path:
-        """Return the file that PixInsight reads as a frame: itself, or its plain copy.
-
-        Parameters
-        ----------
-        job : MasterJob
-        number : int
-            Of the frame in the job, from 0.
-        """
-        source = self.input_dir / job.frames[number].path
-        if not needs_copy(job.frames[number].path):
-            return source
-        return self.copies(job) / f"{number + 1:05}_{source.stem}.fits"
-
     def status(self, job: MasterJob) -> Path:
         """Return the path of the report of the script."""
         return self.output.with_name(f".{job.digest}.status.json")
+
+    def rewritten(self, job: MasterJob) -> Path:
+        """Return the folder of frames that are written as plain files for PixInsight."""
+        return self.output.with_name(f".{job.digest}.frames")
+
+    def frames(self, job: MasterJob, checked: CheckedFrames) -> list[Path]:
+        """Return the files that PixInsight reads."""
+        files = job.frames_without(checked.left_out)
+        return [
+            self.rewritten(job) / plain_name(job, number, file)
+            if is_rewritten(job, file)
+            else self.input_dir / file.path
+            for number, file in enumerate(files)
+        ]
 
 
 def script_text(
@@ -169,15 +166,10 @@ def script_job(
 ) -> dict[str, Any]:
     """Return the job of a script; paths are absolute, with ``/`` on every system."""
     cards = header_cards(job, checked.left_out, checked.subtracts_dark)
-    used = {*job.frames_without(checked.left_out)}
     return {
         "type": job.type.value,
         "imageType": _IMAGE_TYPE[job.type],
-        "frames": [
-            _path(places.frame(job, number))
-            for number, frame in enumerate(job.frames)
-            if frame in used
-        ],
+        "frames": [_path(path) for path in places.frames(job, checked)],
         "master": _path(places.output),
         "part": _path(places.part(job)),
         "status": _path(places.status(job)),

@@ -16,8 +16,9 @@ from calmasters.engines.dark_scaling import DarkScaling
 from calmasters.engines.pixinsight.engine import PixInsightEngine
 from calmasters.engines.pixinsight.needs import NEEDS
 from calmasters.engines.pixinsight.script import Places, all_text, script_job, user_text
+from calmasters.engines.plain_files import is_rewritten
 from calmasters.engines.result_warnings import ZERO_SHARE, zeros_warning
-from calmasters.frame import FrameType, needs_copy
+from calmasters.frame import FrameType
 from calmasters.model.job import MasterJob, UsedMaster
 from calmasters.model.layout import master_name, record_path
 from calmasters.model.master_record import (
@@ -121,10 +122,11 @@ def user_job(job: MasterJob, places: Places, options: PixInsight, title: str) ->
 def _problem(job: MasterJob) -> str | None:
     """Return why PixInsight cannot make the master, or would make a wrong one."""
     sentences = [*NEEDS.unsupported(job)]
-    if copied := [frame.path for frame in job.frames if needs_copy(frame.path)]:
+    if rewritten := [frame.path for frame in job.frames if is_rewritten(job, frame)]:
+        layout = job.geometry.layout
         sentences.append(
-            f"{copied[0]} and {len(copied) - 1} more frames must be rewritten as plain FITS files "
-            "first; run 'snakemake masters' with engine: pixinsight, which does it"
+            f"its frames are written as plain files before PixInsight reads them "
+            f"({layout or rewritten[0]}): make it with snakemake masters and engine: pixinsight"
         )
     fewest = NEEDS.fewest_frames(job.recipe.integration)
     if len(job.frames) < fewest:

@@ -15,7 +15,7 @@ from calmasters.engines.needs import (
     calibrated_flats_bytes,
     image_bytes,
     pixels,
-    plain_copies_bytes,
+    rewritten_frames_bytes,
     sample_bytes,
     unsupported_setting,
 )
@@ -91,9 +91,11 @@ class SirilNeeds(EngineNeeds):
         """Return the disk space of all frames, which Siril writes as float32."""
         return calibrated_flats_bytes(job)
 
-    def copied_bytes(self, job: MasterJob) -> int:
+    def rewritten_bytes(self, job: MasterJob) -> int:
         """Return the disk space of the frames that are rewritten for Siril."""
-        return len(job.frames) * image_bytes(job) if _as_floats(job) else plain_copies_bytes(job)
+        if _as_floats(job):
+            return len(job.frames) * image_bytes(job)
+        return rewritten_frames_bytes(job)
 
     def unsupported(self, job: MasterJob) -> Iterator[str]:
         """Yield a sentence for each setting that Siril does not support."""
