@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from dng import at, write_dng
+from real_workflow import Workflow
 
 from calmasters.engines import Engine
 from calmasters.engines.native.engine import NativeEngine
@@ -124,3 +126,16 @@ def test_siril_makes_the_same_masters_of_raws_and_of_fits(
     assert len(raws) == 3
     for name, image in raws.items():
         assert np.array_equal(image, plain[name]), name
+
+
+@pytest.mark.slow
+def test_the_workflow_makes_and_reports_masters_of_raws(session: Path, tmp_path: Path) -> None:
+    workflow = Workflow(tmp_path)
+    shutil.copytree(session / "dng", workflow.frames)
+    run = workflow.run("masters")
+    assert len(workflow.masters) == 3, run.output
+    assert set(workflow.inventory["INSTRUME"]) == {"Canon EOS 6D"}
+    assert workflow.run("masters").nothing_to_do
+    workflow.run("report")
+    [flat] = (workflow.output / "quality").glob("masterFlat*.json")
+    assert json.loads(flat.read_text())["numbers"]["saturated_percent"] == 0

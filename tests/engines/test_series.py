@@ -36,6 +36,8 @@ CARDS = {
     "DATE-OBS": "2026-01-15T20:00:00",
     "KCT": 21.0,
 }
+#: An overscan on the right side of each frame.
+OVERSCAN = {"BIASSEC": "[29:32,1:24]", "TRIMSEC": "[1:28,1:24]"}
 
 
 def cube(sample: str, planes: int = 12) -> np.ndarray:
@@ -80,7 +82,14 @@ def both(tmp_path: Path, make_settings: MakeSettings) -> list[Settings]:
 
 @pytest.mark.parametrize(
     ("sample", "cards"),
-    [("u2", {}), ("i2", {}), ("f4", {}), ("i4", {}), ("u2", {"ROWORDER": "BOTTOM-UP"})],
+    [
+        ("u2", {}),
+        ("i2", {}),
+        ("f4", {}),
+        ("i4", {}),
+        ("u2", {"ROWORDER": "BOTTOM-UP"}),
+        ("u2", OVERSCAN),
+    ],
 )
 def test_masters_equal_those_of_single_frames(
     tmp_path: Path, both: list[Settings], sample: str, cards: dict[str, Any]
