@@ -92,12 +92,12 @@ class RawStack:
         self.count = len(frames)
         self.size = frames[0].size
         self.not_finite = [0] * len(frames)
-        self.has_codes = self._is_uint16 and calibrator is None
+        self._are_codes = len(self._of_codes) == self.count
+        self.has_codes = self._are_codes and calibrator is None
 
     def read(self, start: int, count: int) -> Loader:
         """Read consecutive samples of all frames; see :class:`.integration.Stack`."""
-        are_codes = len(self._of_codes) == self.count
-        fill = self._read_codes(start, count) if are_codes else self._read_any(start, count)
+        fill = self._read_codes(start, count) if self._are_codes else self._read_any(start, count)
 
         def load(offset: int, samples: Float32) -> None:
             fill(offset, samples)
