@@ -7,6 +7,7 @@
 # make test-lowest    run the tests with the lowest versions that pyproject.toml allows (Python 3.11)
 # make test-newest    run the tests with the newest versions there are
 # make test-slurm     test masters on a Slurm cluster of one node, if Slurm is installed
+# make soak           a thousand runs with random changes, kills and full disks between (hours)
 # make fuzz           test the readers with changed and damaged files, for five minutes
 # make check          check format, lint, types
 # make format         format the code, fix lint errors
@@ -28,8 +29,8 @@ USABLE := $(shell grep -qsF '$(CURDIR)/$(VENV)' $(VENV)/pyvenv.cfg && $(BIN)/pyt
 # The tests that need neither a browser nor a cluster, but those that run Snakemake very often.
 QUICK := --numprocesses 2 --quiet --ignore tests/browser --ignore tests/slurm -m "not slow"
 
-.PHONY: masters dag watch test test-all test-browser test-lowest test-newest test-slurm fuzz check
-.PHONY: format lock environment clean
+.PHONY: masters dag watch test test-all test-browser test-lowest test-newest test-slurm fuzz soak
+.PHONY: check format lock environment clean
 
 masters: $(VENV)/ready
 	test -d frames || $(BIN)/python -m calmasters.synthetic frames
@@ -87,6 +88,9 @@ test-slurm: $(SLURM)
 
 fuzz: $(VENV)/ready
 	$(BIN)/python tests/hostile/fuzz.py --seconds 300
+
+soak: $(VENV)/ready
+	PYTHONPATH=tests/workflow $(BIN)/python tests/soak/soak.py --runs 1000
 
 check: $(VENV)/ready
 	$(BIN)/ruff format --check .

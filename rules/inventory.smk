@@ -46,3 +46,10 @@ rule summary:
     localrule: True
     script:
         "../scripts/summary.py"
+
+
+rule bug_report:
+    """Write headers, plan, records, logs and versions to one zip, without personal paths."""
+    localrule: True
+    script:
+        "../scripts/bug_report.py"
