@@ -58,6 +58,8 @@ class AssembledFrame:
     width, height : int
     format : SampleFormat
         Of what is read.
+    white : float
+        1: where samples without the level of the overscan are saturated is not known.
 
     Raises
     ------
@@ -71,6 +73,7 @@ class AssembledFrame:
         self.path = path
         self.width, self.height = layout.width, layout.height
         self.format = _UNIT
+        self.white = 1.0
         with ExitStack() as opened:
             images = _open_images(path, layout, float_range, opened)
             self._parts = [
