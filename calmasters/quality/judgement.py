@@ -60,6 +60,13 @@ _INTERFERENCE = Advice(
     "try another power supply, cable or USB port; do not change the readout mode; take more frames",
 )
 
+_OTHER_FRAMES: Final = Advice(
+    "the master was not made of these frames as they are now, or not with the bias and dark that "
+    "its record names",
+    "make it again: delete the master, then run snakemake masters; if the number stays, report it "
+    "with the master's log",
+)
+
 #: All numbers by name, in the order in which they are shown.
 NUMBERS: Final[Mapping[str, Number]] = MappingProxyType(
     {
@@ -227,6 +234,30 @@ NUMBERS: Final[Mapping[str, Number]] = MappingProxyType(
         "master_noise_adu": Number("noise of the master", "ADU"),
         "noise_over_expected": Number(
             "noise of the master over that of one frame / sqrt(N)", "", high=_CORRELATED
+        ),
+        "residual_adu": Number("mean of the frames less the master", "ADU"),
+        "residual_over_error": Number(
+            "the same over its error", "", low=_OTHER_FRAMES, high=_OTHER_FRAMES
+        ),
+        "residual_noise_over_expected": Number(
+            "noise of the frames less the master, over the expected",
+            "",
+            _OTHER_FRAMES,
+            _OTHER_FRAMES,
+        ),
+        "residual_pixels_over_noise": Number(
+            "pixels of the frames' mean less the master, over the noise of the mean",
+            "",
+            high=_OTHER_FRAMES,
+        ),
+        "residual_pattern_over_noise": Number(
+            "pattern of the frames' mean less the master, over the noise of one frame",
+            "",
+            high=Advice(
+                "rows, columns or large areas of the frames are not in the master: the rejection "
+                "took them, since the light or a pattern changed between the frames",
+                "take more frames in steady light; leave out frames that differ (exclude)",
+            ),
         ),
         "rejected_percent": Number("samples rejected", "%", high=_OUTLIERS),
     }

@@ -19,7 +19,7 @@ from calmasters.headers.dialects import FrameHeader, read_keywords
 from calmasters.headers.fits_cards import CardValue, first_of, number_of
 from calmasters.headers.image_header import read_cards, read_header
 from calmasters.images.master_file import read_image
-from calmasters.model.job import MasterJob
+from calmasters.model.job import MasterJob, UsedMaster
 from calmasters.model.master_record import MasterRecord
 from calmasters.model.master_warning import WarningKind
 from calmasters.quality import noise_by_region, pairs, sequence, surface
@@ -38,6 +38,7 @@ from calmasters.quality.quality_record import (
 )
 from calmasters.quality.regions import regions_of
 from calmasters.quality.sample import ADU, Float32, FrameSample
+from calmasters.quality.verification import Applied, Residuals, verify
 from calmasters.settings import Settings
 
 __all__ = ["BiasReference", "measure"]
@@ -51,6 +52,11 @@ _LEVEL_FLOOR: Final = 0.5
 _SATURATED: Final = 0.99
 
 _TOO_SMALL: Final = "the frames are too small: at least 8 pixels a side"
+
+_NOT_VERIFIED: Final = (
+    "the master cannot be applied to its frames: fewer than two of them are alike, they have no "
+    "noise, the master is no average, or its bias, its dark or the dark's factor is not known"
+)
 
 #: Relative uncertainty of a read noise that was recorded without one.
 _OLD_ERROR: Final = 0.02
@@ -111,7 +117,7 @@ def measure(
     """
     measurement = _Measurement(job, master, record, reference, settings)
     numbers = {name: float(value) for name, value in measurement.numbers() if value is not None}
-    estimates = measurement.estimates
+    estimates = {**measurement.estimates, "residual_adu": measurement.residual}
     ranges = measurement.ranges(settings.quality.ranges[job.type.value])
     findings = [
         *check_ranges(numbers, ranges),
@@ -187,6 +193,7 @@ class _Measurement:
         yield "level_adu", float(np.median(self.image)) * ADU
         kinds = {FrameType.BIAS: self._bias, FrameType.DARK: self._dark, FrameType.FLAT: self._flat}
         yield from kinds[self.job.type]()
+        yield from self._residual_numbers()
         yield "rejected_percent", self._rejected_percent
 
     def _bias(self) -> Iterator[tuple[str, float | None]]:
@@ -273,6 +280,15 @@ class _Measurement:
             yield "master_noise_adu", left
             yield "noise_over_expected", left / expected if expected else None
 
+    def _residual_numbers(self) -> Iterator[tuple[str, float | None]]:
+        """Return what remains of the frames when the master is applied to them."""
+        if residuals := self.residuals:
+            yield "residual_adu", residuals.mean_adu.value
+            yield "residual_over_error", residuals.mean_over_error
+            yield "residual_noise_over_expected", residuals.noise_over_expected
+            yield "residual_pixels_over_noise", residuals.pixels_over_noise
+            yield "residual_pattern_over_noise", residuals.pattern_over_noise
+
     def ranges(self, configured: Mapping[str, Range]) -> dict[str, Range]:
         """Return the ranges, with what this number of frames makes of them.
 
@@ -331,6 +347,57 @@ class _Measurement:
             if self.header_gain and gain.known:
                 found["gain_of_header"] = gain.times(Estimate(1 / self.header_gain, 0.0))
         return found
+
+    @cached_property
+    def residuals(self) -> Residuals | None:
+        """What remains of the frames when the master is applied to them; None if unknown."""
+        factors = self._dark_factors
+        if factors is None:
+            return None
+        locations = [frame.location for frame in self.record.frames]
+        known = [location * ADU for location in locations if location is not None]
+        try:
+            bias, dark = map(self._sampled, (self.job.bias, self.job.dark))
+        except (FrameError, OSError):
+            return None  # The library with it is not there now.
+        applied = Applied(
+            self.sample.of(self.image),
+            self.job.type,
+            self.job.recipe.integration,
+            (0.0 if bias is None else bias) - self._pedestal_adu,
+            0.0 if dark is None else dark if bias is None else dark - bias,
+            factors,
+            known if len(known) == len(locations) else None,
+            frozenset(self._odd_in_level),
+        )
+        return verify(self.sample, applied)
+
+    @property
+    def residual(self) -> Estimate:
+        """Mean of all frames less the master, ADU."""
+        return self.residuals.mean_adu if self.residuals else Estimate.unknown(_NOT_VERIFIED)
+
+    def _sampled(self, used: UsedMaster | None) -> Float32 | None:
+        """Read the rows of the sample of a master that calibrated this one, ADU."""
+        if used is None:
+            return None
+        return self.sample.of(self._read(used.located(self.settings.output_dir)))
+
+    @property
+    def _dark_factors(self) -> Sequence[float] | None:
+        """The factor of the dark for each frame; None where the engine did not tell it."""
+        factors = [frame.k for frame in self.record.frames]
+        if self.job.dark is None or not self.job.optimize_dark:
+            return [1.0 if factor is None else factor for factor in factors]
+        known = [factor for factor in factors if factor is not None]
+        return known if len(known) == len(factors) else None
+
+    @property
+    def _pedestal_adu(self) -> int:
+        """What calibration added to the flats, ADU."""
+        calibration = self.job.recipe.calibration
+        is_calibrated = self.job.bias is not None or self.job.dark is not None
+        return calibration.outputPedestal if calibration and is_calibrated else 0
 
     @property
     def _exposures_s(self) -> list[float] | None:
@@ -429,6 +496,14 @@ class _Measurement:
     def _standing_out(self) -> dict[int, str]:
         """How frames differ from the others, by their index."""
         differences = self._much_rejected()
+        if self.residuals:
+            differences |= self.residuals.noisy_frames
+        return differences | self._odd_in_level
+
+    @cached_property
+    def _odd_in_level(self) -> dict[int, str]:
+        """How frames differ from the others in level, or as the engine found before, by index."""
+        differences = {}
         if self.job.type is not FrameType.FLAT:
             floor = _LEVEL_FLOOR * max(self.noise, 0.5)
             usual_level = median(self.levels)

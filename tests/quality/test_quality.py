@@ -397,6 +397,35 @@ def test_the_numbers_of_a_bias_are_those_of_the_camera(make: Make, settings: Set
     assert set(numbers) <= set(NUMBERS)
 
 
+def test_a_master_that_is_not_of_its_frames_is_out_of_range(make: Make, settings: Settings) -> None:
+    made = make(FrameType.BIAS, CCD, 6)
+    numbers = measured(made, settings)
+    assert numbers.uncertainties["residual_adu"] > 0
+    assert abs(numbers.numbers["residual_over_error"]) < 5
+    other = np.random.default_rng(1).normal(700, 10, (CCD.height, CCD.width)) / ADU
+    write_master(made.master, other.astype(np.float32), [Card("IMAGETYP", "x")])
+    quality = measured(made, settings)
+    wrong = {finding.number for finding in quality.findings if finding.level is Level.ERROR}
+    assert {"residual_over_error", "residual_pixels_over_noise"} <= wrong
+
+
+def test_flats_are_verified_with_their_bias_and_dark(make: Make, settings: Settings) -> None:
+    bias, dark = make(FrameType.BIAS, CCD, 3), make(FrameType.DARK, CCD, 3, 1.0)
+    made = make(FrameType.FLAT, CCD, 4, 1.0, 28_000.0)
+    used = {
+        kind: UsedMaster(master.job.master, "run", "")
+        for kind, master in (("bias", bias), ("dark", dark))
+    }
+    calibrated = replace(made, job=replace(made.job, **used))
+    # The master has its bias and dark in it, which its job says were subtracted.
+    wrong = {finding.number for finding in measured(calibrated, settings).findings}
+    assert "residual_over_error" in wrong
+    scaled = replace(made, job=replace(made.job, **used, optimize_dark=True))
+    assert "dark's factor" in measured(scaled, settings).unknown["residual_adu"]
+    dark.master.unlink()
+    assert "residual_adu" in measured(calibrated, settings).unknown
+
+
 def test_frames_that_the_engine_found_to_differ_are_findings_and_stand_out(
     make: Make, settings: Settings
 ) -> None:
