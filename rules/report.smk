@@ -6,6 +6,8 @@
 #   quality  = <output>/quality/<name>.json     numbers, judged; <name>_*.webp and .jpg next to it
 #   defects  = <output>/defects/<setting>.fits  bad pixels of a camera setting; .txt for PixInsight
 #   page     = <output>/report.html             everything on one page that opens from disk
+#   metrics  = <output>/quality/metrics.csv     all numbers of all masters
+#   <output>/leave_out.yaml                     with the page, if frames differ from the others
 #
 # The frames are read again, since noise and gain are measured between frames; they are no inputs.
 # Nothing here is an input of a master.
@@ -100,6 +102,7 @@ rule report_page:
             category="Report",
             labels={"what": "all masters, frames and trends on one page"},
         ),
+        metrics="<output>/quality/metrics.csv",
     log:
         "<output>/logs/report.log",
     params:

@@ -23,8 +23,10 @@ __all__ = [
     "INVENTORY",
     "JOBS",
     "LAYOUTS",
+    "LEAVE_OUT",
     "LOCK",
     "MASTERS",
+    "METRICS",
     "ORPHANS",
     "PICTURES",
     "PIXINSIGHT_LOG",
@@ -56,9 +58,13 @@ PLAN: Final = "plan.json"
 REPORT: Final = "report.html"
 #: Settings that would make refused frames usable.
 SUGGESTED: Final = "suggested.yaml"
+#: Settings that leave out the frames which differ from the others.
+LEAVE_OUT: Final = "leave_out.yaml"
 MASTERS: Final = "masters"
 JOBS: Final = "jobs"
 QUALITY: Final = "quality"
+#: All numbers of all masters, as a table.
+METRICS: Final = f"{QUALITY}/metrics.csv"
 VERDICT: Final = f"{QUALITY}/verdict.txt"
 DEFECTS: Final = "defects"
 #: What a comparison of engines found, and where masters differ.

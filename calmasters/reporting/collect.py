@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from calmasters.planning.plan_file import Plan
 from calmasters.planning.planner import Decision, decide
 from calmasters.quality.camera import settings_with_defects
 from calmasters.quality.trend import Trend, trends
+from calmasters.reporting.leave_out import OddFrame, odd_frames
 from calmasters.reporting.masters import (
     CameraNumbers,
     Defects,
@@ -42,6 +43,10 @@ class ReportContent:
         What ``snakemake compare`` found last, if it was run.
     cameras : sequence of CameraNumbers
         Gain and noise of each camera setting with flats.
+    odd_frames : sequence of OddFrame
+        Frames that differ from the others of their master, to be left out.
+    odd_but_kept : sequence of str
+        Sentences on masters of which too many frames differ.
     """
 
     decision: Decision
@@ -50,6 +55,8 @@ class ReportContent:
     trends: Sequence[Trend]
     comparison: EngineComparison | None = None
     cameras: Sequence[CameraNumbers] = ()
+    odd_frames: Sequence[OddFrame] = ()
+    odd_but_kept: Sequence[str] = ()
 
 
 def read_content(settings: Settings, plan: Path) -> ReportContent:
@@ -67,8 +74,12 @@ def read_content(settings: Settings, plan: Path) -> ReportContent:
     cache = HeaderCache(settings)
     measured = [(job, output / quality_path(job.name)) for job in jobs]
     loaded = [Master.load(job, output) for job in jobs]
+    decision = decide(settings, cache)
+    odd, kept = odd_frames(
+        (master.quality for master in loaded), _copies(decision), settings.minimum_frames
+    )
     return ReportContent(
-        decision=decide(settings, cache),
+        decision=decision,
         masters=in_electrons(loaded, keywords),
         cameras=camera_numbers(loaded, keywords),
         defects=[
@@ -77,7 +88,18 @@ def read_content(settings: Settings, plan: Path) -> ReportContent:
         ],
         trends=trends(measured, cache.read(scan_library(settings), Path())),
         comparison=_comparison(output / COMPARISON),
+        odd_frames=odd,
+        odd_but_kept=kept,
     )
+
+
+def _copies(decision: Decision) -> Mapping[str, Sequence[str]]:
+    """Return the copies of frames, by the path of the original."""
+    copies: dict[str, list[str]] = {}
+    for frame in decision.frames:
+        if frame.copy_of is not None:
+            copies.setdefault(frame.copy_of, []).append(frame.path)
+    return copies
 
 
 def _comparison(path: Path) -> EngineComparison | None:
