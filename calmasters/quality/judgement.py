@@ -164,6 +164,8 @@ NUMBERS: Final[Mapping[str, Number]] = MappingProxyType(
                 "use the bad-pixel map",
             ),
         ),
+        "telegraph_pixels": Number("pixels that jump between two levels", ""),
+        "telegraph_percent": Number("pixels that jump between two levels", "%"),
         "glow_adu": Number("amp glow, brightest corner over the centre", "ADU"),
         "glow_over_noise": Number(
             "amp glow over the noise of one frame",

@@ -38,6 +38,7 @@ from calmasters.quality.quality_record import (
 )
 from calmasters.quality.regions import regions_of
 from calmasters.quality.sample import ADU, Float32, FrameSample
+from calmasters.quality.telegraph import telegraph_share
 from calmasters.quality.verification import Applied, Residuals, verify
 from calmasters.settings import Settings
 
@@ -221,6 +222,8 @@ class _Measurement:
             yield f"{kind}_pixels", float(np.count_nonzero(mask))
         yield "hot_percent", 100 * float(odd.hot.mean())
         yield "cold_percent", 100 * float(odd.cold.mean())
+        for name, estimate in self.estimates.items():
+            yield name, estimate.value
         # The corners of the bias may glow, too: that is not light of the exposure.
         lit = self.image if self.bias is None else self.image - self.bias
         glow = surface.glow(lit) * ADU
@@ -342,6 +345,10 @@ class _Measurement:
                 found["read_noise_e"] = found["read_noise_adu"].times(
                     Estimate(self.header_gain, 0.0)
                 )
+        elif self.job.type is FrameType.DARK:
+            share = telegraph_share(self.sample, self.noise)
+            found["telegraph_pixels"] = share.times(Estimate(self.image.size, 0.0))
+            found["telegraph_percent"] = share.times(Estimate(100.0, 0.0))
         elif self.job.type is FrameType.FLAT:
             gain = found.setdefault("gain_e_adu", Estimate.unknown(_TOO_SMALL))
             if self.header_gain and gain.known:

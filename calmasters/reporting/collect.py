@@ -23,6 +23,7 @@ from calmasters.reporting.masters import (
     camera_numbers,
     in_electrons,
 )
+from calmasters.reporting.temperature import DarkTemperature, dark_temperatures, gain_of
 from calmasters.settings import Settings
 
 __all__ = ["ReportContent", "read_content"]
@@ -47,6 +48,8 @@ class ReportContent:
         Frames that differ from the others of their master, to be left out.
     odd_but_kept : sequence of str
         Sentences on masters of which too many frames differ.
+    temperatures : sequence of DarkTemperature
+        Dark current of each camera setting against temperature.
     """
 
     decision: Decision
@@ -57,6 +60,7 @@ class ReportContent:
     cameras: Sequence[CameraNumbers] = ()
     odd_frames: Sequence[OddFrame] = ()
     odd_but_kept: Sequence[str] = ()
+    temperatures: Sequence[DarkTemperature] = ()
 
 
 def read_content(settings: Settings, plan: Path) -> ReportContent:
@@ -78,15 +82,19 @@ def read_content(settings: Settings, plan: Path) -> ReportContent:
     odd, kept = odd_frames(
         (master.quality for master in loaded), _copies(decision), settings.minimum_frames
     )
+    library = cache.read(scan_library(settings), Path())
+    with_electrons = in_electrons(loaded, keywords)
+    gains = {master.job.name: gain_of(master) for master in with_electrons}
     return ReportContent(
         decision=decision,
-        masters=in_electrons(loaded, keywords),
+        masters=with_electrons,
         cameras=camera_numbers(loaded, keywords),
         defects=[
             Defects.load(name, members, output)
             for name, members in settings_with_defects(jobs, settings.master_match_keywords).items()
         ],
-        trends=trends(measured, cache.read(scan_library(settings), Path())),
+        trends=trends(measured, library, {name: gain for name, gain in gains.items() if gain}),
+        temperatures=dark_temperatures(with_electrons, library, keywords),
         comparison=_comparison(output / COMPARISON),
         odd_frames=odd,
         odd_but_kept=kept,

@@ -741,6 +741,28 @@ def test_runs_and_the_library_are_one_trend(tmp_path: Path, settings: Settings) 
     assert "A, dark: GAIN 100" in by_number["level_adu"].setting
 
 
+@pytest.mark.parametrize(
+    ("gains", "number", "value"),
+    [
+        ({"a": 0.5, "b": 0.5}, "dark_current_e_s", 0.1),
+        ({"a": 0.5}, "dark_current_adu_s", 0.2),
+        ({}, "dark_current_adu_s", 0.2),
+    ],
+)
+def test_dark_current_is_followed_in_electrons_where_all_gains_are_known(
+    tmp_path: Path, gains: dict[str, float], number: str, value: float
+) -> None:
+    measured_ = []
+    for name, date in (("a", "2026-01-15"), ("b", "2026-01-16")):
+        night = NightQuality(date, 5, {"dark_current_adu_s": 0.2})
+        measured_.append(
+            (job_of(FrameType.DARK, name), write_quality(tmp_path / f"{name}.json", nights=[night]))
+        )
+    (trend,) = trends(measured_, [], gains)
+    assert trend.number == number
+    assert [point.value for point in trend.points] == [value, value]
+
+
 def test_nights_that_are_no_dates_are_left_out(tmp_path: Path, settings: Settings) -> None:
     nights = [NightQuality("cloudy", 5, {"level_adu": 600.0})]
     quality = write_quality(tmp_path / "d.json", nights=nights)
