@@ -1,7 +1,8 @@
 # Masters to numbers, pictures and one page.
 #
 # INPUTS:
-#   job, master, record       of each master; its bias (and the numbers of that) where it has one
+#   job, master, record       of each master; its bias (and the numbers of that) where it has one,
+#                             and the master of the night before
 # OUTPUTS:
 #   quality  = <output>/quality/<name>.json     numbers, judged; <name>_*.webp and .jpg next to it
 #   defects  = <output>/defects/<setting>.fits  bad pixels of a camera setting; .txt for PixInsight
@@ -27,6 +28,7 @@ rule quality:
         record=lambda wildcards: reported().measured_record(wildcards.name),
         bias=lambda wildcards: as_input(reported().measured_bias(wildcards.name)),
         bias_quality=lambda wildcards: reported().bias_quality_input(wildcards.name),
+        night_before=lambda wildcards: reported().night_before(wildcards.name),
     output:
         quality=report(
             "<output>/quality/{name}.json",

@@ -26,6 +26,7 @@ __all__ = [
     "LEAVE_OUT",
     "LOCK",
     "MASTERS",
+    "MEASURED",
     "METRICS",
     "ORPHANS",
     "PICTURES",
@@ -80,6 +81,8 @@ LOCK: Final = ".lock"
 PREVIOUS_MASTERS: Final = ".previous"
 HEADER_CACHE: Final = ".cache/headers.json"
 CONTENT_DIGESTS: Final = ".cache/contents.json"
+#: What is kept of masters that were measured, to compare the next ones with them.
+MEASURED: Final = ".cache/measured"
 #: The file that makes the checkpoint stale is here, on the disk of ``plan.json``.
 TRIGGER_FOLDER: Final = ".cache"
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from calmasters.quality.estimate import Estimate
 
-__all__ = ["DarkCurrent", "DarkLevel", "dark_currents", "doubling_temperature"]
+__all__ = ["DarkCurrent", "DarkLevel", "DarkTemperature", "dark_currents", "doubling_temperature"]
 
 #: Relative uncertainty of a dark current: the sensor's temperature is known to about 0.2 degrees.
 _RELATIVE: Final = 0.02
@@ -54,6 +54,11 @@ class DarkCurrent:
     temperature_c: float
     current: float
     uncertainty: float
+
+    @property
+    def estimate(self) -> Estimate:
+        """The dark current with its uncertainty."""
+        return Estimate(self.current, self.uncertainty)
 
     @property
     def is_known(self) -> bool:
@@ -149,3 +154,27 @@ def doubling_temperature(currents: Sequence[DarkCurrent]) -> Estimate:
     if slope < _SIGNIFICANT * error:
         return Estimate.unknown("the dark current does not rise with the temperature")
     return Estimate(math.log(2) / slope, math.log(2) / slope**2 * error)
+
+
+@dataclass(frozen=True)
+class DarkTemperature:
+    """The dark current of one camera setting at all its temperatures.
+
+    Attributes
+    ----------
+    setting : str
+        Camera and settings without the temperature, as the report shows them.
+    unit : str
+        Of the dark currents: e-/s, or ADU/s where the gain is not known.
+    currents : sequence of DarkCurrent
+        By temperature.
+    """
+
+    setting: str
+    unit: str
+    currents: Sequence[DarkCurrent]
+
+    @property
+    def doubling(self) -> Estimate:
+        """By how many degrees Celsius the dark current doubles."""
+        return doubling_temperature(self.currents)

@@ -261,6 +261,19 @@ NUMBERS: Final[Mapping[str, Number]] = MappingProxyType(
                 "take more frames in steady light; leave out frames that differ (exclude)",
             ),
         ),
+        "change_adu": Number("level, less that of the master before", "ADU"),
+        "changed_percent": Number(
+            "pixels that changed since the master before",
+            "%",
+            high=Advice(
+                "the sensor or its readout changed, or the frames of one of both are not of this "
+                "setting",
+                "compare the pictures; if the change is real, use the new master for new lights "
+                "only",
+            ),
+        ),
+        "dust_moved_percent": Number("area where dust moved since the flat before", "%"),
+        "dust_moved_depth_percent": Number("deepest of these", "%"),
         "rejected_percent": Number("samples rejected", "%", high=_OUTLIERS),
     }
 )

@@ -187,6 +187,8 @@ class QualityRecord:
         Why there is no number, by name.
     regions : sequence of RegionQuality
         Of a bias or a flat.
+    previous : str
+        The master that it was compared with; empty without one.
     """
 
     name: str
@@ -204,6 +206,7 @@ class QualityRecord:
     uncertainties: Mapping[str, float] = field(default_factory=dict)
     unknown: Mapping[str, str] = field(default_factory=dict)
     regions: Sequence[RegionQuality] = ()
+    previous: str = ""
 
     def to_json(self) -> str:
         """Return the record as JSON text."""
@@ -237,6 +240,7 @@ class QualityRecord:
                 uncertainties=stored.get("uncertainties", {}),
                 unknown=stored.get("unknown", {}),
                 regions=[RegionQuality.from_json(each) for each in stored.get("regions", ())],
+                previous=stored.get("previous", ""),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RecordError(path, "the record of a measured master", error) from error

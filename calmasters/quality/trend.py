@@ -23,7 +23,7 @@ from calmasters.quality.quality_record import QualityRecord
 from calmasters.quality.sample import ADU
 from calmasters.quality.surface import odd_pixels
 
-__all__ = ["FOLLOWED", "Jump", "Point", "Trend", "jumps", "trends"]
+__all__ = ["FOLLOWED", "Jump", "Point", "Trend", "has_setting", "jumps", "trends"]
 
 #: The numbers that are followed, with their labels, by type of frame.
 FOLLOWED: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
@@ -176,7 +176,7 @@ def trends(
             add(setting, night.night, _with_electrons(night.numbers, gains.get(job.name)), job.name)
     for frame in library:
         for setting, job in jobs.items():
-            if _has_setting(frame, job):
+            if has_setting(frame, job):
                 night_of_frame = str(frame.keywords["DATE"])
                 add(setting, night_of_frame, _measure_library_master(frame), frame.path)
     _choose_units(points)
@@ -206,7 +206,7 @@ def _night(point: Point) -> str:
     return point.night
 
 
-def _has_setting(frame: Frame, job: MasterJob) -> bool:
+def has_setting(frame: Frame, job: MasterJob) -> bool:
     """Return whether a library's master was taken with the settings of a job."""
     if frame.problems or not frame.master or frame.geometry is None:
         return False

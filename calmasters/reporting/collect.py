@@ -14,6 +14,7 @@ from calmasters.model.layout import COMPARISON, job_path_of, quality_path
 from calmasters.planning.plan_file import Plan
 from calmasters.planning.planner import Decision, decide
 from calmasters.quality.camera import settings_with_defects
+from calmasters.quality.dark_temperature import DarkTemperature
 from calmasters.quality.trend import Trend, trends
 from calmasters.reporting.leave_out import OddFrame, odd_frames
 from calmasters.reporting.masters import (
@@ -23,7 +24,7 @@ from calmasters.reporting.masters import (
     camera_numbers,
     in_electrons,
 )
-from calmasters.reporting.temperature import DarkTemperature, dark_temperatures, gain_of
+from calmasters.reporting.temperature import dark_temperatures, gain_of
 from calmasters.settings import Settings
 
 __all__ = ["ReportContent", "read_content"]

@@ -22,10 +22,17 @@ from calmasters.frame import FrameType, Status, format_value
 from calmasters.inventory.table import column_text
 from calmasters.inventory.unused_frames import ignored_by_reason, refused_by_remedy
 from calmasters.model.job import MasterJob
+from calmasters.model.layout import LEAVE_OUT
 from calmasters.planning.planner import Decision
+from calmasters.quality.dark_temperature import DarkTemperature
 from calmasters.reporting.collect import ReportContent
 from calmasters.reporting.masters import Master, measured, short
-from calmasters.reporting.plots import draw_photon_transfer, draw_plan, draw_trend
+from calmasters.reporting.plots import (
+    draw_dark_temperature,
+    draw_photon_transfer,
+    draw_plan,
+    draw_trend,
+)
 
 __all__ = ["write_report"]
 
@@ -70,6 +77,13 @@ def write_report(path: Path, content: ReportContent, picture_bytes: int = _PICTU
         ],
         defects=content.defects,
         trends=[(trend, Markup(draw_trend(trend))) for trend in content.trends],
+        temperatures=[
+            (each, Markup(draw_dark_temperature(each)) if _has_plot(each) else "")
+            for each in content.temperatures
+        ],
+        odd_frames=content.odd_frames,
+        odd_but_kept=content.odd_but_kept,
+        leave_out_file=(path.parent / LEAVE_OUT).as_posix(),
         version=__version__,
         created=datetime.now().astimezone(),
         style=Markup(_template("style.css")),
@@ -79,6 +93,10 @@ def write_report(path: Path, content: ReportContent, picture_bytes: int = _PICTU
     )
     with replacing(path) as file:
         file.write(text.encode("utf-8", "replace"))
+
+
+def _has_plot(measured: DarkTemperature) -> bool:
+    return sum(each.current > 0 for each in measured.currents) > 1
 
 
 def _environment(folder: Path) -> Environment:
@@ -127,6 +145,7 @@ def _template(name: str) -> str:
 def _embedded(masters: Sequence[Master], budget: int) -> Mapping[tuple[str, str], str]:
     """Choose the pictures to embed in the page, as data URIs by master and kind."""
     wanted = [(master, kind) for kind in ("overview", "structure") for master in masters]
+    wanted += [(master, "change") for master in masters if master.pictures.change.is_file()]
     wanted += [(master, "sections") for master in masters if master.reduction > 1]
     embedded = {}
     for master, kind in wanted:

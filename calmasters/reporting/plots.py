@@ -20,11 +20,13 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from calmasters.frame import FrameType, format_value
 from calmasters.model.job import MasterJob
+from calmasters.quality.dark_temperature import DarkTemperature
 from calmasters.quality.estimate import Estimate
 from calmasters.quality.quality_record import QualityRecord, RegionQuality
 from calmasters.quality.trend import Trend
 
 __all__ = [
+    "draw_dark_temperature",
     "draw_frames",
     "draw_histogram",
     "draw_photon_transfer",
@@ -208,6 +210,26 @@ def draw_trend(trend: Trend) -> str:
         jumps = "; ".join(map(str, trend.jumps)) or "no jump"
         title = f"{trend.setting}: {trend.label} over {len(nights)} nights, {jumps}"
         return _svg(figure, title, f"{trend.setting} {trend.number}")
+
+
+def draw_dark_temperature(measured: DarkTemperature) -> str:
+    """Draw the dark current against the temperature, on a logarithmic scale."""
+    known = [each for each in measured.currents if each.current > 0]
+    with _figure(4.6, 2.2) as (figure, (axes,)):
+        axes.errorbar(
+            [each.temperature_c for each in known],
+            [each.current for each in known],
+            [min(each.uncertainty, 0.9 * each.current) for each in known],
+            fmt="o",
+            color=_ACCENT,
+            markersize=4,
+            elinewidth=1,
+        )
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.set(xlabel="temperature, °C", ylabel=f"dark current, {measured.unit}")
+        title = f"Dark current of {measured.setting} at {len(known)} temperatures"
+        return _svg(figure, title, f"{measured.setting} temperature")
 
 
 def label_of(job: MasterJob) -> str:

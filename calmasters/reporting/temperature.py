@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from statistics import fmean, stdev
@@ -19,14 +18,13 @@ from calmasters.images.master_file import read_image
 from calmasters.quality.dark_temperature import (
     DarkCurrent,
     DarkLevel,
+    DarkTemperature,
     dark_currents,
-    doubling_temperature,
 )
-from calmasters.quality.estimate import Estimate
 from calmasters.quality.sample import ADU
 from calmasters.reporting.masters import Master
 
-__all__ = ["DarkTemperature", "dark_temperatures", "gain_of"]
+__all__ = ["dark_temperatures", "gain_of"]
 
 _Key: TypeAlias = tuple[tuple[str, str], ...]
 
@@ -42,30 +40,6 @@ _PIXELS: Final = 1 << 20
 
 #: Numbers whose ratio is the gain, in electrons and in ADU.
 _RATIOS: Final = (("dark_current_e_s", "dark_current_adu_s"), ("read_noise_e", "read_noise_adu"))
-
-
-@dataclass(frozen=True)
-class DarkTemperature:
-    """The dark current of one camera setting at all its temperatures.
-
-    Attributes
-    ----------
-    setting : str
-        Camera and settings without the temperature, as the report shows them.
-    unit : str
-        Of the dark currents: e-/s, or ADU/s where the gain is not known.
-    currents : sequence of DarkCurrent
-        By temperature.
-    """
-
-    setting: str
-    unit: str
-    currents: Sequence[DarkCurrent]
-
-    @property
-    def doubling(self) -> Estimate:
-        """By how many degrees Celsius the dark current doubles."""
-        return doubling_temperature(self.currents)
 
 
 def gain_of(master: Master) -> float | None:

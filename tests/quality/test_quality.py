@@ -110,7 +110,7 @@ def test_the_keys_of_a_stored_record_do_not_change() -> None:
     assert list(stored) == [
         *("version", "name", "master", "type", "digest", "verdict", "numbers", "ranges"),
         *("findings", "frames", "nights", "histogram", "vignetting"),
-        *("uncertainties", "unknown", "regions"),
+        *("uncertainties", "unknown", "regions", "previous"),
     ]
     assert stored["nights"] == [{"night": "2026-01-16", "frames": 1, "level_adu": 612.0}]
     assert stored["histogram"] == {"edges_adu": [0.0, 1.0], "counts": [1]}
@@ -119,7 +119,7 @@ def test_the_keys_of_a_stored_record_do_not_change() -> None:
 def test_a_record_without_regions_is_read(tmp_path: Path) -> None:
     """Kept masters have records of earlier versions."""
     stored = json.loads(record_of(numbers={"read_noise_adu": 5.0}).to_json())
-    for name in ("uncertainties", "unknown", "regions"):
+    for name in ("uncertainties", "unknown", "regions", "previous"):
         del stored[name]
     path = tmp_path / "q.json"
     path.write_text(json.dumps(stored), encoding="utf-8")

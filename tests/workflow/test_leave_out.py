@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,6 +60,13 @@ def test_the_file_leaves_out_exactly_the_frames_that_differ(workflow: Workflow) 
     after = workflow.inventory["status"]
     assert set(after[after != before].index) | {paths[1]} == set(paths)
     assert status_of(workflow, paths) == {"ignored"}
+    # The dark was made again, and is compared with what it was.
+    (dark,) = (name for name in workflow.masters if "masterDark" in name)
+    quality = workflow.output / "quality"
+    record = json.loads((quality / f"{dark}.json").read_text(encoding="utf-8"))
+    assert record["previous"] == "the version of it before"
+    assert record["numbers"]["changed_percent"] < 1
+    assert (quality / f"{dark}_change.webp").is_file()
     # It stays for the next run, and says nothing new.
     assert yaml.safe_load(file.read_text(encoding="utf-8")) == stored
     assert not [line for line in shown if line.startswith("To leave out")]
