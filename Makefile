@@ -5,6 +5,7 @@
 # make test-all       run all tests (add test-browser and test-slurm)
 # make test-browser   test the report in a real browser (Chromium), if there is one
 # make test-slurm     test masters on a Slurm cluster of one node, if Slurm is installed
+# make soak           a thousand runs with random changes, kills and full disks between (hours)
 # make fuzz           test the readers with changed and damaged files, for five minutes
 # make check          check format, lint, types
 # make format         format the code, fix lint errors
@@ -22,7 +23,7 @@ USABLE := $(shell grep -qsF '$(CURDIR)/$(VENV)' $(VENV)/pyvenv.cfg && $(BIN)/pyt
 	'import pip, sys; v = list(sys.version_info[:2]); sys.exit(v < [3, 11] or v != $(or $(VERSION),v))' \
 	2> /dev/null && echo yes)
 
-.PHONY: masters dag watch test test-all test-browser test-slurm fuzz check format environment clean
+.PHONY: masters dag watch test test-all test-browser test-slurm fuzz soak check format environment clean
 
 masters: $(VENV)/ready
 	test -d frames || $(BIN)/python -m calmasters.synthetic frames
@@ -57,6 +58,9 @@ test-slurm: $(SLURM)
 
 fuzz: $(VENV)/ready
 	$(BIN)/python tests/hostile/fuzz.py --seconds 300
+
+soak: $(VENV)/ready
+	PYTHONPATH=tests/workflow $(BIN)/python tests/soak/soak.py --runs 1000
 
 check: $(VENV)/ready
 	$(BIN)/ruff format --check .

@@ -75,6 +75,7 @@ localrules:
     masters,
     inventory,
     summary,
+    bug_report,
     why,
     orphans,
     scripts,

@@ -40,3 +40,9 @@ rule summary:
     """Print frames by type, refusals by remedy, masters, and what to shoot next."""
     script:
         "../scripts/summary.py"
+
+
+rule bug_report:
+    """Write headers, plan, records, logs and versions to one zip, without personal paths."""
+    script:
+        "../scripts/bug_report.py"

@@ -12,6 +12,7 @@ from calmasters.engines import needs_of
 SHOWING = {
     "why",
     "summary",
+    "bug_report",
     "engine_check",
     "compare",
     *([] if SETTINGS.prune else ["orphans"]),

@@ -38,7 +38,9 @@ __all__ = ["Console", "install"]
 _DEFAULT_HANDLER: Final = "DefaultStreamHandler"
 
 #: Rules that print what was asked for: no summary follows.
-_PRINTING_RULES: Final = frozenset({"why", "summary", "orphans", "engine_check", "compare"})
+_PRINTING_RULES: Final = frozenset(
+    {"why", "summary", "orphans", "engine_check", "compare", "bug_report"}
+)
 #: Rules that come to a plan, and make no masters.
 _PLANNING_RULES: Final = frozenset({"inventory", "scripts"})
 

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from calmasters import __version__
 from calmasters.atomic_files import temporary_folder
+from calmasters.commands.redaction import Redaction, write_redacted
 from calmasters.comparison.masters import compare_cards, compare_images
-from calmasters.engine_check.bug_report import Redaction, write_bug_report
 from calmasters.engine_check.cases import (
     CAMERA,
     CASES,
@@ -94,7 +94,7 @@ def check_engine(
         # Broken into lines, a path would not be recognized.
         table = "\n".join([heading(), *map(result_line, results), result_text(result, redaction)])
         texts = {"result.txt": f"{table}\n", **check.texts(result)}
-        write_bug_report(archive, texts, redaction)
+        write_redacted(archive, texts, redaction)
     show(f"Scripts, logs and versions, without personal paths: {archive}")
     if not result.is_good:
         raise EngineError(

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from calmasters.config_check import parse_zone
 from calmasters.headers.fits_cards import Cards, CardValue, first_of, number_of
 
-__all__ = ["DATE", "UTC_SOURCE", "Night", "creation_date", "night_of", "utc_of"]
+__all__ = ["DATE", "LONGITUDE_CARDS", "UTC_SOURCE", "Night", "creation_date", "night_of", "utc_of"]
 
 
 class Night(NamedTuple):
@@ -57,7 +57,8 @@ _TIME_OF_DAY: Final = ("TIME-OBS", "UT", "UTC", "UT-OBS", "UTSTART", "TIME-BEG")
 _LOCAL: Final = ("DATE-LOC", "LOCALTIM", "DATE-LT")
 #: The longitude that FITS defines, east of Greenwich; programs disagree about the other cards.
 _FITS_LONGITUDE: Final = "OBSGEO-L"
-_ALL_LONGITUDES: Final = (
+#: Cards with the longitude of the observatory.
+LONGITUDE_CARDS: Final = (
     _FITS_LONGITUDE, "SITELONG", "SITE-LON", "OBSLONG", "LONG-OBS", "LONGITUD", "GEOLON",
 )  # fmt: skip
 #: Zones differ from the mean time of their places by up to 3 hours.
@@ -109,7 +110,7 @@ def night_of(cards: Cards, zone: str) -> Night:
         Time zone of the observatory, used for frames without a local time; ``auto`` if unknown.
     """
     local = _moment(cards, _LOCAL)
-    longitudes = tuple((name, cards[name]) for name in _ALL_LONGITUDES if name in cards)
+    longitudes = tuple((name, cards[name]) for name in LONGITUDE_CARDS if name in cards)
     if local and not longitudes:
         return Night(_to_night(local.time), local.card)
     utc = utc_of(cards)

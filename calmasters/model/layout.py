@@ -15,6 +15,7 @@ from calmasters.errors import ConfigError
 from calmasters.frame import FrameType
 
 __all__ = [
+    "BUG_REPORT",
     "COMPARISON",
     "CONTENT_DIGESTS",
     "DEFECTS",
@@ -71,6 +72,8 @@ DEFECTS: Final = "defects"
 #: What a comparison of engines found, and where masters differ.
 COMPARISON: Final = "compare/compare.json"
 DIFFERENCE_PICTURES: Final = "compare/pictures"
+#: Headers, plan, records and logs for a bug report.
+BUG_REPORT: Final = "bug_report.zip"
 PIXINSIGHT_LOG: Final = "logs/pixinsight.log"
 #: Where ``snakemake orphans --config prune=true`` moves masters that nothing uses.
 ORPHANS: Final = "orphans"

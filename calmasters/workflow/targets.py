@@ -12,7 +12,7 @@ __all__ = ["RULES", "nearest_target", "unknown_target_message"]
 #: The rules that can be targets, as in the Snakefile.
 RULES: Final = (
     *("masters", "inventory", "report", "summary", "why", "orphans", "scripts", "verdict"),
-    *("engine_check", "compare"),
+    *("engine_check", "compare", "bug_report"),
 )
 
 #: Least similarity of a suggestion, from 0 to 1. Of file names that are not similar at all, the

@@ -15,8 +15,8 @@ import pytest
 from jobs_for_pixinsight import Program
 from real_workflow import Workflow
 
+from calmasters.commands.redaction import Redaction
 from calmasters.comparison.masters import compare_cards, compare_pixels
-from calmasters.engine_check.bug_report import Redaction
 from calmasters.engine_check.cases import CAMERA, CASES, Case, default_config, merged
 from calmasters.engine_check.check import check_engine
 from calmasters.engine_check.result import CheckResult, Outcome

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from real_workflow import add_another
+from real_workflow import Workflow, add_another
 from xisf import XISF
 
 from calmasters import get_fits_headers, get_metadata_for_directory
+from calmasters.commands.bug_report import replay
 from calmasters.synthetic.camera import Camera
 from calmasters.synthetic.session import ObservingSession, write_session
 
@@ -67,6 +68,17 @@ def test_summary_prints_and_writes_nothing(session):
     assert "is truncated" in run.output
     assert not session.output.exists()
     assert "summary" in session.run("summary").jobs
+
+
+def test_a_bug_report_is_planned_as_the_frames_were(made_once, tmp_path):
+    workflow, _, _ = made_once
+    run = workflow.run("bug_report")
+    bundle = workflow.output / "bug_report.zip"
+    assert str(bundle.relative_to(workflow.directory)) in run.output
+    replay(bundle, tmp_path / "again")
+    bundle.unlink()
+    again = Workflow(tmp_path / "again")
+    assert again.run("-n", "masters").jobs == ["inventory"]
 
 
 def test_a_flat_is_calibrated_with_the_masters_of_its_own_run(made_once):

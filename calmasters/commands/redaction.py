@@ -1,4 +1,4 @@
-"""What a bug report about an engine needs, as one zip without personal paths."""
+"""Texts for a bug report, in one zip and without personal paths."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 from calmasters.atomic_files import replacing
 from calmasters.settings import Settings
 
-__all__ = ["Redaction", "write_bug_report"]
+__all__ = ["Redaction", "write_redacted"]
 
 #: The folder of any user, also of one who does not run this.
 _HOMES: Final = re.compile(r"""((?:[A-Za-z]:)?[\\/]+(?:home|Users)[\\/]+)[^\\/\s"',;:]+""")
@@ -58,14 +58,14 @@ class Redaction:
 
     @classmethod
     def of(cls, settings: Settings, folder: Path) -> Self:
-        """Make the one for a check.
+        """Make the one for a run.
 
         Parameters
         ----------
         settings : Settings
             The user's.
         folder : Path
-            In which the masters of the check are made.
+            Another folder, such as the one in which an engine check makes its masters.
         """
         paths = dict.fromkeys(settings.input_dirs, "<input_dir>")
         paths |= dict.fromkeys((*settings.library.bias, *settings.library.dark), "<library>")
@@ -101,7 +101,7 @@ def _names() -> set[str]:
     return {*names, socket.gethostname(), Path.home().name}
 
 
-def write_bug_report(path: Path, texts: Mapping[str, str], redaction: Redaction) -> None:
+def write_redacted(path: Path, texts: Mapping[str, str], redaction: Redaction) -> None:
     """Write a zip of texts, whole or not at all.
 
     Parameters
