@@ -388,7 +388,10 @@ class _Measurement:
         """Read the rows of the sample of a master that calibrated this one, ADU."""
         if used is None:
             return None
-        return self.sample.of(self._read(used.located(self.settings.output_dir)))
+        path = used.located(self.settings.output_dir)
+        if self.bias is not None and path == self.reference.bias:
+            return self.sample.of(self.bias)
+        return self.sample.of(self._read(path))
 
     @property
     def _dark_factors(self) -> Sequence[float] | None:

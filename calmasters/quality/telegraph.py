@@ -16,7 +16,7 @@ __all__ = ["telegraph_share"]
 Mask: TypeAlias = NDArray[np.bool_]
 
 #: Samples that are searched.
-_SAMPLES: Final = 1 << 22
+_SAMPLES: Final = 1 << 21
 
 #: Fewer frames show no two levels.
 _FEWEST: Final = 8

@@ -26,7 +26,7 @@ from calmasters.settings import Integration
 __all__ = ["Applied", "Residuals", "verify"]
 
 #: Pixels of a frame that are compared, and rows that stay together.
-_PIXELS: Final = 1 << 18
+_PIXELS: Final = 1 << 17
 _ROWS: Final = 16
 
 #: Columns of a tile of :data:`_ROWS` rows, whose means show large structures.
