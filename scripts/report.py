@@ -5,8 +5,8 @@ from pathlib import Path
 import calmasters.interrupts  # noqa: F401
 from calmasters.errors import exit_on_error
 from calmasters.model.layout import LEAVE_OUT
+from calmasters.quality.leave_out import write_leave_out
 from calmasters.reporting.collect import read_content
-from calmasters.reporting.leave_out import write_leave_out
 from calmasters.reporting.metrics import metrics_table, write_metrics
 from calmasters.reporting.pages import write_report
 from calmasters.settings import Settings

@@ -34,7 +34,8 @@ _CHANCE: Final = (
     (25, 0.12),
 )
 
-#: Where this share of at least so many pixels jumps in the same frames, it was the temperature.
+#: Where this share of the pixels that jump does so in the same frames, it was the temperature; and
+#: fewest pixels that show it.
 _TOGETHER: Final = 0.5
 _ENOUGH: Final = 10
 

@@ -277,7 +277,7 @@ def _large(residual: Float32) -> float:
 
 
 def _pattern(means: Float32, residual: Float32, pixels: int) -> float:
-    """Return the deviation of means of so many pixels each, less what noise makes of it."""
+    """Return the deviation of means of ``pixels`` pixels each, less what noise makes of it."""
     if len(means) < 2:
         return 0.0
     kept = clipped(means - np.median(means))

@@ -15,8 +15,8 @@ from calmasters.planning.plan_file import Plan
 from calmasters.planning.planner import Decision, decide
 from calmasters.quality.camera import settings_with_defects
 from calmasters.quality.dark_temperature import DarkTemperature
+from calmasters.quality.leave_out import OddFrame, odd_frames
 from calmasters.quality.trend import Trend, trends
-from calmasters.reporting.leave_out import OddFrame, odd_frames
 from calmasters.reporting.masters import (
     CameraNumbers,
     Defects,

@@ -44,8 +44,8 @@ from calmasters.planning.staleness import (
     plan_holds,
     trigger_file,
 )
+from calmasters.quality.leave_out import new_entries
 from calmasters.quality.quality_record import Level, QualityRecord
-from calmasters.reporting.leave_out import new_entries
 from calmasters.running import job_resources
 from calmasters.running.run import Run
 from calmasters.running.windows_paths import long_paths_work, require_drive, require_short_paths

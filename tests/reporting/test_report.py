@@ -24,6 +24,7 @@ from calmasters.planning.planner import Decision
 from calmasters.quality.changes import Changes
 from calmasters.quality.dark_temperature import DarkCurrent, DarkTemperature
 from calmasters.quality.estimate import Estimate
+from calmasters.quality.leave_out import OddFrame
 from calmasters.quality.quality_record import (
     Finding,
     FrameQuality,
@@ -35,7 +36,6 @@ from calmasters.quality.quality_record import (
 from calmasters.quality.surface import Dust
 from calmasters.quality.trend import Point, Trend
 from calmasters.reporting.collect import ReportContent
-from calmasters.reporting.leave_out import OddFrame
 from calmasters.reporting.masters import (
     CameraNumbers,
     Defects,

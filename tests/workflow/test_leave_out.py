@@ -47,9 +47,11 @@ def test_the_file_leaves_out_exactly_the_frames_that_differ(workflow: Workflow) 
     workflow.configure(exclude=["*nothing*"])
     shown = workflow.show("report")
     file = workflow.output / "leave_out.yaml"
-    told = [line for line in shown if "leave_out.yaml" in line]
-    assert [line.partition(": ")[0] for line in told] == ["To leave out 2 frames that differ"]
-    assert told[0].endswith(f"snakemake masters --configfile {workflow.output.name}/leave_out.yaml")
+    listed = [line for line in shown if "leave_out.yaml" in line]
+    assert [line.partition(": ")[0] for line in listed] == ["To leave out 2 frames that differ"]
+    assert listed[0].endswith(
+        f"snakemake masters --configfile {workflow.output.name}/leave_out.yaml"
+    )
     paths = [path.relative_to(workflow.frames).as_posix() for path in (lit, Path(copy))]
     stored = yaml.safe_load(file.read_text(encoding="utf-8"))
     assert stored == {"exclude": ["*nothing*", *(f"/{path}" for path in paths)]}

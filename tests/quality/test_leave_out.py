@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from calmasters.quality.quality_record import FrameQuality, Histogram, Level, QualityRecord
-from calmasters.reporting.leave_out import (
+from calmasters.quality.leave_out import (
     OddFrame,
     exclude_exactly,
     new_entries,
     odd_frames,
     write_leave_out,
 )
+from calmasters.quality.quality_record import FrameQuality, Histogram, Level, QualityRecord
 
 BRIGHT, NOISY = OddFrame("Dark/a.fits", "its level is 700 ADU"), OddFrame("b.fits", "noise")
 
