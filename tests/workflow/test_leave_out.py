@@ -20,7 +20,7 @@ from calmasters.synthetic.session import ObservingSession, write_session
 #: Frames of enough pixels for numbers that mean something.
 SESSION = ObservingSession(
     camera=Camera(width=160, height=120),
-    **{"bias": 6, "darks": 6, "flats": 6, "nights": 1, "lights": 0, "broken": 0},
+    **{"bias": 6, "darks": 6, "flats": 6, "nights": 2, "lights": 0, "broken": 0},
     dark_exposures_s=(1.5,),
     filters=("B",),
 )
@@ -57,6 +57,7 @@ def test_the_file_leaves_out_exactly_the_frames_that_differ(workflow: Workflow) 
     assert stored == {"exclude": ["*nothing*", *(f"/{path}" for path in paths)]}
     before = workflow.inventory["status"]
     check_metrics(workflow)
+    check_flats(workflow)
 
     shown = workflow.show("report", "--configfile", str(file))
     after = workflow.inventory["status"]
@@ -72,6 +73,19 @@ def test_the_file_leaves_out_exactly_the_frames_that_differ(workflow: Workflow) 
     # It stays for the next run, and says nothing new.
     assert yaml.safe_load(file.read_text(encoding="utf-8")) == stored
     assert not [line for line in shown if line.startswith("To leave out")]
+
+
+def check_flats(workflow: Workflow) -> None:
+    """The flat of each night is compared with that of the night before."""
+    first, second = (name for name in workflow.masters if "masterFlat" in name)
+    quality = workflow.output / "quality"
+    records = [
+        json.loads((quality / f"{name}.json").read_text(encoding="utf-8"))
+        for name in (first, second)
+    ]
+    assert [record["previous"] for record in records] == ["", first]
+    assert not (quality / f"{first}_change.webp").exists()
+    assert (quality / f"{second}_change.webp").is_file()
 
 
 def check_metrics(workflow: Workflow) -> None:
