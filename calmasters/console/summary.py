@@ -92,8 +92,8 @@ class RunResult:
         What stopped the run before its jobs, or besides them.
     report : str
         Path of the report, if the run made it.
-    report_warnings : mapping of str to sequence of str
-        What the report found wrong with masters, by their short names.
+    report_warnings : sequence of str
+        What the report found wrong with masters, by cause.
     to_leave_out : int
         Number of frames that the report found to differ from the others.
     not_made : sequence of str
@@ -110,7 +110,7 @@ class RunResult:
     failures: Sequence[Failure] = ()
     error: str = ""
     report: str = ""
-    report_warnings: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    report_warnings: Sequence[str] = ()
     to_leave_out: int = 0
     not_made: Sequence[str] = ()
 
@@ -239,8 +239,7 @@ def _next(result: RunResult, findings: Findings) -> Iterator[str]:
         else:
             yield f"  To use them: snakemake masters --configfile {file}"
     if result.report:
-        found = (f"{name}: {texts[0]}" for name, texts in result.report_warnings.items())
-        yield from _listed("The report warns", found)
+        yield from _listed("The report warns", result.report_warnings)
         if result.to_leave_out:
             frames = f"{_number(result.to_leave_out, 'frame')} that differ"
             file = f"{result.output_dir}/{LEAVE_OUT}"

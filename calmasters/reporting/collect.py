@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from calmasters.comparison.between_engines import EngineComparison
@@ -16,6 +16,7 @@ from calmasters.planning.planner import Decision, decide
 from calmasters.quality.camera import settings_with_defects
 from calmasters.quality.dark_temperature import DarkTemperature
 from calmasters.quality.leave_out import OddFrame, odd_frames
+from calmasters.quality.own_history import judged
 from calmasters.quality.trend import Trend, trends
 from calmasters.reporting.masters import (
     CameraNumbers,
@@ -23,6 +24,7 @@ from calmasters.reporting.masters import (
     Master,
     camera_numbers,
     in_electrons,
+    titled,
 )
 from calmasters.reporting.temperature import dark_temperatures, gain_of
 from calmasters.settings import Settings
@@ -78,11 +80,16 @@ def read_content(settings: Settings, plan: Path) -> ReportContent:
     jobs = [MasterJob.read(output / job_path_of(master)) for master in masters]
     cache = HeaderCache(settings)
     measured = [(job, output / quality_path(job.name)) for job in jobs]
-    loaded = [Master.load(job, output) for job in jobs]
     decision = decide(settings, cache)
-    odd, kept = odd_frames(
-        (master.quality for master in loaded), _copies(decision), settings.minimum_frames
+    records = judged(settings, [quality for _, quality in measured])
+    loaded = titled(
+        (
+            replace(Master.load(job, output), quality=record)
+            for job, record in zip(jobs, records, strict=True)
+        ),
+        decision.short_names,
     )
+    odd, kept = odd_frames(records, _copies(decision), settings.minimum_frames)
     library = cache.read(scan_library(settings), Path())
     with_electrons = in_electrons(loaded, keywords)
     gains = {master.job.name: gain_of(master) for master in with_electrons}
