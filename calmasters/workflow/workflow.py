@@ -23,6 +23,7 @@ from calmasters.inventory.scan import fingerprint, scan_masters
 from calmasters.libraries import require_libraries
 from calmasters.model.job import MasterJob, UsedMaster
 from calmasters.model.layout import (
+    LEAVE_OUT,
     MASTERS,
     PLAN,
     job_path,
@@ -44,6 +45,7 @@ from calmasters.planning.staleness import (
     trigger_file,
 )
 from calmasters.quality.causes import shared_causes
+from calmasters.quality.leave_out import new_entries
 from calmasters.quality.own_history import judged
 from calmasters.running import job_resources
 from calmasters.running.run import Run
@@ -410,6 +412,10 @@ class Workflow:
         except (OSError, RecordError):
             return []
         return [cause.sentence(names) for cause in shared_causes(records)]
+
+    def frames_to_leave_out(self) -> int:
+        """Give the number of frames that the report would leave out, and this run did not."""
+        return new_entries(self._output_dir / LEAVE_OUT, self._settings.exclude)
 
     def _warnings_of(self, master: str) -> Sequence[MasterWarning]:
         if self._decides and master in self.reasons:
