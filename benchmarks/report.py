@@ -25,7 +25,10 @@ from calmasters.images.master_file import read_image, write_master
 from calmasters.model.job import MasterJob
 from calmasters.model.master_record import FrameStatistics, MasterRecord, MasterStatistics
 from calmasters.planning.planner import decide
+from calmasters.quality.causes import Cause, shared_causes
+from calmasters.quality.lighting import is_lit_in_lines
 from calmasters.quality.measure import BiasReference, measure
+from calmasters.quality.own_history import judged
 from calmasters.quality.sample import ADU
 from calmasters.reporting.collect import ReportContent
 from calmasters.reporting.masters import Master
@@ -97,6 +100,17 @@ def write_previews(directory: Path, job: MasterJob) -> None:
     write_pictures(read_image(output / job.master)[0], Pictures.of(output, job.name))
 
 
+def find_causes(directory: Path, jobs: list[MasterJob]) -> list[Cause]:
+    """Judge all masters by their history, and group what was found."""
+    files = [directory / "output" / "quality" / f"{job.name}.json" for job in jobs]
+    return shared_causes(judged(settings_for(directory), files))
+
+
+def look_for_lines(directory: Path, job: MasterJob) -> bool:
+    """Ask whether a master is lit in lines."""
+    return is_lit_in_lines(read_image(directory / "output" / job.master)[0], 0.0)
+
+
 def write_page(directory: Path, jobs: list[MasterJob]) -> Path:
     """Write the page, and return its path."""
     output = directory / "output"
@@ -118,6 +132,12 @@ def main() -> None:
         print(f"{len(jobs)} masters of {size[0]}x{size[1]}, {FRAMES} frames each, 2 processes")
         timed("numbers of all masters", lambda: list(pool.map(write_numbers, directories, jobs)))
         timed("pictures of all masters", lambda: list(pool.map(write_previews, directories, jobs)))
+        print("part of the numbers, or new:")
+        timed("  history and causes", lambda: find_causes(directory, jobs))
+        timed(
+            "  lines of spectrographs, all masters",
+            lambda: list(pool.map(look_for_lines, directories, jobs)),
+        )
         page = timed("the page", lambda: write_page(directory, jobs))
         print(f"{'size of the page':48} {page.stat().st_size / 1e6:8.2f} MB")
 
