@@ -20,6 +20,7 @@ __all__ = [
     "Calibration",
     "HeaderRules",
     "Integration",
+    "LayoutRules",
     "Library",
     "PixInsight",
     "QualityRules",
@@ -233,6 +234,24 @@ class Siril:
 
 
 @dataclass(frozen=True)
+class LayoutRules:
+    """How overscan and amplifiers are found, and what becomes of them.
+
+    Attributes
+    ----------
+    overscan : str
+        How the level of an overscan is measured: ``auto`` (as the table of the camera says,
+        otherwise ``median``), ``median`` (of each line), ``polynomial``, ``constant``; or ``off``:
+        it is neither subtracted nor cut off.
+    cameras : mapping of str to mapping
+        Sections and amplifiers by camera, as in ``config.yaml``.
+    """
+
+    overscan: str = "auto"
+    cameras: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class HeaderRules:
     """The settings for reading headers.
 
@@ -259,6 +278,8 @@ class HeaderRules:
         ``Darks``), ``name`` (of the file).
     reader : str
         Reader of the keywords of raw frames: ``native`` or ``ap-common``.
+    layouts : LayoutRules
+        How overscan and amplifiers are found.
     """
 
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -270,6 +291,7 @@ class HeaderRules:
     temperature_action: str = "warn"
     types_from: tuple[str, ...] = ("header", "folder")
     reader: str = "native"
+    layouts: LayoutRules = LayoutRules()
 
 
 @dataclass(frozen=True)
@@ -346,6 +368,9 @@ class Settings:
     master_format: str
     layout: str
     float_range: str
+    cubes: str
+    overscan: str
+    cameras: Mapping[str, Mapping[str, Any]]
     quality: QualityRules
     engines: tuple[str, ...]
     prune: bool
@@ -388,6 +413,8 @@ class Settings:
             "prune": lambda value: value in (True, "true"),
             # YAML reads a bare off as false.
             "path_keywords": lambda value: value or "off",
+            "overscan": lambda value: value or "off",
+            "cameras": lambda value: {str(key): _frozen(value[key]) for key in value},
             "integration": lambda value: {key: Integration(**value[key]) for key in value},
             "calibration": lambda value: {key: Calibration(**value[key]) for key in value},
             "quality": lambda value: QualityRules(**_frozen(value)),
@@ -417,6 +444,7 @@ class Settings:
             temperature_action=self.temperature["action"],
             types_from=self.types_from,
             reader=self.header_reader,
+            layouts=LayoutRules(self.overscan, self.cameras),
         )
 
 
@@ -473,4 +501,4 @@ def _frozen(value: Any) -> Any:
     """Convert lists to tuples, also inside mappings."""
     if isinstance(value, Mapping):
         return {key: _frozen(inner) for key, inner in value.items()}
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from calmasters.frame import IMAGE_EXTENSIONS
+from calmasters.frame import FRAME_EXTENSIONS
 
 __all__ = ["main", "quiet_after"]
 
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     changes = watch(
         given.directory,
-        watch_filter=lambda _, path: path.lower().endswith(IMAGE_EXTENSIONS),
+        watch_filter=lambda _, path: path.lower().endswith(FRAME_EXTENSIONS),
         rust_timeout=round(given.quiet_s * 1000),
         yield_on_timeout=True,
         force_polling=given.poll or None,

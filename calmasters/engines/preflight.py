@@ -17,6 +17,7 @@ from calmasters.engines.dark_scaling import (
     thermal_pixels,
 )
 from calmasters.engines.frame_measures import FrameMeasure, measure_frame, measure_image
+from calmasters.engines.job_frames import open_frame_of
 from calmasters.engines.needs import EngineNeeds
 from calmasters.engines.outliers import find_outliers
 from calmasters.engines.result_warnings import (
@@ -28,9 +29,10 @@ from calmasters.engines.result_warnings import (
     weak_master_dark,
 )
 from calmasters.errors import ConfigError, EngineError, FrameError
-from calmasters.frame import FrameType
+from calmasters.frame import FrameType, split_plane
 from calmasters.images.master_file import read_image
-from calmasters.images.raw_frame import Image, RawFrame
+from calmasters.images.open_frame import open_frame
+from calmasters.images.raw_frame import Image
 from calmasters.model.job import FrameFile, LeftOut, MasterJob, UsedMaster
 from calmasters.model.layout import LOCK
 from calmasters.model.master_warning import MasterWarning, WarningKind
@@ -70,7 +72,7 @@ def require_frames(job: MasterJob, input_dir: Path) -> None:
         Names the first frame that is missing or has another size.
     """
     for frame in job.frames:
-        path = input_dir / frame.path
+        path = input_dir / split_plane(frame.path)[0]
         size = path.stat().st_size if path.is_file() else None
         if size != frame.size:
             now = "is missing" if size is None else f"has {size}"
@@ -121,7 +123,7 @@ def check_frames(
     for file in job.frames:
         path = input_dir / file.path
         try:
-            with RawFrame(path, job.recipe.frame_range) as frame:
+            with open_frame_of(job, path) as frame:
                 frame.require_valid_samples()
                 measures.append(measure_frame(frame))
         except FrameError as error:
@@ -170,7 +172,10 @@ def measure_reference(job: MasterJob, input_dir: Path, output_dir: Path) -> Fram
     if job.reference is None:
         return None
     try:
-        with RawFrame(job.reference.located(output_dir, input_dir)) as frame:
+        path = job.reference.located(output_dir, input_dir)
+        is_raw = job.reference.origin == "frame"
+        layout = job.geometry.layout if is_raw else None
+        with open_frame(path, layout=layout, pedestal_adu=job.added_adu) as frame:
             return measure_frame(frame)
     except (OSError, FrameError):
         return None
@@ -226,7 +231,7 @@ def _weak(
     elif kind is FrameType.FLAT:
         # Saturated flats also differ in shape and level.
         yield from clipped_flats(paths, measures)
-        yield from weak_flats(paths, [level - base_level for level in levels])
+        yield from weak_flats(paths, [level - base_level for level in levels], measures[0].white)
     elif base:
         yield from weak_dark(65535 * (median(levels) - base_level), 65535 * base_level)
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, lru_cache
 from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, TypeAlias
@@ -18,13 +18,25 @@ from typing import Any, Final, TypeAlias
 from calmasters import __version__
 from calmasters.atomic_files import write_whole
 from calmasters.errors import FrameError
-from calmasters.frame import Frame, FrameType, Geometry, OtherType, Traits
+from calmasters.frame import (
+    Frame,
+    FrameLayout,
+    FrameType,
+    Geometry,
+    OtherType,
+    Traits,
+    plane_path,
+    split_plane,
+)
 from calmasters.garbage import without_collection
 from calmasters.headers.ap_common import ap_keywords
+from calmasters.headers.camera_raw import CAMERA_RAW
 from calmasters.headers.dialects import FrameHeader, KeywordReader
 from calmasters.headers.fits_cards import ImageHeader
 from calmasters.headers.geometry import FLOAT_RANGE_REMEDY
 from calmasters.headers.image_header import read_header
+from calmasters.headers.known_cameras import known_cameras
+from calmasters.headers.layouts import FoundLayout, LayoutFinder
 from calmasters.headers.sample_scale import (
     ADU16,
     ADU16_IN_32_BITS,
@@ -34,6 +46,7 @@ from calmasters.headers.sample_scale import (
     is_signed,
     reading_of,
 )
+from calmasters.headers.series import plane_header, planes_of, series_problem
 from calmasters.inventory.scan import ScannedFile, fingerprint
 from calmasters.model.layout import HEADER_CACHE
 from calmasters.progress import progress
@@ -42,12 +55,16 @@ from calmasters.settings import Settings
 __all__ = ["HeaderCache"]
 
 #: Version of the cache file; increase it when the format changes.
-_FORMAT: Final = 8
+_FORMAT: Final = 10
 
-#: Cache entry of a file: size, version, number of its traits, measured temperature, and start of
-#: the exposure. A list, as read from JSON: see decision 0027.
+#: Number of cached traits with a layout.
+_CACHED: Final = 1024
+
+#: Cache entry of a frame: size, version, number of its traits, measured temperature, and start of
+#: the exposure. A file with a series has one, too: without traits, with the number of its frames.
+#: A list, as read from JSON: see decision 0027.
 _Row: TypeAlias = list[Any]
-_SIZE, _VERSION, _TRAITS = range(3)
+_SIZE, _VERSION, _TRAITS, _PLANES = range(4)
 
 
 class HeaderCache:
@@ -63,7 +80,11 @@ class HeaderCache:
         self._path = settings.output_dir / HEADER_CACHE
         self._settings = settings
         self._reader = KeywordReader(settings.headers)
-        self._rules = fingerprint(_FORMAT, __version__, settings.headers, settings.float_range)
+        # Cached, so that frames with equal traits still share them.
+        self._at_layout = lru_cache(_CACHED)(_at_layout)
+        self._layouts = LayoutFinder(settings.headers.layouts, known_cameras())
+        decisive = (settings.headers, settings.float_range, settings.cubes)
+        self._rules = fingerprint(_FORMAT, __version__, *decisive)
         self._traits = _NumberedTraits()
         # The folders above a library give no type.
         library = (*settings.library.bias, *settings.library.dark)
@@ -101,7 +122,7 @@ class HeaderCache:
         exclude : sequence of str
             Patterns of files whose headers are not read.
         """
-        before = self._before.get(root.as_posix(), {})
+        before = {**self._before.get(root.as_posix(), {})}
         now = self._now.setdefault(root.as_posix(), {})
         folder = "" if root == Path() else f"{root}{os.sep}"
         libraries = self._libraries if root == Path() else ()
@@ -112,28 +133,85 @@ class HeaderCache:
                 reason = f"exclude: {pattern}"
                 frames.append(Frame(path, size, mtime_ns, _UNREAD, excluded=reason))
                 continue
+            if file.problem:
+                # Not cached: a file without a change can lose it, such as by an installation.
+                damaged = self._traits.shared(Traits(problems=(file.problem,)))
+                frames.append(Frame(path, size, mtime_ns, damaged, content=file.content))
+                continue
             row = before.get(path)
             if row is None or row[_SIZE] != size or row[_VERSION] != version:
                 outside = _matching_prefix(path, libraries) if libraries else 0
-                header = self._read_header(file, folder + path, outside)
-                row = [size, version, self._traits.number(header.traits), *header[1:]]
+                row = self._read_file(file, folder + path, outside, before)
             now[path] = row
             _, _, number, ccd_temp_c, date_obs = row
+            if number is None:
+                frames += self._planes(file, row, before, now, exclude)
+                continue
             traits = self._traits.all[number]
             frames.append(Frame(path, size, mtime_ns, traits, ccd_temp_c, date_obs, file.content))
         return frames
 
-    def _read_header(self, file: ScannedFile, path: str, outside: int) -> FrameHeader:
-        """Read one header; any fault of the file becomes a problem of the frame."""
-        if file.problem:
-            return _damaged(file.problem)
+    def _planes(
+        self,
+        file: ScannedFile,
+        row: _Row,
+        rows: Mapping[str, _Row],
+        now: dict[str, _Row],
+        exclude: Sequence[str],
+    ) -> Iterator[Frame]:
+        """Give the frames of a series, whose entries are in the cache with that of their file."""
+        count = row[_PLANES]
+        for plane in range(1, count + 1):
+            path = plane_path(file.path, plane, count)
+            now[path] = rows[path]
+            _, _, number, ccd_temp_c, date_obs = rows[path]
+            known = (path, file.size, file.mtime_ns)
+            if exclude and (pattern := _excluded(path, exclude)):
+                yield Frame(*known, _UNREAD, excluded=f"exclude: {pattern}")
+                continue
+            traits = self._traits.all[number]
+            yield Frame(*known, traits, ccd_temp_c, date_obs, file.content)
+
+    def _read_file(self, file: ScannedFile, path: str, outside: int, rows: dict[str, _Row]) -> _Row:
+        """Read one header; any fault of the file becomes a problem of the frame.
+
+        Returns
+        -------
+        list
+            The cache entry of the file; those of the frames of a series are added to ``rows``.
+        """
         try:
             image = read_header(path)
+        except FrameError as error:
+            return self._row(file, _damaged(str(error)))
+        count = 0 if image.parts else planes_of(image.cards)
+        if count and (problem := series_problem(image) or _truncation(file, image)):
+            header = self._reader.read(plane_header(image, 1).cards, file.path, outside)
+            traits = replace(header.traits, problems=(*header.traits.problems, problem))
+            return self._row(file, header._replace(traits=traits))
+        if not count or self._settings.cubes != "frames":
+            return self._row(file, self._read_header(file, path, image, outside))
+        for plane in range(1, count + 1):
+            one = plane_header(image, plane)
+            header = self._read_header(file, plane_path(path, plane, count), one, outside)
+            rows[plane_path(file.path, plane, count)] = self._row(file, header)
+        return [file.size, file.version, None, count, None]
+
+    def _row(self, file: ScannedFile, header: FrameHeader) -> _Row:
+        return [file.size, file.version, self._traits.number(header.traits), *header[1:]]
+
+    def _read_header(
+        self, file: ScannedFile, path: str, image: ImageHeader, outside: int
+    ) -> FrameHeader:
+        """Translate one header; any fault of the image becomes a problem of the frame."""
+        try:
             header = self._reader.read(image.cards, file.path, outside)
             traits = header.traits
-            if self._settings.header_reader == "ap-common" and not traits.master:
-                keywords = ap_keywords(Path(path), self._settings.headers)
+            is_ap_file = not traits.master and image.packing != CAMERA_RAW
+            if self._settings.header_reader == "ap-common" and is_ap_file:
+                keywords = ap_keywords(Path(split_plane(path)[0]), self._settings.headers)
                 traits = replace(traits, keywords=keywords, sources={}, other_type=None)
+            traits = self._with_layout(traits, image)
         except FrameError as error:
             return _damaged(str(error))
         read_as, problem = _check_data(file, path, image, traits, self._settings)
@@ -143,6 +221,17 @@ class HeaderCache:
         if read_as or has_8_bits:
             traits = replace(traits, read_as=read_as, has_8_bits=has_8_bits)
         return header if traits is header.traits else header._replace(traits=traits)
+
+    def _with_layout(self, traits: Traits, image: ImageHeader) -> Traits:
+        """Add the layout of a raw frame to its traits: a master has none."""
+        if traits.master:
+            if image.parts:
+                problem = f"contains {len(image.parts)} images (extensions); use one with one image"
+                return replace(traits, problems=(*traits.problems, problem))
+            return traits
+        camera = str(traits.keywords.get("INSTRUME", ""))
+        found = self._layouts.find(image, camera, traits.geometry)
+        return traits if found.is_plain else self._at_layout(traits, found)
 
     def save(self) -> None:
         """Write the cache, whole or not at all."""
@@ -157,6 +246,7 @@ class HeaderCache:
     def _drop_unused_traits(self) -> None:
         """Remove traits without a file, and renumber the others."""
         rows = [row for rows in self._now.values() for row in rows.values()]
+        rows = [row for row in rows if row[_TRAITS] is not None]
         used = sorted({row[_TRAITS] for row in rows})
         if len(used) < len(self._traits.all):
             self._traits = _NumberedTraits(self._traits.all[number] for number in used)
@@ -188,6 +278,10 @@ class _NumberedTraits:
                 self.all.append(traits)
         return number
 
+    def shared(self, traits: Traits) -> Traits:
+        """Return the one object that is equal to these traits."""
+        return self.all[self.number(traits)]
+
     @cached_property
     def _by_text(self) -> dict[str, int]:
         """Numbers by the text of traits; only computed if a header was read."""
@@ -200,10 +294,25 @@ def _text(traits: Traits) -> str:
 
 
 # Not dataclasses.astuple, which copies deeply.
-_GEOMETRY: Final = attrgetter(*(field.name for field in fields(Geometry)))
+_GEOMETRY: Final = attrgetter(*(field.name for field in fields(Geometry)[:-1]))
 
 #: Traits of files whose header is not read.
 _UNREAD: Final = Traits()
+
+
+def _at_layout(traits: Traits, found: FoundLayout) -> Traits:
+    """Return the traits of a frame with what was found about its layout."""
+    layout = found.geometry.layout if found.geometry else None
+    sources = {**traits.sources, "LAYOUT": f"{layout} ({found.source})"} if layout else {}
+    return replace(
+        traits,
+        geometry=found.geometry or traits.geometry,
+        sources=sources or traits.sources,
+        warnings=(*traits.warnings, *found.warnings),
+        problems=(*traits.problems, *found.problems),
+        # What a program added to all samples is in its overscan, too.
+        pedestal_adu=layout.pedestal_adu if layout and layout.level else traits.pedestal_adu,
+    )
 
 
 def _damaged(problem: str) -> FrameHeader:
@@ -212,18 +321,28 @@ def _damaged(problem: str) -> FrameHeader:
 
 def _to_json(traits: Traits) -> list[Any]:
     geometry = traits.geometry and _GEOMETRY(traits.geometry)
+    if geometry and traits.geometry and traits.geometry.layout:
+        geometry = (*geometry, asdict(traits.geometry.layout))
     stored = (traits.keywords, traits.master, geometry, traits.sources)
     texts = (traits.warnings, traits.problems)
     samples = (traits.read_as, traits.has_8_bits)
-    return [*stored, *texts, traits.other_type, *samples, traits.bias_removal, traits.pedestal_adu]
+    removals = (traits.bias_removal, traits.pedestal_adu, traits.overscan_removal)
+    return [*stored, *texts, traits.other_type, *samples, *removals]
 
 
 def _from_json(stored: list[Any]) -> Traits:
     keywords, master, geometry, sources, warnings, problems, other, *rest = stored
-    size = Geometry(*geometry) if geometry else None
+    size = _geometry_from(geometry) if geometry else None
     other_type = OtherType(*other) if other else None
     texts = (tuple(warnings), tuple(problems))
     return Traits(keywords, master, size, sources, *texts, other_type, *rest)
+
+
+def _geometry_from(stored: list[Any]) -> Geometry:
+    *plain, last = stored
+    if isinstance(last, dict):
+        return replace(Geometry(*plain), layout=FrameLayout.from_json(last))
+    return Geometry(*stored)
 
 
 def _matching_prefix(path: str, prefixes: Iterable[str]) -> int:
@@ -238,37 +357,50 @@ def _excluded(path: str, patterns: Sequence[str]) -> str | None:
     for pattern in patterns:
         if any(fnmatchcase(place, pattern.rstrip("/")) for place in places):
             return pattern
+        # In a pattern, brackets are a choice of characters, so a plane is compared by its number.
+        file, plane = split_plane(pattern)
+        if plane and split_plane(path)[1] == plane and _excluded(split_plane(path)[0], [file]):
+            return pattern
     return None
+
+
+def _truncation(file: ScannedFile, header: ImageHeader) -> str:
+    if file.size >= header.end_of_data:
+        return ""
+    expected = header.end_of_data
+    return f"is truncated: {file.size} bytes where {expected} were expected; copy it again"
 
 
 def _check_data(
     file: ScannedFile, path: str, header: ImageHeader, traits: Traits, settings: Settings
 ) -> tuple[str, str]:
     """Return how an image is read where it is not plain, and the problem of its data or ''."""
-    if file.size < header.end_of_data:
-        return "", (
-            f"is truncated: {file.size} bytes where {header.end_of_data} were expected; "
-            "copy it again"
-        )
+    if problem := _truncation(file, header):
+        return "", problem
     # Also where the type is unknown, so that all that is wrong with a frame is found at once.
-    if is_plain(header) or traits.problems or traits.keywords.get("TYPE") == FrameType.LIGHT:
+    if traits.problems or traits.keywords.get("TYPE") == FrameType.LIGHT:
         return "", ""
-    parts = [*reading_of(header)]
-    is_float_frame = has_floats(header.cards) and not traits.master
-    # To unpack a frame takes long: only where its scale depends on its samples.
-    is_signed_frame = is_signed(header.cards) and not header.packing
-    if not (is_signed_frame or is_float_frame or has_own_scale(header)):
-        return ", ".join(parts), ""
+    parts: list[str] = []
     # Masters are in the range of whatever made them.
     float_range = "auto" if traits.master else settings.float_range
-    try:
-        parts += _own_scale(Path(path), header, float_range)
-    except FrameError as error:
-        problem = str(error).removeprefix(f"{Path(path)}: ")
-        if traits.master:  # the setting does not concern it
-            problem = problem.replace(FLOAT_RANGE_REMEDY, "save it again with samples from 0 to 1")
-        return "", f"contains {problem}" if problem.startswith("samples") else problem
-    return ", ".join(parts), ""
+    for image in header.parts or (header,):
+        if is_plain(image):
+            continue
+        parts += reading_of(image)
+        is_float_frame = has_floats(image.cards) and not traits.master
+        # To unpack a frame takes long: only where its scale depends on its samples.
+        is_signed_frame = is_signed(image.cards) and not image.packing
+        if not (is_signed_frame or is_float_frame or has_own_scale(image)):
+            continue
+        try:
+            parts += _own_scale(Path(path), image, float_range)
+        except FrameError as error:
+            problem = str(error).removeprefix(f"{Path(path)}: ")
+            if traits.master:  # the setting does not concern it
+                remedy = "save it again with samples from 0 to 1"
+                problem = problem.replace(FLOAT_RANGE_REMEDY, remedy)
+            return "", f"contains {problem}" if problem.startswith("samples") else problem
+    return ", ".join(dict.fromkeys(parts)), ""
 
 
 def _own_scale(path: Path, header: ImageHeader, float_range: str) -> Iterator[str]:
@@ -276,7 +408,7 @@ def _own_scale(path: Path, header: ImageHeader, float_range: str) -> Iterator[st
     # Imported late: it needs numpy, and such frames are rare.
     from calmasters.images.raw_frame import RawFrame
 
-    with RawFrame(path, float_range) as frame:
+    with RawFrame(path, float_range, header) as frame:
         if not has_own_scale(header) and not frame.format.is_float:
             frame.read(*frame.middle)  # whether signed samples are negative
             return

@@ -15,9 +15,9 @@ import numpy as np
 
 from calmasters.errors import FrameError, plain_number
 from calmasters.frame import FrameType
-from calmasters.headers.amplifiers import amplifiers_of
+from calmasters.headers.amplifiers import amplifiers_in, amplifiers_of, declared_numbers
 from calmasters.headers.dialects import MEASURED, FrameHeader, read_keywords
-from calmasters.headers.fits_cards import CardValue, first_of, number_of
+from calmasters.headers.fits_cards import CardValue, ImageHeader, first_of, number_of
 from calmasters.headers.image_header import read_cards, read_header
 from calmasters.images.master_file import read_image
 from calmasters.model.job import MasterJob
@@ -201,7 +201,7 @@ class _Measurement:
             self._header(path, frame.path)
             for path, frame in zip(paths, self.job.frames, strict=True)
         ]
-        self.sample = FrameSample.read(paths, job.geometry, job.recipe.frame_range)
+        self.sample = FrameSample.read(paths, job.geometry, job.recipe.frame_range, job.added_adu)
         self.levels = sequence.levels(self.sample.frames)
 
     def _read(self, master: Path) -> Float32:
@@ -407,16 +407,34 @@ class _Measurement:
             return []
         geometry = self.job.geometry
         header = read_header(self.settings.input_dir / self.job.frames[0].path)
-        amplifiers = amplifiers_of(header, geometry.width, geometry.height)
+        amplifiers = (
+            amplifiers_in(geometry.layout)
+            if geometry.layout
+            else amplifiers_of(header, geometry.width, geometry.height)
+        )
         regions = regions_of(self.sample.rows, geometry, amplifiers)
         if self.job.type is FrameType.BIAS:
-            return noise_by_region.of_bias(self.sample.frames, regions)
+            return self._with_declared(noise_by_region.of_bias(self.sample.frames, regions), header)
         offset = self.sample.of(self.bias) if self.bias is not None else None
         noise, frames = self.reference.regions()
         flats = noise_by_region.FlatFrames(
             self.sample.frames, self._exposures_s, _saturate_adu(header.cards)
         )
-        return noise_by_region.of_flats(flats, regions, noise_by_region.Dark(offset, frames, noise))
+        dark = noise_by_region.Dark(offset, frames, noise)
+        return self._with_declared(noise_by_region.of_flats(flats, regions, dark), header)
+
+    def _with_declared(
+        self, regions: Sequence[RegionQuality], header: ImageHeader
+    ) -> list[RegionQuality]:
+        """Add what the header gives for each amplifier of a frame that is put together."""
+        layout = self.job.geometry.layout
+        parts = {part.name: part for part in layout.parts} if layout else {}
+        return [
+            replace(region, declared=declared_numbers(header, parts[region.amplifier]))
+            if region.amplifier in parts
+            else region
+            for region in regions
+        ]
 
     @cached_property
     def estimates(self) -> dict[str, Estimate]:

@@ -130,12 +130,15 @@ class RegionQuality:
     points : sequence of (float, float, bool)
         The photon transfer curve of flats: level and variance, ADU and ADU squared, and whether
         the point is part of the fit.
+    declared : mapping of str to float
+        What the header gives for the amplifier, by the names of estimates.
     """
 
     amplifier: str
     colour: str
     estimates: Mapping[str, Estimate]
     points: Sequence[Sequence[float]] = ()
+    declared: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -147,7 +150,8 @@ class RegionQuality:
     def from_json(cls, stored: Mapping[str, Any]) -> Self:
         """Read the region from a JSON object."""
         estimates = {name: Estimate(**each) for name, each in stored["estimates"].items()}
-        return cls(stored["amplifier"], stored["colour"], estimates, stored["points"])
+        declared = stored.get("declared", {})
+        return cls(stored["amplifier"], stored["colour"], estimates, stored["points"], declared)
 
 
 @dataclass(frozen=True, slots=True)

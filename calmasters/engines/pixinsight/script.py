@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from calmasters.engines.pixinsight.needs import reads_adu
+from calmasters.engines.plain_files import is_rewritten, plain_name
 from calmasters.engines.preflight import CheckedFrames
 from calmasters.frame import FrameType
 from calmasters.headers.fits_cards import Card
@@ -106,6 +107,20 @@ class Places:
         """Return the path of the report of the script."""
         return self.output.with_name(f".{job.digest}.status.json")
 
+    def rewritten(self, job: MasterJob) -> Path:
+        """Return the folder of frames that are written as plain files for PixInsight."""
+        return self.output.with_name(f".{job.digest}.frames")
+
+    def frames(self, job: MasterJob, checked: CheckedFrames) -> list[Path]:
+        """Return the files that PixInsight reads."""
+        files = job.frames_without(checked.left_out)
+        return [
+            self.rewritten(job) / plain_name(job, number, file)
+            if is_rewritten(job, file)
+            else self.input_dir / file.path
+            for number, file in enumerate(files)
+        ]
+
 
 def script_text(
     job: MasterJob, places: Places, options: PixInsight, checked: CheckedFrames = _UNCHECKED
@@ -154,9 +169,7 @@ def script_job(
     return {
         "type": job.type.value,
         "imageType": _IMAGE_TYPE[job.type],
-        "frames": [
-            _path(places.input_dir / frame.path) for frame in job.frames_without(checked.left_out)
-        ],
+        "frames": [_path(path) for path in places.frames(job, checked)],
         "master": _path(places.output),
         "part": _path(places.part(job)),
         "status": _path(places.status(job)),
