@@ -29,8 +29,11 @@ from calmasters.images.master_file import read_image, write_master
 from calmasters.model.job import MasterJob
 from calmasters.model.master_record import FrameStatistics, MasterRecord, MasterStatistics
 from calmasters.planning.planner import decide
+from calmasters.quality.causes import Cause, shared_causes
 from calmasters.quality.changes import Sketch, compare
+from calmasters.quality.lighting import is_lit_in_lines
 from calmasters.quality.measure import BiasReference, measure
+from calmasters.quality.own_history import judged
 from calmasters.quality.sample import ADU, FrameSample
 from calmasters.quality.telegraph import telegraph_share
 from calmasters.quality.verification import Applied, verify
@@ -146,6 +149,17 @@ def write_previews(directory: Path, job: MasterJob) -> None:
     write_pictures(read_image(output / job.master)[0], Pictures.of(output, job.name))
 
 
+def find_causes(directory: Path, jobs: list[MasterJob]) -> list[Cause]:
+    """Judge all masters by their history, and group what was found."""
+    files = [directory / "output" / "quality" / f"{job.name}.json" for job in jobs]
+    return shared_causes(judged(settings_for(directory), files))
+
+
+def look_for_lines(directory: Path, job: MasterJob) -> bool:
+    """Ask whether a master is lit in lines."""
+    return is_lit_in_lines(read_image(directory / "output" / job.master)[0], 0.0)
+
+
 def read_masters(directory: Path, jobs: Sequence[MasterJob]) -> list[Master]:
     """Read the records of masters."""
     return [Master.load(job, directory / "output") for job in jobs]
@@ -213,6 +227,12 @@ def main() -> None:
         for name in checks[0]:
             print(f"{name:48} {median(each[name] for each in checks):8.2f} s")
         timed("pictures of all masters", lambda: list(pool.map(write_previews, directories, jobs)))
+        print("part of the numbers, or new:")
+        timed("  history and causes", lambda: find_causes(directory, jobs))
+        timed(
+            "  lines of spectrographs, all masters",
+            lambda: list(pool.map(look_for_lines, directories, jobs)),
+        )
         masters = timed("reading the numbers", lambda: read_masters(directory, jobs))
         measure_page(directory, masters)
         measure_page(directory, repeated(masters, MANY))

@@ -13,8 +13,6 @@
 # The frames are read again, since noise and gain are measured between frames; they are no inputs.
 # Nothing here is an input of a master.
 
-from calmasters.quality import MEASURE_VERSION
-
 
 wildcard_constraints:
     setting="badPixels[^/]+",
@@ -108,7 +106,7 @@ rule report_page:
     log:
         "<output>/logs/report.log",
     params:
-        version=MEASURE_VERSION,
+        digest=REPORT.page_digest(),
     script:
         "../scripts/report.py"
 

@@ -138,6 +138,10 @@ class ReportInputs:
         """Give a digest of what the bad pixels of a camera setting depend on."""
         return fingerprint([job.digest for job in self.camera_settings[setting]], MEASURE_VERSION)
 
+    def page_digest(self) -> str:
+        """Give a digest of what the page shows besides its inputs: how numbers are judged."""
+        return fingerprint(MEASURE_VERSION, self._settings.quality.history_masters)
+
     def verdict_digest(self) -> str:
         """Give a digest of what is expected of masters."""
         return fingerprint(self._settings.quality)
