@@ -33,7 +33,7 @@ dag: $(VENV)/ready
 	$(BIN)/python -m calmasters.commands.draw_plan output/pictures $(BIN)/snakemake masters
 
 watch: $(VENV)/ready
-	$(BIN)/python -m calmasters.commands.watch frames $(BIN)/snakemake --cores all masters
+	$(BIN)/calmasters watch frames
 
 test: $(VENV)/ready
 	$(BIN)/pytest --numprocesses 2 --quiet --ignore tests/browser --ignore tests/slurm -m "not slow"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Final
 
+from calmasters import WORKFLOW_FILES
 from calmasters.errors import ConfigError
 
 __all__ = ["LIBRARIES", "require_libraries"]
@@ -28,8 +28,9 @@ def require_libraries(names: Iterable[str] = LIBRARIES) -> None:
         Names the missing ones, the environment, and the command that installs them.
     """
     if missing := [name for name in names if not find_spec(name)]:
-        repository = Path(__file__).parents[1]
+        is_clone = (WORKFLOW_FILES / "pyproject.toml").is_file()
+        package = f"--editable '{WORKFLOW_FILES}'" if is_clone else "--upgrade calmasters"
         raise ConfigError(
             f"the Python environment {sys.prefix} has no {', '.join(missing)}; install what "
-            f"calmasters needs: {sys.executable} -m pip install --editable '{repository}'"
+            f"calmasters needs: {sys.executable} -m pip install {package}"
         )

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, TextIO
 
 from calmasters.atomic_files import temporary_folder
+from calmasters.commands.suggested import as_typed
 from calmasters.console.bar import Bar, State
 from calmasters.console.job_output import JobOutput
 from calmasters.console.summary import Ending, Failure, RunResult, end_of_run
@@ -261,7 +262,7 @@ class Console(logging.Handler):
         with self._lock:
             if self._bar:
                 self._bar.erase()
-            self._stream.write(f"{text}\n")
+            self._stream.write(f"{as_typed(text)}\n")
             self._stream.flush()
 
     def _watch_jobs(self) -> None:
@@ -325,7 +326,7 @@ class Console(logging.Handler):
         if self._rules and self._rules <= _PRINTING_RULES and not has_failed:
             return
         with suppress(OSError, ValueError), chdir(self._directory):
-            self._stream.write(f"{self._summary()}\n")
+            self._stream.write(f"{as_typed(self._summary())}\n")
             self._stream.flush()
 
     def _summary(self) -> str:
