@@ -7,6 +7,7 @@
 # make test-slurm     test masters on a Slurm cluster of one node, if Slurm is installed
 # make soak           a thousand runs with random changes, kills and full disks between (hours)
 # make fuzz           test the readers with changed and damaged files, for five minutes
+# make docs           build the documentation as a site in build/site
 # make check          check format, lint, types
 # make format         format the code, fix lint errors
 #
@@ -23,7 +24,8 @@ USABLE := $(shell grep -qsF '$(CURDIR)/$(VENV)' $(VENV)/pyvenv.cfg && $(BIN)/pyt
 	'import pip, sys; v = list(sys.version_info[:2]); sys.exit(v < [3, 11] or v != $(or $(VERSION),v))' \
 	2> /dev/null && echo yes)
 
-.PHONY: masters dag watch test test-all test-browser test-slurm fuzz soak check format environment clean
+.PHONY: masters dag watch test test-all test-browser test-slurm fuzz soak docs check format environment \
+	clean
 
 masters: $(VENV)/ready
 	test -d frames || $(BIN)/python -m calmasters.synthetic frames
@@ -62,6 +64,16 @@ fuzz: $(VENV)/ready
 soak: $(VENV)/ready
 	PYTHONPATH=tests/workflow $(BIN)/python tests/soak/soak.py --runs 1000
 
+# Each build begins from nothing: Sphinx warns only of pages that it reads.
+docs: $(VENV)/docs
+	rm -rf build/site
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --conf-dir docs . build/site
+	@echo "Open build/site/index.html"
+
+$(VENV)/docs: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --editable .[docs]
+	touch $@
+
 check: $(VENV)/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -91,4 +103,4 @@ $(VENV)/pyvenv.cfg:
 	$(PYTHON) -m venv --clear $(VENV)
 
 clean:
-	rm -rf $(VENV) .snakemake output
+	rm -rf $(VENV) .snakemake output build docs/generated
