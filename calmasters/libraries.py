@@ -1,16 +1,17 @@
-"""The Python libraries that the workflow needs; they are looked for, not imported."""
+"""The Python libraries that the workflow needs, and the package itself; not imported here."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Final
 
-from calmasters import WORKFLOW_FILES
+from calmasters import SNAKEFILE, WORKFLOW_FILES, __version__
 from calmasters.errors import ConfigError
 
-__all__ = ["LIBRARIES", "require_libraries"]
+__all__ = ["LIBRARIES", "require_libraries", "require_same_version"]
 
 #: Names to import; a test compares them with ``pyproject.toml``.
 LIBRARIES: Final = (
@@ -33,4 +34,25 @@ def require_libraries(names: Iterable[str] = LIBRARIES) -> None:
         raise ConfigError(
             f"the Python environment {sys.prefix} has no {', '.join(missing)}; install what "
             f"calmasters needs: {sys.executable} -m pip install {package}"
+        )
+
+
+def require_same_version(config: Path) -> None:
+    """Stop if the Snakefile is of another version than the package, such as a module by URL.
+
+    Parameters
+    ----------
+    config : Path
+        ``config.yaml`` beside the Snakefile. Nearly every version has other settings.
+
+    Raises
+    ------
+    ConfigError
+        If it differs from that of the package.
+    """
+    own = WORKFLOW_FILES / "config" / "config.yaml"
+    if config != own and config.read_bytes() != own.read_bytes():
+        raise ConfigError(
+            f"the Snakefile is of another version than the package calmasters ({__version__} in "
+            f"{own.parents[1]}): install the version of the Snakefile, or use {SNAKEFILE}"
         )

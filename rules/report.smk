@@ -117,6 +117,7 @@ rule verdict:
         verdict="<output>/quality/verdict.txt",
     log:
         "<output>/logs/verdict.log",
+    localrule: True
     params:
         digest=REPORT.verdict_digest(),
     script:
@@ -130,3 +131,4 @@ rule report:
         # Where the plan does not hold any more, everything is checked again.
         plan_file,
         REPORT.verdict(),
+    localrule: True
