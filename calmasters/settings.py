@@ -20,6 +20,7 @@ __all__ = [
     "Calibration",
     "HeaderRules",
     "Integration",
+    "LayoutRules",
     "Library",
     "PixInsight",
     "QualityRules",
@@ -233,6 +234,24 @@ class Siril:
 
 
 @dataclass(frozen=True)
+class LayoutRules:
+    """How overscan and amplifiers are found, and what becomes of them.
+
+    Attributes
+    ----------
+    overscan : str
+        How the level of an overscan is measured: ``auto`` (as the table of the camera says,
+        otherwise ``median``), ``median`` (of each line), ``polynomial``, ``constant``; or ``off``:
+        it is neither subtracted nor cut off.
+    cameras : mapping of str to mapping
+        Sections and amplifiers by camera, as in ``config.yaml``.
+    """
+
+    overscan: str = "auto"
+    cameras: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class HeaderRules:
     """The settings for reading headers.
 
@@ -259,6 +278,8 @@ class HeaderRules:
         ``Darks``), ``name`` (of the file).
     reader : str
         Reader of the keywords of raw frames: ``native`` or ``ap-common``.
+    layouts : LayoutRules
+        How overscan and amplifiers are found.
     """
 
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -270,6 +291,7 @@ class HeaderRules:
     temperature_action: str = "warn"
     types_from: tuple[str, ...] = ("header", "folder")
     reader: str = "native"
+    layouts: LayoutRules = LayoutRules()
 
 
 @dataclass(frozen=True)
@@ -291,9 +313,12 @@ class QualityRules:
     ranges : mapping of str to mapping
         For bias, dark and flat: name of a number to its lowest and highest value, None for no
         limit.
+    history_masters : int
+        With this number of other masters of one kind and setting, these decide; 0 for never.
     """
 
     fail_on: str = "none"
+    history_masters: int = 5
     ranges: Mapping[str, Mapping[str, tuple[float | None, float | None]]] = field(
         default_factory=dict
     )
@@ -343,6 +368,8 @@ class Settings:
     master_format: str
     layout: str
     float_range: str
+    overscan: str
+    cameras: Mapping[str, Mapping[str, Any]]
     quality: QualityRules
     engines: tuple[str, ...]
     prune: bool
@@ -385,6 +412,8 @@ class Settings:
             "prune": lambda value: value in (True, "true"),
             # YAML reads a bare off as false.
             "path_keywords": lambda value: value or "off",
+            "overscan": lambda value: value or "off",
+            "cameras": lambda value: {str(key): _frozen(value[key]) for key in value},
             "integration": lambda value: {key: Integration(**value[key]) for key in value},
             "calibration": lambda value: {key: Calibration(**value[key]) for key in value},
             "quality": lambda value: QualityRules(**_frozen(value)),
@@ -414,6 +443,7 @@ class Settings:
             temperature_action=self.temperature["action"],
             types_from=self.types_from,
             reader=self.header_reader,
+            layouts=LayoutRules(self.overscan, self.cameras),
         )
 
 
@@ -470,4 +500,4 @@ def _frozen(value: Any) -> Any:
     """Convert lists to tuples, also inside mappings."""
     if isinstance(value, Mapping):
         return {key: _frozen(inner) for key, inner in value.items()}
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

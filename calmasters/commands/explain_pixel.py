@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from calmasters.engines.job_frames import open_frame_of
 from calmasters.engines.native.reference import (
     Estimate,
     Fate,
@@ -28,7 +29,6 @@ from calmasters.engines.native.reference import (
 from calmasters.engines.native.reference_flats import calibrate
 from calmasters.errors import ConfigError, EngineError
 from calmasters.images.master_file import read_image
-from calmasters.images.raw_frame import RawFrame
 from calmasters.model.job import MasterJob, UsedMaster
 from calmasters.model.layout import job_path_of, output_dir_of, record_path
 from calmasters.model.master_record import MasterRecord
@@ -113,7 +113,7 @@ def explain(
 
 
 def _sample(job: MasterJob, path: Path, x: int, y: int) -> np.float32:
-    with RawFrame(path, job.recipe.frame_range) as frame:
+    with open_frame_of(job, path) as frame:
         return np.float32(frame.read(y * job.geometry.width + x, 1).samples[0])
 
 

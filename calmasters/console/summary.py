@@ -92,8 +92,8 @@ class RunResult:
         What stopped the run before its jobs, or besides them.
     report : str
         Path of the report, if the run made it.
-    report_warnings : mapping of str to sequence of str
-        What the report found wrong with masters, by their short names.
+    report_warnings : sequence of str
+        What the report found wrong with masters, by cause.
     not_made : sequence of str
         Short names of stale masters that were not made: the run ended before, or was about
         something else.
@@ -108,7 +108,7 @@ class RunResult:
     failures: Sequence[Failure] = ()
     error: str = ""
     report: str = ""
-    report_warnings: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    report_warnings: Sequence[str] = ()
     not_made: Sequence[str] = ()
 
 
@@ -236,8 +236,7 @@ def _next(result: RunResult, findings: Findings) -> Iterator[str]:
         else:
             yield f"  To use them: snakemake masters --configfile {file}"
     if result.report:
-        found = (f"{name}: {texts[0]}" for name, texts in result.report_warnings.items())
-        yield from _listed("The report warns", found)
+        yield from _listed("The report warns", result.report_warnings)
         yield f"Report: {result.report}"
     elif result.ending is Ending.PLANNED:
         yield f"Each frame: {result.output_dir}/inventory.csv"

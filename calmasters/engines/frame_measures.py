@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from calmasters.images.open_frame import OpenedFrame
 from calmasters.images.raw_frame import Image, RawFrame
 
 __all__ = ["FrameMeasure", "measure_frame", "measure_frames", "measure_image"]
@@ -78,16 +79,16 @@ class FrameMeasure:
     plateau: float = 0.0
 
 
-def measure_frames(frames: Sequence[RawFrame], threads: int) -> list[FrameMeasure]:
+def measure_frames(frames: Sequence[OpenedFrame], threads: int) -> list[FrameMeasure]:
     """Measure opened frames in threads."""
     with ThreadPoolExecutor(threads) as pool:
         return [*pool.map(measure_frame, frames)]
 
 
-def measure_frame(frame: RawFrame) -> FrameMeasure:
+def measure_frame(frame: OpenedFrame) -> FrameMeasure:
     """Measure an opened frame."""
     starts, rows, width = _pair_starts(frame.height), min(2, frame.height), frame.width
-    if not frame.format.is_uint16:
+    if not (isinstance(frame, RawFrame) and frame.format.is_uint16):
         pairs = [frame.read(start * width, rows * width).samples for start in starts]
         return _measure(np.array(pairs).reshape(-1, rows, width))
     codes = np.empty((len(starts), rows * width), np.uint16)

@@ -19,6 +19,7 @@ __all__ = [
     "PYTHON_MB",
     "EngineNeeds",
     "any_packed",
+    "assembled_frames_bytes",
     "calibrated_flats_bytes",
     "image_bytes",
     "pixels",
@@ -97,6 +98,10 @@ class EngineNeeds(Protocol):
         """Return the disk space in bytes of the calibrated flats that are written to files."""
         return 0
 
+    def assembled_bytes(self, job: MasterJob) -> int:
+        """Return the disk space in bytes of frames that are put together and written to files."""
+        return 0
+
     def unsupported(self, job: MasterJob) -> Iterator[str]:
         """Yield a sentence for each setting or file of a job that the engine does not support.
 
@@ -170,6 +175,11 @@ def calibrated_flats_bytes(job: MasterJob) -> int:
     return len(job.frames) * image_bytes(job) if is_calibrated else 0
 
 
+def assembled_frames_bytes(job: MasterJob) -> int:
+    """Return the disk space of a job's frames if they have a layout, for such an engine."""
+    return len(job.frames) * image_bytes(job) if job.geometry.layout else 0
+
+
 def any_packed(job: MasterJob) -> bool:
     """Return whether any frame of the job is unpacked before it is read."""
     return any(frame.path.lower().endswith(_PACKED) for frame in job.frames)
@@ -177,5 +187,7 @@ def any_packed(job: MasterJob) -> bool:
 
 def sample_bytes(job: MasterJob) -> int:
     """Return the bytes of a sample in memory: 16-bit codes are kept, others become float32."""
+    if job.geometry.layout:
+        return 4
     largest = max(frame.size for frame in job.frames)
     return 2 if largest < 3 * pixels(job.geometry) else 4

@@ -170,7 +170,14 @@ def _compare_shapes(
     usual = np.median(shapes[lit], axis=0)
     is_measured = usual > _DARK_CELL
     usual[~is_measured] = 1.0
-    differences = np.where(is_measured, shapes / usual - 1, 0.0)
+    ratios = np.where(is_measured, shapes / usual, 1.0)
+    if is_measured.any():
+        # Where light falls in lines, few cells have the median level, and a cosmic ray in one of
+        # them changes it. The median of ratios does not depend on a single cell.
+        scales = np.median(ratios[:, is_measured], axis=1)
+        ratios /= np.where(scales > 0, scales, 1.0)[:, np.newaxis]
+        levels *= np.where(scales > 0, scales, 1.0)
+    differences = np.where(is_measured, ratios - 1, 0.0)
     differences[~lit] = 0.0
     deviations = _SHAPE_NOISES * np.outer(noise / levels, 1 / usual)
     differences = _without_stars(differences, np.maximum(_SHAPE_SHARE, deviations))

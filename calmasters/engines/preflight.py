@@ -17,6 +17,7 @@ from calmasters.engines.dark_scaling import (
     thermal_pixels,
 )
 from calmasters.engines.frame_measures import FrameMeasure, measure_frame, measure_image
+from calmasters.engines.job_frames import open_frame_of
 from calmasters.engines.needs import EngineNeeds
 from calmasters.engines.outliers import find_outliers
 from calmasters.engines.result_warnings import (
@@ -30,7 +31,8 @@ from calmasters.engines.result_warnings import (
 from calmasters.errors import ConfigError, EngineError, FrameError
 from calmasters.frame import FrameType
 from calmasters.images.master_file import read_image
-from calmasters.images.raw_frame import Image, RawFrame
+from calmasters.images.open_frame import open_frame
+from calmasters.images.raw_frame import Image
 from calmasters.model.job import FrameFile, LeftOut, MasterJob, UsedMaster
 from calmasters.model.layout import LOCK
 from calmasters.model.master_warning import MasterWarning, WarningKind
@@ -121,7 +123,7 @@ def check_frames(
     for file in job.frames:
         path = input_dir / file.path
         try:
-            with RawFrame(path, job.recipe.frame_range) as frame:
+            with open_frame_of(job, path) as frame:
                 frame.require_valid_samples()
                 measures.append(measure_frame(frame))
         except FrameError as error:
@@ -170,7 +172,10 @@ def measure_reference(job: MasterJob, input_dir: Path, output_dir: Path) -> Fram
     if job.reference is None:
         return None
     try:
-        with RawFrame(job.reference.located(output_dir, input_dir)) as frame:
+        path = job.reference.located(output_dir, input_dir)
+        is_raw = job.reference.origin == "frame"
+        layout = job.geometry.layout if is_raw else None
+        with open_frame(path, layout=layout, pedestal_adu=job.added_adu) as frame:
             return measure_frame(frame)
     except (OSError, FrameError):
         return None

@@ -36,7 +36,6 @@ from calmasters.headers.geometry import (
     IMAGE_CARDS,
     geometry_of,
     image_problems,
-    overscan_problem,
 )
 from calmasters.headers.nights import DATE, Night, creation_date, night_of, utc_of
 from calmasters.headers.path_tokens import (
@@ -49,6 +48,7 @@ from calmasters.headers.processing import (
     PROCESSING_CARDS,
     bias_removal,
     is_processed_name,
+    overscan_removal,
     processing,
 )
 from calmasters.headers.reject_marks import exclude_pattern, is_marked_name
@@ -151,8 +151,6 @@ class _FromCards(NamedTuple):
     geometry : Geometry or None
     problems : tuple of str
         Of the image.
-    overscan_problem : str
-        Empty without one.
     warnings : tuple of str
     """
 
@@ -161,7 +159,6 @@ class _FromCards(NamedTuple):
     is_stack: bool
     geometry: Geometry | None
     problems: tuple[str, ...]
-    overscan_problem: str
     warnings: tuple[str, ...]
 
 
@@ -272,8 +269,6 @@ class KeywordReader:
             *known.problems,
             *_processing_problems(cards, frame_kind, master, path.name),
         )
-        if known.overscan_problem and not master:
-            problems = (*problems, known.overscan_problem)
         removal = bias_removal(cards) if master and frame_kind == FrameType.DARK else ""
         return Traits(
             keywords,
@@ -285,6 +280,7 @@ class KeywordReader:
             other_type=other,
             bias_removal=removal,
             pedestal_adu=number_of(cards.get("PEDESTAL")) or 0.0,
+            overscan_removal=overscan_removal(cards) if master else "",
         )
 
     def _read_cards(
@@ -303,7 +299,6 @@ class KeywordReader:
             is_stack_by_cards(cards),
             geometry,
             tuple(image_problems(cards, geometry)),
-            overscan_problem(cards, geometry) if geometry else "",
             tuple(_warnings(cards)),
         )
 

@@ -61,6 +61,8 @@ _MOST_BYTES: Final = 1 << 50
 COMMENTARY: Final = ("COMMENT", "HISTORY", "")
 #: No FITS keyword has a blank.
 BIAS_HISTORY: Final = "HISTORY BIAS"
+#: Cards of the size and format of an image.
+_STRUCTURE: Final = ("BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "BZERO", "BSCALE")
 _NO_SIZE: Final = "is damaged: its header does not give the image's size ({}); copy it again"
 _STRING: Final = re.compile(r"\s*'([^']*(?:''[^']*)*)'")
 
@@ -91,6 +93,11 @@ class ImageHeader(NamedTuple):
         compression) or ``xisf``.
     attributes : mapping of str to str
         XML attributes of the ``Image`` element of an XISF file.
+    parts : tuple of ImageHeader
+        Of a file with several images their headers; this header then has the cards that they share,
+        and the size and format of the first one.
+    number : int
+        Place of the image among the images of its file, from 0.
     """
 
     cards: Cards
@@ -98,6 +105,8 @@ class ImageHeader(NamedTuple):
     end_of_data: int
     packing: str = ""
     attributes: Mapping[str, str] = MappingProxyType({})
+    parts: tuple[ImageHeader, ...] = ()
+    number: int = 0
 
 
 def first_of(cards: Cards, names: Iterable[str]) -> tuple[str, CardValue | None]:
@@ -121,12 +130,12 @@ def number_of(raw: CardValue | None) -> float | None:
 
 
 def read_fits_header(file: IO[bytes]) -> ImageHeader:
-    """Read the header of the only image in an open FITS file that is not zipped."""
+    """Read the header of the image, or the images, in an open FITS file that is not zipped."""
     primary = _header_at(file, 0, b"SIMPLE")
     if primary is None:
         what = "is not a FITS file" if file.tell() else "is not a FITS file: it is empty"
         raise FrameError(f"{what}; copy it again, or leave it out (exclude)")
-    return _only_image(file, primary) if primary.cards.get("NAXIS") == 0 else primary
+    return _of_extensions(file, primary) if primary.cards.get("NAXIS") == 0 else primary
 
 
 def _header_at(file: IO[bytes], start: int, first: bytes) -> ImageHeader | None:
@@ -141,25 +150,34 @@ def _header_at(file: IO[bytes], start: int, first: bytes) -> ImageHeader | None:
     return ImageHeader(cards, data, data + _data_bytes(cards))
 
 
-def _only_image(file: IO[bytes], primary: ImageHeader) -> ImageHeader:
-    """Return the only image among the extensions, plain or compressed."""
+def _of_extensions(file: IO[bytes], primary: ImageHeader) -> ImageHeader:
+    """Return the header of the images among the extensions, plain or compressed."""
     images: list[ImageHeader] = []
     others: list[str] = []
+    own: list[Cards] = []
     for extension in _extensions(file, padded(primary.end_of_data)):
         if extension.cards.get("ZIMAGE") is True:
             cards = _image_cards({**primary.cards, **extension.cards})
-            images.append(extension._replace(cards=cards, packing="tiles"))
+            images.append(extension._replace(cards=cards, packing="tiles", number=len(images)))
         elif extension.cards.get("XTENSION") == "IMAGE" and extension.cards.get("NAXIS"):
-            images.append(extension._replace(cards={**primary.cards, **extension.cards}))
+            cards = {**primary.cards, **extension.cards}
+            images.append(extension._replace(cards=cards, number=len(images)))
         else:
             others.append(f"a {extension.cards.get('XTENSION', 'nameless')} extension")
-    if len(images) > 1:
-        raise FrameError(
-            "contains several images (extensions); split it into files with one image each"
-        )
+            continue
+        own.append(extension.cards)
     if not images:
         raise FrameError(f"contains no image, only {', '.join(others) or 'a header'}; exclude it")
-    return images[0]
+    if len(images) == 1:
+        return images[0]
+    # What differs, such as the gain of an amplifier, says nothing of the frame.
+    common = {
+        key: value for key, value in own[0].items() if all(each.get(key) == value for each in own)
+    }
+    structure = {key: images[0].cards[key] for key in _STRUCTURE if key in images[0].cards}
+    end = max(image.end_of_data for image in images)
+    cards = {**common, **primary.cards, **structure}
+    return images[0]._replace(cards=cards, end_of_data=end, parts=tuple(images))
 
 
 def _extensions(file: IO[bytes], start: int) -> Iterator[ImageHeader]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from math import prod
 from typing import Final
 
@@ -16,7 +16,6 @@ __all__ = [
     "OWN_RANGE_REMEDY",
     "geometry_of",
     "image_problems",
-    "overscan_problem",
 ]
 
 #: What to do about float samples above 1 that may be ADU, and about a range that does not fit all.
@@ -40,23 +39,15 @@ _SECTIONS: Final = ("DETSEC", "CCDSEC")
 _RECTANGLES: Final = ("SUBRECT",)
 #: IRAF: pixel of the image = pixel of the sensor + this.
 _OFFSETS: Final = ("LTV1", "LTV2")
-#: Sections such as [1:2048,1:1024]: the part of the image that saw light, and the overscan.
-_IMAGE_SECTIONS: Final = ("TRIMSEC", "DATASEC")
-_OVERSCAN_SECTION: Final = "BIASSEC"
-_SECTION: Final = re.compile(r"\[\s*(?:(\d+)\s*:\s*(\d+)|\*)\s*,\s*(?:(\d+)\s*:\s*(\d+)|\*)\s*\]")
 #: Number of planes of a colour image.
 _COLOURS: Final = 3
 #: Cards that this module reads.
 IMAGE_CARDS: Final = (
     "NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "NAXIS4", "BITPIX", "BSCALE", "BZERO",
-    *_X_BINNING, *_Y_BINNING, *_BAYER, *_IMAGE_SECTIONS, _OVERSCAN_SECTION,
+    *_X_BINNING, *_Y_BINNING, *_BAYER,
     *_ORIGINS[0], *_ORIGINS[1], *_STARTS, *_SECTIONS, *_RECTANGLES, *_OFFSETS,
 )  # fmt: skip
 
-_OVERSCAN_PROBLEM: Final = (
-    "has an overscan ({} {}), which is not subtracted and cut off yet; "
-    "exclude frames with an overscan, or let the camera write frames without it"
-)
 _SAMPLE_BITS: Final = (8, 16, 32, -32, -64)
 
 
@@ -75,7 +66,8 @@ def geometry_of(cards: Cards) -> Geometry | None:
         int(str(axes[1])),
         *binning,
         _bayer(cards),
-        *(_origin(cards, axis, binning[axis]) for axis in (0, 1)),
+        xorigin=_origin(cards, 0, binning[0]),
+        yorigin=_origin(cards, 1, binning[1]),
     )
 
 
@@ -129,33 +121,3 @@ def image_problems(cards: Cards, geometry: Geometry | None) -> Iterator[str]:
     for name in ("BSCALE", "BZERO"):
         if number_of(cards.get(name, 0)) is None:
             yield f"is damaged: {name} is {cards[name]}, which is not a number; copy it again"
-
-
-def overscan_problem(cards: Cards, geometry: Geometry) -> str:
-    """Return the problem of a raw frame that has an overscan; empty without one.
-
-    A section that covers the whole image, and a BIASSEC beyond its edge, say nothing: the overscan
-    was cut off.
-    """
-    sizes = (geometry.width, geometry.height)
-    if section := section_of(cards, _OVERSCAN_SECTION, sizes):
-        axes = zip(section, sizes, strict=True)
-        if all(low >= 1 and high <= size for (low, high), size in axes):
-            return _OVERSCAN_PROBLEM.format(_OVERSCAN_SECTION, cards[_OVERSCAN_SECTION])
-    for name in _IMAGE_SECTIONS:
-        section = section_of(cards, name, sizes)
-        axes = zip(section, sizes, strict=False)
-        if any(high - low + 1 < size for (low, high), size in axes):
-            return _OVERSCAN_PROBLEM.format(name, cards[name])
-    return ""
-
-
-def section_of(cards: Cards, name: str, sizes: Sequence[int]) -> list[tuple[int, int]]:
-    """Read the first and last pixel (from 1) of each axis; empty without a section."""
-    found = _SECTION.search(str(cards.get(name, "")))
-    if not found:
-        return []
-    left, right, bottom, top = found.groups()
-    pairs = ((left or 1, right or sizes[0]), (bottom or 1, top or sizes[1]))  # * is all
-    section = [(min(pair), max(pair)) for pair in (tuple(map(int, pair)) for pair in pairs)]
-    return section if all(high for _, high in section) else []  # [0:0,0:0] is none

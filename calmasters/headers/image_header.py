@@ -30,14 +30,14 @@ def read_cards(path: str | os.PathLike[str]) -> Cards:
 def read_header(path: str | os.PathLike[str]) -> ImageHeader:
     """Read the header of the image in a FITS file (plain, zipped, compressed) or XISF file.
 
-    The extension decides the format. For an XISF file, read the first image.
+    The extension decides the format. For an XISF file, read the first image. A FITS file may have
+    several, the ``parts`` of its header.
 
     Raises
     ------
     FrameError
         If the file cannot be read or is not of its format, its header has no end, its image
-        cannot be in a file of this size, or a FITS file has no image or several image
-        extensions.
+        cannot be in a file of this size, or a FITS file has no image.
     """
     name = os.fspath(path)
     ending = name[-5:].lower()
@@ -63,7 +63,7 @@ def _bzipped_header(path: str) -> ImageHeader:
     with cast("IO[bytes]", bz2.open(path)) as file:
         header = read_fits_header(file)
         _require_possible(header, file)
-    return header._replace(end_of_data=0, packing=header.packing or "bzip2")
+    return _zipped(header, "bzip2")
 
 
 def _gzipped_header(path: str) -> ImageHeader:
@@ -78,7 +78,12 @@ def _gzipped_header(path: str) -> ImageHeader:
                 f"is truncated: {size} bytes where {expected} were expected, unzipped; "
                 "copy it again"
             )
-    return header._replace(end_of_data=0, packing=header.packing or "gzip")
+    return _zipped(header, "gzip")
+
+
+def _zipped(header: ImageHeader, packing: str) -> ImageHeader:
+    parts = tuple(_zipped(part, packing) for part in header.parts)
+    return header._replace(end_of_data=0, packing=header.packing or packing, parts=parts)
 
 
 def _stored_length(path: str) -> int:
@@ -90,6 +95,10 @@ def _stored_length(path: str) -> int:
 
 def _require_possible(header: ImageHeader, file: IO[bytes]) -> None:
     """Refuse an image too large for any frame or for its file, before memory is allocated."""
+    for part in header.parts:
+        _require_possible(part, file)
+    if header.parts:
+        return
     # A sample has at least one byte, so a small image needs no further check.
     if not header.packing and 0 < header.end_of_data - header.data_offset <= _MOST_SAMPLES:
         return

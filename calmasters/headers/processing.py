@@ -7,7 +7,14 @@ from typing import Final
 
 from calmasters.headers.fits_cards import BIAS_HISTORY, Cards, CardValue, number_of
 
-__all__ = ["PROCESSING_CARDS", "bias_removal", "is_processed_name", "is_stack", "processing"]
+__all__ = [
+    "PROCESSING_CARDS",
+    "bias_removal",
+    "is_processed_name",
+    "is_stack",
+    "overscan_removal",
+    "processing",
+]
 
 _STACK_COUNT: Final = ("STACKCNT", "NCOMBINE", "NUMFRAME", "NCOMB", "NDARKS")
 #: Logicals that mark masters (banzai, msumastro), and the first names of combined frames (IRAF).
@@ -16,11 +23,13 @@ _STACK_PARTS: Final = ("IMCOM001", "IMCMB001")
 
 #: Cards that IRAF, ccdproc, banzai and others add to a frame from which a bias was subtracted.
 _BIAS_CARDS: Final = ("ZEROCOR", "BIASCOR", "BIASCORR", "SUBBIAS", "BIASSUB", "ZEROSUB", "L1IDBIAS")
+#: Cards that IRAF (and this project), ccdproc and others add where an overscan was subtracted.
+_OVERSCAN_CARDS: Final = ("OVERSCAN", "SUBOSCAN")
 _STEP_CARDS: Final = (
     *_BIAS_CARDS,
     "DARKCOR", "DARKCORR", "SUBDARK", "DARKSUB", "L1IDDARK",
     "FLATCOR", "FLATCORR", "FLATDIV", "L1IDFLAT",
-    "CCDPROC", "OVERSCAN", "SUBOSCAN", "GAINCOR", "ILLUMCOR", "FRINGCOR",
+    "CCDPROC", *_OVERSCAN_CARDS, "GAINCOR", "ILLUMCOR", "FRINGCOR",
 )  # fmt: skip
 #: Cards that have a number or a logical for a property of the camera: only a text is a step.
 _ONLY_TEXT: Final = frozenset({"OVERSCAN"})
@@ -91,6 +100,11 @@ def bias_removal(cards: Cards) -> str:
     done = next((card for card in _BIAS_CARDS if _is_done(card, cards.get(card))), "")
     process = cards.get(BIAS_HISTORY)
     return done or (f"HISTORY '{process}'" if process else "")
+
+
+def overscan_removal(cards: Cards) -> str:
+    """Return the card that says that an overscan was subtracted; empty without one."""
+    return next((card for card in _OVERSCAN_CARDS if _is_done(card, cards.get(card))), "")
 
 
 def _calibration_letters(cards: Cards) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from calmasters.errors import FrameError
-from calmasters.images.raw_frame import RawFrame
+from calmasters.frame import FrameLayout
+from calmasters.images.open_frame import open_frame
 
 __all__ = ["middle_level"]
 
@@ -15,16 +16,19 @@ __all__ = ["middle_level"]
 _ROWS = 16
 
 
-def middle_level(path: Path) -> float | None:
+def middle_level(path: Path, layout: FrameLayout | None = None) -> float | None:
     """Return the median of some rows from the middle, in 16-bit ADU; None if it cannot be read.
 
     Parameters
     ----------
     path : Path
         A FITS or XISF file.
+    layout : FrameLayout, optional
+        Of a raw frame; the level is that after the subtraction of its overscan.
     """
     try:
-        with RawFrame(path) as frame:
+        pedestal_adu = layout.pedestal_adu if layout else 0.0
+        with open_frame(path, layout=layout, pedestal_adu=pedestal_adu) as frame:
             rows = min(_ROWS, frame.height)
             start = (frame.height - rows) // 2 * frame.width
             samples = frame.read(start, rows * frame.width).samples

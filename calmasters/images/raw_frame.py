@@ -31,6 +31,7 @@ __all__ = [
     "SampleFormat",
     "Strip",
     "header_of",
+    "require_range",
     "size_of",
     "to_unit",
 ]
@@ -179,6 +180,8 @@ class RawFrame:
         Range of the floating-point samples of FITS files: [0, 1], 16-bit ADU, or as the samples
         in the middle of the image say. Other ranges are found in the file: that of integers of 32
         bits in the samples, that of XISF in the bounds.
+    header : ImageHeader, optional
+        Of the image to read, in a file of several.
 
     Attributes
     ----------
@@ -193,8 +196,14 @@ class RawFrame:
         If the file cannot be used; the message gives the reason.
     """
 
-    def __init__(self, path: Path, float_range: str = "auto") -> None:
-        header = header_of(path)
+    def __init__(
+        self, path: Path, float_range: str = "auto", header: ImageHeader | None = None
+    ) -> None:
+        header = header or header_of(path)
+        if header.parts:
+            raise FrameError(
+                f"{path}: contains {len(header.parts)} images (extensions); expected one image"
+            )
         self.path = path
         self.width, self.height = size_of(path, header.cards)
         self.is_bottom_up = is_bottom_up(header)
@@ -247,6 +256,10 @@ class RawFrame:
             If a sample is outside [0, 1].
         """
         return to_unit(self._read_stored(start, count), self.format, self.path)
+
+    def read_rows(self, first: int, count: int) -> NDArray[Any]:
+        """Read complete rows as they are stored: (count, width); this method is thread-safe."""
+        return self._read_stored(first * self.width, count * self.width).reshape(count, -1)
 
     def require_valid_samples(self, *, quick: bool = False) -> None:
         """Refuse a frame with samples outside [0, 1], or with all samples 0 or saturated.
@@ -426,11 +439,16 @@ def to_unit(stored: NDArray[Any], format_: SampleFormat, path: Path) -> Strip:
         finite = np.isfinite(samples)
         not_finite = samples.size - int(np.count_nonzero(finite))
         samples[~finite] = 0
+    require_range(samples, format_, path)
+    return Strip(samples, not_finite)
+
+
+def require_range(samples: NDArray[Any], format_: SampleFormat, path: Path) -> None:
+    """Refuse samples outside [0, 1], also if they are not finite; FrameError with their range."""
     low, high = float(samples.min()), float(samples.max())
-    if not (low >= 0 and high <= 1):  # also if they are not finite
+    if not (low >= 0 and high <= 1):
         found = [plain_number(format_.black + each * format_.unity) for each in (low, high)]
         raise FrameError(
             f"{path}: samples from {' to '.join(found)} where {format_.expected} was expected; "
             f"{format_.remedy}"
         )
-    return Strip(samples, not_finite)

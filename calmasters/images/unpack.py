@@ -87,13 +87,18 @@ def _unzip(path: Path, header: ImageHeader, size: int, file: FileIO) -> None:
         zipped.read(_BLOCK)
 
 
-def _untile(path: Path, _: ImageHeader, size: int, file: FileIO) -> None:
+def _untile(path: Path, header: ImageHeader, size: int, file: FileIO) -> None:
     from astropy.io import fits
 
     with fits.open(path, disable_image_compression=True) as hdus:
-        _require_bounded_tiles(next(hdu for hdu in hdus if hdu.header.get("ZIMAGE") is True))
+        number, table = [
+            (number, hdu)
+            for number, hdu in enumerate(hdus)
+            if hdu.header.get("ZIMAGE") is True or (hdu.is_image and hdu.header.get("NAXIS"))
+        ][header.number]
+        _require_bounded_tiles(table)
     with fits.open(path, do_not_scale_image_data=True) as hdus:
-        image = next(hdu for hdu in hdus if isinstance(hdu, fits.CompImageHDU))
+        image = hdus[number]
         _write(np.asarray(image.data), size, file)
 
 

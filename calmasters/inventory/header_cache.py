@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, lru_cache
 from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, TypeAlias
@@ -18,13 +18,15 @@ from typing import Any, Final, TypeAlias
 from calmasters import __version__
 from calmasters.atomic_files import write_whole
 from calmasters.errors import FrameError
-from calmasters.frame import Frame, FrameType, Geometry, OtherType, Traits
+from calmasters.frame import Frame, FrameLayout, FrameType, Geometry, OtherType, Traits
 from calmasters.garbage import without_collection
 from calmasters.headers.ap_common import ap_keywords
 from calmasters.headers.dialects import FrameHeader, KeywordReader
 from calmasters.headers.fits_cards import ImageHeader
 from calmasters.headers.geometry import FLOAT_RANGE_REMEDY
 from calmasters.headers.image_header import read_header
+from calmasters.headers.known_cameras import known_cameras
+from calmasters.headers.layouts import FoundLayout, LayoutFinder
 from calmasters.headers.sample_scale import (
     ADU16,
     ADU16_IN_32_BITS,
@@ -42,7 +44,10 @@ from calmasters.settings import Settings
 __all__ = ["HeaderCache"]
 
 #: Version of the cache file; increase it when the format changes.
-_FORMAT: Final = 8
+_FORMAT: Final = 9
+
+#: Number of cached traits with a layout.
+_CACHED: Final = 1024
 
 #: Cache entry of a file: size, version, number of its traits, measured temperature, and start of
 #: the exposure. A list, as read from JSON: see decision 0027.
@@ -63,6 +68,9 @@ class HeaderCache:
         self._path = settings.output_dir / HEADER_CACHE
         self._settings = settings
         self._reader = KeywordReader(settings.headers)
+        # Cached, so that frames with equal traits still share them.
+        self._at_layout = lru_cache(_CACHED)(_at_layout)
+        self._layouts = LayoutFinder(settings.headers.layouts, known_cameras())
         self._rules = fingerprint(_FORMAT, __version__, settings.headers, settings.float_range)
         self._traits = _NumberedTraits()
         # The folders above a library give no type.
@@ -134,6 +142,7 @@ class HeaderCache:
             if self._settings.header_reader == "ap-common" and not traits.master:
                 keywords = ap_keywords(Path(path), self._settings.headers)
                 traits = replace(traits, keywords=keywords, sources={}, other_type=None)
+            traits = self._with_layout(traits, image)
         except FrameError as error:
             return _damaged(str(error))
         read_as, problem = _check_data(file, path, image, traits, self._settings)
@@ -143,6 +152,17 @@ class HeaderCache:
         if read_as or has_8_bits:
             traits = replace(traits, read_as=read_as, has_8_bits=has_8_bits)
         return header if traits is header.traits else header._replace(traits=traits)
+
+    def _with_layout(self, traits: Traits, image: ImageHeader) -> Traits:
+        """Add the layout of a raw frame to its traits: a master has none."""
+        if traits.master:
+            if image.parts:
+                problem = f"contains {len(image.parts)} images (extensions); use one with one image"
+                return replace(traits, problems=(*traits.problems, problem))
+            return traits
+        camera = str(traits.keywords.get("INSTRUME", ""))
+        found = self._layouts.find(image, camera, traits.geometry)
+        return traits if found.is_plain else self._at_layout(traits, found)
 
     def save(self) -> None:
         """Write the cache, whole or not at all."""
@@ -200,10 +220,25 @@ def _text(traits: Traits) -> str:
 
 
 # Not dataclasses.astuple, which copies deeply.
-_GEOMETRY: Final = attrgetter(*(field.name for field in fields(Geometry)))
+_GEOMETRY: Final = attrgetter(*(field.name for field in fields(Geometry)[:-1]))
 
 #: Traits of files whose header is not read.
 _UNREAD: Final = Traits()
+
+
+def _at_layout(traits: Traits, found: FoundLayout) -> Traits:
+    """Return the traits of a frame with what was found about its layout."""
+    layout = found.geometry.layout if found.geometry else None
+    sources = {**traits.sources, "LAYOUT": f"{layout} ({found.source})"} if layout else {}
+    return replace(
+        traits,
+        geometry=found.geometry or traits.geometry,
+        sources=sources or traits.sources,
+        warnings=(*traits.warnings, *found.warnings),
+        problems=(*traits.problems, *found.problems),
+        # What a program added to all samples is in its overscan, too.
+        pedestal_adu=layout.pedestal_adu if layout and layout.level else traits.pedestal_adu,
+    )
 
 
 def _damaged(problem: str) -> FrameHeader:
@@ -212,18 +247,28 @@ def _damaged(problem: str) -> FrameHeader:
 
 def _to_json(traits: Traits) -> list[Any]:
     geometry = traits.geometry and _GEOMETRY(traits.geometry)
+    if geometry and traits.geometry and traits.geometry.layout:
+        geometry = (*geometry, asdict(traits.geometry.layout))
     stored = (traits.keywords, traits.master, geometry, traits.sources)
     texts = (traits.warnings, traits.problems)
     samples = (traits.read_as, traits.has_8_bits)
-    return [*stored, *texts, traits.other_type, *samples, traits.bias_removal, traits.pedestal_adu]
+    removals = (traits.bias_removal, traits.pedestal_adu, traits.overscan_removal)
+    return [*stored, *texts, traits.other_type, *samples, *removals]
 
 
 def _from_json(stored: list[Any]) -> Traits:
     keywords, master, geometry, sources, warnings, problems, other, *rest = stored
-    size = Geometry(*geometry) if geometry else None
+    size = _geometry_from(geometry) if geometry else None
     other_type = OtherType(*other) if other else None
     texts = (tuple(warnings), tuple(problems))
     return Traits(keywords, master, size, sources, *texts, other_type, *rest)
+
+
+def _geometry_from(stored: list[Any]) -> Geometry:
+    *plain, last = stored
+    if isinstance(last, dict):
+        return replace(Geometry(*plain), layout=FrameLayout.from_json(last))
+    return Geometry(*stored)
 
 
 def _matching_prefix(path: str, prefixes: Iterable[str]) -> int:
@@ -251,24 +296,29 @@ def _check_data(
             "copy it again"
         )
     # Also where the type is unknown, so that all that is wrong with a frame is found at once.
-    if is_plain(header) or traits.problems or traits.keywords.get("TYPE") == FrameType.LIGHT:
+    if traits.problems or traits.keywords.get("TYPE") == FrameType.LIGHT:
         return "", ""
-    parts = [*reading_of(header)]
-    is_float_frame = has_floats(header.cards) and not traits.master
-    # To unpack a frame takes long: only where its scale depends on its samples.
-    is_signed_frame = is_signed(header.cards) and not header.packing
-    if not (is_signed_frame or is_float_frame or has_own_scale(header)):
-        return ", ".join(parts), ""
+    parts: list[str] = []
     # Masters are in the range of whatever made them.
     float_range = "auto" if traits.master else settings.float_range
-    try:
-        parts += _own_scale(Path(path), header, float_range)
-    except FrameError as error:
-        problem = str(error).removeprefix(f"{Path(path)}: ")
-        if traits.master:  # the setting does not concern it
-            problem = problem.replace(FLOAT_RANGE_REMEDY, "save it again with samples from 0 to 1")
-        return "", f"contains {problem}" if problem.startswith("samples") else problem
-    return ", ".join(parts), ""
+    for image in header.parts or (header,):
+        if is_plain(image):
+            continue
+        parts += reading_of(image)
+        is_float_frame = has_floats(image.cards) and not traits.master
+        # To unpack a frame takes long: only where its scale depends on its samples.
+        is_signed_frame = is_signed(image.cards) and not image.packing
+        if not (is_signed_frame or is_float_frame or has_own_scale(image)):
+            continue
+        try:
+            parts += _own_scale(Path(path), image, float_range)
+        except FrameError as error:
+            problem = str(error).removeprefix(f"{Path(path)}: ")
+            if traits.master:  # the setting does not concern it
+                remedy = "save it again with samples from 0 to 1"
+                problem = problem.replace(FLOAT_RANGE_REMEDY, remedy)
+            return "", f"contains {problem}" if problem.startswith("samples") else problem
+    return ", ".join(dict.fromkeys(parts)), ""
 
 
 def _own_scale(path: Path, header: ImageHeader, float_range: str) -> Iterator[str]:
@@ -276,7 +326,7 @@ def _own_scale(path: Path, header: ImageHeader, float_range: str) -> Iterator[st
     # Imported late: it needs numpy, and such frames are rare.
     from calmasters.images.raw_frame import RawFrame
 
-    with RawFrame(path, float_range) as frame:
+    with RawFrame(path, float_range, header) as frame:
         if not has_own_scale(header) and not frame.format.is_float:
             frame.read(*frame.middle)  # whether signed samples are negative
             return

@@ -335,6 +335,16 @@ class MasterJob:
         """The job file's path, relative to ``output_dir``."""
         return job_path(self.type, self.name)
 
+    @property
+    def added_adu(self) -> float:
+        """What is added to samples from which the level of an overscan was subtracted.
+
+        Nothing to flats from which no bias and no dark is subtracted: it would stay in them.
+        """
+        layout = self.geometry.layout
+        is_kept = self.type is not FrameType.FLAT or self.bias or self.dark
+        return layout.pedestal_adu if layout and is_kept else 0.0
+
     @cached_property
     def digest(self) -> str:
         """A short hash of what decides the master's file.
@@ -371,7 +381,7 @@ class MasterJob:
     @property
     def _fields(self) -> dict[str, Any]:
         """The fields of the JSON without sentences, in the order of the digest."""
-        geometry = asdict(self.geometry)
+        geometry = self.geometry.to_json()
         # Where on the sensor the frames were taken changes no pixel.
         del geometry["xorigin"], geometry["yorigin"]
         return {
@@ -407,7 +417,7 @@ class MasterJob:
             **self.made_of._asdict(),
             "written_ns": written_ns,
             **self._fields,
-            "geometry": asdict(self.geometry),
+            "geometry": self.geometry.to_json(),
             "frames": [frame.to_json() for frame in self.frames],
             "bias": self.bias and asdict(self.bias),
             "dark": self.dark and asdict(self.dark),
@@ -429,7 +439,7 @@ class MasterJob:
         return cls(
             name=fields.pop("name"),
             type=FrameType(fields.pop("type")),
-            geometry=Geometry(**fields.pop("geometry")),
+            geometry=Geometry.from_json(fields.pop("geometry")),
             frames=tuple(FrameFile(**frame) for frame in fields.pop("frames")),
             recipe=Recipe(
                 integration=Integration(**recipe.pop("integration")),

@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 from calmasters import __version__
 from calmasters.atomic_files import write_whole
 from calmasters.errors import RecordError
-from calmasters.frame import FrameType, Geometry, Value
+from calmasters.frame import LEVEL_TEXTS, FrameLayout, FrameType, Geometry, Value
 from calmasters.headers.fits_cards import Card
 from calmasters.headers.sample_scale import BOTTOM_UP
 from calmasters.model.job import (
@@ -202,8 +202,32 @@ def _geometry_cards(job: MasterJob) -> Iterator[Card]:
         x, y = job.geometry.origin
         yield Card("XORGSUBF", x, "[pixel] first column on the sensor, binned")
         yield Card("YORGSUBF", y, "[pixel] first row on the sensor, binned")
+    if job.geometry.layout:
+        yield from _layout_cards(job.geometry.layout)
     if any(BOTTOM_UP in frame.read_as for frame in job.frames):
         yield Card("ROWORDER", "TOP-DOWN", "rows of some frames were reversed")
+
+
+def _layout_cards(layout: FrameLayout) -> Iterator[Card]:
+    """Say what was done to the frames, by the keywords of IRAF's ccdproc."""
+    parts = layout.parts
+    if layout.is_levelled:
+        sections = ",".join(str(section) for part in parts for section in part.overscan)
+        text = sections if len(parts) == 1 else f"of {len(parts)} amplifiers"
+        yield Card("OVERSCAN", f"{text}, {LEVEL_TEXTS[layout.level]}", "subtracted from the frames")
+    if len(parts) == 1:
+        yield Card("TRIM", str(parts[0].data), "section of the frames that was kept")
+        return
+    yield Card("NAMPS", len(parts), "amplifiers put together")
+    for part in parts:
+        turned = " and ".join(
+            name for name, flip in (("columns", part.flip_x), ("rows", part.flip_y)) if flip
+        )
+        yield Card(
+            "HISTORY",
+            f"amplifier {part.name}: {part.data} of image {part.image + 1} is {part.place}"
+            + (f", {turned} reversed" if turned else ""),
+        )
 
 
 def _recipe_cards(job: MasterJob) -> Iterator[Card]:
@@ -371,7 +395,10 @@ class MasterRecord:
 
     def to_stored(self, master_bytes: int) -> dict[str, Any]:
         """Give the content of the JSON file, for a master of this size."""
-        fields = asdict(self) | {"frames_used": len(self.frames)}
+        fields = asdict(self) | {
+            "geometry": self.geometry.to_json(),
+            "frames_used": len(self.frames),
+        }
         made_of = fields.pop("made_of")
         # The digests first: staleness is decided by the beginning of the file.
         return {
@@ -411,7 +438,7 @@ class MasterRecord:
                 **{name: stored[name] for name in (*plain, *numbers)},
                 type=FrameType(stored["type"]),
                 made_of=made_of,
-                geometry=Geometry(**stored["geometry"]),
+                geometry=Geometry.from_json(stored["geometry"]),
                 frames=tuple(FrameRecord(**frame) for frame in stored["frames"]),
                 bias=UsedMaster.from_json(stored["bias"]),
                 dark=UsedMaster.from_json(stored["dark"]),

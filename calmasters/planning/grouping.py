@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from calmasters.frame import Frame, FrameType, Geometry, Traits, Value, format_value
+from calmasters.frame import Frame, FrameLayout, FrameType, Geometry, Traits, Value, format_value
 from calmasters.inventory.camera_keywords import (
     UNKNOWN_CAMERAS,
     CameraKeywords,
@@ -77,7 +77,7 @@ class Group:
     @property
     def identity(self) -> Identity:
         """What it has in common with groups that differ only in labels."""
-        return self.type, self.key, self.geometry.without_origin
+        return self.type, self.key, self.geometry.without_layout.without_origin
 
     @property
     def unsplit(self) -> Group:
@@ -91,8 +91,9 @@ def group_frames(
     """Sort sound calibration frames into groups of equal keywords and geometry.
 
     Frames in which :func:`~calmasters.inventory.verdicts.check_frame` finds a fault are left out,
-    and those of 8 bits where others of the group are finer. Flats that differ in a keyword of
-    :data:`~calmasters.planning.splitting.SPLITTING` make several groups (``mixed: split``).
+    those of 8 bits where others of the group are finer, and those of another layout than most.
+    Flats that differ in a keyword of :data:`~calmasters.planning.splitting.SPLITTING` make several
+    groups (``mixed: split``).
     """
     members: dict[Identity, dict[Traits, list[Frame]]] = defaultdict(dict)
     for traits, alike in usable_frames(frames, settings, cameras).items():
@@ -111,14 +112,28 @@ def _split_group(
     kind, key, geometry = of_group
     keywords = (*ORIGIN, *(SPLITTING[kind] if settings.mixed == "split" else ()))
     for labels, part in split(_by_time(by_traits), keywords):
+        layout = _most_frequent_layout(part, by_traits)
+        part = [each for each in part if each.geometry and each.geometry.layout == layout]
         known = [each.geometry for each in part if each.geometry]
         placed = replace(
             geometry,
             xorigin=_first_known(each.xorigin for each in known),
             yorigin=_first_known(each.yorigin for each in known),
+            layout=layout,
         )
         frames = _of_one_depth([frame for traits in part for frame in by_traits[traits]])
         yield Group(kind, key, placed, tuple(sorted(frames, key=_time_order)), labels)
+
+
+def _most_frequent_layout(
+    part: Iterable[Traits], by_traits: Mapping[Traits, list[Frame]]
+) -> FrameLayout | None:
+    """Return the layout of most frames: those of others are not averaged with them."""
+    counts: dict[FrameLayout | None, int] = {}
+    for traits in part:
+        layout = traits.geometry.layout if traits.geometry else None
+        counts[layout] = counts.get(layout, 0) + len(by_traits[traits])
+    return max(counts, key=lambda layout: counts[layout])
 
 
 def _first_known(values: Iterable[int | None]) -> int | None:
@@ -164,7 +179,8 @@ def identity(
         return None
     if missing_keywords(traits, kind, settings, cameras):
         return None
-    return FrameType(kind), _key(traits, kind, settings), traits.geometry.without_origin
+    geometry = traits.geometry.without_layout.without_origin
+    return FrameType(kind), _key(traits, kind, settings), geometry
 
 
 def _of_one_depth(frames: Sequence[Frame]) -> Sequence[Frame]:

@@ -133,7 +133,9 @@ def _common_cards(group: Group, *, is_calibrated: bool) -> dict[str, Value]:
             if len(values) == 1:
                 cards[keyword] = values.pop()
     first, *others = group.pedestals_adu
-    if first and not others and not is_calibrated:
+    # Nothing is added to levelled flats that are not calibrated.
+    is_bare = group.type is FrameType.FLAT and group.geometry.is_levelled
+    if first and not others and not (is_calibrated or is_bare):
         # It is still in the samples, and a program that subtracts it from lights must subtract it
         # from this master, too. From calibrated flats it was subtracted with the bias.
         cards["PEDESTAL"] = first

@@ -71,8 +71,9 @@ class KeptMasters:
                 self._unused[fate].append(PurePath(master.path).stem)
             else:
                 # The header of a master has no position (0, 0), its record has.
-                is_placed = record and record.geometry.xorigin is not None
-                geometry = record.geometry if record and is_placed else candidate.geometry
+                recorded = record.geometry if record else candidate.geometry
+                is_placed = recorded.xorigin is not None or recorded.layout
+                geometry = recorded if is_placed else candidate.geometry
                 self.candidates.append(replace(candidate, geometry=geometry))
         used = {candidate.path for candidate in self.candidates}
         self._elsewhere = {path: now for path, now in elsewhere.items() if path not in used}

@@ -47,6 +47,8 @@ class Candidate:
         The sign that a dark contains no bias; empty without one.
     pedestal_adu : float
         As in :class:`~calmasters.frame.Traits`.
+    is_levelled : bool
+        The overscan of its frames was subtracted.
     has_8_bits : bool or None
         It is made of samples of 8 bits, whose steps are 256 times those of 16 bits. None where that
         is not known: a master of floating-point samples may be made of any.
@@ -61,6 +63,7 @@ class Candidate:
     read_as: str = ""
     bias_removal: str = ""
     pedestal_adu: float = 0.0
+    is_levelled: bool = False
     has_8_bits: bool | None = None
 
     @property
@@ -119,6 +122,7 @@ def candidate_of(frame: Frame, origin: str) -> Candidate | None:
         frame.traits.read_as,
         frame.traits.bias_removal,
         pedestal_adu=frame.traits.pedestal_adu,
+        is_levelled=frame.traits.is_levelled,
         has_8_bits=frame.traits.has_8_bits or None,
     )
 
@@ -239,7 +243,27 @@ class _Offered:
 
 
 def _fits(group: Group, candidate: Candidate) -> bool:
-    return group.geometry.fits(candidate.geometry) and _same_bits(group, candidate)
+    return (
+        group.geometry.fits(candidate.geometry)
+        and _same_bits(group, candidate)
+        and not _level_difference(group, candidate)
+    )
+
+
+def _level_difference(group: Group, candidate: Candidate) -> str:
+    """Say why a master does not have the level of frames; empty where it has."""
+    layout = group.geometry.layout
+    ours = layout.pedestal_adu if layout and layout.is_levelled else None
+    if ours is None:
+        return "an overscan subtracted, the flats have none" if candidate.is_levelled else ""
+    if not candidate.is_levelled:
+        return "no overscan subtracted, the flats have theirs subtracted"
+    if ours != abs(candidate.pedestal_adu):
+        return (
+            f"PEDESTAL {candidate.pedestal_adu:g} where their subtracted overscan leaves {ours:g}: "
+            "make it of its raw frames"
+        )
+    return ""
 
 
 def _same_bits(group: Group, candidate: Candidate) -> bool:
@@ -255,6 +279,8 @@ def _miss(group: Group, candidate: Candidate, settings: Settings) -> Miss:
     if same and not _same_bits(group, candidate):
         of_both = ("8 bits" if each.has_8_bits else "more" for each in (candidate, group))
         geometry = f"samples of {' against '.join(of_both)}: take both with the same bits"
+    elif same:
+        geometry = _level_difference(group, candidate)
     return Miss(candidate.path, keywords, geometry)
 
 

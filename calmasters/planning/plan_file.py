@@ -137,7 +137,7 @@ def _json_of_master(job: MasterJob, short_names: Mapping[str, str], reasons: Ite
         "short_name": short_names[job.master],
         "type": job.type.value,
         "keywords": job.keywords,
-        "geometry": asdict(job.geometry),
+        "geometry": job.geometry.to_json(),
         "frames": [frame.path for frame in job.frames],
         "digest": job.digest,
         "recipe": job.recipe.fields,

@@ -357,11 +357,27 @@ def _verdicts(
     checks = FrameChecks(settings, cameras)
     for frame in frames:
         if frame.path not in verdicts:
-            verdict_alone = checks.verdict(frame) or Verdict(Status.REFUSED, *_ONLY_8_BITS)
             of_group = identity(frame.traits, settings, cameras)
             name = find_group(frame.traits, alike.get(of_group, {})) if of_group else ""
+            verdict_alone = checks.verdict(frame) or _unlike(frame, named.get(name))
             verdicts[frame.path] = replace(verdict_alone, group=name) if name else verdict_alone
     return verdicts
+
+
+def _unlike(frame: Frame, group: Group | None) -> Verdict:
+    """Say why a sound frame is not averaged with its group: its layout, or its 8 bits."""
+    geometry = frame.geometry
+    if group is None or geometry is None or geometry.layout == group.geometry.layout:
+        return Verdict(Status.REFUSED, *_ONLY_8_BITS)
+    ours, theirs = (each.layout or "no overscan" for each in (geometry, group.geometry))
+    if str(ours) == str(theirs):
+        ours, theirs = "other sections", "theirs"
+    return Verdict(
+        Status.REFUSED,
+        f"has another layout than most of its group: {ours}, not {theirs}; they are not averaged",
+        "exclude the frames that do not belong to the others; if a keyword tells the two apart, "
+        "add it to required_keywords; if the sections of some headers are wrong, set cameras",
+    )
 
 
 def _joining_settings(
@@ -399,6 +415,7 @@ def _run_candidate(path: str, group: Group) -> Candidate:
     return Candidate(
         *(group.type, path, "run", first.keywords, group.geometry, first.date_obs or ""),
         pedestal_adu=pedestal,
+        is_levelled=group.geometry.is_levelled,
         has_8_bits=group.has_8_bits,
     )
 
@@ -438,7 +455,8 @@ def _level(
     from calmasters.images.level import middle_level
 
     if origin == "run":
-        return middle_level(settings.input_dir / _typical(groups[path]).path)
+        group = groups[path]
+        return middle_level(settings.input_dir / _typical(group).path, group.geometry.layout)
     return middle_level(settings.output_dir / path if origin == "kept" else Path(path))
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from calmasters.frame import FrameType, format_value
 from calmasters.model.job import MasterJob, UsedMaster
 
-__all__ = ["bias_of", "setting_key", "settings_with_defects"]
+__all__ = ["bias_of", "setting_key", "setting_label", "settings_with_defects"]
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9 .+-]")
 
@@ -76,6 +76,18 @@ def setting_key(job: MasterJob, keywords: Sequence[str]) -> tuple[tuple[str, str
         (key, format_value(key, job.keywords[key])) for key in keywords if key in job.keywords
     ]
     return (*values, ("", str(job.geometry)))
+
+
+def setting_label(job: MasterJob) -> str:
+    """Return what must be equal for numbers of two masters to be compared, as text."""
+    left_out = {"TYPE", "DATE", "INSTRUME"}
+    further = [
+        f"{key} {format_value(key, value)}"
+        for key, value in job.keywords.items()
+        if key not in left_out
+    ]
+    camera = str(job.keywords.get("INSTRUME", "unknown camera"))
+    return f"{camera}, {job.type.value}: {', '.join((*further, str(job.geometry)))}"
 
 
 def _map_name(setting: tuple[tuple[str, str], ...]) -> str:

@@ -65,4 +65,5 @@ def _combined(
             estimates[name] = Estimate.combined([each.estimates[name] for each in flats], combine)
         estimates["read_noise_e"] = estimates[noise].times(estimates["gain_e_adu"])
     points = [point for each in flats for point in each.points]
-    return RegionQuality(amplifier, colour, estimates, points)
+    declared = next((each.declared for each in (*flats, *bias)), {})
+    return RegionQuality(amplifier, colour, estimates, points, declared)

@@ -23,7 +23,7 @@ from calmasters.quality.quality_record import QualityRecord
 from calmasters.quality.sample import ADU
 from calmasters.quality.surface import grey, odd_pixels, relative_response
 
-__all__ = ["DEAD", "HOT", "bad_pixels", "defect_list", "write_map"]
+__all__ = ["DEAD", "HOT", "bad_pixels", "defect_list", "sources", "write_map"]
 
 BadPixelMap: TypeAlias = NDArray[np.uint8]
 
@@ -51,19 +51,39 @@ def bad_pixels(masters: Iterable[tuple[MasterJob, Path, Path]]) -> BadPixelMap:
     (height, width) array of uint8
         0 for a good pixel, otherwise the sum of ``HOT`` (1: in a dark, more than 5 sigmas of a
         single frame above its surroundings) and ``DEAD`` (2: in a flat, half the response of its
-        surroundings or less; in a dark, more than 5 sigmas below them).
+        surroundings or less; in a dark, more than 5 sigmas below them). Flats that are lit in lines
+        have no dead pixels: what is dark between the lines is not.
     """
     combined: BadPixelMap | None = None
     for job, master, quality in masters:
         image, _ = read_image(master)
-        if job.type is FrameType.FLAT:
-            bad = _bad_in_flat(job, image)
+        record = QualityRecord.read(quality)
+        if job.type is not FrameType.FLAT:
+            bad = _bad_in_dark(image, record)
+        elif record.is_lit_in_lines:
+            bad = np.zeros(image.shape, np.uint8)
         else:
-            bad = _bad_in_dark(image, QualityRecord.read(quality))
+            bad = _bad_in_flat(job, image)
         combined = bad if combined is None else combined | bad
     if combined is None:
         raise ValueError("bad_pixels needs at least one master")
     return combined
+
+
+def sources(masters: Iterable[tuple[MasterJob, Path, Path]]) -> list[str]:
+    """Name the masters of a map, and say of which no dead pixels are taken.
+
+    Parameters
+    ----------
+    masters : iterable of (job, master, quality)
+        As :func:`bad_pixels` has them.
+    """
+    return [
+        f"{job.name} (lit in lines: not searched)"
+        if QualityRecord.read(quality).is_lit_in_lines
+        else job.name
+        for job, _, quality in masters
+    ]
 
 
 def _bad_in_dark(image: NDArray[np.float32], quality: QualityRecord) -> BadPixelMap:
@@ -106,7 +126,7 @@ def write_map(path: Path, bad_map: BadPixelMap, made_from: Sequence[str]) -> Non
     bad_map : (height, width) array of uint8
         As :func:`bad_pixels` returns it.
     made_from : sequence of str
-        Names of the masters, for HISTORY.
+        The masters, for HISTORY (:func:`sources`).
     """
     from astropy.io import fits
 

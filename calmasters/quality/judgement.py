@@ -9,9 +9,18 @@ from types import MappingProxyType
 from typing import Final
 
 from calmasters.errors import QualityError, plain_number
+from calmasters.quality.digits import with_uncertainty
 from calmasters.quality.quality_record import Finding, Level, QualityRecord, Range
 
-__all__ = ["NUMBERS", "Advice", "Number", "check_ranges", "require_good", "worst_level"]
+__all__ = [
+    "NUMBERS",
+    "OFFSET_WITHOUT_LIGHT",
+    "Advice",
+    "Number",
+    "check_ranges",
+    "require_good",
+    "worst_level",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,30 @@ _LIGHT = Advice(
     "light reached the sensor, or it was warmer than its set-point",
     "cover the telescope and its focuser in the dark, check the cooler, and take the frames again",
 )
+_FAINT = Advice(
+    "the flats are exposed too short, or too few: shot noise is larger than the response of pixels",
+    "expose so that the peak of the histogram is between a third and a half of white, or take more",
+)
+_GLOW = Advice(
+    "the camera's electronics emit light onto the sensor, or light leaks in",
+    "use darks of exactly the lights' exposure, do not scale them; if the glow is new, look for a "
+    "light leak",
+)
+_HOT = Advice(
+    "the sensor is warm or aging",
+    "cool more; use the bad-pixel map and dither between exposures",
+)
+_OTHER_GAIN = Advice(
+    "the camera's gain is not that of earlier masters with the same settings",
+    "check GAIN and the readout mode of the camera: the header may not say how it was read out",
+)
+#: For a level that is too high, but has too little noise to be light.
+OFFSET_WITHOUT_LIGHT: Final = Advice(
+    "the level has less noise than light: it is an offset that the camera or a program added, "
+    "such as 32768 by reading signed numbers as unsigned",
+    "check the program that wrote the frames; where the offset is OFFSET of the camera, lower it: "
+    "it takes room from the light",
+)
 _INTERFERENCE = Advice(
     "electrical interference or a fault in the readout adds a pattern to each frame",
     "try another power supply, cable or USB port; do not change the readout mode; take more frames",
@@ -72,13 +105,27 @@ NUMBERS: Final[Mapping[str, Number]] = MappingProxyType(
         "level_percent": Number(
             "level of the frames",
             "% of white",
-            Advice(
-                "the flats are exposed too short: the share of shot noise and offset is large",
-                "expose so that the peak of the histogram is between a third and a half of white",
-            ),
+            _FAINT,
             Advice(
                 "the flats are exposed too long: the camera's response is not linear near white",
                 "expose so that the peak of the histogram is between a third and a half of white",
+            ),
+        ),
+        "bright_percent": Number(
+            "level of the lit part",
+            "% of white",
+            high=Advice(
+                "the flats are exposed too long: the camera's response is not linear near white",
+                "expose so that the brightest lines are below 80 % of white",
+            ),
+        ),
+        "lit_percent": Number("lit part of the frame", "%"),
+        "lit_noise_percent": Number(
+            "noise of the master where it is lit",
+            "% of its level",
+            high=Advice(
+                "the flats of this spectrograph are exposed too short, or too few",
+                "expose longer, without saturating the brightest lines, or take more",
             ),
         ),
         "level_spread": Number(
@@ -108,7 +155,7 @@ NUMBERS: Final[Mapping[str, Number]] = MappingProxyType(
             _INTERFERENCE,
         ),
         "read_noise_e": Number("read noise", "e-", high=_INTERFERENCE),
-        "gain_e_adu": Number("gain, measured", "e-/ADU"),
+        "gain_e_adu": Number("gain, measured", "e-/ADU", _OTHER_GAIN, _OTHER_GAIN),
         "gain_of_header": Number(
             "gain measured over EGAIN",
             "",
@@ -135,18 +182,16 @@ NUMBERS: Final[Mapping[str, Number]] = MappingProxyType(
                 "take bias and darks with the same settings and at the same temperature",
             ),
         ),
-        "dark_current_adu_s": Number("dark current", "ADU/s"),
+        "dark_current_adu_s": Number("dark current", "ADU/s", high=_LIGHT),
         "dark_current_e_s": Number("dark current", "e-/s", high=_LIGHT),
         "noise_adu": Number("noise of one frame", "ADU"),
         "hot_pixels": Number("hot pixels", ""),
-        "hot_percent": Number(
-            "hot pixels",
-            "%",
-            high=Advice(
-                "the sensor is warm or aging",
-                "cool more; use the bad-pixel map and dither between exposures",
-            ),
+        "hot_percent": Number("hot pixels", "%", high=_HOT),
+        "hot_rate_percent": Number(
+            "pixels with much dark current (2 e-/s, or the limit below)", "%", high=_HOT
         ),
+        "hot_limit_e_s": Number("limit of much dark current", "e-/s"),
+        "hot_limit_adu_s": Number("limit of much dark current", "ADU/s"),
         "warm_pixels": Number("warm pixels", ""),
         "cold_pixels": Number("cold pixels", ""),
         "cold_percent": Number(
@@ -158,15 +203,9 @@ NUMBERS: Final[Mapping[str, Number]] = MappingProxyType(
             ),
         ),
         "glow_adu": Number("amp glow, brightest corner over the centre", "ADU"),
-        "glow_over_noise": Number(
-            "amp glow over the noise of one frame",
-            "",
-            high=Advice(
-                "the camera's electronics emit light onto the sensor, or light leaks in",
-                "use darks of exactly the lights' exposure, do not scale them; if the glow is "
-                "new, look for a light leak",
-            ),
-        ),
+        "glow_e_s": Number("amp glow per second", "e-/s", high=_GLOW),
+        "glow_adu_s": Number("amp glow per second", "ADU/s", high=_GLOW),
+        "glow_over_noise": Number("amp glow over the noise of one frame", "", high=_GLOW),
         "temperature_spread_c": Number(
             "temperature, highest less lowest",
             "°C",
@@ -225,6 +264,7 @@ NUMBERS: Final[Mapping[str, Number]] = MappingProxyType(
         ),
         "dust_depth_percent": Number("deepest shadow", "%"),
         "master_noise_adu": Number("noise of the master", "ADU"),
+        "master_noise_percent": Number("noise of the master", "% of its level", high=_FAINT),
         "noise_over_expected": Number(
             "noise of the master over that of one frame / sqrt(N)", "", high=_CORRELATED
         ),
@@ -233,7 +273,11 @@ NUMBERS: Final[Mapping[str, Number]] = MappingProxyType(
 )
 
 
-def check_ranges(numbers: Mapping[str, float], ranges: Mapping[str, Range]) -> Iterator[Finding]:
+def check_ranges(
+    numbers: Mapping[str, float],
+    ranges: Mapping[str, Range],
+    uncertainties: Mapping[str, float] = MappingProxyType({}),
+) -> Iterator[Finding]:
     """Find the numbers that are outside their ranges.
 
     Parameters
@@ -242,19 +286,21 @@ def check_ranges(numbers: Mapping[str, float], ranges: Mapping[str, Range]) -> I
         By name, as in :data:`NUMBERS`.
     ranges : mapping of str to Range
         By the same names; a number without a range is not checked.
+    uncertainties : mapping of str to float
+        By the same names; they decide how many digits are written.
     """
     for name, value in numbers.items():
         low, high = ranges.get(name, (None, None))
         number = NUMBERS[name]
+        text = with_uncertainty(value, uncertainties.get(name))
+        measured = f"{number.label}: {text} {number.unit}".rstrip()
         if low is not None and value < low:
-            yield _outside(name, value, f"at least {plain_number(low)}", number.low)
+            yield _outside(name, measured, f"at least {plain_number(low)}", number.low)
         elif high is not None and value > high:
-            yield _outside(name, value, f"at most {plain_number(high)}", number.high)
+            yield _outside(name, measured, f"at most {plain_number(high)}", number.high)
 
 
-def _outside(name: str, value: float, expected: str, advice: Advice | None) -> Finding:
-    number = NUMBERS[name]
-    measured = f"{number.label}: {plain_number(value, 3)} {number.unit}".rstrip()
+def _outside(name: str, measured: str, expected: str, advice: Advice | None) -> Finding:
     advice = advice or Advice("", "")
     return Finding(
         Level.ERROR, f"{measured} (expected: {expected})", advice.cause, advice.remedy, name
@@ -267,13 +313,12 @@ def worst_level(findings: Sequence[Finding]) -> Level:
     return next((level for level in (Level.ERROR, Level.WARNING) if level in levels), Level.GOOD)
 
 
-def require_good(files: Iterable[Path], report: Path) -> None:
+def require_good(records: Iterable[QualityRecord], report: Path) -> None:
     """Raise where any master has a number outside its range (``quality.fail_on: error``).
 
     Parameters
     ----------
-    files : iterable of Path
-        The masters' ``quality/<name>.json``.
+    records : iterable of QualityRecord
     report : Path
         Named in the message.
 
@@ -284,7 +329,7 @@ def require_good(files: Iterable[Path], report: Path) -> None:
     """
     errors = [
         f"{record.name}: {finding.found}"
-        for record in map(QualityRecord.read, files)
+        for record in records
         for finding in record.findings
         if finding.level is Level.ERROR
     ]

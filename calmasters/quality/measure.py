@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from statistics import median
@@ -14,18 +15,21 @@ import numpy as np
 
 from calmasters.errors import FrameError, plain_number
 from calmasters.frame import FrameType
-from calmasters.headers.amplifiers import amplifiers_of
-from calmasters.headers.dialects import FrameHeader, read_keywords
-from calmasters.headers.fits_cards import CardValue, first_of, number_of
+from calmasters.headers.amplifiers import amplifiers_in, amplifiers_of, declared_numbers
+from calmasters.headers.dialects import MEASURED, FrameHeader, read_keywords
+from calmasters.headers.fits_cards import CardValue, ImageHeader, first_of, number_of
 from calmasters.headers.image_header import read_cards, read_header
 from calmasters.images.master_file import read_image
 from calmasters.model.job import MasterJob
 from calmasters.model.master_record import MasterRecord
 from calmasters.model.master_warning import WarningKind
-from calmasters.quality import noise_by_region, pairs, sequence, surface
+from calmasters.quality import clusters, lighting, noise_by_region, pairs, sequence, surface
+from calmasters.quality.camera import setting_label
+from calmasters.quality.clusters import FrameFacts, Partition
 from calmasters.quality.estimate import Estimate
 from calmasters.quality.expected_rejection import expected_rejected_percent
-from calmasters.quality.judgement import check_ranges, worst_level
+from calmasters.quality.judgement import OFFSET_WITHOUT_LIGHT, check_ranges, worst_level
+from calmasters.quality.limits import Circumstances, limits_for
 from calmasters.quality.quality_record import (
     Finding,
     FrameQuality,
@@ -33,9 +37,9 @@ from calmasters.quality.quality_record import (
     Level,
     NightQuality,
     QualityRecord,
-    Range,
     RegionQuality,
 )
+from calmasters.quality.read_noise import quantum
 from calmasters.quality.regions import regions_of
 from calmasters.quality.sample import ADU, Float32, FrameSample
 from calmasters.settings import Settings
@@ -50,13 +54,34 @@ _LEVEL_FLOOR: Final = 0.5
 #: Values from this share of white on count as saturated.
 _SATURATED: Final = 0.99
 
+#: Distance of values of 8 bits, ADU of 16 bits.
+_STEP_OF_8_BITS: Final = 257.0
+
 _TOO_SMALL: Final = "the frames are too small: at least 8 pixels a side"
 
 #: Relative uncertainty of a read noise that was recorded without one.
 _OLD_ERROR: Final = 0.02
 
-#: Kinds of warnings that repeat what the numbers show.
-_SHOWN_BY_NUMBERS: Final = frozenset({WarningKind.LEVEL, WarningKind.FRAME_COUNT})
+#: Kinds of the engine's warnings that no number shows.
+_SERIOUS: Final = frozenset({WarningKind.OUTLIERS, WarningKind.CALIBRATION})
+
+#: Dark current of a hot pixel, e-/s; ADU/s where there is no gain.
+_MUCH_DARK_CURRENT: Final = 2.0
+
+#: The highest gain of a camera, e-/ADU.
+_MOST_GAIN: Final = 20.0
+
+#: Numbers that are outside their ranges where frames differ.
+_OF_UNLIKE_FRAMES: Final = frozenset(
+    {"level_spread", "noise_over_expected", "dust_percent", "rejected_percent", "drift_over_noise"}
+    | {"temperature_spread_c"}
+)
+
+_LIT_IN_LINES: Final = (
+    "the flat is lit in lines or in parts only, as by a spectrograph, fibres or a slit: it is "
+    "judged where it is lit; vignetting, gradient, dust and the response of pixels are not "
+    "measured, and no dead pixels are taken from it"
+)
 
 
 @dataclass(frozen=True)
@@ -112,12 +137,15 @@ def measure(
     measurement = _Measurement(job, master, record, reference, settings)
     numbers = {name: float(value) for name, value in measurement.numbers() if value is not None}
     estimates = measurement.estimates
-    ranges = measurement.ranges(settings.quality.ranges[job.type.value])
-    findings = [
-        *check_ranges(numbers, ranges),
-        *measurement.odd_frames(),
-        *measurement.warnings(),
-    ]
+    uncertainties = {
+        name: estimate.uncertainty
+        for name, estimate in estimates.items()
+        if estimate.uncertainty is not None
+    }
+    ranges = limits_for(
+        settings.quality.ranges[job.type.value], measurement.circumstances(uncertainties)
+    )
+    findings = [*measurement.findings([*check_ranges(numbers, ranges, uncertainties)])]
     return QualityRecord(
         name=job.name,
         master=job.master,
@@ -131,13 +159,10 @@ def measure(
         nights=[*measurement.nights()],
         histogram=_histogram(measurement.image),
         vignetting=measurement.rings(),
-        uncertainties={
-            name: estimate.uncertainty
-            for name, estimate in estimates.items()
-            if estimate.uncertainty is not None
-        },
+        uncertainties=uncertainties,
         unknown={name: estimate.reason for name, estimate in estimates.items() if estimate.reason},
         regions=measurement.regions,
+        setting=setting_label(job),
     )
 
 
@@ -162,7 +187,7 @@ class _Measurement:
             self._header(path, frame.path)
             for path, frame in zip(paths, self.job.frames, strict=True)
         ]
-        self.sample = FrameSample.read(paths, job.geometry, job.recipe.frame_range)
+        self.sample = FrameSample.read(paths, job.geometry, job.recipe.frame_range, job.added_adu)
         self.levels = sequence.levels(self.sample.frames)
 
     def _read(self, master: Path) -> Float32:
@@ -209,18 +234,51 @@ class _Measurement:
         yield "noise_adu", noise
         yield from self._dark_current()
         yield from self._unlit(noise)
-        odd = surface.odd_pixels(self.image * np.float32(ADU), noise)
+        excess = surface.residual(self.image * np.float32(ADU))
+        own = surface.spread(excess)
+        odd = surface.odd_in(excess, own, noise)
         for kind, mask in zip(odd._fields, odd, strict=True):
             yield f"{kind}_pixels", float(np.count_nonzero(mask))
         yield "hot_percent", 100 * float(odd.hot.mean())
         yield "cold_percent", 100 * float(odd.cold.mean())
+        yield from self._hot_rates(excess, own, noise)
         # The corners of the bias may glow, too: that is not light of the exposure.
         lit = self.image if self.bias is None else self.image - self.bias
         glow = surface.glow(lit) * ADU
         yield "glow_adu", glow
         yield "glow_over_noise", glow / noise if noise else None
+        if self.exposure_s:
+            yield f"glow_{self._rate_unit}", glow * (self.header_gain or 1.0) / self.exposure_s
         if temperatures := self._temperatures:
             yield "temperature_spread_c", max(temperatures) - min(temperatures)
+
+    def _hot_rates(
+        self, excess: Float32, own: float, noise: float
+    ) -> Iterator[tuple[str, float | None]]:
+        """Return how many pixels have much dark current, whatever the exposure is.
+
+        A pixel counts if it is 5 sigmas above its surroundings: of the master with a gain, and of
+        a single frame without, since 2 ADU/s may be few electrons. Short darks show only pixels
+        above a limit that is larger than 2 e-/s.
+        """
+        if not self.exposure_s:
+            return
+        gain = self.header_gain or 1.0
+        least = 5 * (own if self.header_gain else max(own, noise))
+        limit = max(_MUCH_DARK_CURRENT * self.exposure_s / gain, least)
+        above = excess[excess > limit]
+        if self.bias is not None and above.size:
+            # What stands out in the bias as well is not dark current.
+            bias = self.bias[excess > limit] - np.median(self.bias)
+            above = above - bias * np.float32(ADU)
+        count = int(np.count_nonzero(above > limit))
+        yield "hot_rate_percent", 100 * count / excess.size
+        yield f"hot_limit_{self._rate_unit}", limit * gain / self.exposure_s
+
+    @property
+    def _rate_unit(self) -> str:
+        """How the names of numbers per second end: in electrons where the header has a gain."""
+        return "e_s" if self.header_gain else "adu_s"
 
     def _dark_current(self) -> Iterator[tuple[str, float | None]]:
         if self.bias is None:
@@ -237,31 +295,53 @@ class _Measurement:
         yield "black_percent", 100 * float((self.sample.frames <= 0).mean())
         drift = sequence.drift(self.levels)
         yield "drift_adu", drift
-        yield "drift_over_noise", drift / noise if noise else None
+        # Noise below half a step of the camera cannot be seen, nor can such a drift.
+        visible = max(noise, self._step / 2)
+        yield "drift_over_noise", drift / visible if visible else None
         yield from self._remaining()
 
     def _flat(self) -> Iterator[tuple[str, float | None]]:
         white = self._white_adu
-        yield "level_percent", 100 * median(self.levels) / white
-        yield "level_spread", max(self.levels) / max(min(self.levels), 1e-9)
+        if self.is_lit_in_lines:
+            yield from self._lit_part(white)
+        else:
+            yield "level_percent", 100 * median(self.levels) / white
+        faintest = min(self.levels)
+        yield "level_spread", max(self.levels) / faintest if faintest > 0 else None
         yield (
             "saturated_percent",
             100 * float((self.sample.frames >= _SATURATED * white).mean()),
         )
         yield from self._photon_transfer()
         yield from self._remaining()
-        yield from self._shape()
+        if not self.is_lit_in_lines:
+            yield from self._shape()
 
     def _photon_transfer(self) -> Iterator[tuple[str, float | None]]:
         for name, estimate in self.estimates.items():
             yield name, estimate.value
         yield "noise_adu", self._noise_of_flat
 
+    def _lit_part(self, white: float) -> Iterator[tuple[str, float | None]]:
+        """Return numbers of a flat that is lit in lines."""
+        bright = [
+            float(np.percentile(frame, lighting.BRIGHT_PERCENTILE)) for frame in self.sample.frames
+        ]
+        lit = lighting.lit_part(self.sample.of(self.grey))
+        yield "bright_percent", 100 * median(bright) / white
+        yield "lit_percent", 100 * float(lit.mean())
+        yield "lit_noise_percent", 100 * lighting.lit_noise(self.lit.frames, lit)
+
     def _shape(self) -> Iterator[tuple[str, float | None]]:
+        noise, level = self._noise_of_master, self._lit_level
+        if noise:
+            yield "master_noise_percent", min(100.0, 100 * noise / max(level, 1e-9))
+        if level <= noise:
+            return  # no light: nothing has a shape
         yield "corner_to_centre", surface.corner_to_centre(self.grey)
-        yield "gradient_percent", 100 * surface.gradient(self.grey)
-        noise = self.remaining[0] if self.remaining else self._expected_noise
-        temporal = noise / max(self._lit_level, 1e-9)
+        gradient = surface.gradient(self.grey)
+        yield "gradient_percent", None if gradient is None else 100 * gradient
+        temporal = noise / level
         yield "response_spread_percent", 100 * surface.response_spread(self.grey, temporal)
         dust = surface.dust_shadows(surface.structure(self.grey))
         yield "dust_percent", 100 * dust.share
@@ -273,20 +353,28 @@ class _Measurement:
             yield "master_noise_adu", left
             yield "noise_over_expected", left / expected if expected else None
 
-    def ranges(self, configured: Mapping[str, Range]) -> dict[str, Range]:
-        """Return the ranges, with what this number of frames makes of them.
-
-        Samples that the rejection takes from perfect frames are added to the limit.
-        """
-        low, high = configured.get("rejected_percent", (None, None))
-        if high is None:
-            return {**configured}
+    def circumstances(self, uncertainties: Mapping[str, float]) -> Circumstances:
+        """Return what limits depend on."""
         kind, frames = self.job.type, len(self.job.frames)
         noise = self._noise_of_flat if kind is FrameType.FLAT else self.noise
         expected = expected_rejected_percent(
             self.job.recipe.integration, kind, frames, median(self.levels), noise or 1.0
         )
-        return {**configured, "rejected_percent": [low, high + round(expected, 1)]}
+        temperatures = self._temperatures
+        traits = self.headers[0][0].traits
+        return Circumstances(
+            rejected_percent=round(expected, 1),
+            noise_adu=noise or 0.0,
+            step_adu=self._step,
+            exposure_s=self.exposure_s,
+            gain_e_adu=self.header_gain,
+            sensor_c=median(temperatures) if temperatures else None,
+            has_set_point="SET-TEMP" in traits.keywords
+            and traits.sources.get("SET-TEMP") != MEASURED,
+            has_bias=self.bias is not None,
+            is_part=any(self.job.geometry.origin),
+            uncertainties=uncertainties,
+        )
 
     # Parts of the numbers
 
@@ -305,16 +393,34 @@ class _Measurement:
             return []
         geometry = self.job.geometry
         header = read_header(self.settings.input_dir / self.job.frames[0].path)
-        amplifiers = amplifiers_of(header, geometry.width, geometry.height)
+        amplifiers = (
+            amplifiers_in(geometry.layout)
+            if geometry.layout
+            else amplifiers_of(header, geometry.width, geometry.height)
+        )
         regions = regions_of(self.sample.rows, geometry, amplifiers)
         if self.job.type is FrameType.BIAS:
-            return noise_by_region.of_bias(self.sample.frames, regions)
+            return self._with_declared(noise_by_region.of_bias(self.sample.frames, regions), header)
         offset = self.sample.of(self.bias) if self.bias is not None else None
         noise, frames = self.reference.regions()
         flats = noise_by_region.FlatFrames(
             self.sample.frames, self._exposures_s, _saturate_adu(header.cards)
         )
-        return noise_by_region.of_flats(flats, regions, noise_by_region.Dark(offset, frames, noise))
+        dark = noise_by_region.Dark(offset, frames, noise)
+        return self._with_declared(noise_by_region.of_flats(flats, regions, dark), header)
+
+    def _with_declared(
+        self, regions: Sequence[RegionQuality], header: ImageHeader
+    ) -> list[RegionQuality]:
+        """Add what the header gives for each amplifier of a frame that is put together."""
+        layout = self.job.geometry.layout
+        parts = {part.name: part for part in layout.parts} if layout else {}
+        return [
+            replace(region, declared=declared_numbers(header, parts[region.amplifier]))
+            if region.amplifier in parts
+            else region
+            for region in regions
+        ]
 
     @cached_property
     def estimates(self) -> dict[str, Estimate]:
@@ -377,15 +483,33 @@ class _Measurement:
         return math.sqrt(max(0.0, median(variances))) if variances else None
 
     @property
-    def _expected_noise(self) -> float:
-        """Noise that averaging leaves in a flat of so few frames that it cannot be measured."""
+    def _noise_of_master(self) -> float:
+        """Noise that averaging leaves in a flat, ADU; of few frames, as it should be."""
+        if self.remaining:
+            return self.remaining[0]
         return (self._noise_of_flat or 0.0) / math.sqrt(len(self.job.frames))
+
+    @cached_property
+    def is_lit_in_lines(self) -> bool:
+        """Whether the master is the flat of a spectrograph or of fibres."""
+        return lighting.is_lit_in_lines(self.image, self._noise_of_master / ADU)
+
+    @cached_property
+    def _step(self) -> float:
+        """The step between values of the camera, ADU; 0 where they are not integers."""
+        return quantum(self.sample.frames[0])
 
     @property
     def header_gain(self) -> float | None:
-        """Electrons per ADU from EGAIN or E-GAIN of the first frame; None without them."""
-        value = number_of(first_of(self.headers[0][1], ("EGAIN", "E-GAIN"))[1])
-        return value if value and value > 0 else None
+        """Electrons per ADU from EGAIN or E-GAIN of the first frame; None without them.
+
+        Samples of 8 bits are stretched to 16 bits, so that an electron is more ADU.
+        """
+        _, cards = self.headers[0]
+        value = number_of(first_of(cards, ("EGAIN", "E-GAIN"))[1])
+        if not value or value <= 0:
+            return None
+        return value / _STEP_OF_8_BITS if cards.get("BITPIX") == 8 else value
 
     @property
     def exposure_s(self) -> float:
@@ -420,8 +544,9 @@ class _Measurement:
         return 100 * float(low + high) / (self.image.size * len(self.job.frames))
 
     def rings(self) -> list[float]:
-        """Return the vignetting of a flat; an empty list for other masters."""
-        return surface.vignetting(self.grey) if self.job.type is FrameType.FLAT else []
+        """Return the vignetting of an evenly lit flat; an empty list for other masters."""
+        is_even = self.job.type is FrameType.FLAT and not self.is_lit_in_lines
+        return surface.vignetting(self.grey) if is_even else []
 
     # Frames, nights, findings
 
@@ -452,7 +577,59 @@ class _Measurement:
             for place in sequence.standing_out(self._rejected, _REJECTED_FLOOR)
         }
 
-    def odd_frames(self) -> Iterator[Finding]:
+    def findings(self, outside: Sequence[Finding]) -> Iterator[Finding]:
+        """Return all findings.
+
+        Parameters
+        ----------
+        outside : sequence of Finding
+            The numbers that are outside their ranges.
+        """
+        outside = [*map(self._by_noise, outside)]
+        partition = self._clusters(outside)
+        if partition is None:
+            yield from outside
+            yield from self._odd_frames()
+        else:
+            unlike = self._cluster_finding(partition)
+            yield unlike
+            for finding in outside:
+                if finding.number in _OF_UNLIKE_FRAMES:
+                    finding = replace(finding, cause=unlike.cause, remedy=unlike.remedy)
+                yield finding
+        yield from self._warnings(is_explained=partition is not None)
+        if self.job.type is FrameType.FLAT and self.is_lit_in_lines:
+            yield Finding(Level.NOTE, _LIT_IN_LINES)
+
+    def _by_noise(self, finding: Finding) -> Finding:
+        """Correct the cause of a level that is high, if its noise is not that of light.
+
+        Light of L ADU has a variance of L over the gain, and no camera has more than 20 e-/ADU.
+        """
+        if finding.number != "level_adu" or self.job.type is FrameType.FLAT:
+            return finding
+        level = float(np.median(self.levels))
+        if not self.noise or level < _MOST_GAIN * self.noise**2:
+            return finding
+        advice = OFFSET_WITHOUT_LIGHT
+        return replace(finding, cause=advice.cause, remedy=advice.remedy)
+
+    def _clusters(self, outside: Sequence[Finding]) -> Partition | None:
+        """Return the frames of one of two clusters, where they explain what was found."""
+        apart, count = self._standing_out, len(self.job.frames)
+        kind = self.job.type
+        if kind is not FrameType.FLAT:
+            by_level = clusters.level_clusters(kind, self.levels, self.noise)
+        elif self._are_unlike(outside):
+            by_level = clusters.level_clusters(kind, self.levels, 0.0)
+            by_level = by_level or clusters.shape_clusters(self.lit.frames)
+        else:
+            return None
+        if by_level is None and 2 <= len(apart) <= count - 2:
+            return frozenset(apart)
+        return by_level
+
+    def _odd_frames(self) -> Iterator[Finding]:
         """Return a finding for each frame that stands out."""
         for place, difference in sorted(self._standing_out.items()):
             yield Finding(
@@ -462,19 +639,49 @@ class _Measurement:
                 "check the frame, and leave it out (exclude) if it is bad",
             )
 
-    def warnings(self) -> Iterator[Finding]:
+    def _warnings(self, is_explained: bool) -> Iterator[Finding]:
         """Return the warnings of the plan, the warnings of the engine, and the frames left out.
 
         Warnings of the engine are notes, since the numbers show how good the result is, but for
-        frames that differ. Frames that were left out are notes, since the master is good without
-        them. Warnings that the numbers repeat are not listed.
+        frames that differ and for a bias or dark that does not fit. Frames that were left out are
+        notes, since the master is good without them. Warnings that the numbers repeat are not
+        listed; that frames differ is not where it is said how (``is_explained``).
         """
         for warning in self.record.warnings:
-            if warning.kind not in _SHOWN_BY_NUMBERS:
-                matters = warning.kind is WarningKind.OUTLIERS or warning in self.job.warnings
+            kind = warning.kind
+            is_shown = is_explained and kind is WarningKind.OUTLIERS
+            if kind is not WarningKind.LEVEL and not is_shown:
+                matters = kind in _SERIOUS or warning in self.job.warnings
                 yield Finding(Level.WARNING if matters else Level.NOTE, warning.text)
         for frame in self.record.left_out:
             yield Finding(Level.NOTE, f"left out: {frame.path}: {frame.reason}")
+
+    def _are_unlike(self, outside: Sequence[Finding]) -> bool:
+        """Return whether anything says that flats do not belong together."""
+        return bool(
+            self._standing_out
+            or any(finding.number in _OF_UNLIKE_FRAMES for finding in outside)
+            or any(warning.kind is WarningKind.OUTLIERS for warning in self.record.warnings)
+        )
+
+    def _cluster_finding(self, partition: Partition) -> Finding:
+        facts = [
+            FrameFacts(
+                frame.path,
+                level,
+                description.traits.keywords,
+                cards,
+                description.ccd_temp_c,
+                _seconds(description.date_obs),
+            )
+            for frame, level, (description, cards) in zip(
+                self.job.frames, self.levels, self.headers, strict=True
+            )
+        ]
+        kind = self.job.type
+        return clusters.cluster_finding(
+            partition, facts, kind, self.settings.required_keywords[kind.value]
+        )
 
     def frames(self) -> Iterator[FrameQuality]:
         """Return the measurements of each frame."""
@@ -486,7 +693,7 @@ class _Measurement:
                 night=str(description.traits.keywords.get("DATE", "")),
                 level_adu=round(level, 3),
                 rejected_percent=rejected[place] if rejected else None,
-                ccd_temp_c=description.ccd_temp_c,
+                ccd_temp_c=_rounded_c(description.ccd_temp_c),
                 stands_out=self._standing_out.get(place, ""),
             )
 
@@ -515,6 +722,19 @@ class _Measurement:
             signal = float(np.median(middle - sample.of(self.bias)))
             numbers |= {"dark_current_adu_s": signal / self.exposure_s}
         return numbers
+
+
+def _rounded_c(temperature: float | None) -> float | None:
+    """Round a temperature to what sensors resolve."""
+    return None if temperature is None else round(temperature, 2)
+
+
+def _seconds(time: str | None) -> float | None:
+    """Return a time of a header in seconds; None where it is not one."""
+    try:
+        return datetime.fromisoformat(time).timestamp() if time else None
+    except ValueError:
+        return None
 
 
 def _saturate_adu(cards: Mapping[str, CardValue]) -> float | None:

@@ -130,12 +130,15 @@ class RegionQuality:
     points : sequence of (float, float, bool)
         The photon transfer curve of flats: level and variance, ADU and ADU squared, and whether
         the point is part of the fit.
+    declared : mapping of str to float
+        What the header gives for the amplifier, by the names of estimates.
     """
 
     amplifier: str
     colour: str
     estimates: Mapping[str, Estimate]
     points: Sequence[Sequence[float]] = ()
+    declared: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -147,7 +150,8 @@ class RegionQuality:
     def from_json(cls, stored: Mapping[str, Any]) -> Self:
         """Read the region from a JSON object."""
         estimates = {name: Estimate(**each) for name, each in stored["estimates"].items()}
-        return cls(stored["amplifier"], stored["colour"], estimates, stored["points"])
+        declared = stored.get("declared", {})
+        return cls(stored["amplifier"], stored["colour"], estimates, stored["points"], declared)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +191,9 @@ class QualityRecord:
         Why there is no number, by name.
     regions : sequence of RegionQuality
         Of a bias or a flat.
+    setting : str
+        Camera, settings, and exposure or filter: masters with equal texts are compared. Empty in
+        records of earlier versions.
     """
 
     name: str
@@ -204,6 +211,17 @@ class QualityRecord:
     uncertainties: Mapping[str, float] = field(default_factory=dict)
     unknown: Mapping[str, str] = field(default_factory=dict)
     regions: Sequence[RegionQuality] = ()
+    setting: str = ""
+
+    @property
+    def is_lit_in_lines(self) -> bool:
+        """Whether a flat is that of a spectrograph (:mod:`calmasters.quality.lighting`)."""
+        return "lit_percent" in self.numbers
+
+    @property
+    def night(self) -> str:
+        """The last night of the frames; empty where unknown."""
+        return max((night.night for night in self.nights), default="")
 
     def to_json(self) -> str:
         """Return the record as JSON text."""
@@ -236,6 +254,7 @@ class QualityRecord:
                 # Records of kept masters may be older than these.
                 uncertainties=stored.get("uncertainties", {}),
                 unknown=stored.get("unknown", {}),
+                setting=stored.get("setting", ""),
                 regions=[RegionQuality.from_json(each) for each in stored.get("regions", ())],
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:

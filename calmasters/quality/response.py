@@ -24,6 +24,8 @@ _SHARED: Final = 0.04
 _LEAST_SCATTER: Final = 0.005
 #: A flat that saturates lies this share below the others, or 4 sigmas.
 _MISSING: Final = 0.05
+#: Where the first of them is this many times brighter than the others, white is not known.
+_FARTHEST: Final = 1.3
 #: Least ratio of the longest to the shortest exposure.
 _SPAN_FOR_WHITE, _SPAN_FOR_LINEARITY = 3.0, 2.0
 _LARGEST_SCATTER: Final = 0.01
@@ -106,6 +108,8 @@ def _where_exposure_stops(levels: Float64, exposures: Float64) -> Iterator[Estim
         return
     top = float(levels[others].max())
     above = float(levels[missing].min())
+    if above > _FARTHEST * top:
+        return  # fainter light explains it as well: nothing shows where the level stops
     # White lies between the last level that is right and the first that is not.
     yield Estimate(top, max(abs(above - top) / 2, 0.01 * top))
 

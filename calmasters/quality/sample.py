@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from calmasters.errors import FrameError
 from calmasters.frame import Geometry
-from calmasters.images.raw_frame import RawFrame
+from calmasters.images.open_frame import OpenedFrame, open_frame
 
 __all__ = ["ADU", "Float32", "FrameSample"]
 
@@ -48,8 +48,21 @@ class FrameSample:
     mosaic: bool = False
 
     @classmethod
-    def read(cls, paths: Sequence[Path], geometry: Geometry, float_range: str) -> Self:
+    def read(
+        cls,
+        paths: Sequence[Path],
+        geometry: Geometry,
+        float_range: str,
+        pedestal_adu: float = 0.0,
+    ) -> Self:
         """Read a group's frames.
+
+        Parameters
+        ----------
+        paths : sequence of Path
+        geometry : Geometry
+        float_range, pedestal_adu : str, float
+            As :func:`~calmasters.images.open_frame.open_frame` takes them.
 
         Raises
         ------
@@ -59,7 +72,8 @@ class FrameSample:
         starts, height = _bands(geometry, len(paths))
         frames = np.empty((len(paths), len(starts) * height, geometry.width), np.float32)
         for path, target in zip(paths, frames, strict=True):
-            _read_bands(path, geometry, float_range, starts, target)
+            with open_frame(path, float_range, geometry.layout, pedestal_adu) as frame:
+                _read_bands(path, frame, geometry, starts, target)
         rows = tuple(start + row for start in starts for row in range(height))
         return cls(frames, rows, geometry.bayerpat is not None)
 
@@ -99,14 +113,13 @@ def _bands(geometry: Geometry, frames: int) -> tuple[list[int], int]:
 
 
 def _read_bands(
-    path: Path, geometry: Geometry, float_range: str, starts: Sequence[int], target: Float32
+    path: Path, frame: OpenedFrame, geometry: Geometry, starts: Sequence[int], target: Float32
 ) -> None:
-    with RawFrame(path, float_range) as frame:
-        if (frame.width, frame.height) != (geometry.width, geometry.height):
-            raise FrameError(
-                f"measuring {path}: it has {frame.width}x{frame.height} pixels, expected "
-                f"{geometry.width}x{geometry.height}: the file has changed, run again"
-            )
-        bands = target.reshape(len(starts), -1)
-        for start, band in zip(starts, bands, strict=True):
-            np.multiply(frame.read(start * frame.width, band.size).samples, ADU, out=band)
+    if (frame.width, frame.height) != (geometry.width, geometry.height):
+        raise FrameError(
+            f"measuring {path}: it has {frame.width}x{frame.height} pixels, expected "
+            f"{geometry.width}x{geometry.height}: the file has changed, run again"
+        )
+    bands = target.reshape(len(starts), -1)
+    for start, band in zip(starts, bands, strict=True):
+        np.multiply(frame.read(start * frame.width, band.size).samples, ADU, out=band)

@@ -22,10 +22,12 @@ __all__ = [
     "glow",
     "gradient",
     "grey",
+    "odd_in",
     "odd_pixels",
     "relative_response",
     "residual",
     "response_spread",
+    "spread",
     "structure",
     "vignetting",
 ]
@@ -41,6 +43,9 @@ _FINE_CELL: Final = 8
 
 #: Number of cells on each side that are the surroundings of a cell.
 _AROUND: Final = 5
+
+#: A centre below this share of what it is compared with has no light: there is no ratio.
+_NO_LIGHT: Final = 0.01
 
 #: A cell is in a shadow if it is darker than its surroundings by this share.
 _SHADOW: Final = 0.01
@@ -211,7 +216,16 @@ def odd_pixels(dark: Float32, noise: float) -> OddPixels:
     visible in a stack. The limit of 5 is that of LSST (``nSigmaBright`` of cp_pipe, 4.8).
     """
     excess = residual(dark)
-    own = 1.4826 * float(np.median(np.abs(excess)))
+    return odd_in(excess, spread(excess), noise)
+
+
+def spread(excess: Float32) -> float:
+    """Return the robust standard deviation of a :func:`residual`."""
+    return 1.4826 * float(np.median(np.abs(excess)))
+
+
+def odd_in(excess: Float32, own: float, noise: float) -> OddPixels:
+    """Find odd pixels in the :func:`residual` of a dark, of which the spread is known."""
     hot = excess > 5 * noise
     return OddPixels(hot, (excess > max(noise, 5 * own)) & ~hot, excess < -5 * max(noise, own))
 
@@ -232,20 +246,20 @@ def vignetting(image: Float32, rings: int = 16) -> list[float]:
     return [level / max(levels[0], 1e-12) for level in levels]
 
 
-def corner_to_centre(image: Float32) -> float:
-    """Return the mean of the corners over the centre."""
+def corner_to_centre(image: Float32) -> float | None:
+    """Return the mean of the corners over the centre; None where the centre has no light."""
     centre, corners = _parts(image)
-    return sum(corners) / 4 / max(centre, 1e-12)
+    return sum(corners) / 4 / centre if centre > _NO_LIGHT * max(corners) else None
 
 
-def gradient(image: Float32) -> float:
+def gradient(image: Float32) -> float | None:
     """Measure how unevenly a flat was lit: the rise of a plane through it, relative to its level.
 
     Returns
     -------
     float
         Highest less lowest corner of the plane, over its value at the centre. Vignetting that is
-        the same on all sides adds nothing.
+        the same on all sides adds nothing. None where the centre has no light.
     """
     medians = cells(image)
     y, x = (np.linspace(-1, 1, length) for length in medians.shape)
@@ -256,7 +270,8 @@ def gradient(image: Float32) -> float:
         ]
     )
     solution = np.linalg.lstsq(columns, medians.ravel().astype(np.float64), rcond=None)[0]
-    return float(2 * np.abs(solution[1:]).sum() / max(abs(solution[0]), 1e-12))
+    rise = float(2 * np.abs(solution[1:]).sum())
+    return rise / float(solution[0]) if solution[0] > _NO_LIGHT * rise else None
 
 
 def relative_response(flat: Float32) -> Float32:

@@ -19,6 +19,7 @@ from calmasters.headers.fits_cards import CardValue, number_of
 from calmasters.headers.image_header import read_cards
 from calmasters.images.master_file import read_image
 from calmasters.model.job import MasterJob
+from calmasters.quality.camera import setting_label
 from calmasters.quality.quality_record import QualityRecord
 from calmasters.quality.sample import ADU
 from calmasters.quality.surface import odd_pixels
@@ -118,18 +119,6 @@ def jumps(points: Sequence[Point]) -> list[Jump]:
     return large_steps
 
 
-def _setting_label(job: MasterJob) -> str:
-    """Return the camera setting as text: what must be equal for numbers to be compared."""
-    left_out = {"TYPE", "DATE", "INSTRUME"}
-    further = [
-        f"{key} {format_value(key, value)}"
-        for key, value in job.keywords.items()
-        if key not in left_out
-    ]
-    camera = str(job.keywords.get("INSTRUME", "unknown camera"))
-    return f"{camera}, {job.type.value}: {', '.join((*further, str(job.geometry)))}"
-
-
 def trends(measured: Iterable[tuple[MasterJob, Path]], library: Iterable[Frame]) -> list[Trend]:
     """Follow every number of every camera setting.
 
@@ -158,7 +147,7 @@ def trends(measured: Iterable[tuple[MasterJob, Path]], library: Iterable[Frame])
                 points.setdefault((setting, kind, number), []).append(point)
 
     for job, quality in measured:
-        setting = _setting_label(job)
+        setting = setting_label(job)
         jobs[setting] = job
         for night in QualityRecord.read(quality).nights:
             add(setting, night.night, night.numbers, job.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from calmasters.comparison.between_engines import EngineComparison
@@ -14,6 +14,7 @@ from calmasters.model.layout import COMPARISON, job_path_of, quality_path
 from calmasters.planning.plan_file import Plan
 from calmasters.planning.planner import Decision, decide
 from calmasters.quality.camera import settings_with_defects
+from calmasters.quality.own_history import judged
 from calmasters.quality.trend import Trend, trends
 from calmasters.reporting.masters import (
     CameraNumbers,
@@ -66,7 +67,11 @@ def read_content(settings: Settings, plan: Path) -> ReportContent:
     jobs = [MasterJob.read(output / job_path_of(master)) for master in masters]
     cache = HeaderCache(settings)
     measured = [(job, output / quality_path(job.name)) for job in jobs]
-    loaded = [Master.load(job, output) for job in jobs]
+    records = judged(settings, [quality for _, quality in measured])
+    loaded = [
+        replace(Master.load(job, output), quality=record)
+        for job, record in zip(jobs, records, strict=True)
+    ]
     return ReportContent(
         decision=decide(settings, cache),
         masters=in_electrons(loaded, keywords),

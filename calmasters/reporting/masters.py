@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -20,6 +19,7 @@ from calmasters.model.layout import defect_map_path, quality_path, record_path
 from calmasters.model.master_record import MasterRecord
 from calmasters.quality.camera import setting_key
 from calmasters.quality.camera_numbers import combined_regions
+from calmasters.quality.digits import with_uncertainty
 from calmasters.quality.estimate import Estimate
 from calmasters.quality.judgement import NUMBERS
 from calmasters.quality.quality_record import Level, QualityRecord, RegionQuality
@@ -290,11 +290,7 @@ def measured(estimate: Estimate) -> str:
 
 
 def _with_uncertainty(value: float, uncertainty: float | None) -> str:
-    if not uncertainty:
-        return short(value)
-    # Two digits of the uncertainty; 0.0095 has as many decimals as 0.010.
-    decimals = max(0, 1 - math.floor(math.log10(float(f"{uncertainty:.1e}"))))
-    return f"{value:.{decimals}f} ± {uncertainty:.{decimals}f}"
+    return with_uncertainty(value, uncertainty) if uncertainty else short(value)
 
 
 def short(value: float | None) -> str:

@@ -47,6 +47,14 @@ class PhotonCamera:
         Cosmic rays per frame.
     hot : float
         Share of hot pixels, which have up to 5000 ADU more in each frame.
+    dark_current : float
+        e-/s.
+    glow : float
+        Of an amplifier in the first corner, e-/s.
+    warm : float
+        Share of pixels with more dark current: 3 e-/s on the average.
+    colours : tuple of float
+        Transmission of the four pixels of a mosaic's cell, row by row.
     """
 
     gain: float = 0.8
@@ -64,6 +72,10 @@ class PhotonCamera:
     step: int = 1
     hits: int = 0
     hot: float = 0.0
+    dark_current: float = 0.0
+    glow: float = 0.0
+    warm: float = 0.0
+    colours: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
 
     @property
     def total_noise(self) -> float:
@@ -112,6 +124,51 @@ class PhotonCamera:
             frames.append(self._expose(random, light, offset + hot))
         stack = np.array(frames, np.float32)
         return stack[:bias], stack[bias:]
+
+    def expose(
+        self,
+        seed: int,
+        exposures_s: Sequence[float],
+        levels: Sequence[float] = (),
+        light: Map | None = None,
+    ) -> NDArray[np.float32]:
+        """Take frames of any type.
+
+        Parameters
+        ----------
+        seed : int
+            Of the frames; the camera is always the same one.
+        exposures_s : sequence of float
+            Of each frame; 0 for a bias.
+        levels : sequence of float
+            Signal of each flat where ``light`` is 1, ADU; empty for frames without light.
+        light : (height, width) array of float64, optional
+            What falls on the sensor; even light where omitted.
+
+        Returns
+        -------
+        (frames, height, width) array of float32
+            ADU.
+        """
+        sensor = np.random.default_rng(0)
+        shape = (self.height, self.width)
+        y, x = np.linspace(-1, 1, self.height)[:, None], np.linspace(-1, 1, self.width)
+        response = (1 - self.vignetting * (x**2 + y**2)) * sensor.normal(1, self.response, shape)
+        for place, transmission in enumerate(self.colours):
+            response[place // 2 :: 2, place % 2 :: 2] *= transmission
+        offset = self.offset + sensor.normal(0, self.offset_pattern, shape)
+        corner = np.exp(-3 * np.hypot(y + 1, x + 1))
+        rate = self.dark_current + self.glow * corner
+        rate = rate + (sensor.random(shape) < self.warm) * sensor.exponential(3.0, shape)
+        random = np.random.default_rng([1, seed])
+        lit = response if light is None else response * light
+        frames = [
+            self._expose(random, level * lit + exposure_s * rate / self.gain, offset)
+            for exposure_s, level in zip(
+                exposures_s, levels or [0.0] * len(exposures_s), strict=True
+            )
+        ]
+        return np.array(frames, np.float32)
 
     def _expose(self, random: np.random.Generator, light: Map, offset: Map) -> Map:
         signal = random.poisson(np.maximum(0, light) * self.gain) / self.gain

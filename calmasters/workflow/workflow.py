@@ -43,7 +43,8 @@ from calmasters.planning.staleness import (
     plan_holds,
     trigger_file,
 )
-from calmasters.quality.quality_record import Level, QualityRecord
+from calmasters.quality.causes import shared_causes
+from calmasters.quality.own_history import judged
 from calmasters.running import job_resources
 from calmasters.running.run import Run
 from calmasters.running.windows_paths import long_paths_work, require_drive, require_short_paths
@@ -58,9 +59,6 @@ __all__ = ["Input", "Workflow"]
 #: A file as an input of a rule; Snakemake writes "none" as an empty list.
 Input: TypeAlias = str | list[str]
 
-
-#: Findings of the report that are shown at the end of its run.
-_SERIOUS: Final = (Level.WARNING, Level.ERROR)
 
 _INTERRUPTED: Final = (
     "The previous run was interrupted. A run first restores the masters that it was rebuilding, so "
@@ -400,21 +398,18 @@ class Workflow:
         }
         return {name: texts for name, texts in by_name.items() if texts}
 
-    def report_warnings(self) -> dict[str, list[str]]:
-        """Give what the report found wrong with masters by short name; those without are left out.
+    def report_warnings(self) -> list[str]:
+        """Give what the report found wrong with masters: a sentence for each cause.
 
-        Masters that were not measured are left out, too.
+        Masters that were not measured are left out.
         """
-        by_name = {}
-        for master, planned in self.plan.masters.items():
-            try:
-                record = QualityRecord.read(self._output_dir / quality_path(master_name(master)))
-            except (OSError, RecordError):
-                continue
-            found = [each.found for each in record.findings if each.level in _SERIOUS]
-            if found:
-                by_name[planned.short_name] = found
-        return by_name
+        names = {master_name(master): each.short_name for master, each in self.plan.masters.items()}
+        files = [self._output_dir / quality_path(name) for name in names]
+        try:
+            records = judged(self._settings, [file for file in files if file.is_file()])
+        except (OSError, RecordError):
+            return []
+        return [cause.sentence(names) for cause in shared_causes(records)]
 
     def _warnings_of(self, master: str) -> Sequence[MasterWarning]:
         if self._decides and master in self.reasons:

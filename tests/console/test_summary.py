@@ -81,7 +81,7 @@ def test_notes_and_what_to_shoot_next_come_before_the_end() -> None:
 
 
 def test_a_report_that_was_made_is_named_with_what_it_warns_of() -> None:
-    found = {FLAT: ["39.4 % of samples are saturated", "faint"]}
+    found = [f"{FLAT}: 39.4 % of samples are saturated"]
     result = replace(BUILT, report="output/report.html", report_warnings=found)
     assert end_of_run(result, GOOD).splitlines()[-2:] == [
         f"The report warns: {FLAT}: 39.4 % of samples are saturated",

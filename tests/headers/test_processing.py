@@ -256,7 +256,7 @@ def test_a_master_bias_without_bias_is_of_no_use() -> None:
     assert problem.startswith("is a master bias from which a bias was subtracted (CALSTAT 'BM')")
 
 
-# --- cubes and overscan ---------------------------------------------------------------------------
+# --- cubes ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -271,35 +271,3 @@ def test_a_master_bias_without_bias_is_of_no_use() -> None:
 def test_cubes_are_refused_as_series_of_frames(axes: dict[str, int], text: str) -> None:
     (problem,) = traits_of(**axes).problems
     assert text in problem
-
-
-@pytest.mark.parametrize(
-    ("cards", "named"),
-    [
-        ({"BIASSEC": "[41:48,1:40]"}, "BIASSEC [41:48,1:40]"),
-        ({"BIASSEC": "[ 48 : 41 , 40 : 1 ]"}, "BIASSEC"),
-        ({"BIASSEC": "[41:48,*]"}, "BIASSEC"),
-        ({"TRIMSEC": "[1:40,1:40]", "DATASEC": "[1:40,1:40]"}, "TRIMSEC [1:40,1:40]"),
-        ({"DATASEC": "[5:48,3:40]"}, "DATASEC"),
-    ],
-)
-def test_frames_with_an_overscan_are_refused(cards: dict[str, str], named: str) -> None:
-    (problem,) = traits_of(**cards).problems
-    assert f"has an overscan ({named}" in problem
-
-
-@pytest.mark.parametrize(
-    "cards",
-    [
-        {"TRIMSEC": "[1:48,1:40]", "DATASEC": "[1:48,1:40]"},
-        {"TRIMSEC": "[*,*]"},
-        {"TRIMSEC": "[0:47,0:39]"},
-        {"TRIMSEC": "[17:64,1:40]"},
-        {"DATASEC": "[1:96,1:80]"},
-        {"BIASSEC": "[49:56,1:40]"},
-        {"BIASSEC": "[0:0,0:0]"},
-        {"BIASSEC": "UNKNOWN", "TRIMSEC": ""},
-    ],
-)
-def test_frames_whose_overscan_was_cut_off_are_plain(cards: dict[str, str]) -> None:
-    assert traits_of(**cards).problems == ()

@@ -28,7 +28,7 @@ from jobs_for_pixinsight import (
 from calmasters.atomic_files import write_whole
 from calmasters.engines.pixinsight.needs import NEEDS
 from calmasters.errors import ConfigError, EngineError
-from calmasters.frame import FrameType
+from calmasters.frame import FrameLayout, FramePart, FrameType, Geometry, Section
 from calmasters.headers.image_header import read_cards
 from calmasters.images.master_file import read_image, write_master
 from calmasters.model.job import MasterJob, UsedMaster
@@ -169,6 +169,29 @@ def test_frames_that_are_not_plain_equal_the_native_engines(
             site.make(job)
     else:
         assert_equals_native(site, job, by_script=True)
+
+
+#: The frame without four columns of overscan.
+LEVELLED = Geometry(
+    *(20, 16),
+    layout=FrameLayout.of(
+        20, 16, [FramePart(Section(0, 20, 0, 16), overscan=(Section(20, 24, 0, 16),))], "constant"
+    ),
+)
+
+
+@pytest.mark.parametrize("kinds", [(), (BIAS,), (BIAS, DARK)])
+def test_frames_with_an_overscan_equal_the_native_engines(
+    site: Site, flat_with_masters: Callable[..., MasterJob], kinds: tuple[FrameType, ...]
+) -> None:
+    job = flat_with_masters(*kinds, geometry=LEVELLED)
+    assert_equals_native(site, job)
+    assert not [*(site.output_dir / job.master).parent.glob(".*")]
+
+
+def test_the_script_of_a_user_refuses_frames_with_an_overscan(site: Site) -> None:
+    script = site.script(make_job(site, BIAS, geometry=LEVELLED))
+    assert "its frames are put together before PixInsight reads them" in script
 
 
 def test_adu_in_32_bits_are_refused(site: Site) -> None:

@@ -110,7 +110,7 @@ def test_the_keys_of_a_stored_record_do_not_change() -> None:
     assert list(stored) == [
         *("version", "name", "master", "type", "digest", "verdict", "numbers", "ranges"),
         *("findings", "frames", "nights", "histogram", "vignetting"),
-        *("uncertainties", "unknown", "regions"),
+        *("uncertainties", "unknown", "regions", "setting"),
     ]
     assert stored["nights"] == [{"night": "2026-01-16", "frames": 1, "level_adu": 612.0}]
     assert stored["histogram"] == {"edges_adu": [0.0, 1.0], "counts": [1]}
@@ -119,7 +119,7 @@ def test_the_keys_of_a_stored_record_do_not_change() -> None:
 def test_a_record_without_regions_is_read(tmp_path: Path) -> None:
     """Kept masters have records of earlier versions."""
     stored = json.loads(record_of(numbers={"read_noise_adu": 5.0}).to_json())
-    for name in ("uncertainties", "unknown", "regions"):
+    for name in ("uncertainties", "unknown", "regions", "setting"):
         del stored[name]
     path = tmp_path / "q.json"
     path.write_text(json.dumps(stored), encoding="utf-8")
@@ -288,7 +288,7 @@ def test_open_ranges_are_checked_on_one_side_only() -> None:
 
 
 def test_the_verdict_is_the_worst_finding(settings: Settings) -> None:
-    errors = [*check_ranges({"hot_percent": 2.0}, settings.quality.ranges["dark"])]
+    errors = [*check_ranges({"hot_rate_percent": 9.0}, settings.quality.ranges["dark"])]
     warning = replace(errors[0], level=Level.WARNING)
     note = replace(errors[0], level=Level.NOTE)
     assert worst_level([warning, *errors, note]) is Level.ERROR
@@ -304,9 +304,9 @@ def test_every_range_has_a_number_with_advice(settings: Settings) -> None:
 
 
 def test_only_errors_fail_the_run(tmp_path: Path) -> None:
-    def write(name: str, level: Level) -> Path:
+    def write(name: str, level: Level) -> QualityRecord:
         finding = Finding(level, "hot pixels: 2 % (expected: at most 1)")
-        return write_quality(tmp_path / f"{name}.json", name=name, findings=[finding])
+        return record_of(name=name, findings=[finding])
 
     good = write("good", Level.WARNING)
     require_good([good], tmp_path / "report.html")

@@ -682,12 +682,18 @@ def test_flats_written_as_lights_are_reported_and_used_with_the_suggestion(
     assert made.of("flat")[0].level == pytest.approx(20000, abs=1)
 
 
-def test_frames_with_an_overscan_are_left_out(workflow: Workflow) -> None:
+def test_an_overscan_is_subtracted_and_cut_off(workflow: Workflow) -> None:
     inner = f"[1:{WIDTH - 8},1:{HEIGHT}]"
     sections = {"BIASSEC": f"[{WIDTH - 7}:{WIDTH},1:{HEIGHT}]", "TRIMSEC": inner, "DATASEC": inner}
     add(workflow.frames, "bias", 700, **sections)
     add(workflow.frames, "bias", 700, camera="B", TRIMSEC=inner)
     add(workflow.frames, "bias", 700, camera="C", TRIMSEC=f"[1:{WIDTH},1:{HEIGHT}]")
+    add(workflow.frames, "bias", 700, camera="D", BIASSEC=f"[{WIDTH + 1}:{WIDTH + 8},1:{HEIGHT}]")
     made = make(workflow)
-    assert [master.name.split("_")[1] for master in made.masters] == ["INSTRUME-C"]
-    made.expect("overscan")
+    found = {master.name.split("_")[1][-1]: master for master in made.masters}
+    assert sorted(found) == ["0", "B", "C", "D"]
+    assert found["0"].level == pytest.approx(1000, abs=1)  # the pedestal
+    assert {name: found[name].level for name in "BCD"} == pytest.approx(
+        dict.fromkeys("BCD", 700), abs=1
+    )
+    made.expect("its overscan is not subtracted: the section", "is not inside of the image")

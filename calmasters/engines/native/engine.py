@@ -17,6 +17,7 @@ import numpy as np
 from calmasters.engines.dark_scaling import DarkScaling, dark_signal, weak_factors
 from calmasters.engines.frame_measures import measure_frames, measure_image
 from calmasters.engines.image_stats import noise
+from calmasters.engines.job_frames import open_frame_of
 from calmasters.engines.native.darks import DarkOptimizer
 from calmasters.engines.native.flats import Calibrator, FrameLevel, RawStack, measure
 from calmasters.engines.native.integration import Integrated, Normalization, integrate
@@ -43,7 +44,7 @@ from calmasters.errors import (
 from calmasters.frame import FrameType
 from calmasters.headers.fits_cards import Card
 from calmasters.images.master_file import read_image, write_master
-from calmasters.images.raw_frame import RawFrame
+from calmasters.images.open_frame import OpenedFrame
 from calmasters.model.job import FrameFile, LeftOut, MasterJob, UsedMaster
 from calmasters.model.master_record import (
     FrameStatistics,
@@ -180,7 +181,9 @@ class _MasterBuilder:
         self._scaling: DarkScaling | None = None
 
     def run(self) -> _BuiltMaster:
-        _allow_open_files(len(self._job.frames))
+        layout = self._job.geometry.layout
+        images = len({part.image for part in layout.parts}) if layout else 1
+        _allow_open_files(len(self._job.frames) * images)
         with ExitStack() as opened:
             frames = self._open_sound(opened)
             calibrator = self._calibrator()
@@ -239,7 +242,7 @@ class _MasterBuilder:
                 f"at least {fewest}: take more frames, or choose another rejection"
             )
 
-    def _open_sound(self, opened: ExitStack) -> Sequence[RawFrame]:
+    def _open_sound(self, opened: ExitStack) -> Sequence[OpenedFrame]:
         """Open the usable frames, and leave the others out."""
         frames = []
         for file in self._job.frames:
@@ -254,7 +257,7 @@ class _MasterBuilder:
         self._left_out.append(frame)
         self._write_log(f"left out: {frame.path}: {frame.reason}")
 
-    def _open(self, file: FrameFile, opened: ExitStack) -> RawFrame:
+    def _open(self, file: FrameFile, opened: ExitStack) -> OpenedFrame:
         path = self._input_dir / file.path
         try:
             size = path.stat().st_size
@@ -267,7 +270,8 @@ class _MasterBuilder:
                 f"{path} has {size} bytes, but had {file.size} when the job was planned: run again"
                 " to plan it again"
             )
-        frame = opened.enter_context(RawFrame(path, self._job.recipe.frame_range))
+        frame = open_frame_of(self._job, path)
+        opened.enter_context(frame)
         self._require_size(path, frame.width, frame.height)
         frame.require_valid_samples()
         return frame
@@ -301,8 +305,8 @@ class _MasterBuilder:
     # Measurements before the integration
 
     def _without_outliers(
-        self, frames: Sequence[RawFrame], calibrator: Calibrator | None
-    ) -> Sequence[RawFrame]:
+        self, frames: Sequence[OpenedFrame], calibrator: Calibrator | None
+    ) -> Sequence[OpenedFrame]:
         """Compare the frames, and leave those out that differ, if the recipe asks for it."""
         measures = measure_frames(frames, self._threads)
         self._noise = median(each.noise for each in measures)
@@ -349,8 +353,8 @@ class _MasterBuilder:
         return optimizer
 
     def _with_levels(
-        self, frames: Sequence[RawFrame], calibrator: Calibrator | None
-    ) -> tuple[Sequence[RawFrame], Sequence[FrameLevel]]:
+        self, frames: Sequence[OpenedFrame], calibrator: Calibrator | None
+    ) -> tuple[Sequence[OpenedFrame], Sequence[FrameLevel]]:
         """Measure the frames, and leave out those that cannot be normalized."""
         if not self._measures_frames(calibrator):
             return frames, [FrameLevel()] * len(frames)
@@ -417,14 +421,14 @@ class _MasterBuilder:
         return fixed
 
 
-def _allow_open_files(frames: int) -> None:
-    """Raise this process's limit of open files, if there is one, for this number of frames."""
+def _allow_open_files(images: int) -> None:
+    """Raise this process's limit of open files, if there is one, for this number of images."""
     try:
         import resource
     except ImportError:  # Windows, where C's library takes 8192 and nothing can be raised
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = frames + _OTHER_FILES
+    wanted = images + _OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:
         raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))

@@ -14,6 +14,7 @@ from calmasters.engines.native.darks import DarkOptimizer
 from calmasters.engines.native.integration import Loader, in_threads
 from calmasters.engines.native.levels import location
 from calmasters.engines.native.reference import Float32
+from calmasters.images.open_frame import OpenedFrame
 from calmasters.images.raw_frame import RawFrame
 
 __all__ = ["Calibrator", "FrameLevel", "RawStack", "measure"]
@@ -67,7 +68,7 @@ class RawStack:
 
     Parameters
     ----------
-    frames : sequence of RawFrame
+    frames : sequence of OpenedFrame
         Of one size.
     calibrator : Calibrator, optional
         Calibrates the samples of each frame when they are read.
@@ -77,14 +78,16 @@ class RawStack:
 
     def __init__(
         self,
-        frames: Sequence[RawFrame],
+        frames: Sequence[OpenedFrame],
         calibrator: Calibrator | None = None,
         factors: Sequence[float | None] = (),
     ) -> None:
         self._frames, self._calibrator = frames, calibrator
         known = factors or [None] * len(frames)
         self._factors = np.array([1.0 if k is None else k for k in known], np.float32)
-        self._is_uint16 = all(frame.format.is_uint16 for frame in frames)
+        self._of_codes = [
+            frame for frame in frames if isinstance(frame, RawFrame) and frame.format.is_uint16
+        ]
         self._lock = Lock()
         self.count = len(frames)
         self.size = frames[0].size
@@ -92,7 +95,8 @@ class RawStack:
 
     def read(self, start: int, count: int) -> Loader:
         """Read consecutive samples of all frames; see :class:`.integration.Stack`."""
-        fill = self._read_codes(start, count) if self._is_uint16 else self._read_any(start, count)
+        are_codes = len(self._of_codes) == self.count
+        fill = self._read_codes(start, count) if are_codes else self._read_any(start, count)
 
         def load(offset: int, samples: Float32) -> None:
             fill(offset, samples)
@@ -103,7 +107,7 @@ class RawStack:
 
     def _read_codes(self, start: int, count: int) -> Loader:
         codes = np.empty((self.count, count), np.uint16)
-        for frame, row in zip(self._frames, codes, strict=True):
+        for frame, row in zip(self._of_codes, codes, strict=True):
             frame.read_codes(start, row)
         return lambda offset, samples: kernels().unpack(
             codes, count, offset, samples, *samples.shape
@@ -122,9 +126,9 @@ class RawStack:
         return fill
 
 
-def read_samples(frame: RawFrame, start: int, samples: Float32) -> int:
+def read_samples(frame: OpenedFrame, start: int, samples: Float32) -> int:
     """Read consecutive samples of a frame; return the number that were not finite."""
-    if not frame.format.is_uint16:
+    if not (isinstance(frame, RawFrame) and frame.format.is_uint16):
         strip = frame.read(start, len(samples))
         samples[:] = strip.samples
         return strip.not_finite
@@ -151,7 +155,7 @@ class FrameLevel:
 
 
 def measure(
-    frames: Sequence[RawFrame], calibrator: Calibrator | None, threads: int
+    frames: Sequence[OpenedFrame], calibrator: Calibrator | None, threads: int
 ) -> list[FrameLevel]:
     """Measure the factor of the dark and the level of every frame."""
     levels: dict[int, FrameLevel] = {}
@@ -166,7 +170,7 @@ def measure(
     return [levels[index] for index in range(len(frames))]
 
 
-def _read_frame(frame: RawFrame, image: Float32) -> None:
+def _read_frame(frame: OpenedFrame, image: Float32) -> None:
     samples = image.reshape(-1)
     for start in range(0, samples.size, _READ_SAMPLES):
         read_samples(frame, start, samples[start : start + _READ_SAMPLES])

@@ -51,6 +51,8 @@ _MASTER, _LEVEL, _CALIBRATION, _MAPS, _UNPACKING = 5, 6, 18, 8, 3
 
 #: Samples that a thread reads at once: the minimum of all frames, the minimum of one frame.
 _READ, _READ_OF_ONE = 1 << 20, 1 << 15
+#: Bytes per sample of one frame of a layout while it is read: as stored, and as float64 twice.
+_ASSEMBLING: Final = 24
 #: Bytes of a thread besides the samples it reads.
 _STRIP: Final = 1 << 21
 
@@ -87,6 +89,8 @@ class NativeNeeds(EngineNeeds):
             of_pixel += _UNPACKING
         read = max(_READ, _READ_OF_ONE * len(job.frames))
         strips = threads * (2 * sample_bytes(job) * read + _STRIP)
+        if job.geometry.layout:
+            strips += threads * _ASSEMBLING * read // len(job.frames)
         return PYTHON_MB + (of_pixel * pixels(job.geometry) + strips) / 1e6
 
     def work_min(self, job: MasterJob, settings: Settings) -> float:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from calmasters.atomic_files import put_in_place, remove
+from calmasters.engines.assembled_files import assembled_files
 from calmasters.engines.pixinsight.find_program import find_binary
 from calmasters.engines.pixinsight.needs import NEEDS
 from calmasters.engines.pixinsight.result import check_master, master_statistics
@@ -31,6 +32,7 @@ from calmasters.engines.subprocesses import run
 from calmasters.errors import EngineError
 from calmasters.model.job import MasterJob
 from calmasters.model.master_record import MasterRecord, MasterStatistics
+from calmasters.model.master_warning import MasterWarning, WarningKind
 from calmasters.settings import BadFrames, Calibrated, PixInsight
 
 __all__ = ["PixInsightEngine", "create_engine"]
@@ -87,7 +89,11 @@ class PixInsightEngine:
         checked = check_frames(job, input_dir, output_dir, self.bad_frames)
         places = self.places(job, input_dir, output_dir, output)
         log.parent.mkdir(parents=True, exist_ok=True)
-        with _working_files(job, places):
+        files = job.frames_without(checked.left_out)
+        frames = assembled_files(job, files, input_dir, places.assembled(job))
+        with _working_files(job, places), frames as not_finite:
+            if not_finite:
+                checked.warnings.append(_not_finite(not_finite))
             status = self._run(job, places, log, checked)
             image = check_master(places.part(job), job)
             statistics = master_statistics(
@@ -161,6 +167,11 @@ class PixInsightEngine:
                 limit_s=60 * self.options.timeout_minutes,
                 exit_grace_s=EXIT_GRACE_S if self.options.force_exit else 0.0,
             )
+
+
+def _not_finite(samples: int) -> MasterWarning:
+    text = f"{samples} samples were not finite and were replaced by 0"
+    return MasterWarning(WarningKind.SAMPLES, text)
 
 
 def _require_enough_frames(job: MasterJob) -> None:

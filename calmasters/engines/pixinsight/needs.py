@@ -8,7 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from calmasters.engines.needs import EngineNeeds, calibrated_flats_bytes, pixels
+from calmasters.engines.needs import (
+    EngineNeeds,
+    assembled_frames_bytes,
+    calibrated_flats_bytes,
+    pixels,
+)
 from calmasters.errors import ConfigError
 from calmasters.headers.sample_scale import ADU16, ADU16_IN_32_BITS
 from calmasters.model.job import MasterJob
@@ -44,8 +49,14 @@ class PixInsightNeeds(EngineNeeds):
         """Return the disk space of all frames, which ImageCalibration writes as float32."""
         return calibrated_flats_bytes(job)
 
+    def assembled_bytes(self, job: MasterJob) -> int:
+        """Return the disk space of frames that are put together for PixInsight."""
+        return assembled_frames_bytes(job)
+
     def unsupported(self, job: MasterJob) -> Iterator[str]:
         """Yield a sentence for each setting that PixInsight would apply in another way."""
+        if job.geometry.layout:
+            return  # it reads files that this project writes
         yield from _unsupported_scales(job)
         packed = [frame.path for frame in job.frames if frame.path.lower().endswith(".bz2")]
         if packed:
@@ -94,6 +105,8 @@ class PixInsightNeeds(EngineNeeds):
 
 def reads_adu(job: MasterJob) -> bool:
     """Return whether PixInsight reads floating-point FITS files of a job as 16-bit ADU."""
+    if job.geometry.layout:
+        return False
     return job.recipe.float_range == ADU16 or any(ADU16 in frame.read_as for frame in job.frames)
 
 

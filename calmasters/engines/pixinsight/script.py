@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from calmasters import WORKFLOW_FILES
+from calmasters.engines.assembled_files import assembled_name
 from calmasters.engines.pixinsight.needs import reads_adu
 from calmasters.engines.preflight import CheckedFrames
 from calmasters.frame import FrameType
@@ -107,6 +108,18 @@ class Places:
         """Return the path of the report of the script."""
         return self.output.with_name(f".{job.digest}.status.json")
 
+    def assembled(self, job: MasterJob) -> Path:
+        """Return the folder of frames that are put together for PixInsight."""
+        return self.output.with_name(f".{job.digest}.frames")
+
+    def frames(self, job: MasterJob, checked: CheckedFrames) -> list[Path]:
+        """Return the files that PixInsight reads."""
+        files = job.frames_without(checked.left_out)
+        if job.geometry.layout is None:
+            return [self.input_dir / file.path for file in files]
+        names = [assembled_name(number, file) for number, file in enumerate(files)]
+        return [self.assembled(job) / name for name in names]
+
 
 def script_text(
     job: MasterJob, places: Places, options: PixInsight, checked: CheckedFrames = _UNCHECKED
@@ -155,9 +168,7 @@ def script_job(
     return {
         "type": job.type.value,
         "imageType": _IMAGE_TYPE[job.type],
-        "frames": [
-            _path(places.input_dir / frame.path) for frame in job.frames_without(checked.left_out)
-        ],
+        "frames": [_path(path) for path in places.frames(job, checked)],
         "master": _path(places.output),
         "part": _path(places.part(job)),
         "status": _path(places.status(job)),

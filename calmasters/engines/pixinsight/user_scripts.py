@@ -121,6 +121,11 @@ def user_job(job: MasterJob, places: Places, options: PixInsight, title: str) ->
 def _problem(job: MasterJob) -> str | None:
     """Return why PixInsight cannot make the master, or would make a wrong one."""
     sentences = [*NEEDS.unsupported(job)]
+    if job.geometry.layout:
+        sentences.append(
+            f"its frames are put together before PixInsight reads them ({job.geometry.layout}): "
+            "make it with snakemake masters and engine: pixinsight"
+        )
     fewest = NEEDS.fewest_frames(job.recipe.integration)
     if len(job.frames) < fewest:
         sentences.append(f"there are {len(job.frames)} frames; PixInsight needs at least {fewest}")

@@ -17,7 +17,7 @@ from calmasters.engines.result_warnings import zero_pixels
 from calmasters.engines.siril.program import VARIABLES, command, find_binary, version_of
 from calmasters.engines.siril.result import last_lines, master_statistics, read_result
 from calmasters.engines.siril.script import CALIBRATION, FRAMES, MASTER, script_text
-from calmasters.engines.siril.sequence import place_frames, write_image
+from calmasters.engines.siril.sequence import place_assembled, place_frames, write_image
 from calmasters.engines.subprocesses import run
 from calmasters.errors import EngineError, plain_number
 from calmasters.frame import FrameType
@@ -153,7 +153,11 @@ def _place(job: MasterJob, input_dir: Path, output_dir: Path, folder: Path) -> l
     """Put the input of Siril into its folder; return warnings."""
     paths = [input_dir / frame.path for frame in job.frames]
     warnings = []
-    if not_finite := place_frames(paths, folder, FRAMES, job.recipe.frame_range):
+    if job.geometry.layout:
+        not_finite = place_assembled(job, paths, folder, FRAMES)
+    else:
+        not_finite = place_frames(paths, folder, FRAMES, job.recipe.frame_range)
+    if not_finite:
         warnings.append(_not_finite(f"{not_finite} samples"))
     # A dark contains the bias: without optimization only the dark is subtracted.
     if used := job.dark or job.bias:

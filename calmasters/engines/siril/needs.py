@@ -12,6 +12,7 @@ from calmasters.engines.needs import (
     PYTHON_MB,
     EngineNeeds,
     any_packed,
+    assembled_frames_bytes,
     calibrated_flats_bytes,
     pixels,
     sample_bytes,
@@ -77,7 +78,7 @@ class SirilNeeds(EngineNeeds):
         Siril has all frames of a master in memory: as 16 bits if they are linked, as float32 if
         they are calibrated or rewritten.
         """
-        as_floats = job.bias or job.dark or any_packed(job)
+        as_floats = job.bias or job.dark or any_packed(job) or job.geometry.layout
         of_pixel = len(job.frames) * (4 if as_floats else sample_bytes(job)) + _IMAGES
         return PYTHON_MB + _PROGRAM_MB + of_pixel * pixels(job.geometry) / 1e6
 
@@ -88,6 +89,10 @@ class SirilNeeds(EngineNeeds):
     def calibrated_bytes(self, job: MasterJob) -> int:
         """Return the disk space of all frames, which Siril writes as float32."""
         return calibrated_flats_bytes(job)
+
+    def assembled_bytes(self, job: MasterJob) -> int:
+        """Return the disk space of frames that are put together for Siril."""
+        return assembled_frames_bytes(job)
 
     def unsupported(self, job: MasterJob) -> Iterator[str]:
         """Yield a sentence for each setting that Siril does not support."""

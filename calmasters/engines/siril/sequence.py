@@ -8,13 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
+from calmasters.engines.job_frames import open_frame_of
 from calmasters.errors import FrameError
 from calmasters.headers.fits_cards import Cards
 from calmasters.headers.image_header import read_header
 from calmasters.headers.sample_scale import is_bottom_up
-from calmasters.images.raw_frame import Image, RawFrame
+from calmasters.images.open_frame import OpenedFrame, open_frame
+from calmasters.images.raw_frame import Image
+from calmasters.model.job import MasterJob
 
-__all__ = ["place_frames", "write_image"]
+__all__ = ["place_assembled", "place_frames", "write_image"]
 
 
 def place_frames(paths: Sequence[Path], folder: Path, name: str, float_range: str) -> int:
@@ -43,13 +46,22 @@ def place_frames(paths: Sequence[Path], folder: Path, name: str, float_range: st
     FrameError
         If a file cannot be used as a frame.
     """
-    targets = [folder / f"{name}{number + 1:05}.fit" for number in range(len(paths))]
-    pairs = zip(paths, targets, strict=True)
+    pairs = _numbered(paths, folder, name)
     if all(map(_is_plain, paths)):
         for path, target in pairs:
             _link(path, target)
         return 0
-    return sum(_rewrite(path, target, float_range) for path, target in pairs)
+    return sum(_rewrite(open_frame(path, float_range), target) for path, target in pairs)
+
+
+def place_assembled(job: MasterJob, paths: Sequence[Path], folder: Path, name: str) -> int:
+    """Put frames that have a layout into a folder, as :func:`place_frames` does."""
+    pairs = _numbered(paths, folder, name)
+    return sum(_rewrite(open_frame_of(job, path), target) for path, target in pairs)
+
+
+def _numbered(paths: Sequence[Path], folder: Path, name: str) -> list[tuple[Path, Path]]:
+    return [(path, folder / f"{name}{number + 1:05}.fit") for number, path in enumerate(paths)]
 
 
 def _is_plain(path: Path) -> bool:
@@ -74,8 +86,8 @@ def _link(path: Path, target: Path) -> None:
         shutil.copyfile(path, target)
 
 
-def _rewrite(path: Path, target: Path, float_range: str) -> int:
-    with RawFrame(path, float_range) as frame:
+def _rewrite(opened: OpenedFrame, target: Path) -> int:
+    with opened as frame:
         strip = frame.read(0, frame.size)
         write_image(target, strip.samples.reshape(frame.height, frame.width))
     return strip.not_finite

@@ -1,0 +1,419 @@
+"""Which layout a header gives: overscan, amplifiers, and what is wrong with their sections."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from calmasters.frame import FrameLayout, FramePart, Geometry, Section
+from calmasters.headers.amplifiers import declared_numbers
+from calmasters.headers.fits_cards import ImageHeader
+from calmasters.headers.geometry import geometry_of
+from calmasters.headers.layouts import FoundLayout, LayoutFinder
+from calmasters.settings import LayoutRules
+
+#: A table with the entry of a camera whose headers say nothing.
+KNOWN = {"Plain*": {"size": (56, 40), "data": "[1:48,*]", "overscan": ("[49:56,*]",)}}
+
+
+def header_of(width: int, height: int, cards: Mapping[str, Any], number: int = 0) -> ImageHeader:
+    plain = {"NAXIS": 2, "NAXIS1": width, "NAXIS2": height, "BITPIX": 16, "BZERO": 32768}
+    return ImageHeader({**plain, **cards}, 2880, 5760, number=number)
+
+
+def found_in(
+    header: ImageHeader, camera: str = "Camera", overscan: str = "auto", **cameras: Any
+) -> FoundLayout:
+    finder = LayoutFinder(LayoutRules(overscan, cameras), KNOWN)
+    return finder.find(header, camera, geometry_of(header.cards))
+
+
+def found(width: int = 56, height: int = 40, **cards: Any) -> FoundLayout:
+    return found_in(header_of(width, height, cards))
+
+
+def geometry_found(result: FoundLayout) -> Geometry:
+    assert result.geometry is not None, result
+    return result.geometry
+
+
+def layout_found(result: FoundLayout) -> FrameLayout:
+    layout = geometry_found(result).layout
+    assert layout is not None
+    return layout
+
+
+DATA, BIAS = Section(0, 48, 0, 40), Section(48, 56, 0, 40)
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        {"BIASSEC": "[49:56,1:40]", "TRIMSEC": "[1:48,1:40]", "DATASEC": "[1:48,1:40]"},
+        {"BIASSEC": "[49:56,1:40]", "DATASEC": "[1:48,*]"},
+        {"BIASSEC": "[ 56 : 49 , 40 : 1 ]", "TRIMSEC": "[48:1,40:1]"},
+        {"BIASSEC": "[49:56,*]"},
+        {"BIASSEC": "[49:56,1:40]", "TRIMSEC": "[1:56,1:40]", "DATASEC": "[*,*]"},
+        {"BIASSEC": "[49:56,1:40]", "TRIMSEC": "[0:0,0:0]", "DATASEC": "[1:48,1:40]"},
+        {"BSEC1": "[49:56,1:40]", "TSEC1": "[1:48,1:40]"},
+        {"BIASSECA": "[49:56,1:40]", "DATASECA": "[1:48,1:40]"},
+    ],
+)
+def test_sections_of_a_header_give_the_layout(cards: dict[str, str]) -> None:
+    result = found(**cards)
+    expected = FramePart(DATA, overscan=(BIAS,))
+    assert layout_found(result) == FrameLayout(48, 40, (expected,), "median", 1000.0)
+    assert (result.source, result.warnings, result.problems) == ("header", (), ())
+    assert geometry_found(result).is_levelled
+
+
+@pytest.mark.parametrize(
+    ("cards", "data", "overscan"),
+    [
+        pytest.param({"BIASSEC": "[1:8,1:40]"}, (8, 56, 0, 40), [(0, 8, 0, 40)], id="left"),
+        pytest.param(
+            {"BIASSEC": "[1:8,1:40] [53:56,1:40]"},
+            *((8, 52, 0, 40), [(0, 8, 0, 40), (52, 56, 0, 40)]),
+            id="two in one card",
+        ),
+        pytest.param(
+            {"BIASSEC1": "[1:8,1:40]", "BIASSEC2": "[53:56,1:40]"},
+            *((8, 52, 0, 40), [(0, 8, 0, 40), (52, 56, 0, 40)]),
+            id="two cards",
+        ),
+        pytest.param({"BIASSEC": "[1:56,37:40]"}, (0, 56, 0, 36), [(0, 56, 36, 40)], id="rows"),
+        pytest.param(
+            {"BIASSEC": "[51:56,1:40]", "TRIMSEC": "[5:48,3:38]"},
+            *((4, 48, 2, 38), [(50, 56, 0, 40)]),
+            id="with a prescan and a gap",
+        ),
+        pytest.param(
+            {"TRIMSEC": "[5:56,3:40]"}, (4, 56, 2, 40), [], id="no overscan, but a border"
+        ),
+    ],
+)
+def test_an_overscan_may_be_anywhere(
+    cards: dict[str, str], data: tuple[int, ...], overscan: list[tuple[int, ...]]
+) -> None:
+    layout = layout_found(found(**cards))
+    (part,) = layout.parts
+    assert part.data == data
+    assert [*part.overscan] == overscan
+    assert (layout.width, layout.height) == (part.data.width, part.data.height)
+    assert layout.is_levelled == bool(overscan)
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        {},
+        {"TRIMSEC": "[1:56,1:40]", "DATASEC": "[1:56,1:40]", "CCDSEC": "[101:156,1:40]"},
+        {"TRIMSEC": "[*,*]"},
+        {"TRIMSEC": "[0:55,0:39]"},
+        {"TRIMSEC": "[17:72,1:40]"},
+        {"DATASEC": "[1:112,1:80]"},
+        {"BIASSEC": "[0:0,0:0]"},
+        {"BIASSEC": "UNKNOWN", "TRIMSEC": ""},
+        {"DETSIZE": "[1:4096,1:4096]", "LTV1": 0.0},
+    ],
+)
+def test_sections_that_cut_nothing_off_say_nothing(cards: dict[str, str]) -> None:
+    assert found(**cards).is_plain
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        {"BIASSEC": "[57:64,1:40]"},
+        {"BIASSEC": "[57:64,1:40]", "TRIMSEC": "[1:56,1:40]"},
+        {"BIASSEC": "[49:56,1:40]", "TRIMSEC": "[9:64,1:39]"},
+        {"TRIMSEC": "[0:47,0:39]"},
+        {"BIASSEC": "[49:56,1:41]"},
+    ],
+)
+def test_sections_that_are_not_in_the_image_are_reported_and_not_used(
+    cards: dict[str, str],
+) -> None:
+    result = found(**cards)
+    assert result.geometry is None
+    assert result.problems == ()
+    (warning,) = result.warnings
+    assert "is not inside of the image of 56x40 pixels" in warning
+    assert "give the sections in cameras" in warning
+
+
+@pytest.mark.parametrize(
+    ("cards", "text"),
+    [
+        ({"BIASSEC": "[45:56,1:40]", "TRIMSEC": "[1:48,1:40]"}, "overlaps the image section"),
+        ({"BIASSEC": "[*,*]"}, "not inside of the image"),
+    ],
+)
+def test_sections_that_contradict_each_other_are_refused(cards: dict[str, str], text: str) -> None:
+    result = found(**cards)
+    assert result.geometry is None
+    (problem,) = result.problems
+    assert text in problem
+    assert "; correct the header" in problem
+
+
+def test_sections_of_unbinned_pixels_are_binned() -> None:
+    cards = {"BIASSEC": "[97:112,1:80]", "TRIMSEC": "[3:96,2:80]", "XBINNING": 2, "YBINNING": 2}
+    (part,) = layout_found(found(**cards)).parts
+    assert part.data == (1, 48, 1, 40)
+    assert part.overscan == ((48, 56, 0, 40),)
+    cards = {"BIASSEC": "[49:56,1:40]", "XBINNING": 2, "YBINNING": 2}
+    (part,) = layout_found(found(**cards)).parts
+    assert part.data == DATA
+
+
+@pytest.mark.parametrize(
+    ("cards", "origin"),
+    [
+        ({}, (None, None)),
+        ({"CCDSEC": "[101:148,201:240]"}, (100, 200)),
+        ({"LTV1": -100.0, "LTV2": -200.0}, (104, 200)),
+        ({"LTV1": 4.0, "LTV2": 0.0}, (0, 0)),
+        ({"XORGSUBF": 7, "YORGSUBF": 9}, (7, 9)),
+    ],
+)
+def test_the_position_on_the_sensor_is_that_of_the_frame(
+    cards: dict[str, Any], origin: tuple[int | None, int | None]
+) -> None:
+    result = geometry_found(found(BIASSEC="[53:56,1:40]", TRIMSEC="[5:52,1:40]", **cards))
+    assert (result.xorigin, result.yorigin) == origin
+
+
+def test_the_bayer_pattern_begins_where_the_frame_begins() -> None:
+    cards = {"BAYERPAT": "RGGB"}
+    for trim, pattern in (
+        ("[3:48,3:40]", "RGGB"),
+        ("[2:48,1:40]", "GRBG"),
+        ("[1:48,2:40]", "GBRG"),
+    ):
+        assert geometry_found(found(TRIMSEC=trim, **cards)).bayerpat == pattern
+
+
+def test_rows_from_bottom_to_top_are_turned() -> None:
+    result = found(BIASSEC="[1:56,37:40]", ROWORDER="BOTTOM-UP")
+    (part,) = layout_found(result).parts
+    assert part.data == (0, 56, 4, 40)
+    assert part.overscan == ((0, 56, 0, 4),)
+
+
+def test_the_method_is_configured() -> None:
+    header = header_of(56, 40, {"BIASSEC": "[49:56,*]"})
+    for method in ("median", "polynomial", "constant"):
+        assert layout_found(found_in(header, overscan=method)).level == method
+    assert found_in(header, overscan="off").is_plain
+    assert found_in(header, "CAMERA", "off", CAMERA={"data": "[1:40,*]"}).is_plain
+
+
+def test_a_camera_in_the_configuration_comes_before_the_header() -> None:
+    header = header_of(56, 40, {"BIASSEC": "[49:56,*]"})
+    entry = {"data": "[1:40,*]", "overscan": ("[41:56,*]",), "level": "constant"}
+    result = found_in(header, "camera", **{"CAMERA": entry})
+    layout = layout_found(result)
+    assert (layout.width, layout.level, result.source) == (40, "constant", "cameras")
+    assert layout_found(found_in(header, "camera", "median", CAMERA=entry)).level == "median"
+    other = {**entry, "size": (60, 40)}
+    assert layout_found(found_in(header, "camera", CAMERA=other)).width == 48
+    assert layout_found(found_in(header, "other", CAMERA=entry)).width == 48
+
+
+def test_a_wrong_section_in_the_configuration_is_refused() -> None:
+    result = found_in(header_of(56, 40, {}), "CAMERA", CAMERA={"overscan": ("[57:64,*]",)})
+    (problem,) = result.problems
+    assert "(cameras: CAMERA); correct the entry of this camera in cameras" in problem
+
+
+def test_a_known_camera_counts_where_the_header_says_nothing() -> None:
+    result = found_in(header_of(56, 40, {}), "Plain CCD")
+    assert layout_found(result).width == 48
+    assert result.source == "known camera Plain*"
+    assert found_in(header_of(48, 40, {}), "Plain CCD").is_plain
+    assert found_in(header_of(56, 40, {}), "Plain CCD", "off").is_plain
+    binned = {"XBINNING": 2, "YBINNING": 2}
+    assert layout_found(found_in(header_of(28, 20, binned), "Plain CCD")).width == 24
+    own = {"BIASSEC": "[53:56,*]"}
+    assert layout_found(found_in(header_of(56, 40, own), "Plain CCD")).width == 52
+
+
+# --- amplifiers -----------------------------------------------------------------------------------
+
+
+def several(*images: Mapping[str, Any], size: tuple[int, int] = (24, 20), **primary: Any) -> Any:
+    parts = tuple(
+        header_of(*size, {**primary, **cards}, number) for number, cards in enumerate(images)
+    )
+    return parts[0]._replace(cards={**header_of(*size, primary).cards}, parts=parts)
+
+
+#: Two amplifiers side by side; the right one is read from the right.
+PAIR: tuple[dict[str, Any], ...] = (
+    {"DATASEC": "[1:20,1:20]", "BIASSEC": "[21:24,1:20]", "DETSEC": "[1:20,1:20]", "EXTNAME": "A"},
+    {"DATASEC": "[1:20,1:20]", "BIASSEC": "[21:24,1:20]", "DETSEC": "[40:21,1:20]", "EXTNAME": "B"},
+)
+
+
+def test_images_are_placed_by_their_sections_of_the_sensor() -> None:
+    layout = layout_found(found_in(several(*PAIR)))
+    assert (layout.width, layout.height, layout.is_levelled) == (40, 20, True)
+    left, right = layout.parts
+    assert (left.name, left.x, left.flip_x, left.image) == ("A", 0, False, 0)
+    assert (right.name, right.x, right.flip_x, right.image) == ("B", 20, True, 1)
+    assert right.overscan == ((20, 24, 0, 20),)
+
+
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [
+        ({"DETSEC": "[21:40,1:20]"}, (20, 0, False, False)),
+        ({"DETSEC": "[21:40,20:1]"}, (20, 0, False, True)),
+        ({"DETSEC": "[40:21,20:1]"}, (20, 0, True, True)),
+        ({"CCDSEC": "[1:20,21:40]"}, (0, 20, False, False)),
+        ({"LTV1": -20.0, "LTV2": 0.0}, (20, 0, False, False)),
+        ({"LTV1": 41.0, "LTV2": 0.0, "LTM1_1": -1.0, "LTM2_2": 1.0}, (20, 0, True, False)),
+    ],
+)
+def test_each_turn_is_read(second: dict[str, Any], expected: tuple[Any, ...]) -> None:
+    first = {"DETSEC": "[1:20,1:20]", "CCDSEC": "[1:20,1:20]"}
+    data = {"DATASEC": "[1:20,1:20]"}
+    part = layout_found(found_in(several({**data, **first}, {**data, **second}))).parts[1]
+    assert (part.x, part.y, part.flip_x, part.flip_y) == expected
+
+
+def test_a_reversed_data_section_turns_a_reversed_place_back() -> None:
+    second = {"DATASEC": "[20:1,1:20]", "DETSEC": "[40:21,1:20]"}
+    part = layout_found(found_in(several({"DATASEC": "[1:20,*]", "DETSEC": "[1:20,1:20]"}, second)))
+    assert not part.parts[1].flip_x
+
+
+def test_the_sensor_is_binned_and_the_samples_are_not() -> None:
+    images = [{"DETSEC": "[1:48,1:40]"}, {"DETSEC": "[49:96,1:40]"}]
+    result = geometry_found(found_in(several(*images, CCDSUM="2 2")))
+    assert (result.width, result.height, result.xbinning) == (48, 20, 2)
+    subframe = [{"DETSEC": "[101:148,201:240]"}, {"DETSEC": "[149:196,201:240]"}]
+    placed = geometry_found(found_in(several(*subframe, CCDSUM="2 2")))
+    assert (placed.xorigin, placed.yorigin) == (50, 100)
+
+
+def test_amplifiers_of_one_image_have_names_in_their_cards() -> None:
+    decam = {
+        **{"DATASECA": "[1:20,1:40]", "BIASSECA": "[21:24,1:40]", "DETSECA": "[1:20,1:40]"},
+        **{"DATASECB": "[37:56,1:40]", "BIASSECB": "[33:36,1:40]", "DETSECB": "[21:40,1:40]"},
+    }
+    arcon = {
+        **{"DSEC11": "[1:20,1:40]", "BSEC11": "[21:24,1:40]"},
+        **{"DSEC12": "[37:56,1:40]", "BSEC12": "[33:36,1:40]"},
+    }
+    for cards in (decam, arcon):
+        layout = layout_found(found(**cards))
+        assert (layout.width, layout.height, layout.is_levelled) == (40, 40, True)
+        assert [(part.x, part.data.left) for part in layout.parts] == [(0, 0), (20, 36)]
+
+
+def test_amplifiers_that_cover_the_image_without_an_overscan_are_plain() -> None:
+    assert found(DSEC11="[1:28,1:40]", DSEC12="[29:56,1:40]").is_plain
+
+
+def test_amplifiers_without_a_place_are_refused() -> None:
+    (problem,) = found_in(several({"EXTNAME": "A"}, {"EXTNAME": "B"})).problems
+    assert "contains 2 images" in problem
+    assert "where on the sensor A, B is" in problem
+    assert "; describe them in cameras" in problem
+
+
+QUARTERS: tuple[dict[str, Any], ...] = tuple(
+    {"DETSEC": f"[{x}:{x + 23},{y}:{y + 19}]"} for y in (1, 21) for x in (1, 25)
+)
+
+
+@pytest.mark.parametrize("missing", range(4))
+def test_a_missing_amplifier_is_refused(missing: int) -> None:
+    images = [*QUARTERS[:missing], *QUARTERS[missing + 1 :]]
+    (problem,) = found_in(several(*images)).problems
+    assert problem.startswith("lacks an amplifier: none of its 3 is at [")
+    assert "copy it again" in problem
+
+
+def test_a_missing_half_is_known_by_the_size_of_the_sensor() -> None:
+    (problem,) = found_in(several(*QUARTERS[:2], DETSIZE="[1:48,1:40]")).problems
+    assert problem.startswith("lacks an amplifier")
+    assert layout_found(found_in(several(*QUARTERS[:2]))).height == 20
+
+
+def test_subframes_and_gaps_between_chips_lack_nothing() -> None:
+    inner = [{"DETSEC": f"[{x}:{x + 23},{y}:{y + 19}]"} for y in (31, 51) for x in (25, 49)]
+    result = geometry_found(found_in(several(*inner, DETSIZE="[1:96,1:100]")))
+    assert (result.width, result.height, result.xorigin) == (48, 40, 24)
+    chips = [{"DETSEC": "[1:24,1:20]"}, {"DETSEC": "[31:54,1:20]"}]
+    assert geometry_found(found_in(several(*chips))).width == 54
+
+
+@pytest.mark.parametrize(
+    ("second", "text"),
+    [
+        ({"DETSEC": "[20:39,1:20]"}, "two amplifiers that overlap"),
+        ({"DETSEC": "[21:50,1:20]"}, "20x20 samples of amplifier B ([1:20,1:20]), and 30x20"),
+        ({"DATASEC": "[1:30,1:20]"}, "not inside of the image of 24x20"),
+        ({"BIASSEC": "[20:24,1:20]"}, "overlaps the image section"),
+        ({"BIASSEC": ""}, "has an overscan (BIASSEC), but none of amplifier B"),
+    ],
+)
+def test_contradicting_amplifiers_are_refused(second: dict[str, Any], text: str) -> None:
+    (problem,) = found_in(several(PAIR[0], {**PAIR[1], **second})).problems
+    assert text in problem
+
+
+def test_amplifiers_of_the_configuration_are_placed() -> None:
+    amplifiers = (
+        {"extension": 1, "data": "[1:20,*]", "detector": "[1:20,1:20]"},
+        {"extension": "b", "data": "[1:20,*]", "detector": "[40:21,20:1]", "name": "right"},
+    )
+    entry = {"amplifiers": amplifiers}
+    header = several({"EXTNAME": "A"}, {"EXTNAME": "B"})
+    layout = layout_found(found_in(header, "CAMERA", CAMERA=entry))
+    assert [part.name for part in layout.parts] == ["1", "right"]
+    assert (layout.parts[1].flip_x, layout.parts[1].flip_y) == (True, True)
+    assert layout_found(found_in(header, "CAMERA", "off", CAMERA=entry)).width == 40
+    (problem,) = found_in(several({}, {"EXTNAME": "C"}), "CAMERA", CAMERA=entry).problems
+    assert "has 2 images, and not the extension b" in problem
+
+
+def test_gain_and_noise_of_an_amplifier_are_those_of_its_own_header() -> None:
+    images = [{**image, "GAIN": 1.1 + number} for number, image in enumerate(PAIR)]
+    header = several(*images, GAIN=100, RDNOISE=7.0)
+    parts = layout_found(found_in(header)).parts
+    assert [declared_numbers(header, part) for part in parts] == [
+        {"gain_e_adu": 1.1, "read_noise_e": 7.0},
+        {"gain_e_adu": 2.1, "read_noise_e": 7.0},
+    ]
+    cards = {"DSEC11": "[1:28,*]", "DSEC12": "[29:56,*]", "BIASSEC": "", "TSEC11": "[3:28,*]"}
+    header = header_of(56, 40, {**cards, "GTGAIN11": 2.5, "GTRON11": 4.0, "GAIN": 3})
+    parts = layout_found(found_in(header)).parts
+    numbers = {"gain_e_adu": 2.5, "read_noise_e": 4.0}
+    assert [declared_numbers(header, part) for part in parts] == [numbers, {}]
+
+
+def test_two_parts_of_one_image_come_from_the_configuration() -> None:
+    amplifiers = (
+        {"data": "[1:24,*]", "detector": "[1:24,1:40]", "overscan": ("[25:28,*]",)},
+        {"data": "[33:56,*]", "detector": "[25:48,1:40]", "overscan": ("[29:32,*]",)},
+    )
+    layout = layout_found(
+        found_in(header_of(56, 40, {}), "CAMERA", CAMERA={"amplifiers": amplifiers})
+    )
+    assert (layout.width, layout.is_levelled) == (48, True)
+
+
+def test_layouts_survive_a_file() -> None:
+    geometry = geometry_found(found_in(several(*PAIR)))
+    assert Geometry.from_json(json.loads(json.dumps(geometry.to_json()))) == geometry
+    assert "layout" not in Geometry(3, 4).to_json()
+    assert str(geometry) == (
+        "40x20 binned 1x1, 2 amplifiers, overscan subtracted (median of each line)"
+    )
