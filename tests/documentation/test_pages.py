@@ -12,6 +12,7 @@ from shown_sessions import PAGES as PLAYED
 from shown_sessions import REPOSITORY, comparable, played, sessions
 
 from calmasters.errors import ConfigError
+from calmasters.headers.dialects import ALIASES
 
 TESTS = REPOSITORY / "tests"
 
@@ -76,6 +77,31 @@ def test_every_target_of_the_pages_is_run_by_a_test() -> None:
 def test_settings_of_a_page_are_a_configuration(page: Path) -> None:
     for settings in yaml_blocks(page):
         check_settings(settings)
+
+
+@pytest.mark.parametrize("page", ["no-dark", "refused-frames"])
+def test_messages_of_a_page_are_those_of_the_program(page: str) -> None:
+    text = (REPOSITORY / "docs" / "how-to" / f"{page}.md").read_text(encoding="utf-8")
+    table = text.partition("| the message has |")[2].partition("\n\n")[0]
+    messages = re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)
+    code = " ".join(path.read_text("utf-8") for path in (REPOSITORY / "calmasters").rglob("*.py"))
+    assert len(messages) > 4
+    assert [message for message in messages if message not in code] == []
+
+
+def test_the_page_of_keywords_has_the_cards_that_are_read_and_written() -> None:
+    page = (REPOSITORY / "docs" / "keywords.md").read_text(encoding="utf-8")
+    read, written = page.split("## Cards of masters")
+    cards = {
+        keyword: tuple(re.findall("`(.+?)`", cell))
+        for keyword, cell in re.findall(r"^\| ([A-Z-]+) \| .+ \| (.+) \|$", read, re.MULTILINE)
+        if cell.startswith("`")
+    }
+    assert cards == {keyword: names for keyword, names in ALIASES.items() if keyword != "FILTER"}
+    source = (REPOSITORY / "calmasters" / "model" / "master_record.py").read_text(encoding="utf-8")
+    names = {*re.findall(r'Card\(\s*"([A-Z-]+)"', source)}
+    assert len(names) > 10
+    assert names <= {*re.findall(r"`([A-Z-]+)`", written)}
 
 
 # --- links ----------------------------------------------------------------------------------------
