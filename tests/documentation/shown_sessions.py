@@ -87,7 +87,7 @@ def played(commands: list[str], directory: Path) -> Iterator[str]:
 
 def comparable(output: str) -> list[str]:
     """Lines without what differs from run to run: seconds, and the order of finished masters."""
-    lines = [re.sub(r" *\b\d+\.\d s\b", " … s", line.rstrip()) for line in output.splitlines()]
+    lines = [re.sub(r" *\b(?:\d+ min \d+|\d+\.\d) s\b", " … s", line.rstrip()) for line in output.splitlines()]
     finished = [line for line in lines if re.search(r" frames …? ?… s$|\d frames … s$", line)]
     return [line for line in lines if line not in finished] + sorted(finished)
 
