@@ -30,6 +30,8 @@ _COMMAND = re.compile(
     r"^\$ (?P<command>(?:.*<<'(?P<end>\w+)'(?:.*\n)+?(?P=end)|.*))\n(?P<output>(?:(?!\$ ).*\n)*)",
     re.MULTILINE,
 )
+#: Seconds that a run or a master took: the exposure of a dark is no duration, other text follows it.
+_DURATION = re.compile(r" *\b(?:\d+ min \d+|\d+\.\d) s(?=\)?$)")
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,8 @@ def played(commands: list[str], directory: Path) -> Iterator[str]:
 
 def comparable(output: str) -> list[str]:
     """Lines without what differs from run to run: seconds, and the order of finished masters."""
-    lines = [re.sub(r" *\b(?:\d+ min \d+|\d+\.\d) s\b", " … s", line.rstrip()) for line in output.splitlines()]
-    finished = [line for line in lines if re.search(r" frames …? ?… s$|\d frames … s$", line)]
+    lines = [_DURATION.sub(" … s", line.rstrip()) for line in output.splitlines()]
+    finished = [line for line in lines if line.endswith("frames … s")]
     return [line for line in lines if line not in finished] + sorted(finished)
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import ast
 import inspect
 import itertools
-import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -359,11 +358,47 @@ def test_numba_loads_kernels_if_llvmlite_cannot_and_a_message_says_so(
     assert "AttributeError('_get_compiled_object')" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(
-    (platform.system(), platform.machine()) != compiled._TESTED, reason="numba loads them here"
-)
-def test_kernels_that_were_compiled_before_load_without_numba() -> None:
+@pytest.fixture
+def machine_code() -> code_cache.Objects:
     compiled.kernels()
+    objects = code_cache.cached(compiled._cache_name(), code_cache.cache_folders())
+    if not objects:
+        pytest.skip("numba loads the kernels here")
+    return objects
+
+
+def test_a_system_without_tests_tries_machine_code_once(machine_code: code_cache.Objects) -> None:
+    assert compiled.works_alone(machine_code)
+
+
+def without_one(objects: code_cache.Objects) -> code_cache.Objects:
+    return {name: code for name, code in objects.items() if name != "integrate"}
+
+
+def without_its_symbol(objects: code_cache.Objects) -> code_cache.Objects:
+    return objects | {"integrate": ("no_such_symbol", objects["integrate"][1])}
+
+
+def cut_off(objects: code_cache.Objects) -> code_cache.Objects:
+    symbol, code = objects["integrate"]
+    return objects | {"integrate": (symbol, code[: len(code) // 2])}
+
+
+def of_another_kernel(objects: code_cache.Objects) -> code_cache.Objects:
+    """As if the results were wrong: samples are not normalized."""
+    return objects | {"normalize": objects["workspace_size"]}
+
+
+@pytest.mark.parametrize("damaged", [without_one, without_its_symbol, cut_off, of_another_kernel])
+def test_machine_code_that_does_not_work_alone_is_left_to_numba(
+    machine_code: code_cache.Objects, damaged: Callable[[code_cache.Objects], code_cache.Objects]
+) -> None:
+    assert not compiled.works_alone(damaged(machine_code))
+
+
+def test_kernels_that_were_compiled_before_load_without_numba(
+    machine_code: code_cache.Objects,
+) -> None:
     program = (
         "import sys; from calmasters.engines.native.compiled import kernels; kernels();"
         "print(*sorted({'numba', 'astropy', 'pandas', 'xisf'} & set(sys.modules)))"

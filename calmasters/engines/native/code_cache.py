@@ -19,12 +19,15 @@ from typing import Final, TextIO, TypeAlias, TypeVar
 
 from calmasters.atomic_files import replacing
 
-__all__ = ["Objects", "cache_folders", "cached", "cached_by_numba", "cached_or_built"]
+__all__ = ["TRIED", "Objects", "cache_folders", "cached", "cached_by_numba", "cached_or_built"]
 
 Result = TypeVar("Result")
 
 #: Machine code and the name of the function in it, by entry point.
 Objects: TypeAlias = dict[str, tuple[str, bytes]]
+
+#: Environment variable with a file of compiled code, in a process that only tries it.
+TRIED: Final = "CALMASTERS_TRIED_KERNELS"
 
 #: Environment variable with the folder of the user's caches.
 _USER_FOLDER: Final = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"

@@ -1,9 +1,9 @@
 """The compiled kernels, by name.
 
 numba compiles them once on each machine. Importing numba takes longer than making a small master,
-so the machine code is cached in a file and loaded by llvmlite alone. On systems where that was not
-tested or fails, numba loads the same functions from a cache of its own: the start takes some
-seconds longer, the results are the same
+so the machine code is cached in a file and loaded by llvmlite alone. Systems on which that was not
+tested try it once, in a process of its own. Where it fails, numba loads the same functions from a
+cache of its own: the start takes some seconds longer, the results are the same
 (``docs/decisions/0026-kernels-load-without-numba.md``).
 
 ``python -m calmasters.engines.native`` compiles before the first job.
@@ -14,8 +14,11 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import importlib.util
+import marshal
+import os
 import platform
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -25,7 +28,9 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from calmasters.atomic_files import temporary_folder
 from calmasters.engines.native.code_cache import (
+    TRIED,
     Objects,
     cache_folders,
     cached,
@@ -33,7 +38,7 @@ from calmasters.engines.native.code_cache import (
     cached_or_built,
 )
 
-__all__ = ["SIGNATURES", "kernels"]
+__all__ = ["SIGNATURES", "kernels", "works_alone"]
 
 Function: TypeAlias = Callable[..., None]
 
@@ -68,13 +73,16 @@ _NEVER_CALLED: Final = (
     *("numba_gil_release", "numba_runtime_build_excinfo_struct", "numba_unpickle"),
 )
 
+#: Of the trial, which takes seconds.
+_TIMEOUT_S: Final = 120
+
 #: Modules whose change requires a new compilation.
 _KERNEL_MODULES: Final = (
     *("entries", "lanes", "loading", "moments"),
     *("rejection", "settling", "stack", "tiles"),
 )
 
-#: The system and machine on which loading without numba is tested.
+#: The system and machine on which loading without numba is tested: no trial is needed there.
 _TESTED: Final = ("Linux", "x86_64")
 
 
@@ -89,8 +97,7 @@ def kernels(*, plain: bool = False) -> Any:
     plain : bool
         Let numba load them even where llvmlite can.
     """
-    without_numba = not plain and (platform.system(), platform.machine()) == _TESTED
-    functions = (without_numba and _load_objects()) or _load_by_numba()
+    functions = (not plain and _load_objects()) or _load_by_numba()
     return SimpleNamespace(**{name: _by_address(call) for name, call in functions.items()})
 
 
@@ -106,10 +113,15 @@ def _by_address(function: Function) -> Function:
 
 def _load_objects() -> Mapping[str, Function] | None:
     """Link the machine code of the cache file into this process; None if that fails."""
+    if tried := os.environ.get(TRIED):
+        return _link(marshal.loads(Path(tried).read_bytes()))
     try:
         name = _cache_name()
         objects = cached(name, cache_folders())
-        return _link(objects or cached_or_built(name, cache_folders(), _build))
+        if objects is None:
+            objects = cached_or_built(name, cache_folders(), _build)
+        # Without any, a trial has failed here.
+        return _link(objects) if objects else None
     except Exception as error:
         # The machine code comes from private interfaces of numba, which can change in any version
         # and can then raise any exception. The public interface is slower; results are the same.
@@ -150,13 +162,32 @@ def _c_function(name: str, address: int, engine: object) -> Function:
 
 
 def _build() -> Objects:
-    """Compile all kernels."""
+    """Compile all kernels; return none where they do not work without numba."""
     from calmasters.engines.native.entries import machine_code
 
     objects = {name: machine_code(name, codes) for name, codes in SIGNATURES.items()}
     for _, code in objects.values():
         _require_self_contained(code)
-    return objects
+    is_tested = (platform.system(), platform.machine()) == _TESTED
+    return objects if is_tested or works_alone(objects) else {}
+
+
+def works_alone(objects: Objects) -> bool:
+    """Return whether machine code runs without numba here, with the results of the reference."""
+    with temporary_folder() as folder:
+        file = Path(folder, "kernels.bin")
+        file.write_bytes(marshal.dumps(objects))
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "calmasters.engines.native.trial"],
+                env={**os.environ, TRIED: str(file)},
+                capture_output=True,
+                timeout=_TIMEOUT_S,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+    return done.returncode == 0
 
 
 def _require_self_contained(code: bytes) -> None:
