@@ -3,15 +3,17 @@
     python benchmarks/report.py            # 30 masters of 3840x2160, 12 frames each
     python benchmarks/report.py --small    # the same number of 960x540, as a quick test
 
-All masters use the same frames under other names; each measurement reads its frames again.
+All masters use the same frames under other names; each measurement reads its frames again. A page
+of 200 masters is written, too, and opened in Chromium where playwright and Chromium are installed.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +38,7 @@ from calmasters.synthetic.camera import Camera
 from calmasters.synthetic.session import ObservingSession, write_session
 
 CONFIG = Path(__file__).parents[1] / "config"
-MASTERS, FRAMES, PROCESSES = 30, 12, 2
+MASTERS, MANY, FRAMES, PROCESSES = 30, 200, 12, 2
 
 T = TypeVar("T")
 
@@ -97,13 +99,56 @@ def write_previews(directory: Path, job: MasterJob) -> None:
     write_pictures(read_image(output / job.master)[0], Pictures.of(output, job.name))
 
 
-def write_page(directory: Path, jobs: list[MasterJob]) -> Path:
+def read_masters(directory: Path, jobs: Sequence[MasterJob]) -> list[Master]:
+    """Read the records of masters."""
+    return [Master.load(job, directory / "output") for job in jobs]
+
+
+def write_page(directory: Path, masters: Sequence[Master]) -> Path:
     """Write the page, and return its path."""
-    output = directory / "output"
-    masters = [Master.load(job, output) for job in jobs]
-    path = output / "report.html"
+    path = directory / "output" / "report.html"
     write_report(path, ReportContent(decide(settings_for(directory)), masters, [], []))
     return path
+
+
+def repeated(masters: Sequence[Master], count: int) -> list[Master]:
+    """Return as many masters, under other names."""
+    return [
+        replace(master, job=replace(master.job, name=f"{master.job.name}-{number}"))
+        for number in range(-(-count // len(masters)))
+        for master in masters
+    ][:count]
+
+
+def measure_page(directory: Path, masters: Sequence[Master]) -> None:
+    """Write a page, and print its size and how long a browser needs to open it."""
+    title = f"of {len(masters)} masters"
+    page = timed(f"the page {title}", lambda: write_page(directory, masters))
+    print(f"{f'size of the page {title}':48} {page.stat().st_size / 1e6:8.2f} MB")
+    for width in (1440, 390):
+        seconds = seconds_to_open(page, width)
+        if seconds is not None:
+            print(f"{f'opening it in Chromium, {width} pixels wide':48} {seconds:8.2f} s")
+
+
+def seconds_to_open(page: Path, width: int) -> float | None:
+    """Return the time from a click on a page to its load event; None without a browser."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        return None
+    if program is None:
+        return None
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        tab = browser.new_page(viewport={"width": width, "height": 900})
+        tab.goto(page.as_uri(), timeout=120_000)
+        milliseconds: float = tab.evaluate(
+            "performance.getEntriesByType('navigation')[0].loadEventEnd"
+        )
+        browser.close()
+    return milliseconds / 1000
 
 
 def main() -> None:
@@ -118,8 +163,9 @@ def main() -> None:
         print(f"{len(jobs)} masters of {size[0]}x{size[1]}, {FRAMES} frames each, 2 processes")
         timed("numbers of all masters", lambda: list(pool.map(write_numbers, directories, jobs)))
         timed("pictures of all masters", lambda: list(pool.map(write_previews, directories, jobs)))
-        page = timed("the page", lambda: write_page(directory, jobs))
-        print(f"{'size of the page':48} {page.stat().st_size / 1e6:8.2f} MB")
+        masters = timed("reading the numbers", lambda: read_masters(directory, jobs))
+        measure_page(directory, masters)
+        measure_page(directory, repeated(masters, MANY))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ __all__ = [
 #: Names of what a killed process leaves: files of :func:`replacing`, and the working files of other
 #: programs next to a master (PixInsight's, named by the digest of the job; Siril's folder).
 _LEFT_BEHIND: Final = re.compile(
-    r"\..+\.(\d+\.partial|siril)|\.[0-9a-f]{16}\.(xisf|fits|status\.json(\.tmp)?)", re.DOTALL
+    r"\..+\.(\d+\.partial|siril)|\.[0-9a-f]{16}\.(xisf|fits|frames|status\.json(\.tmp)?)", re.DOTALL
 )
 
 #: Prefix of the names of temporary folders; the process id follows. With the machine's name, since

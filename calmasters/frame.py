@@ -7,6 +7,7 @@ also where a file has the lowest row first.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
@@ -14,9 +15,11 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple, Self, TypeAlias
 
 __all__ = [
+    "FRAME_EXTENSIONS",
     "IMAGE_EXTENSIONS",
     "LEVEL_TEXTS",
     "PEDESTAL_ADU",
+    "RAW_EXTENSIONS",
     "Frame",
     "FrameLayout",
     "FramePart",
@@ -29,6 +32,9 @@ __all__ = [
     "Value",
     "Verdict",
     "format_value",
+    "needs_copy",
+    "plane_path",
+    "split_plane",
 ]
 
 #: A keyword's value: GAIN 100, SET-TEMP -10.0, FILTER 'Ha'.
@@ -42,6 +48,17 @@ IMAGE_EXTENSIONS: Final = (
     ".fits.bz2", ".fit.bz2", ".fts.bz2",
     ".xisf",
 )  # fmt: skip
+
+#: Extensions of camera raws that LibRaw reads.
+RAW_EXTENSIONS: Final = (
+    ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".raf", ".dng", ".orf", ".rw2",
+    ".pef", ".srw", ".3fr", ".iiq", ".x3f",
+)  # fmt: skip
+
+#: Extensions of all files that may be raw frames.
+FRAME_EXTENSIONS: Final = IMAGE_EXTENSIONS + RAW_EXTENSIONS
+
+_PLANE: Final = re.compile(r"(.+)\[(\d+)\]", re.DOTALL)
 
 #: Keywords written with two decimals (EXPOSURE with more if needed).
 _DECIMAL_KEYWORDS: Final = frozenset({"SET-TEMP", "EXPOSURE", "CCD-TEMP"})
@@ -215,6 +232,41 @@ class FrameLayout:
         elif not texts:
             texts.append(f"cut to {self.parts[0].data}")
         return ", ".join(texts)
+
+
+def plane_path(path: str, plane: int, count: int) -> str:
+    """Return the path of a frame in a file that contains a series.
+
+    Numbers from 1 have leading zeros, so that paths have the order of the planes.
+
+    >>> plane_path("series.fits", 3, 10)
+    'series.fits[03]'
+    """
+    return f"{path}[{plane:0{len(str(count))}}]"
+
+
+def split_plane(path: str) -> tuple[str, int]:
+    """Return the file of a frame, and its plane in a series; 0 where the file is one frame.
+
+    >>> split_plane("series.fits[03]"), split_plane("bias.fits")
+    (('series.fits', 3), ('bias.fits', 0))
+    """
+    # No file with such an ending is listed.
+    found = _PLANE.fullmatch(path) if path.endswith("]") else None
+    return (found[1], int(found[2])) if found else (path, 0)
+
+
+def needs_copy(path: str) -> bool:
+    """Return whether a frame is copied to a plain FITS file for PixInsight and Siril.
+
+    Programs read the planes of a series as colours. They have settings of their own for camera raws
+    (margins, orientation, white balance), and their versions of LibRaw may know a camera
+    differently. A copy is the same mosaic for all.
+
+    >>> needs_copy("IMG_0001.CR2"), needs_copy("series.fits[03]"), needs_copy("bias.fits")
+    (True, True, False)
+    """
+    return path.lower().endswith(RAW_EXTENSIONS) or split_plane(path)[1] > 0
 
 
 class FrameType(StrEnum):
@@ -403,12 +455,12 @@ class Traits:
 
 
 class Frame(NamedTuple):
-    """One file of the inventory.
+    """One frame of the inventory: a file, or one plane of a file with a series.
 
     Attributes
     ----------
     path : str
-        Relative to the scanned directory, with ``/``.
+        Relative to the scanned directory, with ``/``; of a plane as :func:`plane_path` gives it.
     size, mtime_ns : int
         Size of the file in bytes, and its modification time in nanoseconds.
     traits : Traits

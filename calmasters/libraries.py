@@ -15,7 +15,7 @@ __all__ = ["LIBRARIES", "require_libraries", "require_same_version"]
 
 #: Names to import; a test compares them with ``pyproject.toml``.
 LIBRARIES: Final = (
-    *("astropy", "jinja2", "jsonschema", "lz4", "markupsafe", "matplotlib", "numba", "numpy"),
+    *("astropy", "jinja2", "jsonschema", "lz4", "markupsafe", "numba", "numpy"),
     *("pandas", "PIL", "psutil", "tqdm", "watchfiles", "yaml", "zstandard"),
 )
 

@@ -368,6 +368,7 @@ class Settings:
     master_format: str
     layout: str
     float_range: str
+    cubes: str
     overscan: str
     cameras: Mapping[str, Mapping[str, Any]]
     quality: QualityRules

@@ -176,7 +176,7 @@ def test_no_rule_compares_names_of_engines(path: Path) -> None:
 
 HEAVY = (
     "numpy", "pandas", "astropy", "numba", "xisf", "jsonschema", "yaml",
-    "matplotlib", "jinja2", "PIL",
+    "jinja2", "PIL",
 )  # fmt: skip
 
 

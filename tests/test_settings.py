@@ -34,7 +34,8 @@ AGREED_ORDER = (
     "minimum_frames", "mixed", "on_bad_frame", "outlier_frames", "bias_max_exposure_s",
     "flat_dark_tolerance_s",
     "integration", "calibration", "calibrated",
-    "master_format", "layout", "float_range", "overscan", "cameras", "quality", "engines", "prune",
+    "master_format", "layout", "float_range", "cubes", "overscan", "cameras", "quality", "engines",
+    "prune",
 )  # fmt: skip
 
 

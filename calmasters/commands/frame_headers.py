@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
+from calmasters.headers.camera_raw import is_camera_raw
 from calmasters.headers.nights import LONGITUDE_CARDS
 
 __all__ = ["FrameHeaders", "without_site"]
@@ -53,7 +54,7 @@ class FrameHeaders:
     mtime_ns : int
     parts : list of (int, str)
         Bytes (as Latin-1) and where they are in the (unpacked) file; everything else is 0. Empty
-        for a packed file that is truncated.
+        for a packed file that is truncated; of a camera raw there is nothing.
     """
 
     path: str
@@ -77,6 +78,9 @@ class FrameHeaders:
             If the file cannot be read.
         """
         status = path.stat()
+        if is_camera_raw(path.name):
+            # Its metadata are in no fixed place, and may say where and whose the camera is.
+            return cls(name, status.st_size, status.st_mtime_ns, [(0, "")])
         with _opened(path, "rb") as file:
             try:
                 size = file.seek(0, os.SEEK_END) if _is_packed(path) else status.st_size

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from calmasters.frame import IMAGE_EXTENSIONS
+from calmasters.frame import FRAME_EXTENSIONS
 
 __all__ = ["quiet_after", "run_after_arrivals"]
 
@@ -56,7 +56,7 @@ def run_after_arrivals(
 
     changes = watch(
         *folders,
-        watch_filter=lambda _, path: path.lower().endswith(IMAGE_EXTENSIONS),
+        watch_filter=lambda _, path: path.lower().endswith(FRAME_EXTENSIONS),
         rust_timeout=round(quiet_s * 1000),
         yield_on_timeout=True,
         force_polling=polls or None,

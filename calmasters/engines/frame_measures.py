@@ -10,7 +10,7 @@ import math
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -69,6 +69,8 @@ class FrameMeasure:
     plateau : float
         Share of the samples that have this value where the camera cuts higher ones off, and 0 where
         it does not; 1 if all samples are equal.
+    white : float
+        The sample from which on pixels are saturated, in [0, 1].
     """
 
     level: float
@@ -77,6 +79,7 @@ class FrameMeasure:
     cell_noise: float
     highest: float = 1.0
     plateau: float = 0.0
+    white: float = 1.0
 
 
 def measure_frames(frames: Sequence[OpenedFrame], threads: int) -> list[FrameMeasure]:
@@ -87,6 +90,10 @@ def measure_frames(frames: Sequence[OpenedFrame], threads: int) -> list[FrameMea
 
 def measure_frame(frame: OpenedFrame) -> FrameMeasure:
     """Measure an opened frame."""
+    return replace(_measure_rows(frame), white=frame.white)
+
+
+def _measure_rows(frame: OpenedFrame) -> FrameMeasure:
     starts, rows, width = _pair_starts(frame.height), min(2, frame.height), frame.width
     if not (isinstance(frame, RawFrame) and frame.format.is_uint16):
         pairs = [frame.read(start * width, rows * width).samples for start in starts]

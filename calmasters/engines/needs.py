@@ -7,22 +7,25 @@ neither NumPy nor the engine.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol, runtime_checkable
 
-from calmasters.frame import FrameType, Geometry
+from calmasters.frame import RAW_EXTENSIONS, FrameType, Geometry, needs_copy, split_plane
 from calmasters.model.job import MasterJob
 from calmasters.settings import Integration, Settings
 
 __all__ = [
     "MOST_THREADS",
+    "PACKED",
     "PYTHON_MB",
     "EngineNeeds",
     "any_packed",
-    "assembled_frames_bytes",
+    "bytes_on_disk",
     "calibrated_flats_bytes",
     "image_bytes",
     "pixels",
+    "rewritten_frames_bytes",
     "sample_bytes",
     "unsupported_setting",
 ]
@@ -37,8 +40,8 @@ PYTHON_MB: Final = 160
 #: Bytes of a sample of a master, or of a calibrated flat: float32.
 _SAMPLE_BYTES: Final = 4
 
-#: Extensions of frames that are unpacked before they are read.
-_PACKED: Final = (".fz", ".gz", ".bz2", ".xisf")
+#: Extensions of packed files.
+PACKED: Final = (".fz", ".gz", ".bz2", ".xisf")
 
 
 @runtime_checkable
@@ -98,8 +101,8 @@ class EngineNeeds(Protocol):
         """Return the disk space in bytes of the calibrated flats that are written to files."""
         return 0
 
-    def assembled_bytes(self, job: MasterJob) -> int:
-        """Return the disk space in bytes of frames that are put together and written to files."""
+    def rewritten_bytes(self, job: MasterJob) -> int:
+        """Return the disk space in bytes of frames that are written to files for the engine."""
         return 0
 
     def unsupported(self, job: MasterJob) -> Iterator[str]:
@@ -175,19 +178,28 @@ def calibrated_flats_bytes(job: MasterJob) -> int:
     return len(job.frames) * image_bytes(job) if is_calibrated else 0
 
 
-def assembled_frames_bytes(job: MasterJob) -> int:
-    """Return the disk space of a job's frames if they have a layout, for such an engine."""
-    return len(job.frames) * image_bytes(job) if job.geometry.layout else 0
+def rewritten_frames_bytes(job: MasterJob) -> int:
+    """Return the disk space of the frames of a job that are written as plain files."""
+    if job.geometry.layout:
+        return len(job.frames) * image_bytes(job)
+    copies = sum(needs_copy(frame.path) for frame in job.frames)
+    return copies * pixels(job.geometry) * sample_bytes(job)
 
 
 def any_packed(job: MasterJob) -> bool:
     """Return whether any frame of the job is unpacked before it is read."""
-    return any(frame.path.lower().endswith(_PACKED) for frame in job.frames)
+    return any(frame.path.lower().endswith(PACKED + RAW_EXTENSIONS) for frame in job.frames)
 
 
 def sample_bytes(job: MasterJob) -> int:
     """Return the bytes of a sample in memory: 16-bit codes are kept, others become float32."""
     if job.geometry.layout:
         return 4
-    largest = max(frame.size for frame in job.frames)
+    files = Counter(split_plane(frame.path)[0] for frame in job.frames)
+    largest = max(frame.size / files[split_plane(frame.path)[0]] for frame in job.frames)
     return 2 if largest < 3 * pixels(job.geometry) else 4
+
+
+def bytes_on_disk(job: MasterJob) -> int:
+    """Return the size of all files with frames of a job; a series is one file."""
+    return sum({split_plane(frame.path)[0]: frame.size for frame in job.frames}.values())

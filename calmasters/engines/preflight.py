@@ -29,7 +29,7 @@ from calmasters.engines.result_warnings import (
     weak_master_dark,
 )
 from calmasters.errors import ConfigError, EngineError, FrameError
-from calmasters.frame import FrameType
+from calmasters.frame import FrameType, split_plane
 from calmasters.images.master_file import read_image
 from calmasters.images.open_frame import open_frame
 from calmasters.images.raw_frame import Image
@@ -72,7 +72,7 @@ def require_frames(job: MasterJob, input_dir: Path) -> None:
         Names the first frame that is missing or has another size.
     """
     for frame in job.frames:
-        path = input_dir / frame.path
+        path = input_dir / split_plane(frame.path)[0]
         size = path.stat().st_size if path.is_file() else None
         if size != frame.size:
             now = "is missing" if size is None else f"has {size}"
@@ -231,7 +231,7 @@ def _weak(
     elif kind is FrameType.FLAT:
         # Saturated flats also differ in shape and level.
         yield from clipped_flats(paths, measures)
-        yield from weak_flats(paths, [level - base_level for level in levels])
+        yield from weak_flats(paths, [level - base_level for level in levels], measures[0].white)
     elif base:
         yield from weak_dark(65535 * (median(levels) - base_level), 65535 * base_level)
 

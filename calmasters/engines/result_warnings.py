@@ -31,8 +31,8 @@ _LEVEL_STEP: Final = 61
 #: Pixels of a flat below this share of its level count as 0: a single sample of noise was not cut.
 ZERO_SHARE: Final = 1e-3
 
-#: Levels of calibrated flats in [0, 1]: below, the offset and its pattern matter; above, the
-#: response of cameras is not linear.
+#: Levels of calibrated flats in [0, 1]: below, the offset and its pattern matter; above (as a share
+#: of white), the response of cameras is not linear.
 _FAINT: Final = 0.01
 _BRIGHT: Final = 0.8
 
@@ -75,7 +75,9 @@ def zeros_warning(count: str) -> MasterWarning:
     )
 
 
-def weak_flats(paths: Sequence[str], levels: Sequence[float]) -> Iterator[MasterWarning]:
+def weak_flats(
+    paths: Sequence[str], levels: Sequence[float], white: float = 1.0
+) -> Iterator[MasterWarning]:
     """Warn of flats that are faint, nearly saturated, or of very different levels.
 
     Parameters
@@ -83,6 +85,8 @@ def weak_flats(paths: Sequence[str], levels: Sequence[float]) -> Iterator[Master
     paths : sequence of str
     levels : sequence of float
         Of each flat less what is subtracted from it, in [0, 1].
+    white : float
+        The level of saturated pixels.
     """
     by_level = sorted(zip(levels, paths, strict=True))
     (lowest, faintest), (highest, brightest) = by_level[0], by_level[-1]
@@ -96,8 +100,9 @@ def weak_flats(paths: Sequence[str], levels: Sequence[float]) -> Iterator[Master
         )
     elif lowest < _FAINT:
         sentences.append(f"{faintest} has {65535 * lowest:.0f} ADU: expose flats longer")
-    if highest > _BRIGHT:
-        sentences.append(f"{brightest} is at {highest:.0%} of saturation: expose flats shorter")
+    if highest > _BRIGHT * white:
+        share = highest / white
+        sentences.append(f"{brightest} is at {share:.0%} of saturation: expose flats shorter")
     if lowest >= _UNLIT and highest > _UNEVEN * lowest:
         sentences.append(
             f"{brightest} is {highest / lowest:.1f} times as bright as {faintest}: if one of"

@@ -87,10 +87,10 @@ class ImageHeader(NamedTuple):
     data_offset : int
         Start of the image's data, in bytes from the start of the (unzipped) file.
     end_of_data : int
-        Minimum size of the file in bytes; 0 if unknown (``.gz``, ``.bz2``).
+        Minimum size of the file in bytes; 0 if unknown (``.gz``, ``.bz2``, camera raws).
     packing : str
         How samples are stored: uncompressed (empty), ``gzip``, ``bzip2``, ``tiles`` (FITS tile
-        compression) or ``xisf``.
+        compression), ``xisf`` or ``camera raw``.
     attributes : mapping of str to str
         XML attributes of the ``Image`` element of an XISF file.
     parts : tuple of ImageHeader

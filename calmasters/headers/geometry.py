@@ -9,11 +9,13 @@ from typing import Final
 
 from calmasters.frame import Geometry
 from calmasters.headers.fits_cards import Cards, first_of, number_of
+from calmasters.headers.series import SERIES_CARDS, planes_of
 
 __all__ = [
     "FLOAT_RANGE_REMEDY",
     "IMAGE_CARDS",
     "OWN_RANGE_REMEDY",
+    "SERIES_REMEDY",
     "geometry_of",
     "image_problems",
 ]
@@ -21,6 +23,8 @@ __all__ = [
 #: What to do about float samples above 1 that may be ADU, and about a range that does not fit all.
 FLOAT_RANGE_REMEDY: Final = "if they are 16-bit ADU, set float_range: adu16"
 OWN_RANGE_REMEDY: Final = "set float_range: auto, or exclude it"
+#: What to do about a series.
+SERIES_REMEDY: Final = "to use each plane as a frame, set cubes: frames"
 
 _X_BINNING: Final = ("XBINNING", "CCDXBIN", "BINX", "HBIN", "BINNING", "CCDSUM")
 _Y_BINNING: Final = ("YBINNING", "CCDYBIN", "BINY", "VBIN", "BINNING", "CCDSUM")
@@ -39,11 +43,9 @@ _SECTIONS: Final = ("DETSEC", "CCDSEC")
 _RECTANGLES: Final = ("SUBRECT",)
 #: IRAF: pixel of the image = pixel of the sensor + this.
 _OFFSETS: Final = ("LTV1", "LTV2")
-#: Number of planes of a colour image.
-_COLOURS: Final = 3
 #: Cards that this module reads.
 IMAGE_CARDS: Final = (
-    "NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "NAXIS4", "BITPIX", "BSCALE", "BZERO",
+    *SERIES_CARDS, "NAXIS1", "NAXIS2", "BITPIX", "BSCALE", "BZERO",
     *_X_BINNING, *_Y_BINNING, *_BAYER,
     *_ORIGINS[0], *_ORIGINS[1], *_STARTS, *_SECTIONS, *_RECTANGLES, *_OFFSETS,
 )  # fmt: skip
@@ -103,17 +105,15 @@ def image_problems(cards: Cards, geometry: Geometry | None) -> Iterator[str]:
     """List the reasons why an image cannot be used as a raw frame, each with what to do."""
     axes = cards.get("NAXIS")
     planes = prod(int(number_of(cards.get(name, 1)) or 0) for name in ("NAXIS3", "NAXIS4"))
+    frames = planes_of(cards)
     if geometry is None or axes not in (2, 3, 4) or (axes == 4 and planes == 1):
         yield f"contains no two-dimensional image (NAXIS {axes}); exclude it"
-    elif axes != 2 and planes == _COLOURS:
+    elif frames:
+        yield f"is a series of {frames} frames in one file (a cube); {SERIES_REMEDY}"
+    elif axes != 2 and planes != 1:
         yield (
             f"is a colour image of {planes} planes; use the raw frame, not debayered; "
             "split a series of frames into files with one frame each"
-        )
-    elif axes != 2 and planes != 1:
-        yield (
-            f"is a series of {planes} frames in one file (a cube); "
-            "split it into files with one frame each"
         )
     bits = cards.get("BITPIX", 16)
     if bits not in _SAMPLE_BITS:

@@ -1,4 +1,4 @@
-"""Read the header of an image file: FITS, zipped FITS or XISF."""
+"""Read the header of an image file: FITS, zipped FITS, XISF or a camera raw."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from math import prod
 from typing import IO, Final, cast
 
 from calmasters.errors import FrameError
+from calmasters.frame import RAW_EXTENSIONS, split_plane
+from calmasters.headers.camera_raw import read_raw_header
 from calmasters.headers.fits_cards import Cards, ImageHeader, axes_of, padded, read_fits_header
+from calmasters.headers.series import plane_header, planes_of
 from calmasters.headers.xisf_header import read_xisf_header
 
 __all__ = ["read_cards", "read_header"]
@@ -23,7 +26,7 @@ _MOST_PACKED: Final = 1100
 
 
 def read_cards(path: str | os.PathLike[str]) -> Cards:
-    """Read the cards of a FITS or XISF image; see :func:`read_header`."""
+    """Read the cards of an image; see :func:`read_header`."""
     return read_header(path).cards
 
 
@@ -31,7 +34,9 @@ def read_header(path: str | os.PathLike[str]) -> ImageHeader:
     """Read the header of the image in a FITS file (plain, zipped, compressed) or XISF file.
 
     The extension decides the format. For an XISF file, read the first image. A FITS file may have
-    several, the ``parts`` of its header.
+    several, the ``parts`` of its header. For a camera raw, its metadata are given as cards. A path
+    such as ``series.fits[03]`` is that of one frame of a series
+    (:func:`calmasters.frame.plane_path`).
 
     Raises
     ------
@@ -39,13 +44,24 @@ def read_header(path: str | os.PathLike[str]) -> ImageHeader:
         If the file cannot be read or is not of its format, its header has no end, its image
         cannot be in a file of this size, or a FITS file has no image.
     """
-    name = os.fspath(path)
+    name, plane = split_plane(os.fspath(path))
+    header = _read_header(name)
+    if plane == 0:
+        return header
+    if plane > planes_of(header.cards) or header.packing or header.parts:
+        raise FrameError(f"has no frame {plane} that can be read; run again to plan it again")
+    return plane_header(header, plane)
+
+
+def _read_header(name: str) -> ImageHeader:
     ending = name[-5:].lower()
     try:
         if ending.endswith(".gz"):
             return _gzipped_header(name)
         if ending.endswith(".bz2"):
             return _bzipped_header(name)
+        if ending.endswith(RAW_EXTENSIONS):
+            return read_raw_header(name)
         # Most headers are read with one call: a buffer would cost more than it saves.
         with cast("IO[bytes]", FileIO(name)) as file:
             header = read_xisf_header(file) if ending == ".xisf" else read_fits_header(file)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 
 from calmasters.errors import FrameError
-from calmasters.frame import IMAGE_EXTENSIONS, Value
+from calmasters.frame import FRAME_EXTENSIONS, Value
 from calmasters.headers.dialects import read_keywords
 from calmasters.headers.image_header import read_cards
 from calmasters.settings import HeaderRules
@@ -59,7 +59,7 @@ def get_metadata_for_directory(
     filter_func: Callable[[Mapping[str, Value]], bool] | None = None,
     rules: HeaderRules | None = None,
 ) -> dict[str, dict[str, Value]]:
-    """Read the canonical keywords of all FITS and XISF files below a directory.
+    """Read the canonical keywords of all FITS and XISF files and camera raws below a directory.
 
     Parameters
     ----------
@@ -83,11 +83,11 @@ def get_metadata_for_directory(
     """
     root = Path(directory)
     if not root.is_dir():
-        raise FrameError(f"{root} is not a directory: give one with FITS or XISF files")
+        raise FrameError(f"{root} is not a directory: give one with frames")
     keywords_by_path = {}
     for path in sorted(root.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-        if hidden or not path.name.lower().endswith(IMAGE_EXTENSIONS):
+        if hidden or not path.name.lower().endswith(FRAME_EXTENSIONS):
             continue
         with suppress(FrameError):
             keywords = get_fits_headers(path, rules)

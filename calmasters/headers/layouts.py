@@ -157,8 +157,11 @@ class LayoutFinder:
         is_reversed: bool,
     ) -> FoundLayout:
         images = [_sized(dict(cards)) for cards in relevant]
-        if geometry is None or not images or any(image.width < 1 for image in images):
-            return _PLAIN
+        if geometry is None:
+            return _PLAIN  # the image itself is a problem
+        if any(image.width < 1 or image.height < 1 for image in images):
+            text = f"contains {len(images)} images (extensions), not all of two dimensions"
+            return FoundLayout(problems=(f"{text}; {_SPLIT_REMEDY}",))
         try:
             parts, source, level, warnings = self._parts(images, camera, geometry)
             if not parts:
@@ -182,23 +185,24 @@ class LayoutFinder:
         is_used = wanted != "off" or len(images) > 1
         _, configured = _named_entry(self._rules.cameras if is_used else {}, camera)
         if entry := _fitting(configured, images, geometry):
-            parts = _parts_of_table(entry, images, geometry, f"cameras: {camera}")
-            return parts, "cameras", self._level(entry, default), []
+            found = _parts_of_table(entry, images, geometry, f"cameras: {camera}")
+            return found, "cameras", self._level(entry, default), []
+        parts: list[_Part] = []
         warnings: list[str] = []
         if is_used:
             parts = [*_parts_of_header(images, geometry, warnings)]
-            if parts or warnings:
+            has_places = len(images) == 1 or all(part.place for part in parts)
+            if (parts or warnings) and has_places:
                 return parts, "header", default, warnings
         name, known = _named_entry(self._known if is_used else {}, camera)
         if known := _fitting(known, images, geometry):
             parts = _parts_of_table(known, images, geometry, f"the known camera {name}")
-            return parts, f"known camera {name}", self._level(known, default), warnings
-        if len(images) > 1:
-            raise _WrongSectionError(
-                f"contains {len(images)} images (extensions) without sections that tell where on "
-                f"the sensor they are; {_SPLIT_REMEDY}"
+            warnings.append(
+                f"its header has no sections; it is cut as the known camera {name} writes frames: "
+                "set cameras (config/README.md) to say it yourself, or overscan: 'off'"
             )
-        return [], "", "", warnings
+            return parts, f"known camera {name}", self._level(known, default), warnings
+        return parts, "header", default, warnings
 
     def _level(self, entry: Mapping[str, Any], default: str) -> str:
         is_auto = self._rules.overscan == "auto"

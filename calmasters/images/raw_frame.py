@@ -1,4 +1,4 @@
-"""Read frames by strips: FITS or XISF, plain or packed.
+"""Read frames by strips: FITS or XISF, plain or packed, and camera raws.
 
 Samples are converted to float32 in [0, 1] as by PixInsight: integers are divided by the largest
 code of their width, and rows that are stored from bottom to top are reversed.
@@ -13,13 +13,15 @@ from itertools import chain
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType, TracebackType
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, BinaryIO, Final, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calmasters.errors import FrameError, plain_number
-from calmasters.headers.fits_cards import CardValue, ImageHeader
+from calmasters.frame import split_plane
+from calmasters.headers.camera_raw import CAMERA_RAW
+from calmasters.headers.fits_cards import CardValue, ImageHeader, number_of
 from calmasters.headers.geometry import FLOAT_RANGE_REMEDY, OWN_RANGE_REMEDY
 from calmasters.headers.image_header import read_header
 from calmasters.headers.sample_scale import bounds_of, has_own_scale, is_bottom_up, is_signed
@@ -170,12 +172,14 @@ class Strip:
 class RawFrame:
     """A raw frame that is open for reading; use it as a context manager.
 
-    A packed frame (``.gz``, ``.bz2``, ``.fz``, ``.xisf``) is first unpacked into a temporary file.
+    A packed frame (``.gz``, ``.bz2``, ``.fz``, ``.xisf``) or camera raw is first unpacked into a
+    temporary file.
 
     Parameters
     ----------
     path : Path
-        A FITS or XISF file whose image has two dimensions (or three, the third of size 1).
+        A camera raw, or a FITS or XISF file whose image has two dimensions (or three, the third of
+        size 1); or one plane of a series (:func:`calmasters.frame.plane_path`).
     float_range : {'auto', 'unit', 'adu16'}
         Range of the floating-point samples of FITS files: [0, 1], 16-bit ADU, or as the samples
         in the middle of the image say. Other ranges are found in the file: that of integers of 32
@@ -189,6 +193,8 @@ class RawFrame:
     format : SampleFormat
     is_bottom_up : bool
         The file has the lowest row first; it is read with the top row first all the same.
+    white : float
+        The sample in [0, 1] from which on a pixel is saturated; 1 where the file does not say it.
 
     Raises
     ------
@@ -208,13 +214,15 @@ class RawFrame:
         self.width, self.height = size_of(path, header.cards)
         self.is_bottom_up = is_bottom_up(header)
         self.format = _format(path, header)
+        self.white = _white(header)
         if header.packing:
             self._offset = header.data_offset if header.packing in ("gzip", "bzip2") else 0
             self._file = unpack_frame(path, header, self.size * self.format.dtype.itemsize)
         else:
             self._offset = header.data_offset
-            _require_bytes(path, self._offset + self.size * self.format.dtype.itemsize)
-            self._file = path.open("rb", buffering=0)
+            file = Path(split_plane(str(path))[0])
+            _require_bytes(file, self._offset + self.size * self.format.dtype.itemsize)
+            self._file = file.open("rb", buffering=0)
         self._lock = Lock()
         if has_own_scale(header):
             try:
@@ -257,6 +265,14 @@ class RawFrame:
         """
         return to_unit(self._read_stored(start, count), self.format, self.path)
 
+    def write_stored(self, file: BinaryIO) -> None:
+        """Write all samples to a file as they are stored, in the order of the file."""
+        item = self.format.dtype.itemsize
+        for start, count in self._strips():
+            piece = bytearray(count * item)
+            self._fill_as_stored(start, memoryview(piece))
+            file.write(piece)
+
     def read_rows(self, first: int, count: int) -> NDArray[Any]:
         """Read complete rows as they are stored: (count, width); this method is thread-safe."""
         return self._read_stored(first * self.width, count * self.width).reshape(count, -1)
@@ -279,7 +295,7 @@ class RawFrame:
         """
         if quick or self.format.is_uint16:
             middle = self.read(*self.middle).samples
-            if middle.max() > self.format.too_faint and middle.min() < _SATURATED:
+            if middle.max() > self.format.too_faint and middle.min() < _SATURATED * self.white:
                 return
         strips = [
             (strip.samples.min(), strip.samples.max(), strip.not_finite)
@@ -296,7 +312,7 @@ class RawFrame:
                 f"{self.path}: samples up to {plain_number(max(high) * self.format.unity)} where "
                 f"{self.format.expected} was expected; {self.format.remedy}"
             )
-        if min(low) >= _SATURATED:
+        if min(low) >= _SATURATED * self.white:
             raise FrameError(f"{self.path}: every pixel is saturated: retake or exclude this frame")
 
     def _own_format(self, float_range: str) -> SampleFormat:
@@ -406,6 +422,12 @@ def _format(path: Path, header: ImageHeader) -> SampleFormat:
         return SampleFormat.from_header(header)
     except FrameError as error:
         raise FrameError(f"{path}: {error}") from None
+
+
+def _white(header: ImageHeader) -> float:
+    """Return the white level of a camera raw, which LibRaw knows; SATURATE of others is a claim."""
+    level = number_of(header.cards.get("SATURATE")) if header.packing == CAMERA_RAW else None
+    return level / _ADU16 if level else 1.0
 
 
 def _require_bytes(path: Path, expected: int) -> None:

@@ -1,4 +1,4 @@
-"""Unpack frames (``.gz``, ``.bz2``, tiles of FITS, XISF) to the plain samples of a FITS file.
+"""Unpack frames (``.gz``, ``.bz2``, tiles of FITS, XISF, camera raws) to plain samples of FITS.
 
 The native engine reads all frames of a group in parallel, strip by strip. A packed frame can only
 be unpacked completely. It goes to a temporary file, so that only one such frame is in memory. The
@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calmasters.errors import FrameError
+from calmasters.headers.camera_raw import CAMERA_RAW, opened_raw
 from calmasters.headers.fits_cards import ImageHeader
 
 __all__ = ["unpack_frame", "xisf_samples"]
@@ -68,6 +69,8 @@ def unpack_frame(path: Path, header: ImageHeader, size: int) -> FileIO:
         _UNPACK[header.packing](path, header, size, file)
     except Exception as error:  # damaged files cause many kinds of exceptions
         file.close()
+        if isinstance(error, FrameError):  # it has a reason of its own
+            raise FrameError(f"{path}: {error}") from error
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OSError(error.errno, error.strerror, tempfile.gettempdir()) from error
         raise FrameError(f"{path}: cannot be unpacked ({error}); copy it again") from error
@@ -157,6 +160,13 @@ def _unwrap(path: Path, header: ImageHeader, size: int, file: FileIO) -> None:
     _write(samples, size, file)
 
 
+def _decode(path: Path, _: ImageHeader, size: int, file: FileIO) -> None:
+    with opened_raw(str(path)) as raw:
+        # A view of LibRaw's memory: the visible area of the sensor, not turned.
+        codes = raw.raw_image_visible
+        _write((codes ^ 0x8000).view(np.int16), size, file)
+
+
 def _write(samples: NDArray[np.generic], size: int, file: FileIO) -> None:
     if samples.nbytes != size:
         raise ValueError(f"{samples.nbytes} bytes of samples where {size} were expected")
@@ -169,6 +179,7 @@ _UNPACK: Final[Mapping[str, Callable[[Path, ImageHeader, int, FileIO], None]]] =
     "bzip2": _unzip,
     "tiles": _untile,
     "xisf": _unwrap,
+    CAMERA_RAW: _decode,
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from calmasters.frame import FrameType, Traits, Value
-from calmasters.headers.geometry import FLOAT_RANGE_REMEDY, OWN_RANGE_REMEDY
+from calmasters.headers.geometry import FLOAT_RANGE_REMEDY, OWN_RANGE_REMEDY, SERIES_REMEDY
 from calmasters.inventory.camera_keywords import (
     ESSENTIAL,
     CameraKeywords,
@@ -22,6 +22,7 @@ __all__ = ["Fault", "NamedType", "assumed_values", "find_faults", "in_one_line"]
 _SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
     FLOAT_RANGE_REMEDY: {"float_range": "adu16"},
     OWN_RANGE_REMEDY: {"float_range": "auto"},
+    SERIES_REMEDY: {"cubes": "frames"},
 }
 #: Values of a keyword that a remedy shows.
 _SHOWN: Final = 3

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
@@ -18,9 +18,19 @@ from typing import Any, Final, TypeAlias
 from calmasters import __version__
 from calmasters.atomic_files import write_whole
 from calmasters.errors import FrameError
-from calmasters.frame import Frame, FrameLayout, FrameType, Geometry, OtherType, Traits
+from calmasters.frame import (
+    Frame,
+    FrameLayout,
+    FrameType,
+    Geometry,
+    OtherType,
+    Traits,
+    plane_path,
+    split_plane,
+)
 from calmasters.garbage import without_collection
 from calmasters.headers.ap_common import ap_keywords
+from calmasters.headers.camera_raw import CAMERA_RAW
 from calmasters.headers.dialects import FrameHeader, KeywordReader
 from calmasters.headers.fits_cards import ImageHeader
 from calmasters.headers.geometry import FLOAT_RANGE_REMEDY
@@ -36,6 +46,7 @@ from calmasters.headers.sample_scale import (
     is_signed,
     reading_of,
 )
+from calmasters.headers.series import plane_header, planes_of, series_problem
 from calmasters.inventory.scan import ScannedFile, fingerprint
 from calmasters.model.layout import HEADER_CACHE
 from calmasters.progress import progress
@@ -44,15 +55,16 @@ from calmasters.settings import Settings
 __all__ = ["HeaderCache"]
 
 #: Version of the cache file; increase it when the format changes.
-_FORMAT: Final = 9
+_FORMAT: Final = 10
 
 #: Number of cached traits with a layout.
 _CACHED: Final = 1024
 
-#: Cache entry of a file: size, version, number of its traits, measured temperature, and start of
-#: the exposure. A list, as read from JSON: see decision 0027.
+#: Cache entry of a frame: size, version, number of its traits, measured temperature, and start of
+#: the exposure. A file with a series has one, too: without traits, with the number of its frames.
+#: A list, as read from JSON: see decision 0027.
 _Row: TypeAlias = list[Any]
-_SIZE, _VERSION, _TRAITS = range(3)
+_SIZE, _VERSION, _TRAITS, _PLANES = range(4)
 
 
 class HeaderCache:
@@ -71,7 +83,8 @@ class HeaderCache:
         # Cached, so that frames with equal traits still share them.
         self._at_layout = lru_cache(_CACHED)(_at_layout)
         self._layouts = LayoutFinder(settings.headers.layouts, known_cameras())
-        self._rules = fingerprint(_FORMAT, __version__, settings.headers, settings.float_range)
+        decisive = (settings.headers, settings.float_range, settings.cubes)
+        self._rules = fingerprint(_FORMAT, __version__, *decisive)
         self._traits = _NumberedTraits()
         # The folders above a library give no type.
         library = (*settings.library.bias, *settings.library.dark)
@@ -109,7 +122,7 @@ class HeaderCache:
         exclude : sequence of str
             Patterns of files whose headers are not read.
         """
-        before = self._before.get(root.as_posix(), {})
+        before = {**self._before.get(root.as_posix(), {})}
         now = self._now.setdefault(root.as_posix(), {})
         folder = "" if root == Path() else f"{root}{os.sep}"
         libraries = self._libraries if root == Path() else ()
@@ -120,27 +133,83 @@ class HeaderCache:
                 reason = f"exclude: {pattern}"
                 frames.append(Frame(path, size, mtime_ns, _UNREAD, excluded=reason))
                 continue
+            if file.problem:
+                # Not cached: a file without a change can lose it, such as by an installation.
+                damaged = self._traits.shared(Traits(problems=(file.problem,)))
+                frames.append(Frame(path, size, mtime_ns, damaged, content=file.content))
+                continue
             row = before.get(path)
             if row is None or row[_SIZE] != size or row[_VERSION] != version:
                 outside = _matching_prefix(path, libraries) if libraries else 0
-                header = self._read_header(file, folder + path, outside)
-                row = [size, version, self._traits.number(header.traits), *header[1:]]
+                row = self._read_file(file, folder + path, outside, before)
             now[path] = row
             _, _, number, ccd_temp_c, date_obs = row
+            if number is None:
+                frames += self._planes(file, row, before, now, exclude)
+                continue
             traits = self._traits.all[number]
             frames.append(Frame(path, size, mtime_ns, traits, ccd_temp_c, date_obs, file.content))
         return frames
 
-    def _read_header(self, file: ScannedFile, path: str, outside: int) -> FrameHeader:
-        """Read one header; any fault of the file becomes a problem of the frame."""
-        if file.problem:
-            return _damaged(file.problem)
+    def _planes(
+        self,
+        file: ScannedFile,
+        row: _Row,
+        rows: Mapping[str, _Row],
+        now: dict[str, _Row],
+        exclude: Sequence[str],
+    ) -> Iterator[Frame]:
+        """Give the frames of a series, whose entries are in the cache with that of their file."""
+        count = row[_PLANES]
+        for plane in range(1, count + 1):
+            path = plane_path(file.path, plane, count)
+            now[path] = rows[path]
+            _, _, number, ccd_temp_c, date_obs = rows[path]
+            known = (path, file.size, file.mtime_ns)
+            if exclude and (pattern := _excluded(path, exclude)):
+                yield Frame(*known, _UNREAD, excluded=f"exclude: {pattern}")
+                continue
+            traits = self._traits.all[number]
+            yield Frame(*known, traits, ccd_temp_c, date_obs, file.content)
+
+    def _read_file(self, file: ScannedFile, path: str, outside: int, rows: dict[str, _Row]) -> _Row:
+        """Read one header; any fault of the file becomes a problem of the frame.
+
+        Returns
+        -------
+        list
+            The cache entry of the file; those of the frames of a series are added to ``rows``.
+        """
         try:
             image = read_header(path)
+        except FrameError as error:
+            return self._row(file, _damaged(str(error)))
+        count = 0 if image.parts else planes_of(image.cards)
+        if count and (problem := series_problem(image) or _truncation(file, image)):
+            header = self._reader.read(plane_header(image, 1).cards, file.path, outside)
+            traits = replace(header.traits, problems=(*header.traits.problems, problem))
+            return self._row(file, header._replace(traits=traits))
+        if not count or self._settings.cubes != "frames":
+            return self._row(file, self._read_header(file, path, image, outside))
+        for plane in range(1, count + 1):
+            one = plane_header(image, plane)
+            header = self._read_header(file, plane_path(path, plane, count), one, outside)
+            rows[plane_path(file.path, plane, count)] = self._row(file, header)
+        return [file.size, file.version, None, count, None]
+
+    def _row(self, file: ScannedFile, header: FrameHeader) -> _Row:
+        return [file.size, file.version, self._traits.number(header.traits), *header[1:]]
+
+    def _read_header(
+        self, file: ScannedFile, path: str, image: ImageHeader, outside: int
+    ) -> FrameHeader:
+        """Translate one header; any fault of the image becomes a problem of the frame."""
+        try:
             header = self._reader.read(image.cards, file.path, outside)
             traits = header.traits
-            if self._settings.header_reader == "ap-common" and not traits.master:
-                keywords = ap_keywords(Path(path), self._settings.headers)
+            is_ap_file = not traits.master and image.packing != CAMERA_RAW
+            if self._settings.header_reader == "ap-common" and is_ap_file:
+                keywords = ap_keywords(Path(split_plane(path)[0]), self._settings.headers)
                 traits = replace(traits, keywords=keywords, sources={}, other_type=None)
             traits = self._with_layout(traits, image)
         except FrameError as error:
@@ -177,6 +246,7 @@ class HeaderCache:
     def _drop_unused_traits(self) -> None:
         """Remove traits without a file, and renumber the others."""
         rows = [row for rows in self._now.values() for row in rows.values()]
+        rows = [row for row in rows if row[_TRAITS] is not None]
         used = sorted({row[_TRAITS] for row in rows})
         if len(used) < len(self._traits.all):
             self._traits = _NumberedTraits(self._traits.all[number] for number in used)
@@ -207,6 +277,10 @@ class _NumberedTraits:
             if number == len(self.all):
                 self.all.append(traits)
         return number
+
+    def shared(self, traits: Traits) -> Traits:
+        """Return the one object that is equal to these traits."""
+        return self.all[self.number(traits)]
 
     @cached_property
     def _by_text(self) -> dict[str, int]:
@@ -283,18 +357,26 @@ def _excluded(path: str, patterns: Sequence[str]) -> str | None:
     for pattern in patterns:
         if any(fnmatchcase(place, pattern.rstrip("/")) for place in places):
             return pattern
+        # In a pattern, brackets are a choice of characters, so a plane is compared by its number.
+        file, plane = split_plane(pattern)
+        if plane and split_plane(path)[1] == plane and _excluded(split_plane(path)[0], [file]):
+            return pattern
     return None
+
+
+def _truncation(file: ScannedFile, header: ImageHeader) -> str:
+    if file.size >= header.end_of_data:
+        return ""
+    expected = header.end_of_data
+    return f"is truncated: {file.size} bytes where {expected} were expected; copy it again"
 
 
 def _check_data(
     file: ScannedFile, path: str, header: ImageHeader, traits: Traits, settings: Settings
 ) -> tuple[str, str]:
     """Return how an image is read where it is not plain, and the problem of its data or ''."""
-    if file.size < header.end_of_data:
-        return "", (
-            f"is truncated: {file.size} bytes where {header.end_of_data} were expected; "
-            "copy it again"
-        )
+    if problem := _truncation(file, header):
+        return "", problem
     # Also where the type is unknown, so that all that is wrong with a frame is found at once.
     if traits.problems or traits.keywords.get("TYPE") == FrameType.LIGHT:
         return "", ""

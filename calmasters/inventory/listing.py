@@ -60,12 +60,18 @@ def list_files(settings: Settings, digests: ContentDigests | None = None) -> Lis
         digests = digests or ContentDigests(settings)
         frames = digests.add_digests(frames, settings.input_dir)
         library = digests.add_digests(library, Path())
-    lines = "\n".join(f"{file.path}\t{file.size}\t{file.version}" for file in frames + library)
+    lines = "\n".join(map(_line, frames + library))
     # The plan does not depend on what other rules do.
     decisive_settings = replace(settings, engines=(), prune=False)
     versions = (needs_of(settings.engine).algorithm_version, _DECISION_VERSION, __version__)
     plan_inputs = (decisive_settings, *versions)
     return Listing(tuple(frames), tuple(library), fingerprint(lines, *plan_inputs))
+
+
+def _line(file: ScannedFile) -> str:
+    """Return what a plan depends on; a problem goes when what reads the file is installed."""
+    problem = f"\t{file.problem}" if file.problem else ""
+    return f"{file.path}\t{file.size}\t{file.version}{problem}"
 
 
 def kept_identities(

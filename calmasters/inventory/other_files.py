@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from calmasters.headers.camera_raw import is_camera_raw, missing_reader
+
 __all__ = ["OTHER_EXTENSIONS", "is_system_folder", "problem_of_format"]
 
-_RAWS: Final = (
-    "cr2", "cr3", "crw", "nef", "nrw", "arw", "srf", "sr2", "raf", "dng", "orf", "rw2", "pef",
-    "srw", "3fr", "iiq", "x3f",
-)  # fmt: skip
 #: Videos of capture programs. MP4 and MOV are left out: telescopes write such files as previews.
 _VIDEOS: Final = ("ser", "avi", "adv")
 #: PNG and JPEG are left out: capture programs write such files as previews.
@@ -23,10 +21,6 @@ _PACKED: Final = {
 _PACKED_XISF: Final = {"gz": "gunzip", "bz2": "bunzip2"}
 _FRAMES: Final = ("fits", "fit", "fts", "xisf")
 
-_RAW: Final = (
-    "is a camera raw ({}), which is not read; convert camera raws (CR2, NEF…) to FITS without "
-    "debayering, for example with the command convert of Siril"
-)
 _VIDEO: Final = (
     "is a video ({}) with many frames in one file; split videos into FITS files, for example with "
     "the command convert of Siril, and take calibration frames as FITS"
@@ -46,7 +40,6 @@ def _problems() -> dict[str, str]:
     packed = {f"{frame}.{end}": program for frame in _FRAMES for end, program in _PACKED.items()}
     packed |= {f"xisf.{end}": program for end, program in _PACKED_XISF.items()}
     return {
-        **{end: _RAW.format(end.upper()) for end in _RAWS},
         **{end: _VIDEO.format(end.upper()) for end in _VIDEOS},
         **{end: _IMAGE.format(end) for end in _IMAGES},
         **{end: _COMPRESSED.format(f".{end}", program) for end, program in packed.items()},
@@ -73,8 +66,10 @@ def is_system_folder(name: str) -> bool:
 def problem_of_format(name: str) -> str:
     """Return why a file is not read and what to do; empty if it is no such file.
 
-    >>> problem_of_format("IMG_0001.CR2").partition(";")[0]
-    'is a camera raw (CR2), which is not read'
+    >>> problem_of_format("bias.ser").partition(";")[0]
+    'is a video (SER) with many frames in one file'
     """
+    if is_camera_raw(name):
+        return missing_reader(name)
     name = name.lower()
     return next((problem for ending, problem in _PROBLEMS.items() if name.endswith(ending)), "")

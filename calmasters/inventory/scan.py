@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from calmasters.errors import ConfigError
-from calmasters.frame import IMAGE_EXTENSIONS, FrameType
+from calmasters.frame import FRAME_EXTENSIONS, IMAGE_EXTENSIONS, FrameType
 from calmasters.inventory.other_files import (
     OTHER_EXTENSIONS,
     is_system_folder,
@@ -87,12 +87,12 @@ def scan_frames(settings: Settings) -> list[ScannedFile]:
         (directory, "" if directory == root else f"{directory.relative_to(root).as_posix()}/")
         for directory in settings.input_dirs
     ]
-    found = _walk(folders, skipped, IMAGE_EXTENSIONS + OTHER_EXTENSIONS)
+    found = _walk(folders, skipped, FRAME_EXTENSIONS + OTHER_EXTENSIONS)
     files = sorted(map(_check_format, found), key=lambda file: file.path)
     if not files:
         names = ", ".join(f"'{directory}'" for directory in settings.input_dirs)
         raise ConfigError(
-            f"input_dir: no frames ({', '.join(IMAGE_EXTENSIONS)}) below {names}; "
+            f"input_dir: no frames (FITS, XISF or camera raws) below {names}; "
             "set input_dir to the directory that contains them"
         )
     return files
@@ -115,7 +115,7 @@ def _require_input(directory: Path, output: str, settings: Settings) -> None:
 
 def _check_format(file: ScannedFile) -> ScannedFile:
     """Add a problem to a file of a format that is not read."""
-    if file.path.lower().endswith(IMAGE_EXTENSIONS):
+    if file.problem or file.path.lower().endswith(IMAGE_EXTENSIONS):
         return file
     return file._replace(problem=problem_of_format(file.path))
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial, reduce
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path, PurePath
 from typing import Final
 
-from calmasters.frame import Frame, Status, Traits, Verdict
+from calmasters.frame import Frame, Status, Traits, Verdict, split_plane
+from calmasters.headers.camera_raw import is_camera_raw
 from calmasters.headers.frame_types import canonical_type
 from calmasters.headers.path_tokens import type_from_folder, type_from_name
 from calmasters.inventory.camera_keywords import UNKNOWN_CAMERAS, CameraKeywords
@@ -139,10 +140,11 @@ def mark_duplicates(
     """Mark every calibration frame that has the same bytes as another one, or is its packed twin.
 
     A packed file (``.fz``, ``.gz``, ``.bz2``) is a twin if a file with its name has the same header
-    and time; without a time, if it is also in the same folder. Of other frames, only those with
+    and time; without a time, if it is also in the same folder. So is a camera raw of the same name
+    with another extension. Of other frames, only those with
     equal size and header are compared, first by a few bytes from the middle. If these are equal,
     the files are read completely, once. The original is the oldest file; of files with the same
-    time, the first by path.
+    time, the first by path. Files with a series are compared as a whole.
 
     Parameters
     ----------
@@ -161,8 +163,9 @@ def mark_duplicates(
     """
     frames, root = list(frames), settings.input_dir
     by_keywords: dict[Hashable, list[Frame]] = defaultdict(list)
+    seen: set[str] = set()
     for traits, members in usable_frames(frames, settings, cameras).items():
-        by_keywords[frozenset(traits.keywords.items())] += members
+        by_keywords[frozenset(traits.keywords.items())] += _files_of(members, seen)
     twins = _packed_twins(chain(*by_keywords.values()))
     suspects = [
         same_bytes
@@ -183,9 +186,30 @@ def mark_duplicates(
         digested = contents.add_digests((by_path[frame.path] for frame in group), root)
         originals |= _originals(digested)
     return [
-        frame._replace(copy_of=originals[frame.path]) if frame.path in originals else frame
+        frame._replace(copy_of=original)
+        if (original := _original_of(frame.path, originals))
+        else frame
         for frame in frames
     ]
+
+
+def _files_of(frames: Iterable[Frame], seen: set[str]) -> Iterator[Frame]:
+    """Give frames as files: of a series one, for whichever of its frames comes first."""
+    for frame in frames:
+        file, plane = split_plane(frame.path)
+        if not plane:
+            yield frame
+        elif file not in seen:
+            seen.add(file)
+            # Two copies may differ in which of their frames are excluded.
+            yield frame._replace(path=file, date_obs=None, ccd_temp_c=None)
+
+
+def _original_of(path: str, originals: Mapping[str, str]) -> str | None:
+    """Return the path of the original of a frame; None if it is no copy."""
+    file, plane = split_plane(path)
+    original = originals.get(file)
+    return f"{original}{path[len(file) :]}" if original and plane else original
 
 
 def _packed_twins(frames: Iterable[Frame]) -> dict[str, str]:
@@ -219,7 +243,12 @@ def _file_name(path: str) -> str:
 
 
 def _unpacked_name(path: str) -> str:
-    """Return the path of the plain twin of a packed file; empty for a plain file."""
+    """Return the path of the plain twin of a packed file; empty for a plain file.
+
+    Converters give a camera raw and the DNG made of it one name; there is no plain twin of them.
+    """
+    if is_camera_raw(path):
+        return path.rpartition(".")[0]
     if not path.lower().endswith(_PACKED):
         return ""
     return path.rpartition(".")[0]

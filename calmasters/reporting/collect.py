@@ -22,6 +22,7 @@ from calmasters.reporting.masters import (
     Master,
     camera_numbers,
     in_electrons,
+    titled,
 )
 from calmasters.settings import Settings
 
@@ -67,13 +68,17 @@ def read_content(settings: Settings, plan: Path) -> ReportContent:
     jobs = [MasterJob.read(output / job_path_of(master)) for master in masters]
     cache = HeaderCache(settings)
     measured = [(job, output / quality_path(job.name)) for job in jobs]
+    decision = decide(settings, cache)
     records = judged(settings, [quality for _, quality in measured])
-    loaded = [
-        replace(Master.load(job, output), quality=record)
-        for job, record in zip(jobs, records, strict=True)
-    ]
+    loaded = titled(
+        (
+            replace(Master.load(job, output), quality=record)
+            for job, record in zip(jobs, records, strict=True)
+        ),
+        decision.short_names,
+    )
     return ReportContent(
-        decision=decide(settings, cache),
+        decision=decision,
         masters=in_electrons(loaded, keywords),
         cameras=camera_numbers(loaded, keywords),
         defects=[

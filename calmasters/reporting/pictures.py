@@ -16,7 +16,7 @@ from calmasters.atomic_files import replacing
 from calmasters.model.layout import PICTURES, picture_path
 from calmasters.quality.surface import structure
 
-__all__ = ["Pictures", "auto_stretch", "reduction", "sections", "write_pictures"]
+__all__ = ["Pictures", "auto_stretch", "is_blank", "reduction", "sections", "write_pictures"]
 
 Float32: TypeAlias = NDArray[np.float32]
 Grey: TypeAlias = NDArray[np.uint8]
@@ -31,6 +31,8 @@ _SECTION: Final = 200
 
 #: Structures that are darker or brighter by this share have the full colour.
 _STRUCTURE_RANGE: Final = 0.02
+#: A structure can be seen where it has this share of the full colour.
+_VISIBLE: Final = 0.1
 _BRIGHTER, _DARKER = (217.0, 72.0, 56.0), (64.0, 128.0, 240.0)
 
 
@@ -136,6 +138,17 @@ def write_pictures(image: Float32, pictures: Pictures) -> None:
     _save(pictures.sections, Image.fromarray(sections(stretched)), "WEBP", 55)
     _save(pictures.structure, _coloured(structure(image)), "WEBP", 70)
     _save(pictures.full, picture, "JPEG", 85)
+
+
+def is_blank(path: Path) -> bool:
+    """Return whether a reader sees nothing in a picture: one grey, or no visible colour."""
+    with Image.open(path) as picture:
+        seen = picture.convert("RGBA" if picture.has_transparency_data else "L")
+    pixels = np.asarray(seen)
+    if pixels.ndim > 2:
+        return bool(pixels[..., 3].max() < 255 * _VISIBLE)
+    # WebP changes a grey by 1.
+    return bool(np.ptp(pixels) <= 2)
 
 
 def _coloured(structures: Float32) -> Image.Image:

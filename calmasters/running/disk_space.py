@@ -33,26 +33,27 @@ class DiskNeed:
         Calibrated flats, which some engines write before they combine them.
     copies : int
         Of previous masters, where the file system has no hard links.
-    assembled : int
-        Frames with an overscan or several amplifiers, which some engines need as plain files.
+    frames : int
+        Rewritten frames of one master, for engines that need plain files: camera raws, series,
+        frames with an overscan or several amplifiers.
     """
 
     masters: int
     calibrated: int = 0
     copies: int = 0
-    assembled: int = 0
+    frames: int = 0
 
     @property
     def total(self) -> int:
         """All of it."""
-        return self.masters + self.calibrated + self.copies + self.assembled
+        return self.masters + self.calibrated + self.copies + self.frames
 
     def __str__(self) -> str:
         parts = {
             "masters": self.masters,
             "calibrated flats": self.calibrated,
             "copies of previous masters": self.copies,
-            "assembled frames": self.assembled,
+            "rewritten frames": self.frames,
         }
         return ", ".join(f"{_size(size)} for {what}" for what, size in parts.items() if size)
 
@@ -71,8 +72,8 @@ def disk_need(jobs: Sequence[MasterJob], calibrated: Calibrated, copies: int = 0
     """
     at_a_time = max(map(_calibrated, jobs), default=0)
     kept = sum(map(_calibrated, filter(_keeps_calibrated, jobs))) if calibrated.keep else 0
-    assembled = max(map(_assembled, jobs), default=0)
-    return DiskNeed(sum(map(_master, jobs)), max(at_a_time, kept), copies, assembled)
+    frames = max((needs_of(job.recipe.engine).rewritten_bytes(job) for job in jobs), default=0)
+    return DiskNeed(sum(map(_master, jobs)), max(at_a_time, kept), copies, frames)
 
 
 def _master(job: MasterJob) -> int:
@@ -82,10 +83,6 @@ def _master(job: MasterJob) -> int:
 
 def _calibrated(job: MasterJob) -> int:
     return needs_of(job.recipe.engine).calibrated_bytes(job)
-
-
-def _assembled(job: MasterJob) -> int:
-    return needs_of(job.recipe.engine).assembled_bytes(job)
 
 
 def _keeps_calibrated(job: MasterJob) -> bool:

@@ -249,6 +249,15 @@ def test_a_frame_is_stored_by_its_headers_alone(tmp_path: Path) -> None:
     assert (tmp_path / "again.fits").stat().st_mtime_ns == path.stat().st_mtime_ns
 
 
+def test_nothing_of_a_camera_raw_is_stored(tmp_path: Path) -> None:
+    path = tmp_path / "IMG_1.CR2"
+    path.write_bytes(b"II*\0 GPS 47 31 12, Jane O'Neill" * 100)
+    stored = FrameHeaders.read(path, "IMG_1.CR2")
+    assert "".join(text for _, text in stored.parts) == ""
+    stored.restore(tmp_path / "again" / "IMG_1.CR2")
+    assert (tmp_path / "again" / "IMG_1.CR2").read_bytes() == bytes(path.stat().st_size)
+
+
 def test_a_large_xisf_header_is_stored_whole(tmp_path: Path) -> None:
     path = tmp_path / "frame.xisf"
     keywords = {f"CARD{n}": [{"value": "1", "comment": "x" * 60}] for n in range(900)}

@@ -292,8 +292,8 @@ def test_siril_gets_frames_without_overscan(site: Callable[..., Settings]) -> No
         assert np.array_equal(ours[kind], theirs[kind]), kind
     jobs = decide(overscanned).jobs
     need = disk_need(jobs, overscanned.calibrated)
-    assert need.assembled == COUNT * WIDTH * HEIGHT * 4
-    assert "for assembled frames" in str(need)
+    assert need.frames == COUNT * WIDTH * HEIGHT * 4
+    assert "for rewritten frames" in str(need)
     assert not [*overscanned.output_dir.rglob("*.fit")]
 
 

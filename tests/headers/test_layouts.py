@@ -327,6 +327,24 @@ def test_amplifiers_without_a_place_are_refused() -> None:
     assert "; describe them in cameras" in problem
 
 
+def test_an_image_of_one_dimension_among_others_is_refused() -> None:
+    header = several(*PAIR)
+    line = header.parts[1]._replace(cards={"NAXIS": 1, "NAXIS1": 24})
+    (problem,) = found_in(header._replace(parts=(header.parts[0], line))).problems
+    assert "contains 2 images (extensions), not all of two dimensions" in problem
+
+
+def test_a_known_camera_counts_where_images_have_no_place() -> None:
+    amplifiers = tuple(
+        {"extension": number, "data": "[*,*]", "detector": f"[{first}:{first + 23},1:20]"}
+        for number, first in ((1, 1), (2, 25))
+    )
+    finder = LayoutFinder(LayoutRules(), {"Two": {"size": (24, 20), "amplifiers": amplifiers}})
+    header = several({"EXTNAME": "A"}, {"EXTNAME": "B"})
+    result = finder.find(header, "Two", geometry_of(header.cards))
+    assert (layout_found(result).width, result.source) == (48, "known camera Two")
+
+
 QUARTERS: tuple[dict[str, Any], ...] = tuple(
     {"DETSEC": f"[{x}:{x + 23},{y}:{y + 19}]"} for y in (1, 21) for x in (1, 25)
 )

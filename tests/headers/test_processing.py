@@ -262,7 +262,7 @@ def test_a_master_bias_without_bias_is_of_no_use() -> None:
 @pytest.mark.parametrize(
     ("axes", "text"),
     [
-        ({"NAXIS": 3, "NAXIS3": 10}, "series of 10 frames in one file (a cube); split"),
+        ({"NAXIS": 3, "NAXIS3": 10}, "series of 10 frames in one file (a cube); to use each"),
         ({"NAXIS": 3, "NAXIS3": 2}, "series of 2 frames"),
         ({"NAXIS": 4, "NAXIS3": 1, "NAXIS4": 25}, "series of 25 frames"),
         ({"NAXIS": 3, "NAXIS3": 3}, "colour image of 3 planes"),

@@ -108,7 +108,7 @@ def test_files_of_other_formats_are_listed_with_a_problem(
     touch(*(tmp_path / "frames" / name for name in (*names, "preview.jpg", "log.txt")))
     problems = {file.path: file.problem for file in scan_frames(settings)}
     assert list(problems) == names
-    assert problems.pop("a.fits.bz2") == ""
+    assert problems.pop("a.fits.bz2") == problems.pop("b.CR2") == ""
     assert all("; " in problem for problem in problems.values())
 
 
@@ -245,7 +245,10 @@ def test_broken_links_and_links_to_themselves_are_refused(
     ("overrides", "message"),
     [
         ({"input_dir": "nowhere"}, "input_dir: directory 'nowhere' does not exist.*set input_dir"),
-        ({"input_dir": "empty"}, r"no frames \(.fits, .*.xisf\) below 'empty'.*set input_dir"),
+        (
+            {"input_dir": "empty"},
+            r"no frames \(FITS, XISF or camera raws\) below 'empty'.*set input_dir",
+        ),
         (
             {"input_dir": "a/b", "output_dir": "a"},
             "output_dir 'a' contains input_dir 'a.b'.*choose",

@@ -125,7 +125,7 @@ def test_a_bad_folder_is_left_out_with_the_pattern_of_its_warning(
     assert used(make_settings(exclude=["BAD"])) == {"bias": 4}
 
 
-def test_camera_raws_are_refused_with_a_remedy(
+def test_damaged_camera_raws_are_refused_with_a_remedy(
     make_settings: MakeSettings, add_frame: AddFrame, tmp_path: Path
 ) -> None:
     session(add_frame, "b_{}.fits", "bias", {})
@@ -134,6 +134,6 @@ def test_camera_raws_are_refused_with_a_remedy(
     decision = decide(make_settings())
     raws = [decision.verdicts[name] for name in ("IMG_1.CR2", "IMG_2.NEF")]
     assert {verdict.status for verdict in raws} == {Status.REFUSED}
-    assert raws[0].reason.startswith("is a camera raw (CR2), which is not read; convert")
+    assert raws[0].reason.startswith("is no camera raw that LibRaw can read; copy such raws again")
     assert raws[0].remedy == raws[1].remedy
     assert len(decision.inventory) == 6

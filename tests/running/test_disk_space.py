@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from calmasters.engines.needs import bytes_on_disk, sample_bytes
 from calmasters.errors import OutputError
 from calmasters.frame import FrameType, Geometry
 from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
@@ -54,6 +55,47 @@ def test_calibrated_flats_of_one_master_are_there_at_a_time_unless_they_are_kept
 @pytest.mark.parametrize("job", [BIAS, NATIVE_FLAT, replace(FLAT, bias=None)])
 def test_what_is_not_calibrated_by_pixinsight_takes_no_space_for_it(job: MasterJob) -> None:
     assert disk_need([job], Calibrated(keep=True)).calibrated == 0
+
+
+def by_engine(job: MasterJob, engine: str, extension: str, read_as: str = "") -> MasterJob:
+    """Return the job of another engine, of frames of 16 bits in another format."""
+    frames = tuple(
+        FrameFile(f"{number}.{extension}", IMAGE // 2, 1, read_as=read_as) for number in range(20)
+    )
+    return replace(job, frames=frames, recipe=replace(job.recipe, engine=engine))
+
+
+@pytest.mark.parametrize(
+    ("engine", "extension", "read_as", "space"),
+    [
+        ("pixinsight", "cr2", "", 10),
+        ("siril", "NEF", "", 10),
+        ("native", "cr3", "", 0),
+        ("pixinsight", "fits", "", 0),
+        ("siril", "fits", "", 0),
+        ("siril", "fits.fz", "", 20),
+        ("siril", "fits", "bottom-up", 20),
+    ],
+)
+def test_frames_that_are_rewritten_take_space_for_one_master(
+    engine: str, extension: str, read_as: str, space: int
+) -> None:
+    job = by_engine(BIAS, engine, extension, read_as)
+    need = disk_need([job, job], Calibrated())
+    assert images(need.frames) == space
+    assert ("for rewritten frames" in str(need)) == (space > 0)
+    assert need.total == need.masters + need.frames
+
+
+def test_the_frames_of_a_series_are_in_one_file() -> None:
+    names = [f"series.fits[{number:02}]" for number in range(1, 21)]
+    frames = tuple(FrameFile(name, 20 * IMAGE // 2 + 2880, 1) for name in names)
+    job = replace(BIAS, frames=frames)
+    assert images(disk_need([job], Calibrated()).frames) == 10
+    native = replace(job, recipe=replace(job.recipe, engine="native"))
+    single = by_engine(native, "native", "fits")
+    assert bytes_on_disk(native) == pytest.approx(bytes_on_disk(single), rel=1e-6)
+    assert sample_bytes(native) == sample_bytes(single) == 2
 
 
 def test_nothing_to_make_takes_nothing() -> None:

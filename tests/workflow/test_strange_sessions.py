@@ -558,7 +558,7 @@ def test_each_frame_counts_once_however_it_is_packed(files: Made, camera: str) -
 
 
 def test_files_that_are_not_read_are_reported_with_what_to_do(files: Made) -> None:
-    files.expect("3 frames: convert camera raws (CR2, NEF…) to FITS")
+    files.expect("3 frames: copy such raws again, or convert them to DNG")
     files.expect("unpack it with uncompress")
     files.expect("unpack it with zstd -d")
 
@@ -572,6 +572,8 @@ def test_a_cube_is_a_series_of_frames(workflow: Workflow, shape: tuple[int, ...]
     assert made.counts("bias") == [3]
     made.expect("1 frame", "series")
     assert not made.says("colour image")
+    assert suggested(workflow).counts("bias") == [3 + int(np.prod(shape[:-2]))]
+    assert workflow.run("masters", "--config", "cubes=frames").nothing_to_do
 
 
 # --- levels and shapes ----------------------------------------------------------------------------
@@ -691,8 +693,8 @@ def test_an_overscan_is_subtracted_and_cut_off(workflow: Workflow) -> None:
     add(workflow.frames, "bias", 700, camera="D", BIASSEC=f"[{WIDTH + 1}:{WIDTH + 8},1:{HEIGHT}]")
     made = make(workflow)
     found = {master.name.split("_")[1][-1]: master for master in made.masters}
-    assert sorted(found) == ["0", "B", "C", "D"]
-    assert found["0"].level == pytest.approx(1000, abs=1)  # the pedestal
+    assert sorted(found) == ["A", "B", "C", "D"]
+    assert found["A"].level == pytest.approx(1000, abs=1)  # the pedestal
     assert {name: found[name].level for name in "BCD"} == pytest.approx(
         dict.fromkeys("BCD", 700), abs=1
     )

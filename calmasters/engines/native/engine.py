@@ -41,7 +41,7 @@ from calmasters.errors import (
     os_error_message,
     plain_number,
 )
-from calmasters.frame import FrameType
+from calmasters.frame import FrameType, split_plane
 from calmasters.headers.fits_cards import Card
 from calmasters.images.master_file import read_image, write_master
 from calmasters.images.open_frame import OpenedFrame
@@ -260,7 +260,7 @@ class _MasterBuilder:
     def _open(self, file: FrameFile, opened: ExitStack) -> OpenedFrame:
         path = self._input_dir / file.path
         try:
-            size = path.stat().st_size
+            size = (self._input_dir / split_plane(file.path)[0]).stat().st_size
         except OSError as error:
             raise EngineError(
                 f"{self._job.name}: {path} cannot be read: {os_error_message(error)}"

@@ -10,6 +10,7 @@ from calmasters.engines.needs import (
     PYTHON_MB,
     EngineNeeds,
     any_packed,
+    bytes_on_disk,
     image_bytes,
     pixels,
     sample_bytes,
@@ -95,7 +96,7 @@ class NativeNeeds(EngineNeeds):
 
     def work_min(self, job: MasterJob, settings: Settings) -> float:
         """Return the minutes that reading takes on slow storage."""
-        read = _READINGS * sum(frame.size for frame in job.frames)
+        read = _READINGS * bytes_on_disk(job)
         return read / _SLOW_STORAGE / 60
 
     def map_bytes(self, job: MasterJob) -> int:

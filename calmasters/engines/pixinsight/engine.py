@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from calmasters.atomic_files import put_in_place, remove
-from calmasters.engines.assembled_files import assembled_files
 from calmasters.engines.pixinsight.find_program import find_binary
 from calmasters.engines.pixinsight.needs import NEEDS
 from calmasters.engines.pixinsight.result import check_master, master_statistics
@@ -21,6 +20,7 @@ from calmasters.engines.pixinsight.script import Places, script_job, script_text
 from calmasters.engines.pixinsight.session import connected
 from calmasters.engines.pixinsight.status import Status, failure_reason
 from calmasters.engines.pixinsight.task import Task
+from calmasters.engines.plain_files import plain_files
 from calmasters.engines.preflight import (
     CheckedFrames,
     TakeoverGuard,
@@ -90,7 +90,7 @@ class PixInsightEngine:
         places = self.places(job, input_dir, output_dir, output)
         log.parent.mkdir(parents=True, exist_ok=True)
         files = job.frames_without(checked.left_out)
-        frames = assembled_files(job, files, input_dir, places.assembled(job))
+        frames = plain_files(job, files, input_dir, places.rewritten(job))
         with _working_files(job, places), frames as not_finite:
             if not_finite:
                 checked.warnings.append(_not_finite(not_finite))

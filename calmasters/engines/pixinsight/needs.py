@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from calmasters.engines.needs import (
     EngineNeeds,
-    assembled_frames_bytes,
     calibrated_flats_bytes,
     pixels,
+    rewritten_frames_bytes,
 )
 from calmasters.errors import ConfigError
 from calmasters.headers.sample_scale import ADU16, ADU16_IN_32_BITS
@@ -49,9 +49,9 @@ class PixInsightNeeds(EngineNeeds):
         """Return the disk space of all frames, which ImageCalibration writes as float32."""
         return calibrated_flats_bytes(job)
 
-    def assembled_bytes(self, job: MasterJob) -> int:
-        """Return the disk space of frames that are put together for PixInsight."""
-        return assembled_frames_bytes(job)
+    def rewritten_bytes(self, job: MasterJob) -> int:
+        """Return the disk space of the frames that are written as plain files."""
+        return rewritten_frames_bytes(job)
 
     def unsupported(self, job: MasterJob) -> Iterator[str]:
         """Yield a sentence for each setting that PixInsight would apply in another way."""

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from calmasters import WORKFLOW_FILES
-from calmasters.engines.assembled_files import assembled_name
 from calmasters.engines.pixinsight.needs import reads_adu
+from calmasters.engines.plain_files import is_rewritten, plain_name
 from calmasters.engines.preflight import CheckedFrames
 from calmasters.frame import FrameType
 from calmasters.headers.fits_cards import Card
@@ -108,17 +108,19 @@ class Places:
         """Return the path of the report of the script."""
         return self.output.with_name(f".{job.digest}.status.json")
 
-    def assembled(self, job: MasterJob) -> Path:
-        """Return the folder of frames that are put together for PixInsight."""
+    def rewritten(self, job: MasterJob) -> Path:
+        """Return the folder of frames that are written as plain files for PixInsight."""
         return self.output.with_name(f".{job.digest}.frames")
 
     def frames(self, job: MasterJob, checked: CheckedFrames) -> list[Path]:
         """Return the files that PixInsight reads."""
         files = job.frames_without(checked.left_out)
-        if job.geometry.layout is None:
-            return [self.input_dir / file.path for file in files]
-        names = [assembled_name(number, file) for number, file in enumerate(files)]
-        return [self.assembled(job) / name for name in names]
+        return [
+            self.rewritten(job) / plain_name(job, number, file)
+            if is_rewritten(job, file)
+            else self.input_dir / file.path
+            for number, file in enumerate(files)
+        ]
 
 
 def script_text(

@@ -16,6 +16,7 @@ from calmasters.engines.dark_scaling import DarkScaling
 from calmasters.engines.pixinsight.engine import PixInsightEngine
 from calmasters.engines.pixinsight.needs import NEEDS
 from calmasters.engines.pixinsight.script import Places, all_text, script_job, user_text
+from calmasters.engines.plain_files import is_rewritten
 from calmasters.engines.result_warnings import ZERO_SHARE, zeros_warning
 from calmasters.frame import FrameType
 from calmasters.model.job import MasterJob, UsedMaster
@@ -121,10 +122,11 @@ def user_job(job: MasterJob, places: Places, options: PixInsight, title: str) ->
 def _problem(job: MasterJob) -> str | None:
     """Return why PixInsight cannot make the master, or would make a wrong one."""
     sentences = [*NEEDS.unsupported(job)]
-    if job.geometry.layout:
+    if rewritten := [frame.path for frame in job.frames if is_rewritten(job, frame)]:
+        layout = job.geometry.layout
         sentences.append(
-            f"its frames are put together before PixInsight reads them ({job.geometry.layout}): "
-            "make it with snakemake masters and engine: pixinsight"
+            f"its frames are written as plain files before PixInsight reads them "
+            f"({layout or rewritten[0]}): make it with snakemake masters and engine: pixinsight"
         )
     fewest = NEEDS.fewest_frames(job.recipe.integration)
     if len(job.frames) < fewest:

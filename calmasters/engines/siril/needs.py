@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from calmasters.engines.needs import (
+    PACKED,
     PYTHON_MB,
     EngineNeeds,
-    any_packed,
-    assembled_frames_bytes,
     calibrated_flats_bytes,
+    image_bytes,
     pixels,
+    rewritten_frames_bytes,
     sample_bytes,
     unsupported_setting,
 )
@@ -78,7 +79,7 @@ class SirilNeeds(EngineNeeds):
         Siril has all frames of a master in memory: as 16 bits if they are linked, as float32 if
         they are calibrated or rewritten.
         """
-        as_floats = job.bias or job.dark or any_packed(job) or job.geometry.layout
+        as_floats = job.bias or job.dark or _as_floats(job)
         of_pixel = len(job.frames) * (4 if as_floats else sample_bytes(job)) + _IMAGES
         return PYTHON_MB + _PROGRAM_MB + of_pixel * pixels(job.geometry) / 1e6
 
@@ -90,9 +91,11 @@ class SirilNeeds(EngineNeeds):
         """Return the disk space of all frames, which Siril writes as float32."""
         return calibrated_flats_bytes(job)
 
-    def assembled_bytes(self, job: MasterJob) -> int:
-        """Return the disk space of frames that are put together for Siril."""
-        return assembled_frames_bytes(job)
+    def rewritten_bytes(self, job: MasterJob) -> int:
+        """Return the disk space of the frames that are rewritten for Siril."""
+        if _as_floats(job):
+            return len(job.frames) * image_bytes(job)
+        return rewritten_frames_bytes(job)
 
     def unsupported(self, job: MasterJob) -> Iterator[str]:
         """Yield a sentence for each setting that Siril does not support."""
@@ -125,6 +128,13 @@ class SirilNeeds(EngineNeeds):
     def fewest_frames(self, integration: Integration) -> int:
         """Return 3: no rejection of Siril needs more."""
         return 3
+
+
+def _as_floats(job: MasterJob) -> bool:
+    """Return whether frames are rewritten as float32, as :mod:`.sequence` does it."""
+    is_read_plainly = not any(frame.read_as for frame in job.frames)
+    is_packed = any(frame.path.lower().endswith(PACKED) for frame in job.frames)
+    return is_packed or not is_read_plainly or sample_bytes(job) > 2
 
 
 def _sentence(key: str, value: object, choices: str) -> str:

@@ -10,10 +10,13 @@ import numpy as np
 
 from calmasters.engines.job_frames import open_frame_of
 from calmasters.errors import FrameError
+from calmasters.frame import needs_copy
+from calmasters.headers.camera_raw import CAMERA_RAW
 from calmasters.headers.fits_cards import Cards
 from calmasters.headers.image_header import read_header
 from calmasters.headers.sample_scale import is_bottom_up
 from calmasters.images.open_frame import OpenedFrame, open_frame
+from calmasters.images.plain_copy import write_plain_copy
 from calmasters.images.raw_frame import Image
 from calmasters.model.job import MasterJob
 
@@ -23,10 +26,11 @@ __all__ = ["place_assembled", "place_frames", "write_image"]
 def place_frames(paths: Sequence[Path], folder: Path, name: str, float_range: str) -> int:
     """Put frames into a folder, in their order, as ``<name>00001.fit``, ``<name>00002.fit``….
 
-    Plain 16-bit FITS files are linked, or copied if the system does not allow links. All others
-    (compressed files, XISF, other sample formats, rows from bottom to top) are rewritten as floats
-    in [0, 1], since Siril reads some of them differently or not at all. If one frame is rewritten,
-    all frames of the group are, since Siril does not combine both formats.
+    Plain 16-bit FITS files are linked, or copied if the system does not allow links; of camera raws
+    a plain copy is written. All others (compressed files, XISF, other sample formats, rows from
+    bottom to top) are rewritten as floats in [0, 1], since Siril reads some of them differently or
+    not at all. If one frame is rewritten as floats, all frames of the group are, since Siril does
+    not combine both formats.
 
     Parameters
     ----------
@@ -49,7 +53,10 @@ def place_frames(paths: Sequence[Path], folder: Path, name: str, float_range: st
     pairs = _numbered(paths, folder, name)
     if all(map(_is_plain, paths)):
         for path, target in pairs:
-            _link(path, target)
+            if needs_copy(path.name):
+                write_plain_copy(path, target)
+            else:
+                _link(path, target)
         return 0
     return sum(_rewrite(open_frame(path, float_range), target) for path, target in pairs)
 
@@ -65,12 +72,13 @@ def _numbered(paths: Sequence[Path], folder: Path, name: str) -> list[tuple[Path
 
 
 def _is_plain(path: Path) -> bool:
-    """Return whether Siril reads a file as this workflow does: plain unsigned 16-bit codes."""
+    """Return whether Siril reads a file, or its copy, as this workflow does: 16-bit codes."""
     try:
         header = read_header(path)
     except FrameError as error:
         raise FrameError(f"{path}: {error}") from error
-    return not header.packing and _is_uint16(header.cards) and not is_bottom_up(header)
+    is_stored_plain = not header.packing or header.packing == CAMERA_RAW
+    return is_stored_plain and _is_uint16(header.cards) and not is_bottom_up(header)
 
 
 def _is_uint16(cards: Cards) -> bool:
