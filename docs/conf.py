@@ -47,6 +47,7 @@ html_css_files = ["site.css"]
 
 # Links to headings: pages link as a code-hosting site does.
 myst_heading_anchors = 4
+myst_enable_extensions = ["html_image"]
 myst_fence_as_directive = ["mermaid"]
 
 numpydoc_show_class_members = False

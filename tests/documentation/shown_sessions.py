@@ -30,7 +30,7 @@ _COMMAND = re.compile(
     r"^\$ (?P<command>(?:.*<<'(?P<end>\w+)'(?:.*\n)+?(?P=end)|.*))\n(?P<output>(?:(?!\$ ).*\n)*)",
     re.MULTILINE,
 )
-#: Seconds that a run or a master took: the exposure of a dark is no duration, other text follows it.
+#: How long a run or a master took. After the exposure of a dark more text follows.
 _DURATION = re.compile(r" *\b(?:\d+ min \d+|\d+\.\d) s(?=\)?$)")
 
 

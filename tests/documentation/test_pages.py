@@ -123,7 +123,7 @@ def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
         r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
     )
     broken = []
-    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+    for link in re.findall(r"(?<=\]\()[^)\s]+(?=\))|(?<= src=\")[^\"]+", text):
         path, _, anchor = link.partition("#")
         target = (page.parent / path) if path else page
         is_page = target.suffix == ".md"
