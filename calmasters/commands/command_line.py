@@ -34,6 +34,7 @@ _TARGETS: Final[Mapping[str, str]] = {
     "orphans": "list masters whose frames are missing, and the flats that use them",
     "scripts": "write scripts that make the masters in PixInsight by hand",
     "compare": "make the masters by several engines, and compare them pixel by pixel",
+    "bug-report": "write one zip with headers, plan and logs; without pixels and personal paths",
     "engine-check": "check that the installed PixInsight or Siril makes the expected masters",
 }
 

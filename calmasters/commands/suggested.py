@@ -18,7 +18,7 @@ WHERE: Final = "CALMASTERS_WHERE"
 
 _SUGGESTED: Final = re.compile(
     r"\bsnakemake (?P<dry>-n )?"
-    r"(?P<target>masters|report|summary|why|orphans|scripts|compare|engine_check)\b"
+    r"(?P<target>masters|report|summary|why|orphans|scripts|compare|engine_check|bug_report)\b"
     r"(?P<options>(?: --[a-z]+ (?:'[^']*'|[^\s';]+))*)"
 )
 

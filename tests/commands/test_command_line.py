@@ -18,7 +18,7 @@ CONFIG = SNAKEFILE.parent / "config" / "config.yaml"
 
 COMMANDS = (
     *("masters", "report", "summary", "why", "orphans", "scripts", "engine-check", "compare"),
-    *("watch", "init", "pixel"),
+    *("bug-report", "watch", "init", "pixel"),
 )
 
 HEAVY = ("snakemake", "pandas", "numpy", "yaml", "astropy", "shtab")
