@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from calmasters.engines.native.integration import Loader, Normalization, integrate
+from calmasters.engines.native.integration import Codes, Loader, Normalization, integrate
 from calmasters.engines.native.reference import Float32, integrate_pixel, normalized
 from calmasters.settings import Integration
 
@@ -21,15 +21,21 @@ __all__ = ["differences"]
 
 _FRAMES: Final = 11
 _PIXELS: Final = 700
+#: The code of white.
+_WHITE: Final = 65535
 _METHODS: Final = ("WinsorizedSigmaClip", "SigmaClip", "AveragedSigmaClip", "LinearFit", "MinMax")
 
 
 class _Frames:
-    """Frames in memory, read as an engine reads files."""
+    """Frames of 16-bit codes in memory, read as an engine reads files."""
 
-    def __init__(self, samples: Float32) -> None:
-        self._samples = samples
-        self.count, self.size = samples.shape
+    def __init__(self, codes: Codes) -> None:
+        self._codes, self._samples = codes, (codes / _WHITE).astype(np.float32)
+        self.count, self.size = codes.shape
+        self.has_codes = True
+
+    def read_codes(self, start: int, count: int) -> Codes:
+        return self._codes[:, start : start + count].copy()
 
     def read(self, start: int, count: int) -> Loader:
         read = self._samples[:, start : start + count]
@@ -43,8 +49,9 @@ class _Frames:
 def differences() -> Iterator[str]:
     """Name the methods whose results are not those of the reference, to the bit."""
     random = np.random.default_rng(1)
-    samples = random.normal(0.1, 0.002, (_FRAMES, _PIXELS)).astype(np.float32)
-    samples[random.integers(0, _FRAMES, 60), random.integers(0, _PIXELS, 60)] = 0.9
+    codes = random.normal(0.1 * _WHITE, 0.002 * _WHITE, (_FRAMES, _PIXELS)).astype(np.uint16)
+    codes[random.integers(0, _FRAMES, 60), random.integers(0, _PIXELS, 60)] = 0.9 * _WHITE
+    samples = (codes / _WHITE).astype(np.float32)
     levels = [float(level) for level in np.linspace(0.1, 0.12, _FRAMES)]
     for rejection in _METHODS:
         for normalization in ("NoNormalization", "Multiplicative", "Additive"):
@@ -61,7 +68,7 @@ def differences() -> Iterator[str]:
             ]
             chosen = Normalization.of(settings, levels)
             for exact in (False, True):
-                made = integrate(_Frames(samples), settings, chosen, threads=1, exact=exact)
+                made = integrate(_Frames(codes), settings, chosen, threads=1, exact=exact)
                 if made.pixels.tobytes() != np.array(expected, np.float32).tobytes():
                     yield f"{rejection}, {normalization}"
 
