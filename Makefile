@@ -9,6 +9,7 @@
 # make test-slurm     test masters on a Slurm cluster of one node, if Slurm is installed
 # make soak           a thousand runs with random changes, kills and full disks between (hours)
 # make fuzz           test the readers with changed and damaged files, for five minutes
+# make docs           build the documentation as a site in build/site
 # make check          check format, lint, types
 # make format         format the code, fix lint errors
 # make lock           choose the versions of constraints.txt again
@@ -29,8 +30,8 @@ USABLE := $(shell grep -qsF '$(CURDIR)/$(VENV)' $(VENV)/pyvenv.cfg && $(BIN)/pyt
 # The tests that need neither a browser nor a cluster, but those that run Snakemake very often.
 QUICK := --numprocesses 2 --quiet --ignore tests/browser --ignore tests/slurm -m "not slow"
 
-.PHONY: masters dag watch test test-all test-browser test-lowest test-newest test-slurm fuzz soak
-.PHONY: check format lock environment clean
+.PHONY: masters dag watch test test-all test-browser test-lowest test-newest test-slurm fuzz
+.PHONY: soak docs check format lock environment clean
 
 masters: $(VENV)/ready
 	test -d frames || $(BIN)/python -m calmasters.synthetic frames
@@ -92,6 +93,16 @@ fuzz: $(VENV)/ready
 soak: $(VENV)/ready
 	PYTHONPATH=tests/workflow $(BIN)/python tests/soak/soak.py --runs 1000
 
+# Each build begins from nothing: Sphinx warns only of pages that it reads.
+docs: $(VENV)/docs
+	rm -rf build/site
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --conf-dir docs . build/site
+	@echo "Open build/site/index.html"
+
+$(VENV)/docs: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .[docs]
+	touch $@
+
 check: $(VENV)/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -128,4 +139,4 @@ $(VENV)/pyvenv.cfg:
 	$(PYTHON) -m venv --clear $(VENV)
 
 clean:
-	rm -rf $(VENV) .venv-lowest .venv-newest .snakemake output
+	rm -rf $(VENV) .venv-lowest .venv-newest .snakemake output build docs/generated

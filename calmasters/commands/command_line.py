@@ -23,7 +23,7 @@ from calmasters.commands.settings_file import SETTINGS_FILE, write_settings_file
 from calmasters.commands.suggested import WHERE
 from calmasters.errors import CalmastersError, ConfigError
 
-__all__ = ["joined_options", "main"]
+__all__ = ["command_parser", "joined_options", "main"]
 
 #: Commands that run the target of their name, and what ``--help`` says of them.
 _TARGETS: Final[Mapping[str, str]] = {
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = [*(sys.argv[1:] if arguments is None else arguments)]
     end = words.index("--") if "--" in words else len(words)
-    given = _parser().parse_args(words[:end])
+    given = command_parser().parse_args(words[:end])
     try:
         return int(given.run(given, words[end + 1 :]))
     except (CalmastersError, OSError) as error:
@@ -90,7 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 # --- the command line -----------------------------------------------------------------------------
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line up to ``--``; what follows is Snakemake's."""
     parser = argparse.ArgumentParser(
         prog="calmasters",
         description="Make master bias, dark and flat frames from raw astronomical frames.",
