@@ -10,6 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
+import calmasters.interrupts  # noqa: F401
 from calmasters.engines.native.engine import NativeEngine
 from calmasters.engines.native.needs import NEEDS
 from calmasters.frame import FrameType, Geometry

@@ -12,7 +12,7 @@ from typing import Any, Self
 from calmasters.atomic_files import write_whole
 from calmasters.comparison.masters import ADU, compare_pixels
 from calmasters.comparison.picture import write_picture
-from calmasters.errors import CalmastersError, EngineError, RecordError
+from calmasters.errors import CalmastersError, EngineError, RecordError, plain_number
 from calmasters.images.master_file import read_image
 from calmasters.model.job import read_made_of
 from calmasters.model.layout import (
@@ -76,9 +76,12 @@ class ComparedMaster:
         if not self.pixels:
             return "identical"
         share = 100 * self.pixels / self.all_pixels
-        noise = "" if self.largest_noise is None else f"{self.largest_noise:.3g} x noise, "
+        noise = (
+            "" if self.largest_noise is None else f"{plain_number(self.largest_noise, 3)} x noise, "
+        )
         return (
-            f"{share:.3g} % differ, at most {noise}{self.largest_adu:.3g} ADU "
+            f"{plain_number(share, 3)} % differ, at most {noise}"
+            f"{plain_number(self.largest_adu, 3)} ADU "
             f"at x {self.x}, y {self.y}"
         )
 

@@ -51,6 +51,12 @@ _AMPLIFIER_NAMES: Final = ("AMPNAME", "AMPID", "AMPLIFIER", "EXTNAME", "CCDNAME"
 LAYOUT_CARDS: Final = (*_DATA, *_OVERSCAN, *_PLACES, *_OFFSETS, "DETSIZE")
 
 _CACHED: Final = 1024
+#: The camera with the most amplifiers, DECam, has 124.
+_MOST_PARTS: Final = 256
+#: No sensor has so many pixels in a row.
+_MOST_PIXELS: Final = 1e9
+#: Gaps between chips are a small part of a mosaic; larger ones are wrong sections.
+_LEAST_COVERED: Final = 0.5
 
 _REMEDY: Final = (
     "correct the header, give the sections in cameras (config/README.md), or set overscan: 'off' "
@@ -157,8 +163,11 @@ class LayoutFinder:
         is_reversed: bool,
     ) -> FoundLayout:
         images = [_sized(dict(cards)) for cards in relevant]
-        if geometry is None or not images or any(image.width < 1 for image in images):
-            return _PLAIN
+        if geometry is None:
+            return _PLAIN  # the image itself is a problem
+        if any(image.width < 1 or image.height < 1 for image in images):
+            text = f"contains {len(images)} images (extensions), not all of two dimensions"
+            return FoundLayout(problems=(f"{text}; {_SPLIT_REMEDY}",))
         try:
             parts, source, level, warnings = self._parts(images, camera, geometry)
             if not parts:
@@ -182,23 +191,24 @@ class LayoutFinder:
         is_used = wanted != "off" or len(images) > 1
         _, configured = _named_entry(self._rules.cameras if is_used else {}, camera)
         if entry := _fitting(configured, images, geometry):
-            parts = _parts_of_table(entry, images, geometry, f"cameras: {camera}")
-            return parts, "cameras", self._level(entry, default), []
+            found = _parts_of_table(entry, images, geometry, f"cameras: {camera}")
+            return found, "cameras", self._level(entry, default), []
+        parts: list[_Part] = []
         warnings: list[str] = []
         if is_used:
             parts = [*_parts_of_header(images, geometry, warnings)]
-            if parts or warnings:
+            has_places = len(images) == 1 or all(part.place for part in parts)
+            if (parts or warnings) and has_places:
                 return parts, "header", default, warnings
         name, known = _named_entry(self._known if is_used else {}, camera)
         if known := _fitting(known, images, geometry):
             parts = _parts_of_table(known, images, geometry, f"the known camera {name}")
-            return parts, f"known camera {name}", self._level(known, default), warnings
-        if len(images) > 1:
-            raise _WrongSectionError(
-                f"contains {len(images)} images (extensions) without sections that tell where on "
-                f"the sensor they are; {_SPLIT_REMEDY}"
+            warnings.append(
+                f"its header has no sections; it is cut as the known camera {name} writes frames: "
+                "set cameras (config/README.md) to say it yourself, or overscan: 'off'"
             )
-        return [], "", "", warnings
+            return parts, f"known camera {name}", self._level(known, default), warnings
+        return parts, "header", default, warnings
 
     def _level(self, entry: Mapping[str, Any], default: str) -> str:
         is_auto = self._rules.overscan == "auto"
@@ -394,6 +404,8 @@ def _by_offsets(cards: Cards, data: Section) -> CardSection | None:
             return None
         # Ends of the section between pixels.
         first, last = sorted((end + 0.5 - offset) / scale for end in ends)
+        if not max(abs(first), abs(last)) < _MOST_PIXELS:  # also if they are not finite
+            return None
         pixels = (round(first + 0.5), round(last - 0.5))
         axes.append(pixels if scale > 0 else pixels[::-1])
     return CardSection(*axes)
@@ -485,6 +497,10 @@ def _layout(
     if level and bare and len(bare) < len(parts):
         raise _WrongSectionError(
             f"has an overscan (BIASSEC), but none of amplifier {', '.join(bare[:3])}; {_REMEDY}"
+        )
+    if len(parts) > _MOST_PARTS:
+        raise _WrongSectionError(
+            f"has the sections of {len(parts)} amplifiers (limit {_MOST_PARTS}); {_REMEDY}"
         )
     placed = _arranged(parts, images, geometry)
     width, height = (max(part.place[end] for part in placed) for end in (1, 3))
@@ -590,6 +606,12 @@ def _require_complete(
 ) -> None:
     """Refuse a frame in which an amplifier is missing: a gap as large as the smallest one."""
     frame = _box(sections)
+    covered = sum(section.width * section.height for section in sections)
+    if covered < _LEAST_COVERED * frame.width * frame.height:
+        raise _WrongSectionError(
+            f"has {len(sections)} amplifiers at {frame.width}x{frame.height} pixels of the sensor, "
+            f"which cover less than half of them; {_REMEDY}"
+        )
     sensor = _sensor(images[0].cards, geometry)
     spans = [
         (frame.left == sensor.left, frame.right == sensor.right),

@@ -149,16 +149,13 @@ class _Part:
 
     def __init__(self, image: RawFrame, part: FramePart, level: str, pedestal_adu: float) -> None:
         self._image, self._part = image, part
-        format_ = image.format
-        # In the unit of the file; one division follows.
-        self._added = pedestal_adu * (format_.unity / _ADU16)
-        self._rows: Values | None = None
         self._columns: Values | None = None
+        rows = np.zeros(part.data.height)
         if level:
             rows, self._columns = _levels(image, part, level)
-            self._rows = rows - self._added
-        elif pedestal_adu:
-            self._rows = np.full(part.data.height, -self._added)
+        format_ = image.format
+        # In the unit of the file, with all that is added to a sample: fewer passes over a strip.
+        self._rows = rows - (pedestal_adu * (format_.unity / _ADU16) + format_.zero)
 
     def fill(self, rows: NDArray[np.float32], first: int) -> int:
         """Fill its pixels of consecutive rows of the frame; return the number not finite.
@@ -188,14 +185,15 @@ class _Part:
     def _values(self, stored: NDArray[Any], begin: int, end: int) -> tuple[Values, int]:
         """Compute the samples of rows of the part: in [0, 1]."""
         format_ = self._image.format
-        values = _physical(stored, format_)
+        values = stored.astype(np.float64)
+        if format_.scale != 1:
+            values *= format_.scale
         bad = None
         if not format_.is_uint16:
             bad = ~np.isfinite(values) if format_.is_float else None
-            checked = values if bad is None else np.where(bad, 0.0, values)
-            require_range(checked / format_.unity, format_, self._image.path)
-        if self._rows is not None:
-            values -= self._rows[begin:end, np.newaxis]
+            checked = values if bad is None else np.where(bad, -format_.zero, values)
+            require_range((checked + format_.zero) / format_.unity, format_, self._image.path)
+        values -= self._rows[begin:end, np.newaxis]
         if self._columns is not None:
             values -= self._columns
         values /= format_.unity

@@ -9,7 +9,7 @@ from typing import Final
 from calmasters.frame import FrameType, Geometry, Value, format_value
 from calmasters.planning.grouping import Group
 
-__all__ = ["short_names"]
+__all__ = ["label_of", "short_names"]
 
 #: Keywords of a short name: before its first comma, and after it. Others appear only where two
 #: names would be equal.
@@ -54,8 +54,13 @@ def short_names(groups: Iterable[Group]) -> list[str]:
     return names
 
 
+def label_of(type_: FrameType, keywords: Mapping[str, Value]) -> str:
+    """Return the part of a name before its first comma: ``dark 60 s``, ``flat B 2026-01-16``."""
+    return " ".join((type_.value, *_texts(keywords, _FIRST[type_])))
+
+
 def _name(group: Group) -> str:
-    first = " ".join((group.type.value, *_texts(group.keywords, _FIRST[group.type])))
+    first = label_of(group.type, group.keywords)
     return ", ".join((first, *_texts(group.keywords, _SECOND)))
 
 

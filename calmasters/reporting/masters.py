@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
-from markupsafe import Markup
-
-from calmasters.errors import plain_number
-from calmasters.frame import FrameType, format_value
+from calmasters.frame import FrameType
 from calmasters.headers.fits_cards import number_of
 from calmasters.headers.image_header import read_cards
 from calmasters.model.job import MasterJob
 from calmasters.model.layout import defect_map_path, quality_path, record_path
 from calmasters.model.master_record import MasterRecord
+from calmasters.planning.short_names import label_of
 from calmasters.quality.camera import setting_key
 from calmasters.quality.camera_numbers import combined_regions
-from calmasters.quality.digits import with_uncertainty
 from calmasters.quality.estimate import Estimate
 from calmasters.quality.judgement import NUMBERS
 from calmasters.quality.quality_record import Level, QualityRecord, RegionQuality
+from calmasters.reporting.digits import (
+    keyword_value,
+    range_text,
+    setting_value,
+    short_with_uncertainty,
+)
 from calmasters.reporting.pictures import Pictures, reduction
-from calmasters.reporting.plots import draw_frames, draw_histogram, draw_vignetting, label_of
+from calmasters.reporting.plots import Plot, draw_frames, draw_histogram, draw_vignetting
 
 __all__ = [
     "CameraNumbers",
@@ -33,8 +37,7 @@ __all__ = [
     "Row",
     "camera_numbers",
     "in_electrons",
-    "measured",
-    "short",
+    "titled",
 ]
 
 #: Numbers in ADU, and the names of the same numbers in electrons.
@@ -65,19 +68,26 @@ class Master:
     quality : QualityRecord
     record : MasterRecord
     pictures : Pictures
+    title : str
+        Its name for readers, as on the terminal: no other master of the report has it.
+    brief : str
+        The shortest name that no other master of the report has.
     """
 
     job: MasterJob
     quality: QualityRecord
     record: MasterRecord
     pictures: Pictures
+    title: str = ""
+    brief: str = ""
 
     @classmethod
     def load(cls, job: MasterJob, output_dir: Path) -> Self:
         """Read the records of a master from ``output_dir``."""
         quality = QualityRecord.read(output_dir / quality_path(job.name))
         record = MasterRecord.read(output_dir / record_path(job.master))
-        return cls(job, quality, record, Pictures.of(output_dir, job.name))
+        pictures = Pictures.of(output_dir, job.name)
+        return cls(job, quality, record, pictures, title=job.name, brief=job.name)
 
     @property
     def anchor(self) -> str:
@@ -86,13 +96,15 @@ class Master:
 
     @property
     def label(self) -> str:
-        """``dark 60 s``, ``flat B 2026-01-16``."""
-        return label_of(self.job)
+        """``dark 60 s``, ``flat B 2026-01-16``: the beginning of the title."""
+        return label_of(self.job.type, self.job.keywords)
 
     @property
-    def camera(self) -> str:
-        """INSTRUME, or a text where it is missing."""
-        return str(self.job.keywords.get("INSTRUME", "unknown camera"))
+    def rest(self) -> str:
+        """What distinguishes it from masters with the same label: camera, temperature, gain."""
+        if self.title.startswith(f"{self.label}, "):
+            return self.title.removeprefix(f"{self.label}, ")
+        return "" if self.title == self.label else self.title
 
     @property
     def night(self) -> str:
@@ -107,9 +119,9 @@ class Master:
 
     @property
     def keywords(self) -> Iterator[tuple[str, str]]:
-        """Return the group's keywords, formatted as in file names."""
+        """Return the group's keywords with their values and units."""
         for key, value in self.job.keywords.items():
-            yield key, format_value(key, value)
+            yield key, keyword_value(key, value)
 
     def number(self, name: str) -> float | None:
         """Return a number; None where it was not measured."""
@@ -122,12 +134,13 @@ class Master:
         for name, number in NUMBERS.items():
             value = self.number(name)
             if value is not None:
-                expected = _expected(*self.quality.ranges.get(name, (None, None)))
-                shown = _with_uncertainty(value, self.quality.uncertainties.get(name))
+                expected = range_text(self.quality.ranges.get(name, (None, None)))
+                shown = short_with_uncertainty(value, self.quality.uncertainties.get(name))
                 text = f"{shown} {number.unit}".rstrip()
                 yield Row(name, number.label, text, expected, name not in outside)
             elif reason := self.quality.unknown.get(name):
-                yield Row(name, number.label, "unknown", "", True, reason)
+                label = ", ".join(filter(None, (number.label, number.unit)))
+                yield Row(name, label, "unknown", "", True, reason)
 
     @property
     def regions(self) -> Sequence[RegionQuality]:
@@ -140,18 +153,19 @@ class Master:
         return reduction(self.job.geometry.height, self.job.geometry.width)
 
     @property
-    def plots(self) -> Iterator[Markup]:
-        """Draw the plots of the master; they escape their text themselves."""
-        yield Markup(draw_histogram(self.quality))
-        yield Markup(draw_frames(self.quality))
+    def plots(self) -> Iterator[Plot]:
+        """Draw the plots of the master."""
+        yield draw_histogram(self.quality)
+        yield draw_frames(self.quality)
         if self.quality.vignetting:
-            yield Markup(draw_vignetting(self.quality))
+            yield draw_vignetting(self.quality)
 
     @property
     def settings(self) -> Iterator[tuple[str, str]]:
         """Return the recipe: parameters of integration, and of calibration for flats."""
-        yield from _pairs(self.record.recipe["integration"])
-        yield from _pairs(self.record.recipe["calibration"] or {})
+        recipe = self.record.recipe
+        for name, value in {**recipe["integration"], **(recipe["calibration"] or {})}.items():
+            yield name, setting_value(value)
 
 
 @dataclass(frozen=True)
@@ -221,6 +235,44 @@ def camera_numbers(masters: Iterable[Master], keywords: Sequence[str]) -> list[C
     ]
 
 
+def titled(masters: Iterable[Master], short_names: Mapping[str, str]) -> list[Master]:
+    """Give each master a title and a brief name that no other master has.
+
+    Parameters
+    ----------
+    masters : iterable of Master
+    short_names : mapping of str to str
+        Names for readers by paths of masters, as in :class:`Decision`; a master without one, or
+        with that of another one, has its file's name added.
+    """
+    masters = list(masters)
+    names = [short_names.get(master.job.master, master.label) for master in masters]
+    uses = Counter(names)
+    named = [
+        replace(master, title=name if uses[name] == 1 else f"{name}, {master.job.name}")
+        for name, master in zip(names, masters, strict=True)
+    ]
+    alike: dict[str, list[Master]] = {}
+    for master in named:
+        alike.setdefault(master.label, []).append(master)
+    briefs = {
+        master.title: brief
+        for members in alike.values()
+        for master, brief in zip(members, _briefs(members), strict=True)
+    }
+    return [replace(master, brief=briefs[master.title]) for master in named]
+
+
+def _briefs(alike: Sequence[Master]) -> list[str]:
+    """Shorten the titles of masters with the same label as far as they remain different."""
+    parts = [(master.label, *master.rest.split(", ")) for master in alike]
+    for count in range(1, max(map(len, parts))):
+        briefs = [", ".join(each[:count]) for each in parts]
+        if len({*briefs}) == len(briefs):
+            return briefs
+    return [master.title for master in alike]
+
+
 def _by_setting(
     masters: Iterable[Master], keywords: Sequence[str]
 ) -> dict[tuple[tuple[str, str], ...], list[Master]]:
@@ -232,7 +284,7 @@ def _by_setting(
 
 def _setting_text(job: MasterJob, keywords: Sequence[str]) -> str:
     values = [
-        f"{key} {format_value(key, job.keywords[key])}" for key in keywords if key in job.keywords
+        f"{key} {keyword_value(key, job.keywords[key])}" for key in keywords if key in job.keywords
     ]
     return ", ".join((*values, str(job.geometry)))
 
@@ -280,42 +332,3 @@ def _with_electrons(quality: QualityRecord, gain: Estimate) -> QualityRecord:
             if adu in uncertainties:
                 uncertainties[electrons] = own.uncertainty or 0.0
     return replace(quality, numbers=numbers, uncertainties=uncertainties)
-
-
-def measured(estimate: Estimate) -> str:
-    """Format an estimate with as many digits as its uncertainty has; empty without a number."""
-    if estimate.known is None:
-        return ""
-    return _with_uncertainty(*estimate.known)
-
-
-def _with_uncertainty(value: float, uncertainty: float | None) -> str:
-    return with_uncertainty(value, uncertainty) if uncertainty else short(value)
-
-
-def short(value: float | None) -> str:
-    """Format a number with three or four digits, without an exponent for usual values.
-
-    The text is empty for None.
-    """
-    if value is None:
-        return ""
-    if value == int(value) and abs(value) < 1e7:
-        return str(int(value))
-    if abs(value) >= 100:
-        return f"{value:.1f}"
-    return plain_number(value if abs(value) >= 0.01 else round(value, 3) + 0.0, 3)
-
-
-def _expected(low: float | None, high: float | None) -> str:
-    ends = [None if each is None else plain_number(each) for each in (low, high)]
-    if None not in ends:
-        return f"{ends[0]} to {ends[1]}"
-    if low is not None:
-        return f"at least {ends[0]}"
-    return "" if high is None else f"at most {ends[1]}"
-
-
-def _pairs(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, value in parameters.items():
-        yield name, str(value).lower() if isinstance(value, bool) else str(value)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -21,16 +22,25 @@ from calmasters.atomic_files import replacing
 from calmasters.frame import FrameType, Status, format_value
 from calmasters.inventory.table import column_text
 from calmasters.inventory.unused_frames import ignored_by_reason, refused_by_remedy
-from calmasters.model.job import MasterJob
+from calmasters.model.job import MasterJob, UsedMaster
+from calmasters.model.layout import LEAVE_OUT
 from calmasters.planning.planner import Decision
+from calmasters.quality.causes import shared_causes
+from calmasters.quality.quality_record import Level, RegionQuality
+from calmasters.quality.trend import Trend
 from calmasters.reporting.collect import ReportContent
-from calmasters.reporting.masters import Master, measured, short
-from calmasters.reporting.plots import draw_photon_transfer, draw_plan, draw_trend
+from calmasters.reporting.digits import measured, short, temperature
+from calmasters.reporting.masters import Master
+from calmasters.reporting.pictures import is_blank
+from calmasters.reporting.plots import draw_dark_temperature, draw_photon_transfer, draw_trend
 
-__all__ = ["write_report"]
+__all__ = ["room_for_pictures", "write_report"]
 
-#: Largest size of the pictures in a page, bytes: the page is then smaller than 10 MB.
-_PICTURE_BYTES: Final = 6_500_000
+#: Largest size of a page, bytes, of the card of a master without pictures, and of one of its
+#: frames; of the pictures in a page, and what they have where there are very many masters.
+_PAGE_BYTES: Final = 9_500_000
+_CARD_BYTES, _FRAME_BYTES = 14_000, 300
+_PICTURE_BYTES, _LEAST_PICTURE_BYTES = 6_500_000, 1_000_000
 #: And of those of a comparison of engines.
 _DIFFERENCE_BYTES: Final = 1_000_000
 
@@ -45,7 +55,16 @@ class _Night:
     groups: set[str]
 
 
-def write_report(path: Path, content: ReportContent, picture_bytes: int = _PICTURE_BYTES) -> None:
+@dataclass
+class _Calibration:
+    """The flats that use the same bias and dark."""
+
+    bias: UsedMaster | None
+    dark: UsedMaster | None
+    flats: list[Master]
+
+
+def write_report(path: Path, content: ReportContent, picture_bytes: int | None = None) -> None:
     """Write the report, whole or not at all.
 
     Parameters
@@ -53,10 +72,12 @@ def write_report(path: Path, content: ReportContent, picture_bytes: int = _PICTU
     path : Path
         ``report.html``; links to other files are relative to its folder.
     content : ReportContent
-    picture_bytes : int
+    picture_bytes : int or None
         Largest size of the pictures in the page: first previews of complete masters, then sections
-        at 1:1. Other pictures are only linked.
+        at 1:1. Other pictures are only linked. None keeps the page below 10 MB.
     """
+    if picture_bytes is None:
+        picture_bytes = room_for_pictures(content.masters)
     page = _environment(path.parent).get_template("report.html.j2")
     script = _template("script.js")
     text = page.render(
@@ -65,11 +86,15 @@ def write_report(path: Path, content: ReportContent, picture_bytes: int = _PICTU
         comparison=content.comparison,
         differences=_differences(content, path.parent),
         cameras=[
-            (camera, Markup(draw_photon_transfer(camera.setting, camera.regions)))
+            (camera, draw_photon_transfer(camera.setting, camera.regions))
             for camera in content.cameras
         ],
         defects=content.defects,
-        trends=[(trend, Markup(draw_trend(trend))) for trend in content.trends],
+        trends=[(trend, draw_trend(trend)) for trend in _worth_drawing(content.trends)],
+        temperatures=[(each, draw_dark_temperature(each)) for each in content.temperatures],
+        odd_frames=content.odd_frames,
+        odd_but_kept=content.odd_but_kept,
+        leave_out_file=(path.parent / LEAVE_OUT).as_posix(),
         version=__version__,
         created=datetime.now().astimezone(),
         style=Markup(_template("style.css")),
@@ -79,6 +104,13 @@ def write_report(path: Path, content: ReportContent, picture_bytes: int = _PICTU
     )
     with replacing(path) as file:
         file.write(text.encode("utf-8", "replace"))
+
+
+def room_for_pictures(masters: Sequence[Master]) -> int:
+    """Return how large the pictures may be beside the text: at least 1 MB."""
+    frames = sum(len(master.quality.frames) for master in masters)
+    room = _PAGE_BYTES - _CARD_BYTES * len(masters) - _FRAME_BYTES * frames
+    return max(_LEAST_PICTURE_BYTES, min(_PICTURE_BYTES, room))
 
 
 def _environment(folder: Path) -> Environment:
@@ -92,21 +124,46 @@ def _environment(folder: Path) -> Environment:
     environment.filters |= {
         "short": short,
         "measured": measured,
+        "temperature": temperature,
+        "sentence": _sentence,
+        "reasons": _reasons,
         "link": lambda file: quote(Path(file).relative_to(folder).as_posix()),
     }
     return environment
 
 
+def _sentence(text: str) -> str:
+    """Begin a text with a capital letter, unless it begins with a file or a unit."""
+    first, *_ = text.split(maxsplit=1) or ("",)
+    return text[0].upper() + text[1:] if first.isalpha() and first.islower() else text
+
+
+def _reasons(
+    regions: Iterable[RegionQuality], titles: Iterable[tuple[str, str]]
+) -> list[tuple[str, list[str]]]:
+    """Give each reason why there is no number once, with the titles of these numbers."""
+    names: dict[str, list[str]] = {}
+    for region, (number, title) in product(regions, titles):
+        reason = region.estimates[number].reason if number in region.estimates else ""
+        if reason and title not in names.setdefault(reason, []):
+            names[reason].append(title)
+    return [*names.items()]
+
+
 def _about_masters(content: ReportContent, picture_bytes: int) -> dict[str, Any]:
     masters = content.masters
+    by_group = {master.job.name: master for master in masters}
     return {
         "masters": masters,
-        "by_group": {master.job.name: master for master in masters},
+        "causes": shared_causes(master.quality for master in masters),
+        "by_group": by_group,
+        "masters_named": lambda names: [by_group[name] for name in names if name in by_group],
+        "by_path": {master.job.master: master for master in masters},
         "verdicts": Counter(master.verdict for master in masters),
         "not_made": content.decision.not_made,
         "left_out": _left_out(masters, content.decision.inventory),
         "pictures": _embedded(masters, picture_bytes),
-        "plan": Markup(draw_plan([master.job for master in masters])),
+        "calibrations": _calibrations(masters),
     }
 
 
@@ -120,21 +177,46 @@ def _about_frames(content: ReportContent) -> dict[str, Any]:
     }
 
 
+def _worth_drawing(trends: Iterable[Trend]) -> list[Trend]:
+    """Choose the trends of several nights, those with a jump first."""
+    several = (trend for trend in trends if len(trend.points) > 1)
+    return sorted(several, key=lambda trend: not trend.jumps)
+
+
 def _template(name: str) -> str:
     return Path(__file__).with_name("templates").joinpath(name).read_text(encoding="utf-8")
 
 
 def _embedded(masters: Sequence[Master], budget: int) -> Mapping[tuple[str, str], str]:
-    """Choose the pictures to embed in the page, as data URIs by master and kind."""
-    wanted = [(master, kind) for kind in ("overview", "structure") for master in masters]
-    wanted += [(master, "sections") for master in masters if master.reduction > 1]
+    """Choose the pictures to embed in the page, as data URIs by master and kind.
+
+    A blank picture has an empty text. Masters with a problem come first: their cards are read.
+    """
+    levels = [*Level]
+    worst_first = sorted(masters, key=lambda master: -levels.index(master.quality.verdict))
+    wanted = [(master, kind) for kind in ("overview", "structure") for master in worst_first]
+    wanted += [(master, "change") for master in worst_first if master.pictures.change.is_file()]
+    wanted += [(master, "sections") for master in worst_first if master.reduction > 1]
     embedded = {}
     for master, kind in wanted:
-        picture = _data_uri(getattr(master.pictures, kind))
+        path = getattr(master.pictures, kind)
+        picture = "" if is_blank(path) else _data_uri(path)
         budget -= len(picture)
-        if budget >= 0:
-            embedded[master.job.name, kind] = picture
+        if budget < 0:
+            break
+        embedded[master.job.name, kind] = picture
     return embedded
+
+
+def _calibrations(masters: Sequence[Master]) -> list[_Calibration]:
+    """Group flats by the bias and dark that they use, in the order of the masters."""
+    groups: dict[tuple[str, str], _Calibration] = {}
+    for master in masters:
+        job = master.job
+        if job.type is FrameType.FLAT:
+            key = (job.bias.path if job.bias else "", job.dark.path if job.dark else "")
+            groups.setdefault(key, _Calibration(job.bias, job.dark, [])).flats.append(master)
+    return [*groups.values()]
 
 
 def _differences(content: ReportContent, output_dir: Path) -> Mapping[str, str]:

@@ -1,260 +1,202 @@
-"""Plots of the measured numbers, as SVG with the colours of the page."""
+"""Plots of the measured numbers, each with a title; a sentence where there is nothing to draw."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
-from hashlib import sha256
-from io import StringIO
-from pathlib import PurePath
-from typing import Any, Final
-from xml.sax.saxutils import escape
+from math import isfinite
+from typing import Final
 
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from markupsafe import Markup
 
-from calmasters.frame import FrameType, format_value
-from calmasters.model.job import MasterJob
+from calmasters.quality.dark_temperature import DarkTemperature
 from calmasters.quality.estimate import Estimate
 from calmasters.quality.quality_record import QualityRecord, RegionQuality
 from calmasters.quality.trend import Trend
+from calmasters.reporting.digits import measured, short
+from calmasters.reporting.panels import Panel, Scale, Tick, svg_of
 
 __all__ = [
+    "Plot",
+    "draw_dark_temperature",
     "draw_frames",
     "draw_histogram",
     "draw_photon_transfer",
-    "draw_plan",
     "draw_trend",
     "draw_vignetting",
-    "label_of",
 ]
 
-#: Largest number of nights on the axis of a trend.
-_MAX_TICKS: Final = 6
+#: Largest number of nights on the axis of a trend: their dates have room beside each other.
+_MAX_NIGHTS: Final = 4
 
 #: Largest number of points in a photon transfer curve.
 _MAX_POINTS: Final = 400
 
-#: Placeholder colours, and the colours of the page that replace them.
-_INK, _ACCENT, _BAD, _FAINT, _QUIET = "#010101", "#010203", "#030201", "#020202", "#030303"
-_COLOURS: Final = {
-    _INK: "currentColor",
-    _ACCENT: "var(--accent)",
-    _BAD: "var(--bad)",
-    _FAINT: "var(--line)",
-    _QUIET: "var(--quiet)",
-}
+#: Fewest points of a plot of dark current.
+_FEWEST_TEMPERATURES: Final = 2
 
-_STYLE: Final[Any] = {
-    "svg.hashsalt": "calmasters",  # the same plot gives the same file
-    "svg.fonttype": "none",  # text, not paths: it can be searched
-    "text.parse_math": False,  # a dollar sign in a header is text
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 9,
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": _FAINT,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.grid.axis": "y",
-    "grid.color": _FAINT,
-    "grid.linewidth": 0.5,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-}
+#: Rings are compared with the centre, %: it is dark where others are so much brighter.
+_LARGEST_RING: Final = 10_000
+
+#: Colours of the page: for usual points, for those that stand out, for lines between points, and
+#: for what was expected.
+_USUAL, _ODD, _LINE, _EXPECTED = "accent", "bad", "line", "quiet"
 
 
-@contextmanager
-def _figure(width: float, height: float, rows: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
-    """Open a figure, sizes in inches, with axes below each other, in the style of the report."""
-    with mpl.rc_context(_STYLE):
-        figure = Figure((width, height), layout="constrained")
-        FigureCanvasSVG(figure)
-        yield figure, [figure.add_subplot(rows, 1, row + 1) for row in range(rows)]
+@dataclass(frozen=True)
+class Plot:
+    """A plot for the page.
 
-
-def _svg(figure: Figure, title: str, name: str) -> str:
-    """Return a figure as an SVG element for a page.
-
-    ``title`` is for screen readers; ``name`` makes the ids of the plot unique in the page.
+    Attributes
+    ----------
+    title : str
+    svg : Markup or None
+        An SVG element; None where there is nothing to draw.
+    note : str
+        The sentence that the page shows instead, or below the plot.
     """
-    text = StringIO()
-    figure.savefig(text, format="svg", transparent=True)
-    svg = text.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", f"<title>{escape(title)}</title>", svg, flags=re.S)
-    svg = _with_own_ids(svg, f"p{sha256(name.encode()).hexdigest()[:8]}-")
-    for placeholder, colour in _COLOURS.items():
-        svg = svg.replace(placeholder, colour)
-    return svg.replace("<svg ", '<svg role="img" ', 1)
+
+    title: str
+    svg: Markup | None = None
+    note: str = ""
 
 
-def _with_own_ids(svg: str, prefix: str) -> str:
-    """Add a prefix to the ids that are referred to, and remove the others."""
-    used = set(re.findall(r'(?:url\(|href=")#([\w-]+)', svg))
-
-    def renamed(match: re.Match[str]) -> str:
-        return f' id="{prefix}{match[1]}"' if match[1] in used else ""
-
-    svg = re.sub(r' id="([^"]*)"', renamed, svg)
-    return re.sub(r'(url\(|href=")#', rf"\1#{prefix}", svg)
-
-
-def draw_histogram(quality: QualityRecord) -> str:
+def draw_histogram(quality: QualityRecord) -> Plot:
     """Draw the histogram of a master."""
     histogram = quality.histogram
-    with _figure(4.6, 2.2) as (figure, (axes,)):
-        axes.stairs(histogram.counts, histogram.edges_adu, fill=True, color=_ACCENT)
-        axes.set_yscale("symlog", linthresh=10)
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        axes.set(xlabel="level, ADU", ylabel="pixels", ylim=(0, None))
-        level = quality.numbers["level_adu"]
-        return _svg(
-            figure,
-            f"Histogram of the master, median {level:.1f} ADU",
-            f"{quality.name} histogram",
-        )
+    title = "Histogram of the master"
+    level = short(quality.numbers.get("level_adu"))
+    if sum(count > 0 for count in histogram.counts) < 2:
+        return Plot(title, note=f"All pixels of the master are at {level} ADU.")
+    edges = histogram.edges_adu
+    panel = Panel(
+        Scale.around("level, ADU", (edges[0], edges[-1]), margin=0.0),
+        Scale.of_counts("pixels", max(histogram.counts)),
+    )
+    panel.stairs(edges, histogram.counts)
+    return Plot(title, svg_of(f"{title}, median {level} ADU", panel))
 
 
-def draw_frames(quality: QualityRecord) -> str:
+def draw_frames(quality: QualityRecord) -> Plot:
     """Draw the level of each frame and, where known, the share of its rejected samples."""
-    frames = quality.frames
-    rejected = [frame.rejected_percent for frame in frames if frame.rejected_percent is not None]
-    known = len(rejected) == len(frames)
-    numbers = range(1, len(frames) + 1)
-    colours = [_BAD if frame.stands_out else _ACCENT for frame in frames]
-    with _figure(4.6, 3.0 if known else 1.8, rows=1 + known) as (figure, panels):
-        panels[0].scatter(numbers, [frame.level_adu for frame in frames], 14, colours)
-        panels[0].set_ylabel("level, ADU")
-        if known:
-            panels[1].bar(numbers, rejected, color=colours)
-            panels[1].set_ylabel("rejected, %")
-        panels[-1].set_xlabel("frame, in order of time")
-        for axes in panels:
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axes.ticklabel_format(axis="y", useOffset=False)
-        odd = sum(bool(frame.stands_out) for frame in frames)
-        shown = "Level and rejection" if known else "Level"
-        title = f"{shown} of {len(frames)} frames; {odd} stand out"
-        return _svg(figure, title, f"{quality.name} frames")
+    numbered = [*enumerate(quality.frames, 1)]
+    shown = [(number, frame) for number, frame in numbered if isfinite(frame.level_adu)]
+    if not shown:
+        return Plot("Level of the frames", note="No level was measured.")
+    known = all(frame.rejected_percent is not None for _, frame in numbered)
+    frames = Scale.of_frames(len(numbered))
+    levels = Panel(
+        frames, Scale.around("level, ADU", (frame.level_adu for _, frame in shown), margin=0.15)
+    )
+    shares = Panel(
+        frames,
+        Scale.around(
+            "rejected, %", (frame.rejected_percent or 0.0 for _, frame in numbered), zero=True
+        ),
+    )
+    for odd, colour in ((False, _USUAL), (True, _ODD)):
+        chosen = [each for each in shown if bool(each[1].stands_out) is odd]
+        places = [number for number, _ in chosen]
+        levels.points(places, [frame.level_adu for _, frame in chosen], colour)
+        shares.bars(places, [frame.rejected_percent or 0.0 for _, frame in chosen], colour)
+    standing_out = sum(bool(frame.stands_out) for frame in quality.frames)
+    title = "Level and rejected samples of each frame" if known else "Level of each frame"
+    description = f"{title}: {len(numbered)} frames, {standing_out} stand out"
+    return Plot(title, svg_of(description, levels, *([shares] if known else [])))
 
 
-def draw_vignetting(quality: QualityRecord) -> str:
+def draw_vignetting(quality: QualityRecord) -> Plot:
     """Draw the level of a flat from the centre to the corners."""
-    rings = quality.vignetting
+    rings = [100 * ring for ring in quality.vignetting]
+    title = "Level from the centre to the corners"
+    if not all(map(isfinite, rings)) or not 0 < max(rings) < _LARGEST_RING:
+        return Plot(title, note="The centre of the flat is dark: there is no vignetting to draw.")
     places = [(ring + 0.5) / len(rings) * 100 for ring in range(len(rings))]
-    with _figure(4.6, 2.2) as (figure, (axes,)):
-        axes.plot(places, [100 * ring for ring in rings], color=_ACCENT, marker="o", markersize=3)
-        axes.set(xlabel="distance from the centre, % of the corner's", ylabel="level, %")
-        axes.set_ylim(0, max(105, 105 * max(rings)))
-        title = f"Vignetting: {100 * rings[-1]:.0f} % of the centre in the corners"
-        return _svg(figure, title, f"{quality.name} vignetting")
+    panel = Panel(
+        Scale.around("distance from the centre, % of the corner's", (0.0, 100.0), margin=0.0),
+        Scale.around("level, % of the centre", (100.0, *rings), zero=True),
+    )
+    panel.line(places, rings, _USUAL)
+    panel.points(places, rings, _USUAL)
+    return Plot(title, svg_of(f"{title}: {rings[-1]:.0f} % in the corners", panel))
 
 
-def draw_photon_transfer(setting: str, regions: Sequence[RegionQuality]) -> str:
+def draw_photon_transfer(setting: str, regions: Sequence[RegionQuality]) -> Plot:
     """Draw variance against level of flats, and the line of shot noise and read noise."""
+    title = "Photon transfer curve"
     points = [point for region in regions for point in region.points]
     points = [point for point in points if point[0] > 0 and point[1] > 0]
-    points = points[:: -(-len(points) // _MAX_POINTS)] if points else []
+    if not points:
+        return Plot(title, note="No photon transfer curve: no pair of flats could be compared.")
+    points = points[:: -(-len(points) // _MAX_POINTS)]
     gain = Estimate.combined((each.estimates["gain_e_adu"] for each in regions), Estimate.mean)
     noise = Estimate.combined((each.estimates["read_noise_adu"] for each in regions), Estimate.mean)
-    with _figure(4.6, 2.6) as (figure, (axes,)):
-        for used, colour, label in ((True, _ACCENT, "flats"), (False, _BAD, "not used")):
-            chosen = [point for point in points if bool(point[2]) is used]
-            if chosen:
-                levels, variances = ([point[axis] for point in chosen] for axis in (0, 1))
-                axes.plot(levels, variances, "o", color=colour, markersize=3, label=label)
-        if gain.value and points:
-            ends = min(point[0] for point in points), max(point[0] for point in points)
-            steps = [ends[0] * (ends[1] / ends[0]) ** (step / 40) for step in range(41)]
-            expected = [level / gain.value + (noise.value or 0.0) ** 2 for level in steps]
-            axes.plot(steps, expected, color=_INK, linewidth=1, label="shot and read noise")
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-            axis.set_minor_locator(NullLocator())
-        axes.set(xlabel="level above the bias, ADU", ylabel="variance, ADU²")
-        if points:
-            axes.legend(frameon=False, fontsize=8)
-        found = f"gain {gain.value:.4g} e-/ADU" if gain.value else "no gain"
-        title = f"Photon transfer curve of {setting}: {found}"
-        return _svg(figure, title, f"{setting} photon transfer")
+    levels, variances = ([point[axis] for point in points] for axis in (0, 1))
+    steps = [min(levels) * (max(levels) / min(levels)) ** (step / 40) for step in range(41)]
+    expected = [level / gain.value + (noise.value or 0.0) ** 2 for level in steps if gain.value]
+    panel = Panel(
+        Scale.logarithmic("level above the bias, ADU", levels),
+        Scale.logarithmic("variance, ADU²", (*variances, *expected)),
+    )
+    panel.line(steps[: len(expected)], expected, _EXPECTED)
+    notes: list[str] = []
+    for used, colour, meaning in (
+        (False, _ODD, "Red: pairs of flats that were not used."),
+        (True, _USUAL, "Blue: pairs of flats."),
+    ):
+        chosen = [point for point in points if bool(point[2]) is used]
+        if chosen:
+            panel.points([point[0] for point in chosen], [point[1] for point in chosen], colour)
+            notes.insert(0, meaning)
+    if expected:
+        notes.append("Line: shot noise and read noise.")
+    found = f"gain {measured(gain)} e-/ADU" if gain.value else "no gain"
+    return Plot(title, svg_of(f"{title} of {setting}: {found}", panel), " ".join(notes))
 
 
-def draw_trend(trend: Trend) -> str:
+def draw_trend(trend: Trend) -> Plot:
     """Draw a number over the nights, with its jumps marked."""
-    nights: Any = [date.fromisoformat(point.night) for point in trend.points]
+    title = trend.label.partition(",")[0].capitalize()
+    points = [point for point in trend.points if isfinite(point.value)]
+    if not points:
+        return Plot(title, note="No night has this number.")
+    nights = [date.fromisoformat(point.night) for point in points]
+    values = [point.value for point in points]
+    days = [night.toordinal() for night in nights]
+    shown = dict.fromkeys(nights[:: -(-len(nights) // _MAX_NIGHTS)])
+    margin = max(1.0, 0.12 * (days[-1] - days[0]))
+    panel = Panel(
+        Scale(
+            "night",
+            days[0] - margin,
+            days[-1] + margin,
+            [Tick(night.toordinal(), night.isoformat()) for night in shown],
+        ),
+        Scale.around(trend.label, values, margin=0.3),
+    )
     jumped = {jump.after for jump in trend.jumps}
-    colours = [_BAD if point in jumped else _ACCENT for point in trend.points]
-    values = [point.value for point in trend.points]
-    with _figure(4.6, 2.2) as (figure, (axes,)):
-        axes.plot(nights, values, color=_FAINT, zorder=1)
-        axes.scatter(nights, values, 18, colours, zorder=2)
-        axes.set_ylabel(trend.label)
-        axes.ticklabel_format(axis="y", useOffset=False)
-        axes.margins(y=0.3)
-        shown = nights[:: -(-len(nights) // _MAX_TICKS)]
-        axes.set_xticks(shown, [night.isoformat() for night in shown], rotation=25, ha="right")
-        jumps = "; ".join(map(str, trend.jumps)) or "no jump"
-        title = f"{trend.setting}: {trend.label} over {len(nights)} nights, {jumps}"
-        return _svg(figure, title, f"{trend.setting} {trend.number}")
+    panel.line(days, values, _LINE)
+    for odd, colour in ((False, _USUAL), (True, _ODD)):
+        chosen = [index for index, point in enumerate(points) if (point in jumped) is odd]
+        panel.points([days[index] for index in chosen], [values[index] for index in chosen], colour)
+    jumps = "; ".join(map(str, trend.jumps)) or "no jump"
+    description = f"{trend.setting}: {trend.label} over {len(nights)} nights, {jumps}"
+    return Plot(title, svg_of(description, panel))
 
 
-def label_of(job: MasterJob) -> str:
-    """Return a short label of a master: ``dark 60 s``, ``flat B 2026-01-16``."""
-    if job.type is FrameType.FLAT:
-        parts = (job.keywords.get("FILTER", ""), job.keywords.get("DATE", ""))
-    else:
-        exposure = job.keywords.get("EXPOSURE")
-        seconds = "" if exposure is None else f"{format_value('EXPOSURE', exposure)} s"
-        parts = (seconds, "") if job.type is FrameType.DARK else ("", "")
-    return " ".join(str(part) for part in (job.type.value, *parts) if part != "")
-
-
-def draw_plan(jobs: Sequence[MasterJob]) -> str:
-    """Draw which bias and dark each flat uses: masters on the left, flats on the right."""
-    several = len({job.keywords.get("INSTRUME") for job in jobs}) > 1
-
-    def text(job: MasterJob) -> str:
-        camera = f"{job.keywords.get('INSTRUME', '')} " if several else ""
-        return f"{camera}{label_of(job)} ({len(job.frames)} frames)"
-
-    sources = {job.master: text(job) for job in jobs if job.type is not FrameType.FLAT}
-    flats = [job for job in jobs if job.type is FrameType.FLAT]
-    for flat in flats:
-        for used in filter(None, (flat.bias, flat.dark)):
-            sources.setdefault(used.path, f"{PurePath(used.path).stem[:40]} ({used.origin})")
-    rows = max(len(sources), len(flats), 1)
-    with _figure(9.2, 0.5 + 0.28 * rows) as (figure, (axes,)):
-        axes.set_axis_off()
-        axes.set(xlim=(0, 1), ylim=(-rows, 0.5))
-        left = _column(axes, sources, 0.40, "right", rows)
-        right = _column(axes, {job.name: text(job) for job in flats}, 0.60, "left", rows)
-        for flat in flats:
-            for source, colour in ((flat.bias, _QUIET), (flat.dark, _ACCENT)):
-                if source:
-                    ends = (left[source.path], right[flat.name])
-                    axes.plot((0.41, 0.59), ends, color=colour, linewidth=1)
-        title = f"Which of {len(sources)} bias and dark masters {len(flats)} flats use"
-        return _svg(figure, title, "plan")
-
-
-def _column(
-    axes: Axes, labels: Mapping[str, str], x: float, side: str, rows: int
-) -> dict[str, float]:
-    """Write labels in a column, evenly over the height; return their y coordinates."""
-    step = rows / max(1, len(labels))
-    places = {key: -(row + 0.5) * step + 0.5 for row, key in enumerate(labels)}
-    for key, y in places.items():
-        axes.text(x, y, labels[key], ha=side, va="center")
-    return places
+def draw_dark_temperature(dark: DarkTemperature) -> Plot:
+    """Draw the dark current against the temperature, on a logarithmic scale."""
+    title = "Dark current"
+    known = [each for each in dark.currents if each.current > 0]
+    if len(known) < _FEWEST_TEMPERATURES:
+        return Plot(title)
+    temperatures = [each.temperature_c for each in known]
+    currents = [each.current for each in known]
+    panel = Panel(
+        Scale.around("temperature, °C", temperatures, margin=0.1),
+        Scale.logarithmic(f"dark current, {dark.unit}", currents),
+    )
+    panel.line(temperatures, currents, _LINE)
+    panel.points(temperatures, currents, _USUAL)
+    return Plot(title, svg_of(f"{title} of {dark.setting} at {len(known)} temperatures", panel))

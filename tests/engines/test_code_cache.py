@@ -66,7 +66,7 @@ def test_of_processes_that_start_together_one_compiles_and_the_others_say_that_t
     said = [process.communicate(timeout=60) for process in (first, *others)]
     assert [output for output, _ in said] == ["kernel\n"] * 3
     assert len(compilers(tmp_path)) == 1
-    assert "once on this machine…\ncompiled in 2 s\n" in said[0][1]
+    assert "once on this machine: kernels.bin…\ncompiled kernels.bin in 2 s\n" in said[0][1]
     for _, errors in said[1:]:
         assert errors == "another job compiles the native engine: waiting for it…\n"
     left = {path.name for path in tmp_path.iterdir()} - {NAME, compilers(tmp_path)[0].name}
@@ -133,7 +133,9 @@ def test_numba_compiles_once_in_a_folder_that_is_marked_as_complete(
     for _ in range(2):
         assert cached_by_numba("numba-1", [tmp_path], numbas_folder) == [tmp_path / "numba-1"]
         said.append(capsys.readouterr().err)
-    assert said[0].startswith("compiling the native engine, once on this machine…\ncompiled in ")
+    assert said[0].startswith(
+        "compiling the native engine, once on this machine: numba…\ncompiled numba in "
+    )
     assert said[1] == ""
 
 

@@ -221,11 +221,14 @@ def test_more_frames_than_the_limit_of_open_files_are_combined(site) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_bytes_depend_neither_on_threads_nor_on_strips(site, monkeypatch) -> None:
-    job, _ = flat_job(site)
+@pytest.mark.parametrize("kind", ["flat", "bias"])
+def test_bytes_depend_neither_on_threads_nor_on_strips(site, monkeypatch, kind: str) -> None:
+    job = flat_job(site)[0]
+    if kind == "bias":
+        job = site.job(site.write(bias_frames(12, (67, 71))), (67, 71))
     images = []
     for threads, samples in ((1, 1 << 19), (2, 1 << 19), (2, 777), (3, 5 * 64)):
-        monkeypatch.setattr(integration, "STRIP_SAMPLES", samples)
+        monkeypatch.setattr(integration, "STRIP_BYTES", 4 * samples)
         monkeypatch.setattr(integration, "READ_SAMPLES", 3 * samples)
         monkeypatch.setattr(integration, "READ_FRAME_SAMPLES", 100)
         monkeypatch.setattr(flats, "_READ_SAMPLES", samples)

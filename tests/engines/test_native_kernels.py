@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import inspect
 import itertools
+import marshal
 import platform
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -47,14 +49,19 @@ METHODS = {
 
 
 class ArrayStack:
-    """Samples in memory as a stack: (n, pixels)."""
+    """Samples in memory as a stack: (n, pixels), of float32 or codes."""
 
     def __init__(self, samples: np.ndarray) -> None:
         self.samples = samples
         self.count, self.size = samples.shape
+        self.has_codes = samples.dtype == np.uint16
+
+    def read_codes(self, start: int, count: int) -> np.ndarray:
+        return self.samples[:, start : start + count].copy()
 
     def read(self, start: int, count: int) -> Loader:
         read = self.samples[:, start : start + count]
+        read = (read / 65535).astype(np.float32) if self.has_codes else read
 
         def load(offset: int, samples: np.ndarray) -> None:
             samples[:] = read[:, offset : offset + samples.shape[1]]
@@ -160,6 +167,23 @@ def stacks(rng: np.random.Generator, kind: str, n: int, pixels: int) -> np.ndarr
         "extremes": lambda: rng.integers(0, 2, shape),
         "two levels": lambda: rng.integers(500, 502, shape) / 65535,
         "rising": lambda: np.sort(rng.random(shape), axis=0),
+        "8-bit": lambda: np.round(rng.normal(80, 2, shape)) / 255,
+        "32-bit": lambda: np.round(rng.normal(2**31, 2**20, shape)) / (2**32 - 1),
+        "last places": lambda: 0.5 + np.round(rng.normal(0, 3, shape)) * 2.0**-24,
+        "tiny": lambda: 1e-20 * rng.normal(1, 0.1, shape),
+        "near the cutoff": lambda: np.where(
+            rng.random(shape) < 0.03,
+            0.1 + rng.uniform(0.0049, 0.0051, shape),
+            rng.normal(0.1, 0.001, shape),
+        ),
+        # All but one become equal: hundreds of steps.
+        "one alone": lambda: np.where(
+            np.arange(n)[:, None] == rng.integers(0, n, pixels),
+            rng.random(pixels),
+            np.round(rng.normal(20000, 0.7, shape)) / 65535,
+        ),
+        # Samples that are not finite become 0.
+        "not finite": lambda: np.where(rng.random(shape) < 0.2, 0, rng.normal(0.1, 0.001, shape)),
         "two clusters": lambda: np.where(
             rng.random(shape) < rng.uniform(0.3, 0.7, shape[1]),
             rng.normal(0.1, 0.001, shape),
@@ -171,7 +195,8 @@ def stacks(rng: np.random.Generator, kind: str, n: int, pixels: int) -> np.ndarr
 
 KINDS = (
     *("gaussian", "bright", "quantised", "near zero", "heavy tails", "outliers", "constant"),
-    *("extremes", "two levels", "rising", "two clusters"),
+    *("extremes", "two levels", "rising", "two clusters", "8-bit", "32-bit", "last places"),
+    *("tiny", "near the cutoff", "one alone", "not finite"),
 )
 
 
@@ -191,7 +216,7 @@ def test_random_stacks_are_winsorized_as_by_the_reference(
 
 
 @given(
-    n=st.one_of(st.integers(3, 70), st.sampled_from([128, 200])),
+    n=st.one_of(st.integers(3, 70), st.sampled_from([128, 300, 1000])),
     kind=st.sampled_from(KINDS),
     seed=st.integers(0, 2**32 - 1),
     limits=st.sampled_from([(4.0, 3.0, 5.0), (1.5, 1.5, 5.0), (3.0, 2.5, 0.0), (0.5, 0.5, 2.0)]),
@@ -216,6 +241,29 @@ def test_fast_kernels_give_the_bytes_of_the_exact_ones(
         generateRejectionMaps=True,
     )
     assert_same(made(samples, chosen), made(samples, chosen, exact=True))
+    codes = np.round(65535 * samples).astype(np.uint16)
+    assert_same(made(codes, chosen), made(codes, chosen, exact=True))
+
+
+@pytest.mark.parametrize("n", [4, 7, 10, 30, 100])
+def test_the_bound_decides_right_next_to_the_limits(n: int) -> None:
+    # The first sample of each pixel is moved to where the exact kernels begin to reject it. A bound
+    # that is much too small does not see that the fast kernels may err there.
+    chosen = Integration(sigmaHigh=2.0 if n < 10 else 3.0, generateRejectionMaps=True)
+    samples = np.random.default_rng(n).normal(0.002, 0.0003, (n, 2000)).astype(np.float32)
+    kept, rejected = samples.max(axis=0), np.full(2000, 0.02, np.float32)
+    for _ in range(32):
+        samples[0] = (kept + rejected) / 2
+        maps = made(samples, chosen, exact=True).maps
+        assert maps is not None
+        is_kept = maps[1] == 0
+        kept, rejected = (
+            np.where(is_kept, samples[0], kept),
+            np.where(is_kept, rejected, samples[0]),
+        )
+    for sample in (np.nextafter(kept, np.float32(0)), kept, rejected):
+        samples[0] = sample
+        assert_same(made(samples, chosen), made(samples, chosen, exact=True))
 
 
 def test_fast_kernels_give_the_bytes_of_the_exact_ones_at_the_limits() -> None:
@@ -312,6 +360,13 @@ def test_every_16_bit_code_becomes_the_nearest_float() -> None:
     np.testing.assert_array_equal(samples, (codes / 65535).astype(np.float32))
 
 
+def test_every_16_bit_code_becomes_the_same_float_in_a_tile() -> None:
+    # With three equal frames, each pixel of the master is the float of its code.
+    codes = np.tile(np.arange(65536, dtype=np.uint16), (3, 1))
+    expected = (codes[0] / 65535).astype(np.float32)
+    np.testing.assert_array_equal(made(codes, Integration()).pixels, expected)
+
+
 def test_numba_alone_gives_the_same_bytes() -> None:
     samples = stacks(np.random.default_rng(8), "outliers", 10, 300)
     parameters = integration.parameters(Integration())
@@ -337,35 +392,81 @@ def test_the_cache_depends_on_every_kernel_module() -> None:
             for node in ast.walk(ast.parse(path.read_text()))
         )
     }
-    assert kernel_modules == set(compiled._KERNEL_MODULES)
+    # Kernels have the constants of ``workspace.py`` compiled in.
+    assert kernel_modules | {"workspace"} == set(compiled._KERNEL_MODULES)
 
 
-def test_compiled_code_needs_nothing_of_numba() -> None:
-    compiled.kernels()
-    objects = code_cache.cached(compiled._cache_name(), code_cache.cache_folders())
-    assert objects is not None
-    for _, code in objects.values():
-        compiled._require_self_contained(code)
+@pytest.mark.parametrize("name", compiled.SIGNATURES)
+def test_compiled_code_needs_nothing_of_numba(name: str) -> None:
+    getattr(compiled.kernels(), name)
+    code = code_cache.cached(compiled._cache_name(name), code_cache.cache_folders())
+    assert code is not None
+    compiled._require_self_contained(code[1])
 
 
 def test_numba_loads_kernels_if_llvmlite_cannot_and_a_message_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(objects: object) -> None:
+    def fail(name: str, code: object) -> None:
         raise AttributeError("_get_compiled_object")
 
     monkeypatch.setattr(compiled, "_link", fail)
-    assert compiled._load_objects() is None
+    assert compiled._load_object("normalize") is None
     assert "AttributeError('_get_compiled_object')" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def machine_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the machine code of all kernels."""
+    folder = tmp_path_factory.mktemp("kernels")
+    for name in compiled.SIGNATURES:
+        getattr(compiled.kernels(), name)
+        file = compiled._cache_name(name)
+        code = code_cache.cached(file, code_cache.cache_folders())
+        if not code:
+            pytest.skip("numba loads the kernels here")
+        (folder / file).write_bytes(marshal.dumps(code))
+    return folder
+
+
+def test_a_system_without_tests_tries_machine_code_once(machine_code: Path) -> None:
+    assert compiled.works_alone([machine_code])
+
+
+def without_its_symbol(name: str, code: bytes) -> tuple[str, bytes]:
+    return "no_such_symbol", code
+
+
+def cut_off(name: str, code: bytes) -> tuple[str, bytes]:
+    return name, code[: len(code) // 2]
+
+
+@pytest.mark.parametrize("damage", [without_its_symbol, cut_off])
+def test_machine_code_that_does_not_work_alone_is_left_to_numba(
+    machine_code: Path, damage: Callable[[str, bytes], tuple[str, bytes]], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(machine_code, tmp_path / "kernels"))
+    file = folder / compiled._cache_name("integrate")
+    file.write_bytes(marshal.dumps(damage(*marshal.loads(file.read_bytes()))))
+    assert not compiled.works_alone([folder])
+
+
+def test_machine_code_with_wrong_results_is_left_to_numba(
+    machine_code: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(machine_code, tmp_path / "kernels"))
+    # As if samples were not normalized.
+    another = folder / compiled._cache_name("decode")
+    shutil.copy(another, folder / compiled._cache_name("normalize"))
+    assert not compiled.works_alone([folder])
 
 
 @pytest.mark.skipif(
     (platform.system(), platform.machine()) != compiled._TESTED, reason="numba loads them here"
 )
 def test_kernels_that_were_compiled_before_load_without_numba() -> None:
-    compiled.kernels()
     program = (
-        "import sys; from calmasters.engines.native.compiled import kernels; kernels();"
+        "import sys; from calmasters.engines.native.compiled import kernels; kernels().normalize;"
         "print(*sorted({'numba', 'astropy', 'pandas', 'xisf'} & set(sys.modules)))"
     )
     done = subprocess.run(

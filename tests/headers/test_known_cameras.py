@@ -45,6 +45,8 @@ def test_the_frame_of_a_known_camera_is_cut(frame: tuple[str, int, int, int]) ->
     (part,) = result.geometry.layout.parts
     assert (part.data, part.overscan) == FRAMES[frame]
     assert result.source == f"known camera {camera}"
+    (warning,) = result.warnings
+    assert f"cut as the known camera {camera} writes frames: set cameras" in warning
 
 
 def test_every_known_camera_has_a_frame_here() -> None:

@@ -693,8 +693,8 @@ def test_an_overscan_is_subtracted_and_cut_off(workflow: Workflow) -> None:
     add(workflow.frames, "bias", 700, camera="D", BIASSEC=f"[{WIDTH + 1}:{WIDTH + 8},1:{HEIGHT}]")
     made = make(workflow)
     found = {master.name.split("_")[1][-1]: master for master in made.masters}
-    assert sorted(found) == ["0", "B", "C", "D"]
-    assert found["0"].level == pytest.approx(1000, abs=1)  # the pedestal
+    assert sorted(found) == ["A", "B", "C", "D"]
+    assert found["A"].level == pytest.approx(1000, abs=1)  # the pedestal
     assert {name: found[name].level for name in "BCD"} == pytest.approx(
         dict.fromkeys("BCD", 700), abs=1
     )

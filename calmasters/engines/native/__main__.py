@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from calmasters.engines.native.compiled import kernels
+from calmasters.engines.native.compiled import SIGNATURES, kernels
 
-kernels()
+for name in SIGNATURES:
+    getattr(kernels(), name)

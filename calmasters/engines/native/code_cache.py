@@ -19,12 +19,22 @@ from typing import Final, TextIO, TypeAlias, TypeVar
 
 from calmasters.atomic_files import replacing
 
-__all__ = ["Objects", "cache_folders", "cached", "cached_by_numba", "cached_or_built"]
+__all__ = [
+    "TRIED",
+    "MachineCode",
+    "cache_folders",
+    "cached",
+    "cached_by_numba",
+    "cached_or_built",
+]
 
 Result = TypeVar("Result")
 
-#: Machine code and the name of the function in it, by entry point.
-Objects: TypeAlias = dict[str, tuple[str, bytes]]
+#: The name of a function, and an object file that has it.
+MachineCode: TypeAlias = tuple[str, bytes]
+
+#: Environment variable with the folders of compiled code, in a process that only tries it.
+TRIED: Final = "CALMASTERS_TRIED_KERNELS"
 
 #: Environment variable with the folder of the user's caches.
 _USER_FOLDER: Final = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"
@@ -36,6 +46,9 @@ _POLL_S: Final = 0.2
 
 def cache_folders() -> Iterator[Path]:
     """Yield the folders for compiled code: of the package, of the user, for temporary files."""
+    if tried := os.environ.get(TRIED):
+        yield from map(Path, tried.split(os.pathsep))
+        return
     yield Path(__file__).parent / "__pycache__"
     if sys.platform == "win32":
         yield Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local") / "calmasters"
@@ -58,7 +71,7 @@ def _is_private(folder: Path) -> bool:
     return stat.S_ISDIR(status.st_mode) and (status.st_uid, mode) == (os.getuid(), 0o700)
 
 
-def cached(name: str, folders: Iterable[Path]) -> Objects | None:
+def cached(name: str, folders: Iterable[Path]) -> MachineCode | None:
     """Read compiled code from the first folder that has it; None if it is missing or damaged."""
     for folder in folders:
         with suppress(OSError, EOFError, ValueError, TypeError):
@@ -66,7 +79,9 @@ def cached(name: str, folders: Iterable[Path]) -> Objects | None:
     return None
 
 
-def cached_or_built(name: str, folders: Iterable[Path], build: Callable[[], Objects]) -> Objects:
+def cached_or_built(
+    name: str, folders: Iterable[Path], build: Callable[[], MachineCode]
+) -> MachineCode:
     """Compile code and keep it, unless another process does so at the same time.
 
     Parameters
@@ -136,11 +151,11 @@ def _compiled_once(
     with _locked(name, folders) as folder:
         if folder and (found := find(folder)) is not None:
             return found
-        started = time.perf_counter()
-        _say("compiling the native engine, once on this machine…")
+        started, kernel = time.perf_counter(), name.split("-")[0]
+        _say(f"compiling the native engine, once on this machine: {kernel}…")
         built = build(folder)
         is_kept = folder is not None and keep(folder, built)
-    _say(f"compiled in {time.perf_counter() - started:.0f} s")
+    _say(f"compiled {kernel} in {time.perf_counter() - started:.0f} s")
     if not is_kept:
         _say(
             "no folder for compiled code is writable, or its disk is full, so each job compiles: "
@@ -149,7 +164,7 @@ def _compiled_once(
     return built
 
 
-def _keep(path: Path, objects: Objects) -> bool:
+def _keep(path: Path, objects: MachineCode) -> bool:
     with suppress(OSError), replacing(path) as file:
         file.write(marshal.dumps(objects))
         return True

@@ -1,12 +1,12 @@
 """The compiled kernels, by name.
 
-numba compiles them once on each machine. Importing numba takes longer than making a small master,
-so the machine code is cached in a file and loaded by llvmlite alone. On systems where that was not
-tested or fails, numba loads the same functions from a cache of its own: the start takes some
-seconds longer, the results are the same
+numba compiles each when it is first used on a machine. Importing numba takes longer than making a
+small master, so the machine code is cached in a file and loaded by llvmlite alone. Systems on which
+that was not tested try it once, in a process of its own. Where it fails, numba loads the same
+functions from a cache of its own: the start takes some seconds longer, the results are the same
 (``docs/decisions/0026-kernels-load-without-numba.md``).
 
-``python -m calmasters.engines.native`` compiles before the first job.
+``python -m calmasters.engines.native`` compiles all before the first job.
 """
 
 from __future__ import annotations
@@ -14,33 +14,38 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import importlib.util
+import os
 import platform
 import re
+import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType, SimpleNamespace
+from threading import Lock
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 
 from calmasters.engines.native.code_cache import (
-    Objects,
+    TRIED,
+    MachineCode,
     cache_folders,
     cached,
     cached_by_numba,
     cached_or_built,
 )
 
-__all__ = ["SIGNATURES", "kernels"]
+__all__ = ["SIGNATURES", "kernels", "works_alone"]
 
 Function: TypeAlias = Callable[..., None]
 
-#: Argument types of each entry point: p address of an array, i int64, d float64, f float32. Used
-#: by ctypes here and by numba in ``entries.py``.
+#: Argument types of each entry point: p address of an array, t address of a table of addresses, i
+#: int64, d float64, f float32. Used by ctypes here and by numba in ``entries.py``.
 SIGNATURES: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "decode": "pi",
         "unpack": "piipii",
         "calibrate": "piipipipf",
         "normalize": "piipp",
@@ -50,13 +55,14 @@ SIGNATURES: Final[Mapping[str, str]] = MappingProxyType(
         "cold_moments": "ppiidpp",
         "hot_moments": "ppifdp",
         "integrate": "ppiippppppp",
-        "winsorize": "piippppppp",
-        "workspace_size": "ip",
+        "winsorize_codes": "piiippppppt",
+        "winsorize": "piiippppppt",
     }
 )
 
 _C_TYPES: Final = {
     "p": ctypes.c_void_p,
+    "t": ctypes.c_void_p,
     "i": ctypes.c_int64,
     "d": ctypes.c_double,
     "f": ctypes.c_float,
@@ -68,30 +74,47 @@ _NEVER_CALLED: Final = (
     *("numba_gil_release", "numba_runtime_build_excinfo_struct", "numba_unpickle"),
 )
 
+#: Of the trial, which compiles the kernels and then takes seconds.
+_TIMEOUT_S: Final = 900
+#: Its result.
+_PASSED: Final = "passed"
+
 #: Modules whose change requires a new compilation.
 _KERNEL_MODULES: Final = (
-    *("entries", "lanes", "loading", "moments"),
-    *("rejection", "settling", "stack", "tiles"),
+    *("entries", "exactly", "loading", "moments", "rejection", "scale"),
+    *("settling", "sorting", "stack", "tiles", "workspace"),
 )
 
-#: The system and machine on which loading without numba is tested.
+#: The system and machine on which loading without numba is tested: no trial is needed there.
 _TESTED: Final = ("Linux", "x86_64")
 
 
 @cache
 def kernels(*, plain: bool = False) -> Any:
-    """Load the kernels, each an attribute that takes arrays and numbers.
+    """Return the kernels, each an attribute that takes arrays and numbers.
 
-    They do not hold the interpreter lock: several threads can run them at once.
+    A kernel is loaded at its first use, by one thread. It does not hold the interpreter lock:
+    several threads can run it at once.
 
     Parameters
     ----------
     plain : bool
         Let numba load them even where llvmlite can.
     """
-    without_numba = not plain and (platform.system(), platform.machine()) == _TESTED
-    functions = (without_numba and _load_objects()) or _load_by_numba()
-    return SimpleNamespace(**{name: _by_address(call) for name, call in functions.items()})
+    return _Kernels(plain)
+
+
+class _Kernels:
+    def __init__(self, plain: bool) -> None:
+        self._plain, self._lock = plain, Lock()
+
+    def __getattr__(self, name: str) -> Function:
+        if name not in SIGNATURES:
+            raise AttributeError(name)
+        with self._lock:
+            if name not in vars(self):
+                setattr(self, name, _by_address(_load(name, self._plain)))
+        return vars(self)[name]  # type: ignore[no-any-return]
 
 
 def _by_address(function: Function) -> Function:
@@ -101,15 +124,24 @@ def _by_address(function: Function) -> Function:
     return call
 
 
+def _load(name: str, plain: bool) -> Function:
+    if TRIED in os.environ:
+        return _link(name, _machine_code(name))
+    without_numba = not plain and (_is_tested() or _has_passed_trial())
+    return (without_numba and _load_object(name)) or _load_by_numba(name)
+
+
+def _is_tested() -> bool:
+    return (platform.system(), platform.machine()) == _TESTED
+
+
 # By llvmlite -----------------------------------------------------------------------------
 
 
-def _load_objects() -> Mapping[str, Function] | None:
-    """Link the machine code of the cache file into this process; None if that fails."""
+def _load_object(name: str) -> Function | None:
+    """Link the machine code of a cache file into this process; None if that fails."""
     try:
-        name = _cache_name()
-        objects = cached(name, cache_folders())
-        return _link(objects or cached_or_built(name, cache_folders(), _build))
+        return _link(name, _machine_code(name))
     except Exception as error:
         # The machine code comes from private interfaces of numba, which can change in any version
         # and can then raise any exception. The public interface is slower; results are the same.
@@ -121,7 +153,35 @@ def _load_objects() -> Mapping[str, Function] | None:
     return None
 
 
-def _link(objects: Objects) -> Mapping[str, Function]:
+def _machine_code(name: str) -> MachineCode:
+    """Return the machine code of a kernel from a cache file; compile it where there is none."""
+    file = _cache_name(name)
+    found = cached(file, cache_folders())
+    return found or cached_or_built(file, cache_folders(), lambda: _build(name))
+
+
+def _link(name: str, code: MachineCode) -> Function:
+    import llvmlite.binding as llvm
+
+    # Each kernel has a linker of its own: names of functions inside are unique only in one process
+    # that compiles.
+    symbol, file = code
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
+    engine.add_object_file(llvm.ObjectFileRef.from_data(file))
+    engine.finalize_object()
+    return _c_function(name, engine.get_function_address(symbol), engine)
+
+
+def _machine() -> Any:
+    """Return a target of llvmlite's linker, which takes a new one each time."""
+    import llvmlite.binding as llvm
+
+    _prepare_linker()
+    return llvm.Target.from_default_triple().create_target_machine(jit=True)
+
+
+@cache
+def _prepare_linker() -> None:
     import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
@@ -129,15 +189,6 @@ def _link(objects: Objects) -> Mapping[str, Function]:
     dead_end = ctypes.cast(ctypes.pythonapi.Py_FatalError, ctypes.c_void_p).value
     for name in _NEVER_CALLED:
         llvm.add_symbol(name, dead_end)
-    machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-    for _, code in objects.values():
-        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-    engine.finalize_object()
-    return {
-        name: _c_function(name, engine.get_function_address(symbol), engine)
-        for name, (symbol, _) in objects.items()
-    }
 
 
 def _c_function(name: str, address: int, engine: object) -> Function:
@@ -149,14 +200,47 @@ def _c_function(name: str, address: int, engine: object) -> Function:
     return function  # type: ignore[no-any-return]
 
 
-def _build() -> Objects:
-    """Compile all kernels."""
+def _build(name: str) -> MachineCode:
+    """Compile a kernel."""
     from calmasters.engines.native.entries import machine_code
 
-    objects = {name: machine_code(name, codes) for name, codes in SIGNATURES.items()}
-    for _, code in objects.values():
-        _require_self_contained(code)
-    return objects
+    symbol, code = machine_code(name, SIGNATURES[name])
+    _require_self_contained(code)
+    return symbol, code
+
+
+@cache
+def _has_passed_trial() -> bool:
+    """Return the result of this machine's trial; try once."""
+    file = _cache_name("trial")
+    result, _ = cached(file, cache_folders()) or cached_or_built(file, cache_folders(), _trial)
+    return result == _PASSED
+
+
+def _trial() -> MachineCode:
+    """Return the result of a trial in the form of machine code, as the cache keeps it."""
+    return _PASSED if works_alone(cache_folders()) else "failed", b""
+
+
+def works_alone(folders: Iterable[Path]) -> bool:
+    """Return whether kernels run without numba here, with the results of the reference.
+
+    Parameters
+    ----------
+    folders : iterable of Path
+        Where machine code is, or is kept after its compilation.
+    """
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "calmasters.engines.native.trial"],
+            env={**os.environ, TRIED: os.pathsep.join(map(str, folders))},
+            capture_output=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
 
 
 def _require_self_contained(code: bytes) -> None:
@@ -166,15 +250,20 @@ def _require_self_contained(code: bytes) -> None:
         raise LookupError(f"kernels call {', '.join(unknown)} of numba's runtime")
 
 
+def _cache_name(name: str) -> str:
+    """Return the name of a kernel's cache file."""
+    return f"{name}-{_machine_digest()}.bin"
+
+
 @cache
-def _cache_name() -> str:
-    """Return the name of the cache file: a digest of everything that machine code depends on."""
+def _machine_digest() -> str:
+    """Return a digest of everything that machine code depends on."""
     import llvmlite
     import llvmlite.binding as llvm
 
     versions = (llvmlite.__version__, sys.version)
     processor = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
-    return f"kernels-{_digest(*versions, *processor)}.bin"
+    return _digest(*versions, *processor)
 
 
 def _digest(*parts: str) -> str:
@@ -193,20 +282,18 @@ def _digest(*parts: str) -> str:
 # By numba --------------------------------------------------------------------------------
 
 
-def _load_by_numba() -> Mapping[str, Function]:
+def _load_by_numba(name: str) -> Function:
     # numba's cache knows versions of numba and processors, but only changes of the entry points'
-    # own module: so each version of the kernels has a folder of its own.
-    return cached_by_numba(f"numba-{_digest(sys.version)}", cache_folders(), _by_numba)
+    # own module: so each version of a kernel has a folder of its own.
+    folder = f"{name}-numba-{_digest(sys.version)}"
+    return cached_by_numba(folder, cache_folders(), lambda cache_dir: _by_numba(name, cache_dir))
 
 
-def _by_numba(folder: Path | None) -> Mapping[str, Function]:
+def _by_numba(name: str, folder: Path | None) -> Function:
     import numba
 
     from calmasters.engines.native.entries import compiled
 
     if folder:
         numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
-    return {
-        name: compiled(name, codes, is_cached=folder is not None)
-        for name, codes in SIGNATURES.items()
-    }
+    return compiled(name, SIGNATURES[name], is_cached=folder is not None)

@@ -9,15 +9,19 @@ import numpy as np
 from numba import carray, cfunc, types  # type: ignore[attr-defined]
 
 from calmasters.engines.native import loading, moments, tiles
-from calmasters.engines.native.lanes import LANES, STATE, Tile
 from calmasters.engines.native.rejection import Scratch, integrate_strip, parameters_of
+from calmasters.engines.native.sorting import Unit
 from calmasters.engines.native.stack import kernel
+from calmasters.engines.native.workspace import LANES, QUEUE, STATE_ROWS
 
 __all__ = ["compiled", "machine_code"]
 
 Address: TypeAlias = Any
 
-_TYPES: Final = {"p": types.voidptr, "i": types.int64, "d": types.float64, "f": types.float32}
+_TYPES: Final = {
+    **{"p": types.voidptr, "t": types.CPointer(types.voidptr), "i": types.int64},  # type: ignore[no-untyped-call]
+    **{"d": types.float64, "f": types.float32},
+}
 
 
 def compiled(name: str, codes: str, *, is_cached: bool = False) -> Callable[..., None]:
@@ -39,6 +43,11 @@ def machine_code(name: str, codes: str) -> tuple[str, bytes]:
 def _compile(name: str, codes: str, is_cached: bool) -> Any:
     signature = types.void(*(_TYPES[code] for code in codes))
     return cfunc(signature, error_model="numpy", cache=is_cached)(globals()[name])
+
+
+def decode(stored: Address, size: int) -> None:
+    """Decode stored 16-bit samples in place."""
+    loading.decode(carray(stored, (size,), np.uint16))
 
 
 def unpack(stored: Address, stride: int, offset: int, samples: Address, n: int, count: int) -> None:
@@ -171,59 +180,83 @@ def integrate(
         carray(pixels, (count,), np.float32),
         carray(rejected, (2, count), np.int64),
         carray(by_frame, (2, n), np.int64),
-        scratch_of(workspace, 0, n),
+        scratch_of(workspace, n),
     )
 
 
-def winsorize(
-    samples: Address,
-    n: int,
-    count: int,
-    parameters: Address,
-    pixels: Address,
-    lowest: Address,
-    highest: Address,
-    by_frame: Address,
-    hidden: Address,
-    workspace: Address,
-) -> None:
-    """Combine a strip by fast Winsorized sigma clipping: :func:`tiles.winsorize_strip`."""
-    stacks = carray(samples, (n, count), np.float32)
-    outcome = tiles.Outcome(
-        carray(pixels, (count,), np.float32),
-        carray(lowest, (count,), np.float32),
-        carray(highest, (count,), np.float32),
-    )
-    tile, queues = tile_of(workspace, 8 * n, n), queues_of(workspace, 8 * n + tile_size(n), n)
-    carray(hidden, (1,), np.int64)[0] += tiles.winsorize_strip(
-        stacks,
-        parameters_of(carray(parameters, (9,), np.float64)),
-        outcome,
-        tile,
-        queues,
-        scratch_of(workspace, 0, n),
-    )
-    tiles.count_rejected(stacks, outcome, carray(by_frame, (2, n), np.int64))
+def _winsorize(sample_type: Any, unit: tuple[float, float, float]) -> Callable[..., None]:
+    """Return the entry point for samples of one type."""
+    coarse, fine, grain = (np.float32(number) for number in unit)
+    state = STATE_ROWS * LANES
+
+    def winsorize(
+        samples: Address,
+        n: int,
+        stride: int,
+        count: int,
+        parameters: Address,
+        pixels: Address,
+        lowest: Address,
+        highest: Address,
+        by_frame: Address,
+        hidden: Address,
+        memory: Address,
+    ) -> None:
+        # Rows are longer than the strip; behind the last one is nothing that is ever read.
+        stacks = carray(samples, (n, stride), sample_type)
+        outcome = tiles.Outcome(
+            carray(pixels, (count,), np.float32),
+            carray(lowest, (count,), sample_type),
+            carray(highest, (count,), sample_type),
+        )
+        # In the order of workspace.py.
+        tile = tiles.Tile(
+            carray(memory[0], (n * LANES,), sample_type),
+            carray(memory[1], ((n + 1) * LANES,), sample_type),
+            carray(memory[2], (n * LANES,), np.float32),
+            carray(memory[3], (state,), np.float32),
+            carray(memory[4], (LANES,), np.int64),
+            carray(memory[5], (LANES,), np.float64),
+            carray(memory[6], (n * LANES,), np.float64),
+            carray(memory[7], ((n + 1) * LANES,), np.float64),
+            carray(memory[8], (state,), np.float64),
+        )
+        queues = tiles.Queues(
+            carray(memory[9], (QUEUE * n * (n + 1) // 2,), sample_type),
+            carray(memory[10], (QUEUE * (n + 1),), np.int64),
+            carray(memory[11], (n + 1,), np.int64),
+            carray(memory[12], (count,), np.int64),
+        )
+        carray(hidden, (1,), np.int64)[0] += tiles.winsorize_strip(
+            stacks,
+            Unit(coarse, fine, grain),
+            parameters_of(carray(parameters, (9,), np.float64)),
+            outcome,
+            tile,
+            queues,
+        )
+        tiles.count_rejected(stacks, outcome, carray(by_frame, (2, n), np.int64))
+
+    return winsorize
 
 
-def workspace_size(n: int, size: Address) -> None:
-    """Compute how many float64 zeros the workspace of a thread has, for ``n`` samples a stack."""
-    queues = tiles.QUEUE * n * (n + 1) // 4 + (n + 1) * (tiles.QUEUE + 1)
-    carray(size, (1,), np.int64)[0] = 8 * n + tile_size(n) + queues
-
-
-# A workspace is one block of float64. Views of other types start at its first byte, since compiled
-# code that is loaded without numba cannot convert an array to another type.
+#: Combine a strip by fast Winsorized sigma clipping: :func:`tiles.winsorize_strip`. A sample is a
+#: 16-bit code, or real.
+winsorize_codes = _winsorize(np.uint16, (2.0**-16, 2.0**-16 / 65535, 2.0**-24))
+winsorize = _winsorize(np.float32, (1.0, 0.0, 0.0))
 
 
 @kernel
-def scratch_of(workspace: Address, start: int, n: int) -> Scratch:
-    """Take the scratch of a stack of ``n`` samples: ``8 * n`` float64 of the workspace."""
-    end = start + 8 * n
-    doubles = carray(workspace, (end,), np.float64)[start:]
-    integers = carray(workspace, (end,), np.int64)[start:]
-    floats = carray(workspace, (2 * end,), np.float32)[2 * start :]
-    bytes_ = carray(workspace, (8 * end,), np.int8)[8 * start :]
+def scratch_of(workspace: Address, n: int) -> Scratch:
+    """Lay out the scratch of a stack of ``n`` samples in ``8 * n`` float64.
+
+    Views of other types start at the first byte, since compiled code that is loaded without numba
+    cannot convert an array to another type.
+    """
+    doubles = carray(workspace, (8 * n,), np.float64)
+    integers = carray(workspace, (8 * n,), np.int64)
+    floats = carray(workspace, (16 * n,), np.float32)
+    bytes_ = carray(workspace, (64 * n,), np.int8)
     return Scratch(
         order=integers[:n],
         ranks=integers[n : 2 * n],
@@ -233,43 +266,4 @@ def scratch_of(workspace: Address, start: int, n: int) -> Scratch:
         fates=bytes_[40 * n : 41 * n],
         work=doubles[6 * n : 7 * n],
         slopes=doubles[7 * n :],
-    )
-
-
-@kernel
-def tile_size(n: int) -> int:
-    """Return the number of float64 in a tile of :func:`tile_of`."""
-    return (n + 2) * LANES + LANES + STATE + n * LANES
-
-
-@kernel
-def tile_of(workspace: Address, start: int, n: int) -> Tile:
-    """Take the tile of ``n`` frames from the workspace."""
-    rows, lanes = n * LANES, (n + 2) * LANES
-    state = lanes + LANES
-    end = start + tile_size(n)
-    floats = carray(workspace, (2 * end,), np.float32)[2 * start :]
-    bits = carray(workspace, (2 * end,), np.int32)[2 * start :]
-    return Tile(
-        x=floats[:rows],
-        bits=bits[:rows],
-        distances=floats[rows : 2 * lanes],
-        distance_bits=bits[rows : 2 * lanes],
-        pixel=carray(workspace, (end,), np.int64)[start:][lanes:state],
-        lanes=carray(workspace, (end,), np.float64)[start:][state : state + STATE],
-        copies=carray(workspace, (end,), np.float64)[start:][state + STATE :],
-    )
-
-
-@kernel
-def queues_of(workspace: Address, start: int, n: int) -> tiles.Queues:
-    """Take the queues of up to ``n`` samples from the workspace."""
-    floats = tiles.QUEUE * n * (n + 1) // 2
-    pixels = (n + 1) * tiles.QUEUE
-    end = start + floats // 2 + pixels + n + 1
-    integers = carray(workspace, (end,), np.int64)[start + floats // 2 :]
-    return tiles.Queues(
-        x=carray(workspace, (2 * end,), np.float32)[2 * start :][:floats],
-        pixel=integers[:pixels],
-        length=integers[pixels:],
     )

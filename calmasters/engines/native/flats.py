@@ -11,7 +11,7 @@ import numpy as np
 
 from calmasters.engines.native.compiled import kernels
 from calmasters.engines.native.darks import DarkOptimizer
-from calmasters.engines.native.integration import Loader, in_threads
+from calmasters.engines.native.integration import Codes, Loader, in_threads
 from calmasters.engines.native.levels import location
 from calmasters.engines.native.reference import Float32
 from calmasters.images.open_frame import OpenedFrame
@@ -92,11 +92,12 @@ class RawStack:
         self.count = len(frames)
         self.size = frames[0].size
         self.not_finite = [0] * len(frames)
+        self._are_codes = len(self._of_codes) == self.count
+        self.has_codes = self._are_codes and calibrator is None
 
     def read(self, start: int, count: int) -> Loader:
         """Read consecutive samples of all frames; see :class:`.integration.Stack`."""
-        are_codes = len(self._of_codes) == self.count
-        fill = self._read_codes(start, count) if are_codes else self._read_any(start, count)
+        fill = self._read_codes(start, count) if self._are_codes else self._read_any(start, count)
 
         def load(offset: int, samples: Float32) -> None:
             fill(offset, samples)
@@ -105,10 +106,20 @@ class RawStack:
 
         return load
 
-    def _read_codes(self, start: int, count: int) -> Loader:
+    def read_codes(self, start: int, count: int) -> Codes:
+        """Read consecutive codes of all frames; see :class:`.integration.Stack`."""
+        codes = self._read_stored(start, count)
+        kernels().decode(codes, codes.size)
+        return codes
+
+    def _read_stored(self, start: int, count: int) -> Codes:
         codes = np.empty((self.count, count), np.uint16)
         for frame, row in zip(self._of_codes, codes, strict=True):
             frame.read_codes(start, row)
+        return codes
+
+    def _read_codes(self, start: int, count: int) -> Loader:
+        codes = self._read_stored(start, count)
         return lambda offset, samples: kernels().unpack(
             codes, count, offset, samples, *samples.shape
         )

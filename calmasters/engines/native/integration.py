@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
-from typing import Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +15,18 @@ from numpy.typing import NDArray
 from calmasters.engines.native.compiled import kernels
 from calmasters.engines.native.needs import COMBINATIONS, REJECTIONS
 from calmasters.engines.native.reference import Float32, Float64, esd_limit
+from calmasters.engines.native.workspace import FastWorkspace
 from calmasters.progress import JOB_PROGRESS
 from calmasters.settings import Integration
 
 __all__ = ["Integrated", "Normalization", "Stack", "in_threads", "integrate"]
 
+Codes: TypeAlias = NDArray[np.uint16]
 Counts: TypeAlias = NDArray[np.int64]
+Samples: TypeAlias = NDArray[np.float32] | Codes
 
-#: Samples of all frames in a strip, which a thread combines at once: 1 MiB fits the cache.
-STRIP_SAMPLES: Final = 1 << 18
+#: Bytes of the samples of all frames in a strip, which a thread combines at once: fits the cache.
+STRIP_BYTES: Final = 1 << 20
 
 #: Samples of all frames that a thread reads at once, and the minimum of each frame: smaller reads
 #: are slow.
@@ -47,8 +50,17 @@ class Stack(Protocol):
         """Number of pixels of a frame."""
         ...
 
+    @property
+    def has_codes(self) -> bool:
+        """Whether the samples are 16-bit codes that nothing changes."""
+        ...
+
     def read(self, start: int, count: int) -> Loader:
         """Read ``count`` pixels of all frames from pixel ``start`` on; threads can call it."""
+        ...
+
+    def read_codes(self, start: int, count: int) -> Codes:
+        """Read pixels as ``read`` does, as an array (frames, pixels) of codes."""
         ...
 
 
@@ -88,6 +100,11 @@ class Normalization:
     def same(self) -> bool:
         """Whether rejection and output use the same samples."""
         return not self.raw_shifts.any() and np.array_equal(self.value_factors, self.raw_factors)
+
+    @property
+    def is_none(self) -> bool:
+        """Whether no sample changes."""
+        return self.same and bool((self.raw_factors == 1).all())
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,36 +191,54 @@ class _Work:
         self._by_frame = np.zeros((2, stack.count), np.int64)
         self._hidden = np.zeros(1, np.int64)
         self._lock = Lock()
-        self._strip = max(1, STRIP_SAMPLES // stack.count)
-        self.step = max(self._strip, READ_SAMPLES // stack.count, READ_FRAME_SAMPLES)
         self._is_fast = not exact and normalization.same and _has_fast_kernel(settings)
+        self._uses_codes = self._is_fast and stack.has_codes and normalization.is_none
+        sample_bytes = 2 if self._uses_codes else 4
+        self._strip = max(1, STRIP_BYTES // sample_bytes // stack.count)
+        self.step = max(self._strip, READ_SAMPLES // stack.count, READ_FRAME_SAMPLES)
 
     def strips(self, starts: Iterator[int]) -> None:
         """Combine strips until none is left; runs in each thread."""
         n = self._stack.count
         sums = np.zeros((2, n), np.int64), np.zeros(1, np.int64)
-        workspace, buffers = _workspace(n), np.empty((2, n * self._strip), np.float32)
-        combine = self._combine_fast if self._is_fast else self._combine
+        samples = np.uint16 if self._uses_codes else np.float32
+        buffers = np.empty((2, n * self._strip if not self._uses_codes else 0), np.float32)
+        memory = FastWorkspace(n, self._strip, samples) if self._is_fast else None
+        workspace = memory.addresses if memory else np.empty(8 * n)
         for start in starts:
-            load = self._stack.read(start, min(self.step, self._stack.size - start))
-            stop = min(start + self.step, self._stack.size)
-            for first in range(start, stop, self._strip):
-                count = min(self._strip, stop - first)
-                arrays = buffers[:, : n * count].reshape(2, n, count)
-                values, raws = self._load(load, first - start, arrays)
-                combine(first, values, raws, *sums, workspace)
+            count = min(self.step, self._stack.size - start)
+            for first, values, raws in self._read(start, count, buffers):
+                if self._is_fast:
+                    self._combine_fast(first, values, *sums, workspace)
+                else:
+                    self._combine(first, values, raws, *sums, workspace)
         with self._lock:
             self._by_frame += sums[0]
             self._hidden += sums[1]
 
+    def _read(
+        self, start: int, count: int, buffers: Float32
+    ) -> Iterator[tuple[int, Samples, Samples]]:
+        """Yield strips of pixels that are read at once, for rejection and for the output."""
+        n, stack = self._stack.count, self._stack
+        codes = stack.read_codes(start, count) if self._uses_codes else None
+        load = stack.read(start, count) if codes is None else None
+        for at in range(0, count, self._strip):
+            size = min(self._strip, count - at)
+            if load:
+                arrays = buffers[:, : n * size].reshape(2, n, size)
+                yield (start + at, *self._load(load, at, arrays))
+            elif codes is not None:
+                yield start + at, codes[:, at : at + size], codes[:, at : at + size]
+
     def _combine(
         self,
         start: int,
-        values: Float32,
-        raws: Float32,
+        values: Samples,
+        raws: Samples,
         by_frame: Counts,
         hidden: Counts,
-        workspace: Float64,
+        workspace: NDArray[Any],
     ) -> None:
         n, count = values.shape
         rejected = np.empty((2, count), np.int64)
@@ -217,20 +252,21 @@ class _Work:
     def _combine_fast(
         self,
         start: int,
-        values: Float32,
-        _: Float32,
+        samples: Samples,
         by_frame: Counts,
         hidden: Counts,
-        workspace: Float64,
+        workspace: NDArray[Any],
     ) -> None:
-        n, count = values.shape
-        lowest, highest = (np.full(count, end, np.float32) for end in (-math.inf, math.inf))
-        kernels().winsorize(
-            *(values, n, count, self._parameters),
+        n, count = samples.shape
+        least, largest = (0, 0xFFFF) if self._uses_codes else (-math.inf, math.inf)
+        lowest, highest = (np.full(count, end, samples.dtype) for end in (least, largest))
+        winsorize = kernels().winsorize_codes if self._uses_codes else kernels().winsorize
+        winsorize(
+            *(samples, n, samples.strides[0] // samples.itemsize, count, self._parameters),
             *(self._pixels[start : start + count], lowest, highest, by_frame, hidden, workspace),
         )
         if self._maps is not None:
-            rejected = np.array([(values < lowest).sum(axis=0), (values > highest).sum(axis=0)])
+            rejected = np.array([(samples < lowest).sum(axis=0), (samples > highest).sum(axis=0)])
             self._maps[:, start : start + count] = rejected / n
 
     def _load(self, load: Loader, offset: int, buffers: Float32) -> tuple[Float32, Float32]:
@@ -249,15 +285,6 @@ class _Work:
         """Return the results of all strips."""
         low, high = self._by_frame
         return Integrated(self._pixels, low, high, int(self._hidden[0]), self._maps)
-
-
-def _workspace(n: int) -> Float64:
-    """Allocate the workspace of one thread for stacks of ``n`` samples."""
-    size = np.zeros(1, np.int64)
-    kernels().workspace_size(n, size)
-    workspace = np.zeros(size[0] + 8)
-    # Vectors that are aligned to a cache line are read faster.
-    return workspace[-(workspace.ctypes.data // 8) % 8 :]
 
 
 def _normalize(samples: Float32, factors: Float64, shifts: Float64) -> None:

@@ -9,9 +9,16 @@ from numpy.typing import NDArray
 
 from calmasters.engines.native.stack import Floats, kernel
 
-__all__ = ["box_mean", "calibrate", "normalize", "unpack"]
+__all__ = ["box_mean", "calibrate", "decode", "normalize", "unpack"]
 
 Codes: TypeAlias = NDArray[np.uint16]
+
+
+@kernel
+def decode(stored: Codes) -> None:
+    """Turn big-endian 16-bit FITS samples with BZERO 32768 into codes, in place."""
+    for i in range(len(stored)):
+        stored[i] = ((stored[i] >> 8) | ((stored[i] & 0xFF) << 8)) ^ 0x8000
 
 
 @kernel

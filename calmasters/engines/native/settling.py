@@ -1,16 +1,6 @@
-"""Huber's steps on a tile: centre and sigma of each lane, fast with an error bound, or exactly.
+"""Huber's steps in float32, with a bound of their difference from the exact steps.
 
-The fast estimate rounds differently from ``rejection.py``: each lane has a bound of the difference.
-The exact estimate winsorizes copies with the same operations as ``rejection.py``.
-
-Notes
------
-The bound. Let ``e`` bound the error of centre and sigma. The limits centre -+ 1.5 sigma err by at
-most 2.5 e, and so does each clipped sample: an error of the limits moves no sample by more than
-that error. Their mean errs by 2.5 e, their standard deviation, times 1.134, by at most
-1.134 sqrt(n / (n - 1)) 2.5 e < 3.5 e. Rounding adds ``r`` in each step: sums of n terms err by
-(n + 8) 2^-52 of the sum of magnitudes. Hence ``e`` becomes 3.5 e + r; it starts at 0, as median
-and Sn are exact.
+The bound is derived in ``docs/fast-rejection.md``; the names here are those of that page.
 """
 
 from __future__ import annotations
@@ -20,330 +10,314 @@ from typing import Final
 
 import numpy as np
 
-from calmasters.engines.native.lanes import (
-    CENTRE,
-    ERROR,
-    FAR_HIGH,
-    FAR_LOW,
-    FIRST,
-    INNER_SQUARES,
-    INNER_TOTAL,
-    KNOWN,
-    LANES,
-    LOWER,
-    MIDDLE,
-    NEEDS_SCALAR,
-    PENDING,
-    RESIDUE,
-    ROUNDING,
-    SCALE,
-    SETTLED,
-    SIGMA,
-    SQUARES,
-    TOTAL,
-    UPPER,
-    Tile,
-    offset,
-    row_of,
-    scale_tile,
-)
+from calmasters.engines.native.scale import scale_rows
+from calmasters.engines.native.sorting import Rows, Unit, offset, real
 from calmasters.engines.native.stack import (
     HUBER_CORRECTION,
     HUBER_LIMIT,
     HUBER_TOLERANCE,
     SN_TO_SIGMA,
-    Doubles,
-    Floats,
     kernel,
     sn_correction,
 )
+from calmasters.engines.native.workspace import LANES
 
-__all__ = ["estimate_fast", "settle_exactly"]
+__all__ = ["KEPT", "STATE", "count_hidden", "decide", "keep_lanes", "settle_fast"]
 
-#: Lanes that have not converged after this many steps are deferred.
+# The rows of a tile's state. MIDDLE is the median; all others that are samples are relative to it.
+# LOWER and UPPER are Huber's limits of all steps so far, BOUND is q. The rejection limits at which
+# the exact steps may end are in [LOW_LEAST, LOW_MOST] and [HIGH_LEAST, HIGH_MOST].
+MIDDLE, SIGMA, CENTRE, LOWER, UPPER, BOUND, TOTAL, SQUARES = (LANES * row for row in range(8))
+COUNT, INNER_TOTAL, INNER_SQUARES, STATE = (LANES * row for row in range(8, 12))
+LOW_LEAST, LOW_MOST, HIGH_LEAST, HIGH_MOST = (LANES * row for row in range(12, 16))
+
+#: Of a lane's row STATE. In doubt, its pixel has to be computed exactly.
+PENDING, SETTLED, DOUBT, KEPT = np.float32(0), np.float32(1), np.float32(2), np.float32(3)
+
+#: Lanes that have not settled after this many steps are in doubt.
 MOST_STEPS: Final = 12
-
-#: The same where copies are winsorized: lanes that have not converged are computed one by one.
-MOST_EXACT_STEPS: Final = 100
-
-#: Lanes whose sigma falls below this share of the first sigma are deferred: the error bound is not
-#: valid for them.
-SMALLEST_SHARE: Final = 0.1
-
-#: Lanes with a smaller sigma are deferred: sigma is close to the limit where 1 + sigma is 1.
-SMALLEST_SIGMA: Final = 1e-12
 
 #: One of this many samples is outside of the inner ranks on each side. Huber's limits, 1.5 sigma,
 #: clip almost nothing inside.
 OUTER: Final = 5
 
+#: Lanes with a smaller sigma are in doubt: the exact steps may end where 1 + sigma is 1.
+SMALLEST_SIGMA: Final = np.float32(1e-12)
+
+#: The unit roundoff of float32.
+U: Final = 2.0**-24
+
+_ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
+_LIMIT, _CORRECTION = np.float32(HUBER_LIMIT), np.float32(HUBER_CORRECTION)
+_TOLERANCE, _INFINITE = np.float32(HUBER_TOLERANCE), np.float32(math.inf)
+_TWO, _FOUR, _MOST_SHARE = np.float32(2), np.float32(4), np.float32(256)
+_STOP_MARGIN: Final = np.float32(1.5)
+
 
 @kernel
-def start_lanes(t: Tile, n: int) -> None:
-    """Start with median and Sn; defer lanes where Sn in float32 is not exact."""
-    v = t.lanes
-    correction = sn_correction(n)
-    upper, lower = row_of(t.x, n // 2), row_of(t.x, (n - 1) // 2)
-    bottom, top = row_of(t.x, 0), row_of(t.x, n - 1)
+def centre_rows(v: Rows, x: Rows, d: Rows, n: int, unit: Unit) -> None:
+    """Compute the median, and the deviations of all samples from it."""
+    lower, upper = offset((n - 1) // 2), offset(n // 2)
     for lane in range(LANES):
-        # With an odd number both are the middle sample, which is their mean.
-        v[MIDDLE + lane] = np.float32(lower[lane] + upper[lane]) / np.float32(2)
-        v[ROUNDING + lane] = top[lane]
-        # All samples are multiples of the last place of the lowest one; so are differences up to
-        # its size, without rounding.
-        v[KNOWN + lane] = PENDING if v[SCALE + lane] <= bottom[lane] else NEEDS_SCALAR
-    for lane in range(LANES):
-        v[CENTRE + lane] = v[MIDDLE + lane]
-        sigma = SN_TO_SIGMA * (correction * v[SCALE + lane])
-        v[SIGMA + lane] = sigma
-        v[FIRST + lane] = sigma
-        v[LOWER + lane] = -math.inf
-        v[UPPER + lane] = math.inf
-        v[ERROR + lane] = 0.0
-        v[ROUNDING + lane] = (n + 8) * (1e-14 * sigma + 2.0**-52 * v[ROUNDING + lane])
-        v[KNOWN + lane] = v[KNOWN + lane] if sigma > SMALLEST_SIGMA else NEEDS_SCALAR
-
-
-@kernel
-def leave_far_lanes(t: Tile, cutoff: float, n: int) -> None:
-    """Defer lanes whose samples reach the cutoff."""
-    v, bottom, top = t.lanes, row_of(t.x, 0), row_of(t.x, n - 1)
-    for lane in range(LANES):
-        centre, known = v[CENTRE + lane], v[KNOWN + lane]
-        lowest, lower = np.float64(bottom[lane]), v[LOWER + lane]
-        highest, upper = np.float64(top[lane]), v[UPPER + lane]
-        lowest = lowest if lowest > lower else lower
-        highest = highest if highest < upper else upper
-        slack = (1 + cutoff) * (v[ERROR + lane] + v[ROUNDING + lane])
-        reach = cutoff * v[SIGMA + lane] - slack
-        far = (centre - lowest >= reach) | (highest - centre >= reach)
-        v[KNOWN + lane] = NEEDS_SCALAR if far & (known == PENDING) else known
-
-
-@kernel
-def clip_lanes(v: Doubles) -> None:
-    """Narrow the limits of each lane to 1.5 sigma about its centre."""
-    for lane in range(LANES):
-        low = v[CENTRE + lane] - HUBER_LIMIT * v[SIGMA + lane]
-        high = v[CENTRE + lane] + HUBER_LIMIT * v[SIGMA + lane]
-        # Clipping to the old limits and then to the new ones equals clipping once to the old
-        # limits after these are clipped to the new ones.
-        lower = v[LOWER + lane] if v[LOWER + lane] > low else low
-        upper = v[UPPER + lane] if v[UPPER + lane] > low else low
-        v[LOWER + lane] = lower if lower < high else high
-        v[UPPER + lane] = upper if upper < high else high
-
-
-@kernel
-def clipped(sample: np.float32, v: Doubles, lane: int) -> float:
-    """Clip a sample to its lane's limits, and subtract the median."""
-    value, lower, upper = np.float64(sample), v[LOWER + lane], v[UPPER + lane]
-    value = value if value > lower else lower
-    value = value if value < upper else upper
-    return value - np.float64(v[MIDDLE + lane])
-
-
-@kernel
-def add_clipped(v: Doubles, x: Floats, rank: int) -> None:
-    """Add the clipped samples of a row, and their squares."""
-    at = offset(rank)
-    for lane in range(LANES):
-        one = clipped(x[at + lane], v, lane)
-        v[TOTAL + lane] += one
-        v[SQUARES + lane] += one * one
-
-
-@kernel
-def add_four_clipped(v: Doubles, x: Floats, rank: int) -> None:
-    """Add the clipped samples of four rows, and their squares."""
-    at = offset(rank)
-    for lane in range(LANES):
-        one = clipped(x[at + lane], v, lane)
-        two = clipped(x[at + LANES + lane], v, lane)
-        three = clipped(x[at + 2 * LANES + lane], v, lane)
-        four = clipped(x[at + 3 * LANES + lane], v, lane)
-        v[TOTAL + lane] += (one + two) + (three + four)
-        v[SQUARES + lane] += (one * one + two * two) + (three * three + four * four)
-
-
-@kernel
-def add_ranks(v: Doubles, x: Floats, first: int, last: int) -> None:
-    """Add the clipped samples of the rows [first, last), and their squares."""
-    fours = first + (last - first) // 4 * 4
-    for rank in range(first, fours, 4):
-        add_four_clipped(v, x, rank)
-    for rank in range(fours, last):
-        add_clipped(v, x, rank)
-
-
-@kernel
-def clips_none(v: Doubles, x: Floats, first: int, last: int) -> bool:
-    """Whether the limits clip none of the ranks [first, last) in any lane."""
-    bottom, top = offset(first), offset(last - 1)
-    lanes = 0
-    for lane in range(LANES):
-        lanes += (x[bottom + lane] < v[LOWER + lane]) | (x[top + lane] > v[UPPER + lane])
-    return lanes == 0
-
-
-@kernel
-def copy_sums(v: Doubles, total: int, squares: int) -> None:
-    """Start the sums with those of other rows of the state."""
-    for lane in range(LANES):
-        v[TOTAL + lane] = v[total + lane]
-        v[SQUARES + lane] = v[squares + lane]
-
-
-@kernel
-def sum_inner(v: Doubles, x: Floats, first: int, last: int) -> bool:
-    """Sum the inner ranks [first, last) once for all steps; return False if they are clipped."""
-    if not clips_none(v, x, first, last):
-        return False
-    for lane in range(LANES):
-        v[TOTAL + lane] = 0.0
-        v[SQUARES + lane] = 0.0
-    add_ranks(v, x, first, last)
-    for lane in range(LANES):
-        v[INNER_TOTAL + lane] = v[TOTAL + lane]
-        v[INNER_SQUARES + lane] = v[SQUARES + lane]
-    return True
-
-
-@kernel
-def sum_lanes(v: Doubles, x: Floats, n: int, inner: bool) -> None:
-    """Sum the clipped samples about the median, and their squares.
-
-    ``inner``: the sums of the inner ranks are available; they are valid while no limit reaches
-    these ranks.
-    """
-    first, last = n // OUTER, n - n // OUTER
-    if inner and clips_none(v, x, first, last):
-        copy_sums(v, INNER_TOTAL, INNER_SQUARES)
-        add_ranks(v, x, 0, first)
-        add_ranks(v, x, last, n)
-        return
-    for lane in range(LANES):
-        v[TOTAL + lane] = 0.0
-        v[SQUARES + lane] = 0.0
-    add_ranks(v, x, 0, n)
-
-
-@kernel
-def step_lanes(v: Doubles, n: int, first: bool) -> int:
-    """Set the new centre and sigma; return the number of lanes that need another step."""
-    going = 0
-    for lane in range(LANES):
-        total, before = v[TOTAL + lane], v[SIGMA + lane]
-        variance = (v[SQUARES + lane] - total * total / n) / (n - 1)
-        sigma = HUBER_CORRECTION * math.sqrt(variance if variance > 0 else 0.0)
-        error = 3.5 * v[ERROR + lane] + v[ROUNDING + lane]
-        change = abs(before - sigma) - HUBER_TOLERANCE * before
-        sound = (sigma >= SMALLEST_SHARE * v[FIRST + lane]) & (first | (abs(change) > 3 * error))
-        pending = v[KNOWN + lane] == PENDING
-        known = PENDING if first | (change > 0) else SETTLED
-        known = known if sound else NEEDS_SCALAR
-        v[CENTRE + lane] = v[MIDDLE + lane] + total / n if pending else v[CENTRE + lane]
-        v[SIGMA + lane] = sigma if pending else before
-        v[ERROR + lane] = error if pending else v[ERROR + lane]
-        v[KNOWN + lane] = known if pending else v[KNOWN + lane]
-        going += pending & (known == PENDING)
-    return going
-
-
-@kernel
-def estimate_fast(t: Tile, n: int, cutoff: float) -> None:
-    """Estimate centre and sigma of each lane; lanes that are not certain are not ``SETTLED``."""
-    scale_tile(t, n)
-    start_lanes(t, n)
-    inner = False
-    for step in range(MOST_STEPS):
-        if cutoff > 0:
-            leave_far_lanes(t, cutoff, n)
-        clip_lanes(t.lanes)
-        if step == 0:
-            inner = sum_inner(t.lanes, t.x, n // OUTER, n - n // OUTER)
-        sum_lanes(t.lanes, t.x, n, inner)
-        if step_lanes(t.lanes, n, step == 0) == 0:
-            break
-
-
-# Winsorizing copies ----------------------------------------------------------------------
-
-
-@kernel
-def limit_lanes(v: Doubles, cutoff: float) -> None:
-    """Set the limits of each lane, and those of the cutoff if that is not 0."""
-    far = cutoff if cutoff > 0 else math.inf
-    for lane in range(LANES):
-        centre, sigma = v[CENTRE + lane], v[SIGMA + lane]
-        v[LOWER + lane] = centre - HUBER_LIMIT * sigma
-        v[UPPER + lane] = centre + HUBER_LIMIT * sigma
-        v[FAR_LOW + lane] = centre - far * sigma
-        v[FAR_HIGH + lane] = centre + far * sigma
-        v[TOTAL + lane] = v[SQUARES + lane] = v[RESIDUE + lane] = 0.0
-
-
-@kernel
-def winsorize_row(v: Doubles, copies: Doubles, rank: int) -> None:
-    """Clip a row to the limits, and add it."""
-    at = offset(rank)
-    for lane in range(LANES):
-        value = copies[at + lane]
-        far = (value <= v[FAR_LOW + lane]) | (value >= v[FAR_HIGH + lane])
-        value = value if value > v[LOWER + lane] else v[LOWER + lane]
-        value = value if value < v[UPPER + lane] else v[UPPER + lane]
-        value = v[CENTRE + lane] if far else value
-        copies[at + lane] = value
-        v[TOTAL + lane] += value
-
-
-@kernel
-def spread_row(v: Doubles, copies: Doubles, rank: int) -> None:
-    """Add the deviations of a row from the mean, which is in TOTAL, and their squares."""
-    at = offset(rank)
-    for lane in range(LANES):
-        deviation = copies[at + lane] - v[TOTAL + lane]
-        v[SQUARES + lane] += deviation * deviation
-        v[RESIDUE + lane] += deviation
-
-
-@kernel
-def step_exactly(v: Doubles, n: int, first: bool) -> int:
-    """Set the new centre and sigma as ``winsorized_huber`` does; return the pending lanes."""
-    going = 0
-    for lane in range(LANES):
-        before, residue = v[SIGMA + lane], v[RESIDUE + lane]
-        variance = (v[SQUARES + lane] - residue * residue / n) / (n - 1)
-        sigma = HUBER_CORRECTION * math.sqrt(variance)
-        pending = (v[KNOWN + lane] == PENDING) & (1 + before != 1)
-        settled = (not first) & (abs(before - sigma) / before < HUBER_TOLERANCE)
-        v[CENTRE + lane] = v[TOTAL + lane] if pending else v[CENTRE + lane]
-        v[SIGMA + lane] = sigma if pending else before
-        v[KNOWN + lane] = SETTLED if pending & settled else v[KNOWN + lane]
-        going += pending & (not settled)
-    return going
-
-
-@kernel
-def settle_exactly(t: Tile, n: int, cutoff: float) -> None:
-    """Compute centre and sigma of each lane, equal to those of ``rejection.py`` to the bit."""
-    scale_tile(t, n)
-    start_lanes(t, n)
-    v = t.lanes
-    for i in range(n * LANES):
-        t.copies[i] = t.x[i]
-    for lane in range(LANES):
-        v[KNOWN + lane] = PENDING
-    for step in range(MOST_EXACT_STEPS):
-        limit_lanes(v, cutoff)
-        for rank in range(n):
-            winsorize_row(v, t.copies, rank)
+        # With an odd number both are the middle sample, and so is their mean.
+        v[MIDDLE + lane] = _HALF * (real(x[lower + lane], unit) + real(x[upper + lane], unit))
+    for rank in range(n):
+        at = offset(rank)
         for lane in range(LANES):
-            v[TOTAL + lane] /= n
-        for rank in range(n):
-            spread_row(v, t.copies, rank)
-        if step_exactly(v, n, step == 0) == 0:
-            break
+            d[at + lane] = real(x[at + lane], unit) - v[MIDDLE + lane]
+
+
+@kernel
+def start_lanes(v: Rows, x: Rows, scales: Rows, scale: int, n: int, unit: Unit) -> None:
+    """Start with Sn, which is in row ``scale`` of ``scales``, and its bound."""
+    at, top = offset(scale), offset(n - 1)
+    factor = np.float32(SN_TO_SIGMA * sn_correction(n))
+    grain = np.float32(3.6 * sn_correction(n) * unit.grain + 2.0**-31)
+    rounding = np.float32(16 * U)
     for lane in range(LANES):
-        # The remaining error is the rounding of a comparison with the limits.
-        v[ERROR + lane] = 1e-15 * (v[CENTRE + lane] + v[SIGMA + lane])
+        sigma = factor * (np.float32(scales[at + lane]) * (unit.coarse + unit.fine))
+        v[SIGMA + lane] = sigma
+        v[BOUND + lane] = grain * real(x[top + lane], unit) + rounding * sigma
+        v[STATE + lane] = KEPT if sigma == _ZERO else PENDING
+    for lane in range(LANES):
+        v[CENTRE + lane] = _ZERO
+        v[LOWER + lane] = -_INFINITE
+        v[UPPER + lane] = _INFINITE
+        v[LOW_LEAST + lane] = _INFINITE
+        v[LOW_MOST + lane] = -_INFINITE
+        v[HIGH_LEAST + lane] = _INFINITE
+        v[HIGH_MOST + lane] = -_INFINITE
+
+
+@kernel
+def reaches_cutoff(v: Rows, d: Rows, rank: int, n: int, cutoff: np.float32) -> bool:
+    """Whether a rank, counted from either end, may be at the cutoff in any lane."""
+    low, high = offset(rank), offset(n - 1 - rank)
+    found = False
+    for lane in range(LANES):
+        reach = cutoff * (v[SIGMA + lane] - v[BOUND + lane])
+        far = (d[low + lane] <= -reach) | (d[high + lane] >= reach)
+        found |= far & (v[STATE + lane] == PENDING)
+    return found
+
+
+@kernel
+def replace_rank(v: Rows, d: Rows, rank: int, cutoff: np.float32, is_outer: bool) -> None:
+    """Replace the samples of a rank beyond the cutoff by the median, unless that is in doubt."""
+    at = offset(rank)
+    for lane in range(LANES):
+        value, sigma, bound = abs(d[at + lane]), v[SIGMA + lane], v[BOUND + lane]
+        may, must = value >= cutoff * (sigma - bound), value > cutoff * (sigma + bound)
+        doubt = may & (v[STATE + lane] == PENDING) & (not (must & is_outer))
+        v[STATE + lane] = DOUBT if doubt else v[STATE + lane]
+        d[at + lane] = _ZERO if may else d[at + lane]
+
+
+@kernel
+def replace_far(v: Rows, d: Rows, n: int, cutoff: np.float32) -> None:
+    """Replace the samples beyond the cutoff by the median.
+
+    Lanes in which they are not only outer ranks are in doubt.
+    """
+    outer = n // OUTER
+    for rank in range(outer + 1):
+        if not reaches_cutoff(v, d, rank, n, cutoff):
+            break
+        replace_rank(v, d, rank, cutoff, rank < outer)
+        replace_rank(v, d, n - 1 - rank, cutoff, rank < outer)
+
+
+@kernel
+def clip_lanes(v: Rows) -> None:
+    """Narrow Huber's limits to 1.5 sigma about the centre.
+
+    Clipping to the old limits and then to the new ones equals clipping once to the old limits after
+    these are clipped to the new ones.
+    """
+    for lane in range(LANES):
+        low = v[CENTRE + lane] - _LIMIT * v[SIGMA + lane]
+        high = v[CENTRE + lane] + _LIMIT * v[SIGMA + lane]
+        lower, upper = v[LOWER + lane], v[UPPER + lane]
+        lower = lower if lower > low else low
+        upper = upper if upper < high else high
+        v[LOWER + lane] = lower if lower < high else high
+        v[UPPER + lane] = upper if upper > low else low
+
+
+@kernel
+def add_pair(v: Rows, d: Rows, rank: int, n: int) -> None:
+    """Add a rank of each half, clipped, and count the lanes' samples that may be clipped.
+
+    The lower half is not above the median, which is inside the limits, nor the upper half below it:
+    one limit is enough for each.
+    """
+    low, high = offset(rank), offset(n - 1 - rank)
+    for lane in range(LANES):
+        below, above, bound = d[low + lane], d[high + lane], v[BOUND + lane]
+        lower, upper = v[LOWER + lane], v[UPPER + lane]
+        clips = (_ONE if below < lower + bound else _ZERO) + (
+            _ONE if above > upper - bound else _ZERO
+        )
+        below = below if below > lower else lower
+        above = above if above < upper else upper
+        v[TOTAL + lane] += below + above
+        v[SQUARES + lane] += below * below + above * above
+        v[COUNT + lane] += clips
+
+
+@kernel
+def clips_inner(v: Rows, d: Rows, n: int) -> bool:
+    """Whether an inner rank may be clipped in any lane."""
+    low, high = offset(n // OUTER), offset(n - 1 - n // OUTER)
+    found = False
+    for lane in range(LANES):
+        below = d[low + lane] < v[LOWER + lane] + v[BOUND + lane]
+        above = d[high + lane] > v[UPPER + lane] - v[BOUND + lane]
+        found |= (below | above) & (v[STATE + lane] == PENDING)
+    return found
+
+
+@kernel
+def sum_lanes(v: Rows, d: Rows, n: int, is_first: bool) -> None:
+    """Sum the clipped deviations and their squares; the inner ranks once, while none is clipped."""
+    outer, half = n // OUTER, n // 2
+    if is_first:
+        for lane in range(LANES):
+            v[TOTAL + lane] = v[SQUARES + lane] = _ZERO
+        for lane in range(LANES):
+            v[COUNT + lane] = _ZERO
+        for rank in range(outer, half):
+            add_pair(v, d, rank, n)
+        for lane in range(LANES):
+            v[INNER_TOTAL + lane] = v[TOTAL + lane]
+            v[INNER_SQUARES + lane] = v[SQUARES + lane]
+    is_clipped = clips_inner(v, d, n)
+    for lane in range(LANES):
+        v[TOTAL + lane] = _ZERO if is_clipped else v[INNER_TOTAL + lane]
+        v[SQUARES + lane] = _ZERO if is_clipped else v[INNER_SQUARES + lane]
+        v[COUNT + lane] = _ZERO
+    for rank in range(0, half if is_clipped else outer):
+        add_pair(v, d, rank, n)
+
+
+@kernel
+def widen(
+    v: Rows, least: int, most: int, limit: np.float32, slack: np.float32, stops: bool
+) -> None:
+    """Widen the interval of possible limits where the exact steps may stop."""
+    low, high = limit - slack, limit + slack
+    v[least] = low if stops & (low < v[least]) else v[least]
+    v[most] = high if stops & (high > v[most]) else v[most]
+
+
+@kernel
+def step_lanes(
+    v: Rows, n: int, is_first: bool, cutoff: np.float32, sigmas_low: float, sigmas_high: float
+) -> bool:
+    """Set the new centre, sigma and bound; return whether any lane needs another step."""
+    share, share1 = np.float32(1 / n), np.float32(1 / (n - 1))
+    wide = np.float32(1.98 / (n - 1))
+    rounding = np.float32((1.6 * n + 40) * U)
+    # An infinite limit, of a side that is not clipped, would have an undefined slack.
+    low, high = np.float32(min(sigmas_low, 1e30)), np.float32(min(sigmas_high, 1e30))
+    low_slack = np.float32(max(1.0, min(sigmas_low, 1e30) / 1.5))
+    high_slack = np.float32(max(1.0, min(sigmas_high, 1e30) / 1.5))
+    going = False
+    for lane in range(LANES):
+        total, squares, before = v[TOTAL + lane], v[SQUARES + lane], v[SIGMA + lane]
+        lower, upper, q = v[LOWER + lane], v[UPPER + lane], v[BOUND + lane]
+        centre = total * share
+        square = total * centre
+        sound = (lower + q <= _ZERO) & (upper - q >= _ZERO) & (square * _FOUR <= squares)
+        variance = (squares - square) * share1
+        sigma = _CORRECTION * math.sqrt(variance if variance > _ZERO else _ZERO)
+        width = upper - centre if upper - centre > centre - lower else centre - lower
+        next_q = v[COUNT + lane] * (share + wide * width / sigma) * q + rounding * sigma
+        q = next_q if next_q > q else q
+        sound &= (sigma > _MOST_SHARE * q) & (sigma > SMALLEST_SIGMA)
+        sound &= width < cutoff * (sigma - q) - _TWO * q
+        change = abs(before - sigma) - _TOLERANCE * before
+        may_stop = (change < _STOP_MARGIN * q) & (not is_first)
+        must_stop = (change < -_STOP_MARGIN * q) & (not is_first)
+        is_pending = v[STATE + lane] == PENDING
+        stops = is_pending & may_stop
+        widen(v, LOW_LEAST + lane, LOW_MOST + lane, centre - low * sigma, low_slack * q, stops)
+        widen(v, HIGH_LEAST + lane, HIGH_MOST + lane, centre + high * sigma, high_slack * q, stops)
+        state = SETTLED if must_stop else PENDING
+        state = state if sound else DOUBT
+        v[STATE + lane] = state if is_pending else v[STATE + lane]
+        v[CENTRE + lane] = centre if is_pending else v[CENTRE + lane]
+        v[SIGMA + lane] = sigma if is_pending & sound else before
+        v[BOUND + lane] = q if is_pending else v[BOUND + lane]
+        going |= is_pending & (state == PENDING)
+    return going
+
+
+@kernel
+def settle_fast(
+    v: Rows,
+    x: Rows,
+    d: Rows,
+    distances: Rows,
+    n: int,
+    unit: Unit,
+    cutoff: float,
+    sigmas_low: float,
+    sigmas_high: float,
+) -> None:
+    """Estimate the rejection limits of each lane; a lane that is not SETTLED or KEPT is in doubt.
+
+    ``cutoff`` is infinite where there is none.
+    """
+    scale = scale_rows(x, distances, n)
+    centre_rows(v, x, d, n, unit)
+    start_lanes(v, x, distances, scale, n, unit)
+    if cutoff < math.inf:
+        replace_far(v, d, n, np.float32(cutoff))
+    for step in range(MOST_STEPS):
+        clip_lanes(v)
+        sum_lanes(v, d, n, step == 0)
+        if not step_lanes(v, n, step == 0, np.float32(cutoff), sigmas_low, sigmas_high):
+            break
+
+
+# Decisions -----------------------------------------------------------------------------
+
+
+@kernel
+def keep_lanes(v: Rows, x: Rows, n: int, unit: Unit) -> None:
+    """Mark the lanes in which no sample is rejected."""
+    top = offset(n - 1)
+    for lane in range(LANES):
+        middle, state = v[MIDDLE + lane], v[STATE + lane]
+        is_above = real(x[lane], unit) - middle > v[LOW_MOST + lane]
+        is_below = real(x[top + lane], unit) - middle < v[HIGH_LEAST + lane]
+        v[STATE + lane] = KEPT if (state == SETTLED) & is_above & is_below else state
+
+
+@kernel
+def decide(v: Rows, x: Rows, lane: int, n: int, unit: Unit) -> tuple[int, int]:
+    """Return the ranks [first, last) that a lane keeps; (1, 0) if that is in doubt."""
+    middle, first, last = v[MIDDLE + lane], 0, n
+    if v[STATE + lane] != SETTLED:
+        return 1, 0
+    while first < n and real(x[offset(first) + lane], unit) - middle < v[LOW_LEAST + lane]:
+        first += 1
+    while last > first and real(x[offset(last - 1) + lane], unit) - middle > v[HIGH_MOST + lane]:
+        last -= 1
+    if (
+        first == last
+        or real(x[offset(first) + lane], unit) - middle <= v[LOW_MOST + lane]
+        or real(x[offset(last - 1) + lane], unit) - middle >= v[HIGH_LEAST + lane]
+    ):
+        return 1, 0
+    return first, last
+
+
+@kernel
+def count_hidden(v: Rows, x: Rows, lanes: int, n: int) -> int:
+    """Count the lanes in which Sn is 0 but not all samples are equal."""
+    top, hidden = offset(n - 1), 0
+    for lane in range(lanes):
+        hidden += (v[SIGMA + lane] == 0) & (x[lane] < x[top + lane])
+    return hidden

@@ -1,19 +1,13 @@
 """Winsorized sigma clipping of many pixels side by side: faster, with the same result.
 
-A *tile* (``lanes.py``) is an array of sorted stacks, ranks down, pixels (lanes) across, so that
-every step is a loop over lanes that the compiler turns into vector instructions:
+``docs/fast-rejection.md`` explains the five terms of this module with a drawing: *row*, *tile*,
+*doubt*, *queue*, *strip*.
 
-1. a sorting network sorts all columns;
-2. Sn comes from windows of neighbours in the sorted columns;
-3. Huber's steps (``settling.py``) take sums of clipped samples about the median, instead of
-   winsorizing copies.
-
-Step 3 rounds differently from ``rejection.py``. Each lane has a bound of the difference. A lane
-whose decision depends on less than that bound, or that is unusual, is queued until a tile of such
-lanes is full; this tile winsorizes copies with the same operations as ``rejection.py``. Lanes for
-which that is not possible are computed by ``rejection.py`` one by one. So the result is the same to
-the bit. Pixels that lose samples are queued by their new size until a tile of them is full, and are
-then processed in the same way.
+1. A tile of pixels is sorted by a network (``sorting.py``), and its Sn is computed (``scale.py``).
+2. Huber's steps are taken in float32, with a bound of their error (``settling.py``). Pixels whose
+   outcome the bound leaves open are in doubt: they are listed.
+3. Pixels that lose samples are queued by the number of samples left. A full queue is a tile.
+4. Tiles of the listed pixels take the same way, with exact steps (``exactly.py``).
 """
 
 from __future__ import annotations
@@ -23,197 +17,154 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from calmasters.engines.native.lanes import (
-    CENTRE,
-    ERROR,
+from calmasters.engines.native.exactly import ranks_within, settle_exactly
+from calmasters.engines.native.rejection import Integers, Parameters
+from calmasters.engines.native.settling import (
     KEPT,
-    KNOWN,
-    LANES,
-    SCALE,
-    SETTLED,
-    SIGMA,
-    TOTAL,
-    Tile,
-    offset,
-    row_of,
-    sort_columns,
+    STATE,
+    count_hidden,
+    decide,
+    keep_lanes,
+    settle_fast,
 )
-from calmasters.engines.native.rejection import (
-    Integers,
-    Parameters,
-    Scratch,
-    clip_by_sigma,
-    median_of,
-)
-from calmasters.engines.native.settling import estimate_fast, settle_exactly
-from calmasters.engines.native.stack import Doubles, Floats, kernel
+from calmasters.engines.native.sorting import Rows, Unit, offset, real, sort_rows
+from calmasters.engines.native.stack import kernel
+from calmasters.engines.native.workspace import LANES, QUEUE
 
-__all__ = ["QUEUE", "Outcome", "count_rejected", "winsorize_strip"]
+__all__ = ["Outcome", "Queues", "Tile", "count_rejected", "winsorize_strip"]
 
-#: Capacity of the queue of one size: a full tile, plus the pixels that one more tile can add.
-QUEUE: Final = 2 * LANES
+#: The ways to settle a tile: fast; exactly, with a limited number of steps, since few pixels need
+#: more; exactly.
+FAST, EXACT, ENDLESS = range(3)
+MOST_EXACT_STEPS: Final = 30
+
+
+#: Pixels that are counted at once, by counters of the width of the samples; in the cache.
+COUNTED: Final = 1 << 13
+
+
+class Tile(NamedTuple):
+    """The memory of a tile of up to n samples a pixel; ``workspace.py`` allocates it."""
+
+    x: Any  # (n * LANES,) uint16 or float32: sorted columns, row by row
+    distances: Any  # ((n + 1) * LANES,) of the same type, for Sn
+    deviations: Any  # (n * LANES,) float32: from the median
+    state: Any  # (STATE_ROWS * LANES,) float32: of settling.py
+    pixel: Any  # (LANES,) int64: which pixel of the strip
+    sums: Any  # (LANES,) float64
+    copies: Any  # (n * LANES,) float64: samples as winsorized
+    exact_distances: Any  # ((n + 1) * LANES,) float64
+    exact_state: Any  # (STATE_ROWS * LANES,) float64: of exactly.py
 
 
 class Queues(NamedTuple):
-    """Queued pixels by the number of samples left; with all n, the deferred ones."""
+    """Pixels that wait: queues by the number of samples left, and the list of pixels in doubt."""
 
-    x: Any  # float32: (m, QUEUE) for each size m, one after the other
+    x: Any  # (m, QUEUE) for each size m, one after the other
     pixel: Any  # int64: QUEUE for each size from 0 on
-    length: Any  # (n + 1,) int64
+    length: Any  # (n + 1,) int64; that of size 0 is the length of the list
+    doubtful: Any  # (count,) int64
 
 
 class Outcome(NamedTuple):
     """The results of a strip of pixels."""
 
     values: Any  # (count,) float32
-    lowest: Any  # (count,) float32: lowest sample kept
-    highest: Any  # (count,) float32: highest sample kept
+    lowest: Any  # (count,) uint16 or float32: lowest sample kept
+    highest: Any  # (count,) uint16 or float32: highest sample kept
 
 
-# Decisions -------------------------------------------------------------------------------
-
-
-@kernel
-def keep_lanes(t: Tile, n: int, p: Parameters) -> None:
-    """Mark the lanes in which no sample is rejected."""
-    v, bottom, top = t.lanes, row_of(t.x, 0), row_of(t.x, n - 1)
-    for lane in range(LANES):
-        error, sigma = v[ERROR + lane], v[SIGMA + lane]
-        below = v[CENTRE + lane] - bottom[lane] - p.low * sigma
-        above = top[lane] - v[CENTRE + lane] - p.high * sigma
-        calm = (below < -(1 + p.low) * error) & (above < -(1 + p.high) * error)
-        keep = (calm & (v[KNOWN + lane] == SETTLED)) | (v[SCALE + lane] == 0)
-        v[KNOWN + lane] = KEPT if keep else v[KNOWN + lane]
+# Tiles -----------------------------------------------------------------------------------
 
 
 @kernel
-def add_row(v: Doubles, x: Floats, rank: int) -> None:
-    """Add the samples of a row."""
-    at = offset(rank)
+def load_run(samples: Rows, start: int, t: Tile, n: int) -> None:
+    """Load the LANES pixels from ``start`` on."""
+    x, pixel = t.x, t.pixel
+    for i in range(n):
+        at, here = offset(i), samples[i, start : start + LANES]
+        for lane in range(LANES):
+            x[at + lane] = here[lane]
     for lane in range(LANES):
-        v[TOTAL + lane] += x[at + lane]
+        pixel[lane] = start + lane
 
 
 @kernel
-def add_four_rows(v: Doubles, x: Floats, rank: int) -> None:
-    """Add the samples of four rows, one after the other."""
-    at = offset(rank)
-    for lane in range(LANES):
-        total = v[TOTAL + lane] + x[at + lane]
-        total += x[at + LANES + lane]
-        total += x[at + 2 * LANES + lane]
-        total += x[at + 3 * LANES + lane]
-        v[TOTAL + lane] = total
+def load_pixels(samples: Rows, t: Tile, n: int) -> None:
+    """Load the pixels that ``t.pixel`` lists."""
+    x, pixel = t.x, t.pixel
+    for i in range(n):
+        at, here = offset(i), samples[i]
+        for lane in range(LANES):
+            x[at + lane] = here[pixel[lane]]
 
 
 @kernel
-def average_lanes(v: Doubles, x: Floats, n: int) -> None:
-    """Average each lane, in TOTAL: the pixel's value if no sample is rejected."""
+def load_queue(q: Queues, m: int, t: Tile) -> int:
+    """Load up to LANES pixels from the queue of m samples; return their number."""
+    lanes: int = min(LANES, q.length[m])
+    q.length[m] -= lanes
+    start = q.length[m]
     for lane in range(LANES):
-        v[TOTAL + lane] = 0.0
-    for rank in range(0, n - 3, 4):
-        add_four_rows(v, x, rank)
-    for rank in range(n // 4 * 4, n):
-        add_row(v, x, rank)
-    for lane in range(LANES):
-        v[TOTAL + lane] /= n
-
-
-# Single lanes ----------------------------------------------------------------------------
+        slot = start + min(lane, lanes - 1)
+        t.pixel[lane] = q.pixel[m * QUEUE + slot]
+        for rank in range(m):
+            t.x[rank * LANES + lane] = q.x[QUEUE * (m * (m - 1) // 2 + rank) + slot]
+    return lanes
 
 
 @kernel
-def average(x: Floats, lane: int, first: int, last: int) -> float:
+def enqueue(x: Rows, lane: int, first: int, m: int, pixel: int, q: Queues) -> None:
+    """Queue the ``m`` samples of a lane from rank ``first`` on."""
+    slot = q.length[m]
+    start = QUEUE * (m * (m - 1) // 2) + slot
+    for rank in range(m):
+        q.x[start + rank * QUEUE] = x[(first + rank) * LANES + lane]
+    q.pixel[m * QUEUE + slot] = pixel
+    q.length[m] = slot + 1
+
+
+@kernel
+def average_lanes(sums: Rows, x: Rows, n: int, unit: Unit) -> None:
+    """Average each lane: the pixel's value if no sample is rejected."""
+    for lane in range(LANES):
+        sums[lane] = 0.0
+    for rank in range(n):
+        at = offset(rank)
+        for lane in range(LANES):
+            sums[lane] += np.float64(real(x[at + lane], unit))
+    for lane in range(LANES):
+        sums[lane] /= n
+
+
+@kernel
+def mark(o: Outcome, x: Rows, lane: int, n: int, pixel: int, first: int, last: int) -> None:
+    """Record that a pixel keeps only the ranks [first, last).
+
+    The centre is among the samples: they are never all on one side of the limits.
+    """
+    if first > 0:
+        o.lowest[pixel] = x[min(first, n - 1) * LANES + lane]
+    if last < n:
+        o.highest[pixel] = x[max(last - 1, 0) * LANES + lane]
+
+
+@kernel
+def average(x: Rows, lane: int, first: int, last: int, unit: Unit) -> float:
     """Return the average of the ranks [first, last) of a lane."""
     total = 0.0
     for rank in range(first, last):
-        total += x[rank * LANES + lane]
+        total += float(real(x[rank * LANES + lane], unit))
     return total / (last - first)
 
 
 @kernel
-def mark(o: Outcome, t: Tile, lane: int, n: int, first: int, last: int) -> None:
-    """Record that a pixel keeps only the ranks [first, last) of its lane."""
-    pixel = t.pixel[lane]
-    if first > 0:
-        o.lowest[pixel] = t.x[first * LANES + lane] if first < n else np.float32(math.inf)
-    if last < n:
-        o.highest[pixel] = t.x[(last - 1) * LANES + lane] if last > 0 else np.float32(-math.inf)
-
-
-@kernel
-def do_alone(
-    t: Tile,
-    lane: int,
-    n: int,
-    cutoff: float,
-    p: Parameters,
-    samples: Floats,
-    o: Outcome,
-    s: Scratch,
-) -> None:
-    """Compute one lane by the functions of ``rejection.py``."""
-    column, pixel = s.x[:n], t.pixel[lane]
-    for i in range(n):
-        column[i] = t.x[i * LANES + lane]
-    first, last = clip_by_sigma(column, p, cutoff, s.work)
-    mark(o, t, lane, n, first, last)
-    if first < last:
-        o.values[pixel] = average(t.x, lane, first, last)
-    else:
-        o.values[pixel] = median_of(samples[:, pixel], s)
-
-
-@kernel
-def decide(t: Tile, lane: int, n: int, p: Parameters) -> tuple[int, int]:
-    """Find the ranks that a lane keeps; (0, 0) if its error bound leaves that undecided."""
-    v = t.lanes
-    first, last = 0, n
-    centre, sigma, error = v[CENTRE + lane], v[SIGMA + lane], v[ERROR + lane]
-    while first < last:
-        below = centre - t.x[first * LANES + lane] - p.low * sigma
-        if abs(below) <= (1 + p.low) * error:
-            return 0, 0
-        if below < 0:
-            break
-        first += 1
-    while first < last:
-        above = t.x[(last - 1) * LANES + lane] - centre - p.high * sigma
-        if abs(above) <= (1 + p.high) * error:
-            return 0, 0
-        if above < 0:
-            break
-        last -= 1
-    return first, last
-
-
-@kernel
-def queued(q: Queues, m: int) -> Floats:
-    """Return the queue of columns of m samples, row by row."""
-    start = QUEUE * (m * (m - 1) // 2)
-    columns: Floats = q.x[start : start + QUEUE * m]
-    return columns
-
-
-@kernel
-def may_wait(t: Tile, lane: int) -> bool:
-    """Whether Sn of a lane is exact, so that it can be computed exactly in a tile."""
-    return bool(t.lanes[SCALE + lane] <= t.x[lane])
-
-
-@kernel
-def enqueue(t: Tile, lane: int, first: int, last: int, q: Queues) -> None:
-    """Queue a lane's ranks [first, last) for a tile of their size."""
-    m = last - first
-    slot = q.length[m]
-    columns = queued(q, m)
-    for rank in range(m):
-        columns[rank * QUEUE + slot] = t.x[(first + rank) * LANES + lane]
-    q.pixel[m * QUEUE + slot] = t.pixel[lane]
-    q.length[m] = slot + 1
-
-
-# Tiles and strips ------------------------------------------------------------------------
+def keep_medians(t: Tile, n: int, unit: Unit, o: Outcome) -> None:
+    """Set each pixel to its median: its value if all samples are rejected."""
+    lower, upper = offset((n - 1) // 2), offset(n // 2)
+    for lane in range(LANES):
+        middle = real(t.x[lower + lane], unit) + real(t.x[upper + lane], unit)
+        o.values[t.pixel[lane]] = middle / np.float32(2)
 
 
 @kernel
@@ -222,132 +173,124 @@ def do_tile(
     lanes: int,
     n: int,
     cutoff: float,
+    way: int,
+    unit: Unit,
     p: Parameters,
-    samples: Floats,
     o: Outcome,
     q: Queues,
-    s: Scratch,
-    exactly: bool,
 ) -> None:
     """Process a tile of which the first ``lanes`` lanes are pixels."""
-    if exactly:
-        settle_exactly(t, n, cutoff)
+    x, v, sums, pixels = t.x, t.state, t.sums, t.pixel
+    if way == FAST:
+        settle_fast(v, x, t.deviations, t.distances, n, unit, cutoff, p.low, p.high)
+        keep_lanes(v, x, n, unit)
+        average_lanes(sums, x, n, unit)
     else:
-        estimate_fast(t, n, cutoff)
-    keep_lanes(t, n, p)
-    average_lanes(t.lanes, t.x, n)
+        most = MOST_EXACT_STEPS if way == EXACT else 2**62
+        settle_exactly(t.exact_state, x, t.copies, t.exact_distances, n, unit, cutoff, most)
     for lane in range(lanes):
-        pixel, known = t.pixel[lane], t.lanes[KNOWN + lane]
-        if known == KEPT:
-            o.values[pixel] = t.lanes[TOTAL + lane]
-            continue
-        first, last = decide(t, lane, n, p) if known == SETTLED else (0, 0)
-        if first == last:
-            if n == len(samples) and not exactly and may_wait(t, lane):
-                enqueue(t, lane, 0, n, q)
-            else:
-                do_alone(t, lane, n, cutoff, p, samples, o, s)
-            continue
-        mark(o, t, lane, n, first, last)
-        if last - first < 3:
-            o.values[pixel] = average(t.x, lane, first, last)
+        pixel = pixels[lane]
+        if way == FAST:
+            if v[STATE + lane] == KEPT:
+                o.values[pixel] = sums[lane]
+                continue
+            first, last = decide(v, x, lane, n, unit)
         else:
-            enqueue(t, lane, first, last, q)
+            first, last = ranks_within(t.exact_state, x, lane, n, unit, p.low, p.high)
+        if last < first:
+            q.doubtful[q.length[0]] = pixel
+            q.length[0] += 1
+            continue
+        mark(o, x, lane, n, pixel, first, last)
+        if 3 <= last - first < n:
+            enqueue(x, lane, first, last - first, pixel, q)
+        elif first < last:
+            o.values[pixel] = average(x, lane, first, last, unit)
 
 
 @kernel
-def do_queue(
-    m: int, p: Parameters, samples: Floats, o: Outcome, t: Tile, q: Queues, s: Scratch
-) -> None:
+def do_queue(m: int, t: Tile, way: int, unit: Unit, p: Parameters, o: Outcome, q: Queues) -> None:
     """Process up to a tile of the queued pixels of m samples."""
-    lanes = min(LANES, q.length[m])
-    q.length[m] -= lanes
-    start = q.length[m]
-    columns = queued(q, m)
-    for rank in range(m):
-        for lane in range(LANES):
-            t.x[rank * LANES + lane] = columns[rank * QUEUE + start + min(lane, lanes - 1)]
-    for lane in range(LANES):
-        t.pixel[lane] = q.pixel[m * QUEUE + start + min(lane, lanes - 1)]
-    aside = m == len(samples)
-    do_tile(t, lanes, m, p.cutoff if aside else 0.0, p, samples, o, q, s, aside)
+    lanes = load_queue(q, m, t)
+    do_tile(t, lanes, m, math.inf, way, unit, p, o, q)
 
 
 @kernel
-def do_full_queues(
-    p: Parameters, samples: Floats, o: Outcome, t: Tile, q: Queues, s: Scratch
+def do_queues(
+    n: int, least: int, t: Tile, way: int, unit: Unit, p: Parameters, o: Outcome, q: Queues
 ) -> None:
-    """Process the queues that fill a tile.
+    """Process queues until none has ``least`` pixels.
 
     Smaller sizes come first: a tile adds pixels to these only, so no queue overflows.
     """
     m = 3
-    while m <= len(samples):
-        if q.length[m] >= LANES:
-            do_queue(m, p, samples, o, t, q, s)
+    while m < n:
+        if q.length[m] >= least:
+            do_queue(m, t, way, unit, p, o, q)
             m = 3
         else:
             m += 1
 
 
-@kernel
-def load_tile(samples: Floats, start: int, lanes: int, t: Tile) -> None:
-    """Load the pixels from ``start`` on into a tile; the last one fills the unused lanes."""
-    for i in range(len(samples)):
-        into, here = row_of(t.x, i), samples[i]
-        if lanes == LANES:
-            for lane in range(LANES):
-                into[lane] = here[start + lane]
-        else:
-            for lane in range(LANES):
-                into[lane] = here[start + min(lane, lanes - 1)]
-    for lane in range(LANES):
-        t.pixel[lane] = start + min(lane, lanes - 1)
-    sort_columns(t.bits, len(samples))
+# Strips ----------------------------------------------------------------------------------
 
 
 @kernel
 def winsorize_strip(
-    samples: Floats, p: Parameters, o: Outcome, t: Tile, q: Queues, s: Scratch
+    samples: Rows, unit: Unit, p: Parameters, o: Outcome, t: Tile, q: Queues
 ) -> int:
     """Reject and average a strip of pixels.
 
     Parameters
     ----------
-    samples : (n, count) array of float32
+    samples : array of uint16 or float32
+        n rows, of which the first samples are the strip: as many as ``o`` has values.
     o : Outcome
-        Its ``lowest`` must be minus infinity and its ``highest`` plus infinity on entry.
+        Its ``lowest`` must be the least and its ``highest`` the largest number on entry.
 
     Returns
     -------
     int
         Number of pixels whose outliers Winsorization cannot detect, since most samples are equal.
     """
-    n, count = samples.shape
+    n, count = len(samples), len(o.values)
+    cutoff = p.cutoff if p.cutoff > 0 else math.inf
     hidden = 0
-    for start in range(0, count, LANES):
-        lanes = min(LANES, count - start)
-        load_tile(samples, start, lanes, t)
-        do_tile(t, lanes, n, p.cutoff, p, samples, o, q, s, False)
-        for lane in range(lanes):
-            hidden += t.lanes[SCALE + lane] == 0 and t.x[lane] < t.x[(n - 1) * LANES + lane]
-        do_full_queues(p, samples, o, t, q, s)
-    for m in range(n, 2, -1):
-        while q.length[m] > 0:
-            do_queue(m, p, samples, o, t, q, s)
-            do_full_queues(p, samples, o, t, q, s)
+    for way in range(3):
+        # Pixels in doubt are listed again in the place of those that were read.
+        pixels = count if way == FAST else q.length[0]
+        q.length[0] = 0
+        for start in range(0, pixels, LANES):
+            lanes = min(LANES, pixels - start)
+            if way == FAST and lanes == LANES:
+                load_run(samples, start, t, n)
+            else:
+                for lane in range(LANES):
+                    at = start + min(lane, lanes - 1)
+                    t.pixel[lane] = at if way == FAST else q.doubtful[at]
+                load_pixels(samples, t, n)
+            sort_rows(t.x, 0, n)
+            if way != FAST:
+                keep_medians(t, n, unit, o)
+            do_tile(t, lanes, n, cutoff, way, unit, p, o, q)
+            if way == FAST:
+                hidden += count_hidden(t.state, t.x, lanes, n)
+            do_queues(n, LANES, t, way, unit, p, o, q)
+        do_queues(n, 1, t, way, unit, p, o, q)
     return hidden
 
 
 @kernel
-def count_rejected(samples: Floats, o: Outcome, by_frame: Integers) -> None:
+def count_rejected(samples: Rows, o: Outcome, by_frame: Integers) -> None:
     """Add the number of each frame's samples outside the kept range of pixels to ``by_frame``."""
-    lowest, highest = o.lowest, o.highest
-    for i in range(len(samples)):
-        row = samples[i]
-        low = high = 0
-        for j in range(len(row)):
-            low += row[j] < lowest[j]
-            high += row[j] > highest[j]
-        by_frame[0, i] += low
-        by_frame[1, i] += high
+    n, count = len(samples), len(o.values)
+    for start in range(0, count, COUNTED):
+        lowest, highest = o.lowest[start : start + COUNTED], o.highest[start : start + COUNTED]
+        for i in range(n):
+            row = samples[i, start : start + len(lowest)]
+            low = high = np.uint16(0)
+            for j in range(len(row)):
+                low = np.uint16(low + np.uint16(row[j] < lowest[j]))
+                high = np.uint16(high + np.uint16(row[j] > highest[j]))
+            by_frame[0, i] += low
+            by_frame[1, i] += high

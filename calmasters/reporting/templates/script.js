@@ -30,28 +30,69 @@ for (const button of document.querySelectorAll(".sortable thead button")) {
 
 // The filter hides rows of the table of masters, and the masters themselves.
 
+// A card opens where it is linked to, and where a text is found in a few masters.
+
+const FEW = 5;
+const cards = [...document.querySelectorAll(".card")];
 const filter = document.getElementById("filter");
 const verdict = document.getElementById("verdict");
 
 function applyFilter() {
   const terms = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
   const rows = [...document.getElementById("table").tBodies[0].rows];
-  let shown = 0;
+  const found = [];
   for (const row of rows) {
     const article = document.getElementById(row.dataset.for);
+    const title = article.querySelector("h3").textContent;
     const name = article.querySelector(".name").textContent;
-    const text = `${row.textContent} ${name}`.toLowerCase();
+    const text = `${title} ${row.dataset.night} ${name}`.toLowerCase();
     const fits = terms.every((term) => text.includes(term))
       && (!verdict.value || row.dataset.verdict === verdict.value);
     row.hidden = article.hidden = !fits;
-    shown += fits;
+    if (fits) found.push(article.querySelector(".card"));
   }
-  document.getElementById("shown").textContent = `${shown} of ${rows.length} shown`;
+  document.getElementById("shown").textContent = `${found.length} of ${rows.length} shown`;
+  const search = terms.length > 0 && found.length <= FEW;
+  for (const card of cards) {
+    if (search && found.includes(card) && !card.open) {
+      card.open = true;
+      card.dataset.found = "";
+    } else if ("found" in card.dataset && !(search && found.includes(card))) {
+      card.open = false;
+      delete card.dataset.found;
+    }
+  }
 }
+
+function openLinked() {
+  const article = location.hash.startsWith("#m-") && document.getElementById(location.hash.slice(1));
+  if (!article) return;
+  if (article.hidden) {
+    filter.value = verdict.value = "";
+    applyFilter();
+  }
+  article.querySelector(".card").open = true;
+  article.scrollIntoView();
+}
+
+addEventListener("hashchange", openLinked);
+// A second click on the same link changes no hash.
+addEventListener("click", (event) => {
+  if (event.target.closest?.("a")?.hash === location.hash) openLinked();
+});
+
+const openAll = document.getElementById("open-all");
+openAll.addEventListener("click", () => {
+  const open = openAll.textContent === "Open all";
+  for (const card of cards) card.open = open && !card.closest("article").hidden;
+  openAll.textContent = open ? "Close all" : "Open all";
+});
 
 filter.addEventListener("input", applyFilter);
 verdict.addEventListener("change", applyFilter);
+document.querySelector(".controls").hidden = false;
 applyFilter();
+openLinked();
 
 // Light or dark: the setting of the system, until the button is pressed.
 
