@@ -24,7 +24,7 @@ FLAT = "masterFlat_FILTER-B"
         ("minimum_frames=two", "minimum_frames: 'two' is not of type 'integer'"),
         ("engine=natve", "engine: 'natve' is not one of"),
         ("input_dir=nowhere", "directory 'nowhere' does not exist"),
-        ("input_dir=config", "no frames (.fits, .fit, .fts, .fits.fz, .fit.fz, .fts.fz, .fits.gz"),
+        ("input_dir=config", "no frames (FITS, XISF or camera raws) below"),
         ("library={bias: [gone], dark: []}", "library: directory 'gone' does not exist"),
     ],
 )
