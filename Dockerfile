@@ -7,7 +7,7 @@
 FROM python:3.12-slim
 
 WORKDIR /opt/calmasters
-COPY pyproject.toml README.md Snakefile ./
+COPY LICENSE README.md Snakefile environment.yml hatch_build.py pyproject.toml ./
 COPY calmasters calmasters
 COPY config config
 COPY pixinsight pixinsight
@@ -15,7 +15,9 @@ COPY profiles profiles
 COPY report report
 COPY rules rules
 COPY scripts scripts
-RUN pip install --no-cache-dir --editable .
+# The build has no git: docker build --build-arg VERSION=1.2.3
+ARG VERSION=0.0
+RUN SETUPTOOLS_SCM_PRETEND_VERSION=$VERSION pip install --no-cache-dir --editable .
 
 # Compiled code and Snakemake's own files are stored with the data: they remain after the container
 # ends, and any user may write them.

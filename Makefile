@@ -4,11 +4,14 @@
 # make test           run the tests, but those that run Snakemake very often
 # make test-all       run all tests (add test-browser and test-slurm)
 # make test-browser   test the report in a real browser (Chromium), if there is one
+# make test-lowest    run the tests with the lowest versions that pyproject.toml allows (Python 3.11)
+# make test-newest    run the tests with the newest versions there are
 # make test-slurm     test masters on a Slurm cluster of one node, if Slurm is installed
 # make soak           a thousand runs with random changes, kills and full disks between (hours)
 # make fuzz           test the readers with changed and damaged files, for five minutes
 # make check          check format, lint, types
 # make format         format the code, fix lint errors
+# make lock           choose the versions of constraints.txt again
 #
 # .venv is made with $(PYTHON): make PYTHON=python3.12
 PYTHON ?= python3
@@ -23,7 +26,11 @@ USABLE := $(shell grep -qsF '$(CURDIR)/$(VENV)' $(VENV)/pyvenv.cfg && $(BIN)/pyt
 	'import pip, sys; v = list(sys.version_info[:2]); sys.exit(v < [3, 11] or v != $(or $(VERSION),v))' \
 	2> /dev/null && echo yes)
 
-.PHONY: masters dag watch test test-all test-browser test-slurm fuzz soak check format environment clean
+# The tests that need neither a browser nor a cluster, but those that run Snakemake very often.
+QUICK := --numprocesses 2 --quiet --ignore tests/browser --ignore tests/slurm -m "not slow"
+
+.PHONY: masters dag watch test test-all test-browser test-lowest test-newest test-slurm fuzz soak
+.PHONY: check format lock environment clean
 
 masters: $(VENV)/ready
 	test -d frames || $(BIN)/python -m calmasters.synthetic frames
@@ -33,18 +40,41 @@ dag: $(VENV)/ready
 	$(BIN)/python -m calmasters.commands.draw_plan output/pictures $(BIN)/snakemake masters
 
 watch: $(VENV)/ready
-	$(BIN)/python -m calmasters.commands.watch frames $(BIN)/snakemake --cores all masters
+	$(BIN)/calmasters watch frames
 
 test: $(VENV)/ready
-	$(BIN)/pytest --numprocesses 2 --quiet --ignore tests/browser --ignore tests/slurm -m "not slow"
+	$(BIN)/pytest $(QUICK)
 
 test-all: $(VENV)/ready
 	$(BIN)/pytest --numprocesses 2 --quiet --ignore tests/browser --ignore tests/slurm
 
-test-browser: $(VENV)/ready
-	$(BIN)/pytest --quiet tests/browser
+# What only one kind of tests needs is large (playwright), or slows others down: each start of
+# Snakemake imports all plugins that it finds. So each has a folder of its own.
+BROWSER := $(VENV)/browser
 
-# The plugin has a folder of its own: each start of Snakemake imports all plugins that it finds.
+$(BROWSER): $(VENV)/ready
+	rm -rf $@ $@.new
+	$(BIN)/python -m pip install --quiet --target $@.new playwright==1.65.2
+	mv $@.new $@
+
+test-browser: $(BROWSER)
+	PYTHONPATH=$(CURDIR)/$(BROWSER) $(BIN)/pytest --quiet tests/browser
+
+# Each has an environment of its own. Python 3.11 has wheels of all of the lowest versions.
+test-lowest: $(VENV)/ready
+	$(BIN)/python -m venv --clear .venv-lowest
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --resolution lowest-direct --extra dev pyproject.toml \
+		--output-file .venv-lowest/versions.txt
+	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/versions.txt \
+		--editable .[dev]
+	.venv-lowest/bin/pytest $(QUICK)
+
+test-newest: $(VENV)/ready
+	$(BIN)/python -m venv --clear .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --editable .[dev]
+	.venv-newest/bin/pytest $(QUICK)
+
 SLURM := $(VENV)/slurm
 
 $(SLURM): $(VENV)/ready
@@ -74,11 +104,18 @@ format: $(VENV)/ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/snakefmt .
 
+# One file for all systems and versions of Python, which pip takes as constraints.
+lock: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet uv
+	rm -f constraints.txt
+	$(BIN)/uv pip compile --quiet --universal --no-annotate --python-version 3.11 --extra dev \
+		--custom-compile-command "make lock" pyproject.toml --output-file constraints.txt
+
 environment: $(VENV)/ready
 
-$(VENV)/ready: pyproject.toml $(VENV)/pyvenv.cfg
+$(VENV)/ready: pyproject.toml constraints.txt $(VENV)/pyvenv.cfg
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable .[dev]
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .[dev]
 	$(BIN)/python -m calmasters.engines.native
 	touch $@
 
@@ -91,4 +128,4 @@ $(VENV)/pyvenv.cfg:
 	$(PYTHON) -m venv --clear $(VENV)
 
 clean:
-	rm -rf $(VENV) .snakemake output
+	rm -rf $(VENV) .venv-lowest .venv-newest .snakemake output

@@ -18,13 +18,16 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.utils import min_version
 
-from calmasters.config_check import translated, typed_config
+from calmasters import WORKFLOW_FILES
+from calmasters.config_check import fill_defaults, translated, typed_config
 from calmasters.console.console import install
 from calmasters.errors import CalmastersError
 from calmasters.frame import FrameType
+from calmasters.libraries import require_same_version
 from calmasters.model.layout import master_folder
 from calmasters.running.python_path import StartablePython
 from calmasters.settings import Settings
+from calmasters.workflow.targets import RULES
 
 # What a run shows on the terminal, from here on.
 CONSOLE = install(workflow, logger)
@@ -32,20 +35,21 @@ CONSOLE = install(workflow, logger)
 min_version("9.27")  # pathvars
 
 
-# Defaults come from the repository; a config/config.yaml of the working directory overrides them.
-configfile: str(Path(workflow.basedir, "config", "config.yaml"))
-
-
+# A config/config.yaml of the working directory has priority over the defaults. In a module of another
+# workflow, Snakemake does not read it: `config:` of the module takes its place.
 if Path("config/config.yaml").is_file():
 
     configfile: "config/config.yaml"
 
 
-SCHEMA = Path(workflow.basedir, "config", "config.schema.yaml")
-if workflow.config_settings.config:
-    config.update(typed_config(config, SCHEMA))
+SCHEMA = WORKFLOW_FILES / "config" / "config.schema.yaml"
 
 try:
+    require_same_version(Path(workflow.source_path("config/config.yaml")))
+    # In place: this is the dictionary that scripts get.
+    fill_defaults(config, WORKFLOW_FILES / "config" / "config.yaml")
+    if workflow.config_settings.config:
+        config.update(typed_config(config, SCHEMA))
     SETTINGS = Settings.from_config(config, SCHEMA)
     PYTHON = StartablePython()
 except CalmastersError as error:
@@ -71,20 +75,6 @@ pathvars:
 report: "report/workflow.rst"
 
 
-localrules:
-    masters,
-    inventory,
-    summary,
-    bug_report,
-    why,
-    orphans,
-    scripts,
-    verdict,
-    report,
-    engine_check,
-    compare,
-
-
 include: "rules/common.smk"
 include: "rules/run.smk"
 
@@ -93,6 +83,7 @@ rule masters:
     """Make every master of the plan."""
     input:
         all_masters,
+    localrule: True
 
 
 include: "rules/inventory.smk"
@@ -100,3 +91,9 @@ include: "rules/masters.smk"
 include: "rules/pixinsight.smk"
 include: "rules/engines.smk"
 include: "rules/report.smk"
+
+
+# In a module of another workflow, rules may have other names, and some may not be used.
+if CONSOLE:
+    OWN = (name for name in (*RULES, "report_page") if rules.has(name))
+    CONSOLE.attach(WORKFLOW, {getattr(rules, name).rule.name: name for name in OWN})

@@ -1,8 +1,9 @@
 """Make the masters of an example session as a person would, in folders with unusual names.
 
 ``python .github/example_session.py`` makes an environment in ``example/Jane Doe's tools``, whose
-packages are those of this Python, and runs its ``snakemake`` from ``example/Jürgens Nächte``. It
-fails if a command fails, or if its last line is another one than expected.
+packages are those of this Python, and runs its ``snakemake`` from ``example/Jürgens Nächte``. With
+``--installed`` it runs the command ``calmasters`` of this Python instead. It fails if a command
+fails, or if its last line is another one than expected.
 """
 
 import shutil
@@ -43,7 +44,28 @@ def main() -> None:
     """Make the frames and the masters; then nothing is to be done; then the report."""
     shutil.rmtree(EXAMPLE, ignore_errors=True)
     DIRECTORY.mkdir(parents=True)
-    python = environment()
+    if "--installed" in sys.argv:
+        with_command()
+    else:
+        with_snakemake(environment())
+
+
+def with_command() -> None:
+    """Run the program that pip installed beside this Python."""
+    program = shutil.which("calmasters", path=sysconfig.get_path("scripts"))
+    if not program:
+        sys.exit("this Python has no program calmasters")
+    run(sys.executable, "-m", "calmasters.synthetic", "frames")
+    options = ("frames", "--output", "made by Jürgen")
+    run(program, "--version", expected="calmasters ")
+    run(program, "masters", *options, "-n", expected="7 masters would be built")
+    run(program, "masters", *options, expected="Masters: 7 built")
+    run(program, "masters", *options, expected="Nothing to do: 7 masters are up to date")
+    run(program, "report", *options, expected="report.html")
+
+
+def with_snakemake(python: str) -> None:
+    """Run Snakemake of an environment with the Snakefile of the repository."""
     snakemake = (python, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile"))
     run(python, "-m", "calmasters.synthetic", "frames")
     run(*snakemake, "-n", "masters", expected="7 masters would be built")

@@ -16,7 +16,9 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
+from statistics import median
 from typing import TypeVar
 
 import numpy as np
@@ -27,8 +29,11 @@ from calmasters.images.master_file import read_image, write_master
 from calmasters.model.job import MasterJob
 from calmasters.model.master_record import FrameStatistics, MasterRecord, MasterStatistics
 from calmasters.planning.planner import decide
+from calmasters.quality.changes import Sketch, compare
 from calmasters.quality.measure import BiasReference, measure
-from calmasters.quality.sample import ADU
+from calmasters.quality.sample import ADU, FrameSample
+from calmasters.quality.telegraph import telegraph_share
+from calmasters.quality.verification import Applied, verify
 from calmasters.reporting.collect import ReportContent
 from calmasters.reporting.masters import Master
 from calmasters.reporting.pages import write_report
@@ -39,6 +44,8 @@ from calmasters.synthetic.session import ObservingSession, write_session
 
 CONFIG = Path(__file__).parents[1] / "config"
 MASTERS, MANY, FRAMES, PROCESSES = 30, 200, 12, 2
+#: Masters whose checks are timed one by one.
+CHECKED = 6
 
 T = TypeVar("T")
 
@@ -91,6 +98,46 @@ def write_numbers(directory: Path, job: MasterJob) -> None:
     quality = measure(job, master, master.with_suffix(".json"), BiasReference(), settings)
     path = settings.output_dir / "quality" / f"{job.name}.json"
     path.write_text(quality.to_json(), encoding="utf-8")
+
+
+def time_checks(directory: Path, job: MasterJob) -> dict[str, float]:
+    """Time what is checked of one master besides, on a sample that is read before.
+
+    In seconds of the processor, without waiting for the disk.
+    """
+    settings = settings_for(directory)
+    image, _ = read_image(settings.output_dir / job.master)
+    paths = [settings.input_dir / frame.path for frame in job.frames]
+    start = time.process_time()
+    measure(
+        job,
+        settings.output_dir / job.master,
+        settings.output_dir / job.record,
+        BiasReference(),
+        settings,
+    )
+    numbers = time.process_time() - start
+    sample = FrameSample.read(paths, job.geometry, job.recipe.frame_range)
+    integration = job.recipe.integration
+    applied = Applied(sample.of(image), job.type, integration, 0.0, 0.0, [1.0] * len(paths))
+    start = time.process_time()
+    verify(sample, applied)
+    verified = time.process_time() - start
+    start = time.process_time()
+    telegraph_share(sample, 5.0)
+    searched = time.process_time() - start
+    start = time.process_time()
+    sketch = Sketch.of(image, job.type, job.geometry, "", len(paths), 5.0)
+    compare(sketch, sketch, job.type)
+    with BytesIO() as file:
+        sketch.save(file)
+    compared = time.process_time() - start
+    return {
+        "numbers of one master": numbers,
+        "of these, applied to its frames": verified,
+        "of these, pixels that jump (darks)": searched,
+        "besides, compared with the one before": compared,
+    }
 
 
 def write_previews(directory: Path, job: MasterJob) -> None:
@@ -162,6 +209,9 @@ def main() -> None:
         directories = [directory] * len(jobs)
         print(f"{len(jobs)} masters of {size[0]}x{size[1]}, {FRAMES} frames each, 2 processes")
         timed("numbers of all masters", lambda: list(pool.map(write_numbers, directories, jobs)))
+        checks = [time_checks(directory, job) for job in jobs[:CHECKED]]
+        for name in checks[0]:
+            print(f"{name:48} {median(each[name] for each in checks):8.2f} s")
         timed("pictures of all masters", lambda: list(pool.map(write_previews, directories, jobs)))
         masters = timed("reading the numbers", lambda: read_masters(directory, jobs))
         measure_page(directory, masters)

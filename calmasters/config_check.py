@@ -21,10 +21,39 @@ if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import ValidationError
 
-__all__ = ["check_config", "parse_zone", "translated", "typed_config"]
+__all__ = ["check_config", "fill_defaults", "parse_zone", "translated", "typed_config"]
 
 #: The default of ``types_from``, with which an old ``folder_types`` counts.
 _TYPES_FROM: Final = ("header", "folder")
+
+
+def fill_defaults(config: dict[str, Any], defaults: Path) -> None:
+    """Add the settings that a configuration lacks, also inside of those that it has.
+
+    Parameters
+    ----------
+    config : dict
+        Any subset of ``config.yaml``; changed in place.
+    defaults : Path
+        The complete ``config.yaml``.
+    """
+    _fill(config, _yaml(defaults))
+
+
+def _fill(config: dict[str, Any], defaults: Mapping[str, Any]) -> None:
+    for key, value in defaults.items():
+        if isinstance(value, Mapping) and isinstance(config.get(key), dict):
+            _fill(config[key], value)
+        else:
+            config.setdefault(key, value)
+
+
+def _yaml(path: Path) -> Any:
+    import yaml
+
+    # The parser in C, which nearly every build has, is ten times faster, and every run needs it.
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load(path.read_text(encoding="utf-8"), loader)
 
 
 def translated(config: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -74,12 +103,9 @@ def check_config(config: Mapping[str, Any], schema: Path) -> None:
 
 
 def _validator(schema: Path) -> Draft202012Validator:
-    import yaml
     from jsonschema import Draft202012Validator
 
-    # The parser in C, which nearly every build has, is ten times faster, and every run needs it.
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return Draft202012Validator(yaml.load(schema.read_text(encoding="utf-8"), loader))
+    return Draft202012Validator(_yaml(schema))
 
 
 def _mistakes(config: Mapping[str, Any], schema: Path) -> Iterator[str]:

@@ -1,13 +1,30 @@
 # What the rules ask. calmasters/workflow/ answers; nothing is decided here.
 
+from snakemake.settings.types import RerunTrigger
+
 from calmasters.workflow.report_inputs import ReportInputs
 from calmasters.workflow.workflow import Workflow
 
-WORKFLOW = Workflow(SETTINGS, is_main_process=workflow.is_main_process)
+WORKFLOW = Workflow.shared(
+    SETTINGS, is_main_process=workflow.is_main_process, checkpoints=checkpoints
+)
 REPORT = ReportInputs(WORKFLOW, SETTINGS)
 
-if CONSOLE:
-    CONSOLE.attach(WORKFLOW)
+
+def profile_warnings():
+    """Say where Snakemake decides what is stale in another way than the profile has it decide."""
+    dag = workflow.dag_settings
+    is_complete = dag.max_checksum_file_size == 0 and dag.rerun_triggers <= {
+        RerunTrigger.MTIME,
+        RerunTrigger.PARAMS,
+    }
+    # A job of a cluster is not asked what is stale.
+    if workflow.is_main_process and not is_complete:
+        yield (
+            "Snakemake runs without rerun-triggers: [mtime, params] and max-checksum-file-size: 0, "
+            "so it may keep stale masters and rebuild current ones: add --workflow-profile "
+            f"{WORKFLOW_FILES / 'profiles' / 'default'}, or these settings to your profile"
+        )
 
 
 def is_forced():
@@ -17,6 +34,7 @@ def is_forced():
 def prepared():
     """The object that answers, once Snakemake knows what kind of run this is."""
     if not WORKFLOW.is_prepared:
+        begin_with_outer_workflow()
         is_picture = workflow.executor_plugin is None
         options = {"--until": workflow.dag_settings.until, "--touch": workflow.touch}
         # A dry run always counts as local; only a cluster is given a number of jobs.
@@ -34,7 +52,7 @@ def prepared():
             reasons = WORKFLOW.explanation if workflow.dryrun else ""
         except CalmastersError as error:
             raise WorkflowError(str(error)) from error
-        for message in messages:
+        for message in [*profile_warnings(), *messages]:
             logger.warning(message)
         if reasons:
             logger.warning(f"Why masters are made:\n{reasons}")
@@ -48,7 +66,7 @@ def planned():
     Snakemake would add them only after it has looked for the rules of --until.
     """
     if not prepared().is_preview and (WORKFLOW.trigger() or is_forced()):
-        checkpoints.inventory.get()
+        WORKFLOW.checkpoints.inventory.get()
     return WORKFLOW
 
 

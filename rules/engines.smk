@@ -9,11 +9,13 @@
 # Neither file is declared as an output: Snakemake would remove the zip when a check fails, and
 # would not compare again when frames have changed.
 
+from calmasters import SNAKEFILE
 from calmasters.engines import needs_of
 
 
 rule engine_check:
     """Make small masters of known frames by PixInsight or Siril, and compare them."""
+    localrule: True
     resources:
         **needs_of(SETTINGS.engine).slots,
     script:
@@ -22,10 +24,10 @@ rule engine_check:
 
 rule compare:
     """Make the masters by several engines, each in a folder of its own, and compare them."""
-
+    localrule: True
     # Each engine has a run of its own, which uses all cores.
     threads: 1024
     params:
-        snakefile=workflow.main_snakefile,
+        snakefile=SNAKEFILE.as_posix(),
     script:
         "../scripts/compare.py"

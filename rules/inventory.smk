@@ -20,29 +20,36 @@ checkpoint inventory:
         inventory="<output>/inventory.csv",
     log:
         "<output>/logs/inventory.log",
+    localrule: True
     script:
         "../scripts/inventory.py"
 
 
 rule why:
     """Say why each stale master is rebuilt."""
+    localrule: True
     script:
         "../scripts/why.py"
 
 
 rule orphans:
     """List masters that the plan does not make; with prune=true, move the unused aside."""
+    input:
+        lambda wildcards: begin_with_outer_workflow() or [],
+    localrule: True
     script:
         "../scripts/orphans.py"
 
 
 rule summary:
     """Print frames by type, refusals by remedy, masters, and what to shoot next."""
+    localrule: True
     script:
         "../scripts/summary.py"
 
 
 rule bug_report:
     """Write headers, plan, records, logs and versions to one zip, without personal paths."""
+    localrule: True
     script:
         "../scripts/bug_report.py"

@@ -19,6 +19,7 @@ rule scripts:
         scripts=directory("<output>/scripts"),
     log:
         "<output>/logs/scripts.log",
+    localrule: True
     params:
         digest=WORKFLOW.scripts_digest(),
     script:

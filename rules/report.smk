@@ -1,11 +1,14 @@
 # Masters to numbers, pictures and one page.
 #
 # INPUTS:
-#   job, master, record       of each master; its bias (and the numbers of that) where it has one
+#   job, master, record       of each master; its bias (and the numbers of that) where it has one,
+#                             and the master of the night before
 # OUTPUTS:
 #   quality  = <output>/quality/<name>.json     numbers, judged; <name>_*.webp and .jpg next to it
 #   defects  = <output>/defects/<setting>.fits  bad pixels of a camera setting; .txt for PixInsight
 #   page     = <output>/report.html             everything on one page that opens from disk
+#   metrics  = <output>/quality/metrics.csv     all numbers of all masters
+#   <output>/leave_out.yaml                     with the page, if frames differ from the others
 #
 # The frames are read again, since noise and gain are measured between frames; they are no inputs.
 # Nothing here is an input of a master.
@@ -25,6 +28,7 @@ rule quality:
         record=lambda wildcards: reported().measured_record(wildcards.name),
         bias=lambda wildcards: as_input(reported().measured_bias(wildcards.name)),
         bias_quality=lambda wildcards: reported().bias_quality_input(wildcards.name),
+        night_before=lambda wildcards: reported().night_before(wildcards.name),
     output:
         quality=report(
             "<output>/quality/{name}.json",
@@ -100,6 +104,7 @@ rule report_page:
             category="Report",
             labels={"what": "all masters, frames and trends on one page"},
         ),
+        metrics="<output>/quality/metrics.csv",
     log:
         "<output>/logs/report.log",
     params:
@@ -117,6 +122,7 @@ rule verdict:
         verdict="<output>/quality/verdict.txt",
     log:
         "<output>/logs/verdict.log",
+    localrule: True
     params:
         digest=REPORT.verdict_digest(),
     script:
@@ -130,3 +136,4 @@ rule report:
         # Where the plan does not hold any more, everything is checked again.
         plan_file,
         REPORT.verdict(),
+    localrule: True

@@ -8,17 +8,6 @@ from pathlib import Path
 
 from calmasters.engines import needs_of
 
-#: Rules that change nothing; but `orphans` moves masters where the configuration says so.
-SHOWING = {
-    "why",
-    "summary",
-    "bug_report",
-    "engine_check",
-    "compare",
-    *([] if SETTINGS.prune else ["orphans"]),
-}
-
-
 #: With --directory, Snakemake goes back to where it was started before the process ends.
 DIRECTORY = Path.cwd()
 
@@ -47,18 +36,49 @@ def begin_session():
 atexit.register(leave)
 
 
+def begin_run():
+    """Take output_dir, where this run makes something in it or moves orphans."""
+    jobs = [*workflow.dag.needrun_jobs()]
+    outputs = [file for job in jobs for file in job.output if WORKFLOW.is_own(file)]
+    # Rules that only print have no output.
+    prunes = SETTINGS.prune and rules.has("orphans")
+    prunes = prunes and any(job.rule is rules.orphans.rule for job in jobs)
+    if WORKFLOW.has_started or not (outputs or prunes):
+        return
+    try:
+        for message in WORKFLOW.begin():
+            logger.warning(message)
+    except CalmastersError as error:
+        raise WorkflowError(str(error)) from error
+    WORKFLOW.save_previous(outputs, is_forced=is_forced())
+    begin_session()
+
+
+# Later it is always that of the outer workflow.
+IS_MODULE = not workflow.modifier.is_main_snakefile()
+
+
+def both(own, outer):
+    def call(log):
+        own()
+        outer(log)
+
+    return call
+
+
+def begin_with_outer_workflow():
+    """As a module: have the hooks of the outer workflow begin and end this run, too.
+
+    Snakemake calls only those. Their attributes are not public.
+    """
+    if IS_MODULE:
+        workflow._onstart = both(begin_run, workflow._onstart)
+        workflow._onsuccess = both(end, workflow._onsuccess)
+        workflow._onerror = both(end, workflow._onerror)
+
+
 onstart:
-    if any(job.rule.name not in SHOWING for job in workflow.dag.needrun_jobs()):
-        try:
-            for message in WORKFLOW.begin():
-                logger.warning(message)
-        except CalmastersError as error:
-            raise WorkflowError(str(error)) from error
-        outputs = (
-            file for job in workflow.dag.needrun_jobs() for file in job.output
-        )
-        WORKFLOW.save_previous(outputs, is_forced=is_forced())
-        begin_session()
+    begin_run()
 
 
 onsuccess:

@@ -14,8 +14,8 @@ from calmasters.libraries import LIBRARIES, require_libraries
 
 #: Names to install that differ from those to import.
 _IMPORTED = {"pillow": "PIL", "pyyaml": "yaml"}
-#: Snakemake runs; tzdata is needed on Windows only, pytest by the tests.
-_NOT_LOOKED_FOR = {"snakemake", "tzdata", "pytest"}
+#: Snakemake runs; tzdata is needed on Windows only.
+_NOT_LOOKED_FOR = {"snakemake", "tzdata"}
 
 
 def test_the_libraries_are_those_of_the_project() -> None:

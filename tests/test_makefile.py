@@ -24,7 +24,7 @@ def clone(tmp_path: Path) -> Path:
     """A folder with an environment that make has completed: as far as make can see."""
     folder = tmp_path / "clone"
     folder.mkdir()
-    for name in ("Makefile", "pyproject.toml"):
+    for name in ("Makefile", "constraints.txt", "pyproject.toml"):
         shutil.copy(REPOSITORY / name, folder)
     subprocess.run(
         [sys.executable, "-m", "venv", "--without-pip", folder / ".venv"], check=True, cwd=folder

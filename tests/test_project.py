@@ -292,7 +292,9 @@ def test_the_conda_environment_has_the_dependencies_of_the_package() -> None:
         if entry not in ("pip", "--editable .")
     }
     assert listed.pop("python") == project["requires-python"]
-    required = {name_of(entry): bounds_of(entry) for entry in project["dependencies"]}
+    # What only some systems need, for lack of wheels, conda builds for them.
+    everywhere = [entry for entry in project["dependencies"] if ";" not in entry]
+    required = {name_of(entry): bounds_of(entry) for entry in everywhere}
     assert set(listed) == set(required)
     differing = {name for name in listed if listed[name] not in ("", required[name])}
     assert differing == set()

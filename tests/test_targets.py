@@ -54,8 +54,10 @@ def test_the_message_says_what_to_type() -> None:
     )
 
 
-def test_the_rules_are_those_of_the_snakefile() -> None:
-    text = (Path(__file__).parents[1] / "Snakefile").read_text(encoding="utf-8")
-    local = re.search(r"^localrules:\n((?:    \w+,\n)+)", text, re.MULTILINE)
-    assert local
-    assert {*RULES} == {*re.findall(r"\w+", local[1])}
+def test_the_rules_are_those_that_run_here() -> None:
+    """Every target is a rule that also a cluster runs on the submitting machine."""
+    repository = Path(__file__).parents[1]
+    files = [repository / "Snakefile", *(repository / "rules").glob("*.smk")]
+    text = "".join(file.read_text(encoding="utf-8") for file in files)
+    local = r"^(?:rule|checkpoint) (\w+):\n(?:    .*\n|\n(?!\n))*?    localrule: True$"
+    assert {*RULES} == {*re.findall(local, text, re.MULTILINE)}

@@ -1,9 +1,9 @@
 """The plan as pictures: Snakemake's graphs, and a summary of them where they grow too large.
 
 ``python -m calmasters.commands.draw_plan DIRECTORY snakemake masters`` writes ``dag`` and
-``rulegraph``, each as DOT and Mermaid, and as SVG where Graphviz is installed. Past some dozens of
-masters nobody can read a graph of all jobs: ``dag`` then shows masters counted by camera and filter
-or exposure.
+``rulegraph``, each as DOT and Mermaid, and as SVG where Graphviz or graphviz-pure is installed.
+Past some dozens of masters nobody can read a graph of all jobs: ``dag`` then shows masters counted
+by camera and filter or exposure.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ _NODE: Final = re.compile(
 )
 _EDGE: Final = re.compile(r"^\s*(\d+) -> (\d+)", re.M)
 _HEAD: Final = (
-    'digraph plan {\n  rankdir=LR; node [shape=box, style=rounded, fontname="sans-serif", '
+    "digraph plan {\n  rankdir=LR; node [shape=box, style=rounded, fontname=Helvetica, "
     "fontsize=10]; edge [color=grey];"
 )
 
@@ -214,12 +215,24 @@ def _draw(name: str, graph: Graph, directory: Path) -> None:
     for file, text in files.items():
         (directory / file).write_text(text, encoding="utf-8")
         print(directory / file)
-    if dot := shutil.which("dot"):
+    if program := _graphviz():
         picture = directory / f"{name}.svg"
-        subprocess.run([dot, "-Tsvg", "-o", picture, directory / f"{name}.dot"], check=True)
+        # -q: without Graphviz's library of fonts, each character that is not ASCII gives a warning.
+        subprocess.run(
+            [program, "-q", "-Tsvg", "-o", picture, directory / f"{name}.dot"], check=True
+        )
         print(picture)
     else:
-        print("no SVG: Graphviz is not installed (its program dot is not found)", file=sys.stderr)
+        print(
+            "no SVG: neither Graphviz (dot) nor graphviz-pure is installed; install one of them: "
+            f"{sys.executable} -m pip install graphviz-pure",
+            file=sys.stderr,
+        )
+
+
+def _graphviz() -> str | None:
+    """Find Graphviz, or the build of it that Python packages can require."""
+    return shutil.which("dot") or shutil.which("graphviz-pure", path=sysconfig.get_path("scripts"))
 
 
 if __name__ == "__main__":

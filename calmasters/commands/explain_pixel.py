@@ -1,13 +1,11 @@
 """Explain a pixel of a master: its samples, which of them were rejected, and the result.
 
-Usage: ``python -m calmasters.commands.explain_pixel MASTER X Y --input-dir RAW``. The pixel is
-computed by the reference implementation, which also checks the kernels independently.
+``calmasters pixel MASTER X Y FRAMES``. The pixel is computed by the reference implementation, which
+also checks the kernels independently.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,14 +27,14 @@ from calmasters.engines.native.reference import (
     winsorized_estimate,
 )
 from calmasters.engines.native.reference_flats import calibrate
-from calmasters.errors import CalmastersError, ConfigError, EngineError
+from calmasters.errors import ConfigError, EngineError
 from calmasters.images.master_file import read_image
 from calmasters.model.job import MasterJob, UsedMaster
 from calmasters.model.layout import job_path_of, output_dir_of, record_path
 from calmasters.model.master_record import MasterRecord
 from calmasters.settings import Calibration, Integration
 
-__all__ = ["Explanation", "FrameSample", "explain", "lines"]
+__all__ = ["Explanation", "FrameSample", "explain", "explanation_of", "lines"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,27 +200,28 @@ def lines(explanation: Explanation) -> Iterator[str]:
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(description="Explain a pixel of a master.")
-    parser.add_argument("master", type=Path, help="OUTPUT_DIR/masters/TYPE/NAME.xisf")
-    parser.add_argument("x", type=int, help="column, from 0")
-    parser.add_argument("y", type=int, help="row, from 0")
-    parser.add_argument(
-        "--input-dir", type=Path, required=True, help="folder that paths of frames are relative to"
-    )
-    options = parser.parse_args(arguments)
-    try:
-        output_dir, master = output_dir_of(options.master)
-        job = _read_job(output_dir, master)
-        record = MasterRecord.read(output_dir / record_path(master))
-        _require_same_job(master, job, record)
-        pixel = explain(job, record, options.x, options.y, options.input_dir, output_dir)
-        print(*lines(pixel), sep="\n")
-    except (CalmastersError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+def explanation_of(file: Path, x: int, y: int, input_dir: Path) -> list[str]:
+    """Explain a pixel of a master's file, in lines for the user.
+
+    Parameters
+    ----------
+    file : Path
+        In ``output_dir`` of the run that made it.
+    x, y : int
+        Column and row, from 0.
+    input_dir : Path
+        Folder that the paths of frames are relative to.
+
+    Raises
+    ------
+    CalmastersError
+        If the file is no master of the workflow, or out of date, or has no such pixel.
+    """
+    output_dir, master = output_dir_of(file)
+    job = _read_job(output_dir, master)
+    record = MasterRecord.read(output_dir / record_path(master))
+    _require_same_job(master, job, record)
+    return [*lines(explain(job, record, x, y, input_dir, output_dir))]
 
 
 def _require_same_job(master: str, job: MasterJob, record: MasterRecord) -> None:
@@ -240,7 +239,3 @@ def _read_job(output_dir: Path, master: str) -> MasterJob:
         raise EngineError(
             f"{master}: its job file cannot be read ({error}); run the workflow again to plan it"
         ) from error
-
-
-if __name__ == "__main__":
-    sys.exit(main())

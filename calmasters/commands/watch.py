@@ -1,22 +1,20 @@
 """Runs a command when frames have arrived and the directory has been quiet for a while.
 
-``python -m calmasters.commands.watch frames snakemake masters`` is for a night at the
-telescope. A frame that is being written keeps the directory from being quiet; one that is
-incomplete all the same is refused by the inventory, and read again when it is complete.
+``calmasters watch FRAMES`` is for a night at the telescope. A frame that is being written keeps the
+directory from being quiet; one that is incomplete all the same is refused by the inventory, and
+read again when it is complete.
 """
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from calmasters.frame import FRAME_EXTENSIONS
 
-__all__ = ["main", "quiet_after"]
+__all__ = ["quiet_after", "run_after_arrivals"]
 
 Changes = TypeVar("Changes")
 
@@ -38,33 +36,35 @@ def quiet_after(changes: Iterable[Changes]) -> Iterator[None]:
             yield
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Read the command line, run the command once, and then after every arrival."""
-    given = _parser().parse_args(arguments)
+def run_after_arrivals(
+    folders: Sequence[str], command: Sequence[str], *, quiet_s: float = 30.0, polls: bool = False
+) -> None:
+    """Run a command once, and then after every arrival, until Ctrl-C.
+
+    Parameters
+    ----------
+    folders : sequence of str
+        Where frames arrive.
+    command : sequence of str
+    quiet_s : float
+        Seconds without a change after which it is run.
+    polls : bool
+        Look for changes; network folders do not report them.
+    """
     # Imported here: nothing else needs it.
     from watchfiles import watch
 
     changes = watch(
-        given.directory,
+        *folders,
         watch_filter=lambda _, path: path.lower().endswith(FRAME_EXTENSIONS),
-        rust_timeout=round(given.quiet_s * 1000),
+        rust_timeout=round(quiet_s * 1000),
         yield_on_timeout=True,
-        force_polling=given.poll or None,
+        force_polling=polls or None,
         raise_interrupt=False,
     )
-    _run(given.command)
+    _run(command)
     for _ in quiet_after(changes):
-        _run(given.command)
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m calmasters.commands.watch")
-    parser.add_argument("--quiet-s", type=float, default=30.0, help="seconds without a change")
-    parser.add_argument("--poll", action="store_true", help="for network folders")
-    parser.add_argument("directory", type=Path, help="where frames arrive")
-    parser.add_argument("command", nargs=argparse.REMAINDER, help="such as: snakemake masters")
-    return parser
+        _run(command)
 
 
 def _run(command: Sequence[str]) -> None:
@@ -72,7 +72,3 @@ def _run(command: Sequence[str]) -> None:
     done = subprocess.run(command, check=False)
     if done.returncode:
         print(f"calmasters: {command[0]} ended with {done.returncode}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, TextIO
 
 from calmasters.atomic_files import temporary_folder
+from calmasters.commands.suggested import as_typed
 from calmasters.console.bar import Bar, State
 from calmasters.console.job_output import JobOutput
 from calmasters.console.summary import Ending, Failure, RunResult, end_of_run
@@ -48,6 +49,7 @@ _PLANNING_RULES: Final = frozenset({"inventory", "scripts"})
 _NOTHING_TO_DO: Final = "Nothing to be done"
 _INTERRUPTED: Final = ("Terminating processes on user request", "Will exit after finishing")
 _INTERRUPT_S: Final = 0.3
+_SEVERAL: Final = 2
 _RETRY: Final = "Trying to restart job "
 #: What Snakemake writes of an exception of this package in an input function. The exception itself
 #: is not in the chain, if the rule is not a target: Snakemake raises it again elsewhere.
@@ -102,15 +104,17 @@ class Console(logging.Handler):
         self._targets = targets
         self._stream = stream
         self._shows_all, self._quiet = shows_all, quiet
-        self._workflow: Workflow | None = None
+        self._workflows: list[Workflow] = []
+        self._rule_names: dict[str, str] = {}
         self._directory = Path.cwd()
         self._started_s = time.monotonic()
         self._has_started = self._nothing_to_do = self._is_interrupted = False
         self._running: dict[int, _Job] = {}
         self._rules: set[str] = set()
         self._steps = (0, 0)
-        self._built: list[str] = []
-        self._failures: dict[int, Failure] = {}
+        #: Each with the workflow whose job it was, as far as that is known.
+        self._built: list[tuple[Workflow | None, str]] = []
+        self._failures: dict[int, tuple[Workflow | None, Failure]] = {}
         self._groups: dict[str, list[int]] = {}
         self._errors: list[str] = []
         self._lock = threading.RLock()
@@ -119,9 +123,18 @@ class Console(logging.Handler):
         self._bar: Bar | None = None
         self._shares: TemporaryDirectory[str] | None = None
 
-    def attach(self, workflow: Workflow) -> None:
-        """Give what answers about the plan, as soon as there is one."""
-        self._workflow = workflow
+    def attach(self, workflow: Workflow, rules: Mapping[str, str] | None = None) -> None:
+        """Give what answers about a plan; more than one where it is a module of another workflow.
+
+        Parameters
+        ----------
+        workflow : Workflow
+        rules : mapping of str to str
+            Names of its rules in the Snakefile, by those that Snakemake uses, if they differ.
+        """
+        if workflow not in self._workflows:
+            self._workflows.append(workflow)
+        self._rule_names.update(rules or {})
         # With --directory, Snakemake goes back to where it was started before the process ends.
         self._directory = Path.cwd()
 
@@ -160,7 +173,8 @@ class Console(logging.Handler):
 
     def _on_job(self, record: Mapping[str, Any]) -> None:
         log = record["log"][0] if record["log"] else ""
-        job = _Job(record["rule_name"], tuple(record["output"]), log, time.time())
+        rule = record["rule_name"]
+        job = _Job(self._rule_names.get(rule, rule), tuple(record["output"]), log, time.time())
         self._rules.add(job.rule)
         if not self._is_dry_run:
             self._running[record["jobid"]] = job
@@ -172,7 +186,7 @@ class Console(logging.Handler):
     def _on_job_finished(self, record: Mapping[str, Any]) -> None:
         job = self._running.pop(record["job_id"], None)
         if job and (name := self._master_of(job)):
-            self._built.append(name)
+            self._built.append((self._owner_of(job), name))
             if "rules" not in self._quiet:
                 self._print(self._line(name, job))
 
@@ -182,7 +196,8 @@ class Console(logging.Handler):
         if job and not self._is_interrupted:
             master = self._master_of(job)
             name = master or job.rule
-            self._failures[number] = Failure(name, self._message_of(job), job.log, bool(master))
+            failure = Failure(name, self._message_of(job), job.log, bool(master))
+            self._failures[number] = self._owner_of(job), failure
             self._print(f"  {name}  FAILED")
 
     def _on_group_error(self, record: Mapping[str, Any]) -> None:
@@ -192,8 +207,8 @@ class Console(logging.Handler):
         """Take back the failure of a job, or of a group of jobs, that is tried again."""
         numbers = self._groups.get(number, [int(number)] if number.isdigit() else [])
         for each in numbers:
-            if failure := self._failures.pop(each, None):
-                self._print(f"  {failure.name}  trying again")
+            if failed := self._failures.pop(each, None):
+                self._print(f"  {failed[1].name}  trying again")
 
     def _on_error(self, record: Mapping[str, Any]) -> None:
         """Take an error that Snakemake prints from within its ``except``."""
@@ -211,8 +226,8 @@ class Console(logging.Handler):
         elif refused := next((each for each in chain if isinstance(each, PermissionError)), None):
             # Snakemake could not remove an old file, which is open in another program.
             self._add_error(os_error_message(refused))
-        elif (no_rule := _NO_RULE.search(record["msg"])) and self._workflow:
-            self._add_error(self._workflow.unknown_target(no_rule[1]))
+        elif (no_rule := _NO_RULE.search(record["msg"])) and len(self._workflows) == 1:
+            self._add_error(self._workflows[0].unknown_target(no_rule[1]))
         elif not record["msg"].startswith(_REPEATED):
             self._add_error(record["msg"])
 
@@ -224,9 +239,15 @@ class Console(logging.Handler):
 
     def _master_of(self, job: _Job) -> str:
         """Give the short name of the master that a job makes; empty if it makes none."""
-        if self._workflow is None or not job.output or not job.rule.startswith("master_"):
-            return ""
-        return self._workflow.short_name_of(job.output[0])
+        return self._short_name_of(job.output[0]) if job.output else ""
+
+    def _owner_of(self, job: _Job) -> Workflow | None:
+        owners = (each for each in self._workflows if any(map(each.is_own, job.output)))
+        return next(owners, None)
+
+    def _short_name_of(self, file: str) -> str:
+        names = (workflow.short_name_of(file) for workflow in self._workflows)
+        return next(filter(None, names), "")
 
     def _line(self, name: str, job: _Job) -> str:
         try:
@@ -261,7 +282,7 @@ class Console(logging.Handler):
         with self._lock:
             if self._bar:
                 self._bar.erase()
-            self._stream.write(f"{text}\n")
+            self._stream.write(f"{as_typed(text)}\n")
             self._stream.flush()
 
     def _watch_jobs(self) -> None:
@@ -301,12 +322,9 @@ class Console(logging.Handler):
             return State(max((each.share for each in shares), default=0.0), ["looking at frames"])
         done, total = self._steps
         total = max(total, done + len(running), 1)
-        names = {self._name_of_share(each.what): each.share for each in shares}
+        names = {self._short_name_of(each.what) or each.what: each.share for each in shares}
         partly = sum(names.get(name, 0.0) for name in running)
         return State(min(1.0, (done + partly) / total), running)
-
-    def _name_of_share(self, what: str) -> str:
-        return self._workflow.short_name_of(what) if self._workflow else what
 
     # --- the end ----------------------------------------------------------------------------------
 
@@ -325,18 +343,37 @@ class Console(logging.Handler):
         if self._rules and self._rules <= _PRINTING_RULES and not has_failed:
             return
         with suppress(OSError, ValueError), chdir(self._directory):
-            self._stream.write(f"{self._summary()}\n")
+            self._stream.write(f"{as_typed(self._summary())}\n")
             self._stream.flush()
 
     def _summary(self) -> str:
+        """Write the summary; in an outer workflow, one for each module that had to do."""
+        prepared = [workflow for workflow in self._workflows if workflow.is_prepared]
+        if len(prepared) < _SEVERAL:
+            return self._summary_of(prepared[0] if prepared else None, self._jobs_of(None))
+        return "\n".join(
+            f"{workflow.output_dir.as_posix()}:\n"
+            + self._summary_of(workflow, self._jobs_of(workflow))
+            for workflow in prepared
+        )
+
+    def _jobs_of(self, workflow: Workflow | None) -> tuple[list[str], list[Failure]]:
+        """Give the masters built and the failures of one of several workflows, or of all."""
+        built = [name for owner, name in self._built if workflow in (None, owner)]
+        failed = [
+            failure for owner, failure in self._failures.values() if workflow in (None, owner)
+        ]
+        return built, failed
+
+    def _summary_of(self, workflow: Workflow | None, jobs: tuple[list[str], list[Failure]]) -> str:
+        built, failures = jobs
         result = RunResult(
-            ending=self._ending(),
+            ending=self._ending(has_failed=bool(failures)),
             seconds=time.monotonic() - self._started_s,
-            built=self._built,
-            failures=[*self._failures.values()],
+            built=built,
+            failures=failures,
             error="\n".join(self._errors),
         )
-        workflow = self._workflow
         plan = workflow.known_plan if workflow else None
         if workflow and result.ending is Ending.PLANNED:
             plan = workflow.plan
@@ -350,27 +387,34 @@ class Console(logging.Handler):
         )
         if "report_page" in self._rules and not workflow.is_preview:
             report = (workflow.output_dir / REPORT).as_posix()
-            result = replace(result, report=report, report_warnings=workflow.report_warnings())
+            result = replace(
+                result,
+                report=report,
+                report_warnings=workflow.report_warnings(),
+                to_leave_out=workflow.frames_to_leave_out(),
+            )
         if self._nothing_to_do:
             # The target may be another one, such as the scripts.
             result = replace(result, not_made=workflow.names_to_rebuild())
-        elif self._failures or (self._is_interrupted and self._built):
-            ended = {*self._built, *(failure.name for failure in self._failures.values())}
+        elif failures or (self._is_interrupted and built):
+            ended = {*built, *(failure.name for failure in failures)}
             names = [name for name in workflow.names_to_rebuild() if name not in ended]
             result = replace(result, not_made=names)
         if result.ending is Ending.PLANNED:
-            jobs = {workflow.short_name_of(job.master): job.warnings for job in workflow.jobs}
-            result = replace(result, warnings={name: jobs[name] for name in jobs if jobs[name]})
+            warned = {workflow.short_name_of(job.master): job.warnings for job in workflow.jobs}
+            result = replace(
+                result, warnings={name: warned[name] for name in warned if warned[name]}
+            )
         if workflow.is_preview and self._only_plans:
             result = replace(result, planned=0)
         elif workflow.is_preview and not self._errors:
             result = replace(result, built=workflow.names_to_rebuild())
         return end_of_run(result, plan.findings)
 
-    def _ending(self) -> Ending:
+    def _ending(self, *, has_failed: bool) -> Ending:
         if self._is_interrupted:
             return Ending.INTERRUPTED
-        if self._failures or self._errors:
+        if has_failed or self._errors:
             return Ending.FAILED
         if self._nothing_to_do:
             return Ending.NOTHING_TO_DO
@@ -380,12 +424,12 @@ class Console(logging.Handler):
 
     @property
     def _only_plans(self) -> bool:
-        targets = self._targets()
+        targets = {self._rule_names.get(name, name) for name in self._targets()}
         return bool(targets) and targets <= _PLANNING_RULES
 
     @property
     def _is_dry_run(self) -> bool:
-        return self._workflow is not None and self._workflow.is_preview
+        return any(workflow.is_preview for workflow in self._workflows)
 
     def interrupted(
         self,
@@ -421,7 +465,9 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def install(workflow: Any, logger: logging.Logger) -> Console | None:
-    """Put a console in place of Snakemake's own handler.
+    """Put a console in place of Snakemake's own handler; once in a process.
+
+    In a module of another workflow it only adds the summary at the end.
 
     Parameters
     ----------
@@ -436,9 +482,14 @@ def install(workflow: Any, logger: logging.Logger) -> Console | None:
     """
     if not workflow.is_main_process:
         return None
+    installed = (each for each in logger.handlers if isinstance(each, Console))
+    if console := next(installed, None):
+        return console
+    # In a module, the terminal belongs to the outer workflow.
+    is_module = not workflow.modifier.is_main_snakefile()
     output = workflow.output_settings
     default = next((each for each in logger.handlers if each.name == _DEFAULT_HANDLER), None)
-    shows_all = bool(output.verbose or output.debug_dag) or default is None
+    shows_all = is_module or bool(output.verbose or output.debug_dag) or default is None
     console = Console(
         default.stream if isinstance(default, logging.StreamHandler) else sys.stderr,
         shows_all=shows_all,
@@ -450,7 +501,8 @@ def install(workflow: Any, logger: logging.Logger) -> Console | None:
         logger.removeHandler(default)
         os.environ[MESSAGES_IN_LOG] = "1"
     logger.addHandler(console)
-    sys.excepthook = console.interrupted
+    if not is_module:
+        sys.excepthook = console.interrupted
     # Registered first, it comes last.
     atexit.register(console.end)
     return console

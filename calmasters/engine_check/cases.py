@@ -17,6 +17,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from calmasters import WORKFLOW_FILES
 from calmasters.errors import EngineError
 from calmasters.frame import FrameType, Value
 from calmasters.headers.fits_cards import Card
@@ -29,7 +30,7 @@ from calmasters.synthetic.session import Shot, nina_header
 
 __all__ = ["CASES", "Case", "default_config", "merged", "planned_jobs", "write_frames"]
 
-_CONFIG: Final = Path(__file__).parents[2] / "config" / "config.yaml"
+_CONFIG: Final = WORKFLOW_FILES / "config" / "config.yaml"
 
 #: Frames of each type. Of six, every rejection can reject, and PercentileClip does.
 _FRAMES: Final = 6

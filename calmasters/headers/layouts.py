@@ -51,6 +51,12 @@ _AMPLIFIER_NAMES: Final = ("AMPNAME", "AMPID", "AMPLIFIER", "EXTNAME", "CCDNAME"
 LAYOUT_CARDS: Final = (*_DATA, *_OVERSCAN, *_PLACES, *_OFFSETS, "DETSIZE")
 
 _CACHED: Final = 1024
+#: The camera with the most amplifiers, DECam, has 124.
+_MOST_PARTS: Final = 256
+#: No sensor has so many pixels in a row.
+_MOST_PIXELS: Final = 1e9
+#: Gaps between chips are a small part of a mosaic; larger ones are wrong sections.
+_LEAST_COVERED: Final = 0.5
 
 _REMEDY: Final = (
     "correct the header, give the sections in cameras (config/README.md), or set overscan: 'off' "
@@ -398,6 +404,8 @@ def _by_offsets(cards: Cards, data: Section) -> CardSection | None:
             return None
         # Ends of the section between pixels.
         first, last = sorted((end + 0.5 - offset) / scale for end in ends)
+        if not max(abs(first), abs(last)) < _MOST_PIXELS:  # also if they are not finite
+            return None
         pixels = (round(first + 0.5), round(last - 0.5))
         axes.append(pixels if scale > 0 else pixels[::-1])
     return CardSection(*axes)
@@ -489,6 +497,10 @@ def _layout(
     if level and bare and len(bare) < len(parts):
         raise _WrongSectionError(
             f"has an overscan (BIASSEC), but none of amplifier {', '.join(bare[:3])}; {_REMEDY}"
+        )
+    if len(parts) > _MOST_PARTS:
+        raise _WrongSectionError(
+            f"has the sections of {len(parts)} amplifiers (limit {_MOST_PARTS}); {_REMEDY}"
         )
     placed = _arranged(parts, images, geometry)
     width, height = (max(part.place[end] for part in placed) for end in (1, 3))
@@ -594,6 +606,12 @@ def _require_complete(
 ) -> None:
     """Refuse a frame in which an amplifier is missing: a gap as large as the smallest one."""
     frame = _box(sections)
+    covered = sum(section.width * section.height for section in sections)
+    if covered < _LEAST_COVERED * frame.width * frame.height:
+        raise _WrongSectionError(
+            f"has {len(sections)} amplifiers at {frame.width}x{frame.height} pixels of the sensor, "
+            f"which cover less than half of them; {_REMEDY}"
+        )
     sensor = _sensor(images[0].cards, geometry)
     spans = [
         (frame.left == sensor.left, frame.right == sensor.right),

@@ -11,7 +11,8 @@ from calmasters.headers.fits_cards import Cards, CardValue
 
 __all__ = ["CardSection", "section_of", "sections_in"]
 
-_SECTION: Final = re.compile(r"\[\s*(?:(\d+)\s*:\s*(\d+)|\*)\s*,\s*(?:(\d+)\s*:\s*(\d+)|\*)\s*\]")
+_AXIS: Final = r"\s*(?:(\d{1,9})\s*:\s*(\d{1,9})|\*)\s*"
+_SECTION: Final = re.compile(rf"\[{_AXIS},{_AXIS}\]")
 
 
 class CardSection(NamedTuple):

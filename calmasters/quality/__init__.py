@@ -5,9 +5,12 @@ frames, ``surface`` measures the master. ``noise_by_region`` measures read noise
 linearity of each amplifier and colour (``regions``), with ``tiles`` of pairs of frames,
 ``read_noise``, ``photon_transfer`` and ``response``; each is an ``estimate``. ``judgement``
 compares the numbers with their ranges; ``measure`` combines these into a ``quality_record``.
-``camera`` groups the masters of one camera setting, ``defects`` maps bad pixels, ``trend`` follows
-a camera setting over the nights. Only ``camera``, ``estimate``, ``judgement`` and
-``quality_record`` import quickly enough for the rules.
+``verification`` applies a master to its frames, ``previous`` and ``changes`` compare it with the
+one before; ``telegraph`` finds pixels that jump. ``camera`` groups the masters of one camera
+setting, ``defects`` maps bad pixels, ``trend`` follows a camera setting over the nights,
+``dark_temperature`` over the temperatures; ``leave_out`` lists the frames that differ. Only
+``camera``, ``estimate``, ``judgement``, ``leave_out`` and ``quality_record`` import quickly enough
+for the rules.
 """
 
 from __future__ import annotations
@@ -17,4 +20,4 @@ from typing import Final
 __all__ = ["MEASURE_VERSION"]
 
 #: Raise it when a number or a picture is made in another way: all masters are measured again.
-MEASURE_VERSION: Final = 2
+MEASURE_VERSION: Final = 3

@@ -20,7 +20,7 @@ from calmasters.headers.dialects import MEASURED, FrameHeader, read_keywords
 from calmasters.headers.fits_cards import CardValue, ImageHeader, first_of, number_of
 from calmasters.headers.image_header import read_cards, read_header
 from calmasters.images.master_file import read_image
-from calmasters.model.job import MasterJob
+from calmasters.model.job import MasterJob, UsedMaster
 from calmasters.model.master_record import MasterRecord
 from calmasters.model.master_warning import WarningKind
 from calmasters.quality import clusters, lighting, noise_by_region, pairs, sequence, surface
@@ -42,6 +42,8 @@ from calmasters.quality.quality_record import (
 from calmasters.quality.read_noise import quantum
 from calmasters.quality.regions import regions_of
 from calmasters.quality.sample import ADU, Float32, FrameSample
+from calmasters.quality.telegraph import telegraph_share
+from calmasters.quality.verification import Applied, Residuals, verify
 from calmasters.settings import Settings
 
 __all__ = ["BiasReference", "measure"]
@@ -58,6 +60,11 @@ _SATURATED: Final = 0.99
 _STEP_OF_8_BITS: Final = 257.0
 
 _TOO_SMALL: Final = "the frames are too small: at least 8 pixels a side"
+
+_NOT_VERIFIED: Final = (
+    "the master cannot be applied to its frames: fewer than two of them are alike, they have no "
+    "noise, the master is no average, or its bias, its dark or the dark's factor is not known"
+)
 
 #: Relative uncertainty of a read noise that was recorded without one.
 _OLD_ERROR: Final = 0.02
@@ -136,7 +143,7 @@ def measure(
     """
     measurement = _Measurement(job, master, record, reference, settings)
     numbers = {name: float(value) for name, value in measurement.numbers() if value is not None}
-    estimates = measurement.estimates
+    estimates = {**measurement.estimates, "residual_adu": measurement.residual}
     uncertainties = {
         name: estimate.uncertainty
         for name, estimate in estimates.items()
@@ -212,6 +219,7 @@ class _Measurement:
         yield "level_adu", float(np.median(self.image)) * ADU
         kinds = {FrameType.BIAS: self._bias, FrameType.DARK: self._dark, FrameType.FLAT: self._flat}
         yield from kinds[self.job.type]()
+        yield from self._residual_numbers()
         yield "rejected_percent", self._rejected_percent
 
     def _bias(self) -> Iterator[tuple[str, float | None]]:
@@ -241,6 +249,8 @@ class _Measurement:
             yield f"{kind}_pixels", float(np.count_nonzero(mask))
         yield "hot_percent", 100 * float(odd.hot.mean())
         yield "cold_percent", 100 * float(odd.cold.mean())
+        for name, estimate in self.estimates.items():
+            yield name, estimate.value
         yield from self._hot_rates(excess, own, noise)
         # The corners of the bias may glow, too: that is not light of the exposure.
         lit = self.image if self.bias is None else self.image - self.bias
@@ -353,6 +363,15 @@ class _Measurement:
             yield "master_noise_adu", left
             yield "noise_over_expected", left / expected if expected else None
 
+    def _residual_numbers(self) -> Iterator[tuple[str, float | None]]:
+        """Return what remains of the frames when the master is applied to them."""
+        if residuals := self.residuals:
+            yield "residual_adu", residuals.mean_adu.value
+            yield "residual_over_error", residuals.mean_over_error
+            yield "residual_noise_over_expected", residuals.noise_over_expected
+            yield "residual_pixels_over_noise", residuals.pixels_over_noise
+            yield "residual_pattern_over_noise", residuals.pattern_over_noise
+
     def circumstances(self, uncertainties: Mapping[str, float]) -> Circumstances:
         """Return what limits depend on."""
         kind, frames = self.job.type, len(self.job.frames)
@@ -432,11 +451,69 @@ class _Measurement:
                 found["read_noise_e"] = found["read_noise_adu"].times(
                     Estimate(self.header_gain, 0.0)
                 )
+        elif self.job.type is FrameType.DARK:
+            share = telegraph_share(self.sample, self.noise)
+            found["telegraph_pixels"] = share.times(Estimate(self.image.size, 0.0))
+            found["telegraph_percent"] = share.times(Estimate(100.0, 0.0))
         elif self.job.type is FrameType.FLAT:
             gain = found.setdefault("gain_e_adu", Estimate.unknown(_TOO_SMALL))
             if self.header_gain and gain.known:
                 found["gain_of_header"] = gain.times(Estimate(1 / self.header_gain, 0.0))
         return found
+
+    @cached_property
+    def residuals(self) -> Residuals | None:
+        """What remains of the frames when the master is applied to them; None if unknown."""
+        factors = self._dark_factors
+        if factors is None:
+            return None
+        locations = [frame.location for frame in self.record.frames]
+        known = [location * ADU for location in locations if location is not None]
+        try:
+            bias, dark = map(self._sampled, (self.job.bias, self.job.dark))
+        except (FrameError, OSError):
+            return None  # The library with it is not there now.
+        applied = Applied(
+            self.sample.of(self.image),
+            self.job.type,
+            self.job.recipe.integration,
+            (0.0 if bias is None else bias) - self._pedestal_adu,
+            0.0 if dark is None else dark if bias is None else dark - bias,
+            factors,
+            known if len(known) == len(locations) else None,
+            frozenset(self._odd_in_level),
+        )
+        return verify(self.sample, applied)
+
+    @property
+    def residual(self) -> Estimate:
+        """Mean of all frames less the master, ADU."""
+        return self.residuals.mean_adu if self.residuals else Estimate.unknown(_NOT_VERIFIED)
+
+    def _sampled(self, used: UsedMaster | None) -> Float32 | None:
+        """Read the rows of the sample of a master that calibrated this one, ADU."""
+        if used is None:
+            return None
+        path = used.located(self.settings.output_dir)
+        if self.bias is not None and path == self.reference.bias:
+            return self.sample.of(self.bias)
+        return self.sample.of(self._read(path))
+
+    @property
+    def _dark_factors(self) -> Sequence[float] | None:
+        """The factor of the dark for each frame; None where the engine did not tell it."""
+        factors = [frame.k for frame in self.record.frames]
+        if self.job.dark is None or not self.job.optimize_dark:
+            return [1.0 if factor is None else factor for factor in factors]
+        known = [factor for factor in factors if factor is not None]
+        return known if len(known) == len(factors) else None
+
+    @property
+    def _pedestal_adu(self) -> int:
+        """What calibration added to the flats, ADU."""
+        calibration = self.job.recipe.calibration
+        is_calibrated = self.job.bias is not None or self.job.dark is not None
+        return calibration.outputPedestal if calibration and is_calibrated else 0
 
     @property
     def _exposures_s(self) -> list[float] | None:
@@ -554,6 +631,14 @@ class _Measurement:
     def _standing_out(self) -> dict[int, str]:
         """How frames differ from the others, by their index."""
         differences = self._much_rejected()
+        if self.residuals:
+            differences |= self.residuals.noisy_frames
+        return differences | self._odd_in_level
+
+    @cached_property
+    def _odd_in_level(self) -> dict[int, str]:
+        """How frames differ from the others in level, or as the engine found before, by index."""
+        differences = {}
         if self.job.type is not FrameType.FLAT:
             floor = _LEVEL_FLOOR * max(self.noise, 0.5)
             usual_level = median(self.levels)

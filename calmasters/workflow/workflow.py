@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from calmasters.engines.early_checks import EngineProblems, engine_problems, require_engine
 from calmasters.errors import ConfigError, FrameError, OutputError, RecordError, os_error_message
@@ -23,6 +23,7 @@ from calmasters.inventory.scan import fingerprint, scan_masters
 from calmasters.libraries import require_libraries
 from calmasters.model.job import MasterJob, UsedMaster
 from calmasters.model.layout import (
+    LEAVE_OUT,
     MASTERS,
     PLAN,
     job_path,
@@ -44,6 +45,7 @@ from calmasters.planning.staleness import (
     trigger_file,
 )
 from calmasters.quality.causes import shared_causes
+from calmasters.quality.leave_out import new_entries
 from calmasters.quality.own_history import judged
 from calmasters.running import job_resources
 from calmasters.running.run import Run
@@ -77,12 +79,50 @@ class Workflow:
         meanwhile, and changes nothing.
     """
 
+    #: Snakemake's, with the checkpoint of this workflow; None without Snakemake.
+    checkpoints: Any = None
+
+    #: Those of this process, by their output_dir.
+    _shared: ClassVar[dict[Path, Workflow]] = {}
+
+    @classmethod
+    def shared(cls, settings: Settings, *, is_main_process: bool, checkpoints: Any) -> Workflow:
+        """Return the one of this process for an ``output_dir``.
+
+        Snakemake reads a Snakefile again for each ``use rule`` of a module. Only one may have the
+        lock of ``output_dir``, and only the first has the checkpoint.
+
+        Parameters
+        ----------
+        settings : Settings
+        is_main_process : bool
+            See :class:`Workflow`.
+        checkpoints : object
+            Snakemake's.
+
+        Raises
+        ------
+        ConfigError
+            If there is one with other settings: of another module.
+        """
+        place = settings.output_dir.absolute()
+        if place not in cls._shared:
+            cls._shared[place] = cls(settings, is_main_process=is_main_process)
+            cls._shared[place].checkpoints = checkpoints
+        found = cls._shared[place]
+        if found._settings != settings:
+            raise ConfigError(
+                f"two modules with different settings have output_dir '{settings.output_dir}', and "
+                "each would make the masters of the other one stale: give each its own output_dir"
+            )
+        return found
+
     def __init__(self, settings: Settings, *, is_main_process: bool) -> None:
         self._settings = settings
         self._output_dir = settings.output_dir
         self._is_main_process = is_main_process
         self._run = Run(settings.output_dir)
-        self._is_prepared = False
+        self._is_prepared = self._has_started = False
         self._is_preview = False
         self._wants_all = False
         self._checks_engine = self._is_local = False
@@ -96,6 +136,11 @@ class Workflow:
     def is_prepared(self) -> bool:
         """Whether :meth:`prepare` has been called."""
         return self._is_prepared
+
+    @property
+    def has_started(self) -> bool:
+        """Whether the masters that this run rebuilds have been saved."""
+        return self._has_started
 
     @property
     def is_preview(self) -> bool:
@@ -201,6 +246,7 @@ class Workflow:
             if path.suffix == suffix and path.is_relative_to(self._output_dir / MASTERS)
         ]
         self._run.save_previous(made)
+        self._has_started = True
 
     def end(self) -> list[str]:
         """Restore masters that could not be rebuilt; return a message for each."""
@@ -367,6 +413,10 @@ class Workflow:
             return []
         return [cause.sentence(names) for cause in shared_causes(records)]
 
+    def frames_to_leave_out(self) -> int:
+        """Give the number of frames that the report would leave out, and this run did not."""
+        return new_entries(self._output_dir / LEAVE_OUT, self._settings.exclude)
+
     def _warnings_of(self, master: str) -> Sequence[MasterWarning]:
         if self._decides and master in self.reasons:
             return self._decided_jobs[master_name(master)].warnings
@@ -377,6 +427,10 @@ class Workflow:
     def path(self, relative: str) -> str:
         """Write the path of a file of ``output_dir`` as Snakemake has it."""
         return f"{self._output_dir.as_posix()}/{relative}"
+
+    def is_own(self, file: str) -> bool:
+        """Return whether a file, as Snakemake writes it, is below ``output_dir``."""
+        return Path(file).is_relative_to(self._output_dir)
 
     def targets(self) -> list[str]:
         """Give the files that ``snakemake masters`` asks for.

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -70,6 +71,22 @@ def test_the_command_writes_what_can_be_read(tmp_path: Path, nights: int, boxes:
         assert len(re.findall(r"^  \d+ \[label=", dot, re.M)) == boxes
         assert len(re.findall(r"^    n\d+\[", mermaid, re.M)) == boxes
         assert mermaid.startswith("flowchart LR\n")
+
+
+def test_svg_needs_no_installed_graphviz(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # without dot
+    graph = tmp_path / "graph.dot"
+    graph.write_text(dag(1).replace("ATR585M", "Kameraü"), encoding="utf-8")
+    program = f"import sys; sys.stdout.buffer.write(open({str(graph)!r}, 'rb').read())"
+    assert main([str(tmp_path), sys.executable, "-X", "utf8", "-c", program]) == 0
+    for kind in ("dag", "rulegraph"):
+        svg = ElementTree.parse(tmp_path / f"{kind}.svg")
+        texts = [element.text or "" for element in svg.iter("{http://www.w3.org/2000/svg}text")]
+        assert texts.count("master flat") == 2
+        assert any("INSTRUME Kameraü" in text for text in texts)
+    assert capfd.readouterr().err == ""
 
 
 def test_quotes_in_names_do_no_harm() -> None:

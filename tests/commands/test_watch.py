@@ -31,10 +31,12 @@ def watching(tmp_path: Path) -> Iterator[Callable[..., Path]]:
             "sorted(pathlib.Path(sys.argv[1]).glob('*.fits'))]; "
             "open(sys.argv[2], 'a').write(f'{sizes}\\n')"
         )
-        command = [sys.executable, "-m", "calmasters.commands.watch", "--quiet-s", "1", str(folder)]
-        runs.append(
-            subprocess.Popen([*command, sys.executable, "-c", note, str(folder), str(notes)])
+        command = [sys.executable, "-c", note, str(folder), str(notes)]
+        watch = (
+            "from calmasters.commands.watch import run_after_arrivals; "
+            f"run_after_arrivals({[str(folder)]!r}, {command!r}, quiet_s=1)"
         )
+        runs.append(subprocess.Popen([sys.executable, "-c", watch]))
         return notes
 
     yield start

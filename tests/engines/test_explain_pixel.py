@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calmasters.commands.explain_pixel import explain, main
+from calmasters.commands.command_line import main
+from calmasters.commands.explain_pixel import explain
 from calmasters.engines.native.engine import NativeEngine
 from calmasters.engines.native.reference import Fate
 from calmasters.errors import ConfigError
@@ -63,7 +64,7 @@ def test_a_pixel_outside_is_refused(site, made) -> None:
 
 
 def test_command_line_prints_samples_rounds_and_result(site, made, capsys) -> None:
-    assert main([str(site.output), "3", "2", "--input-dir", str(site.input_dir)]) == 0
+    assert main(["pixel", str(site.output), "3", "2", str(site.input_dir)]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) >= 1 + 9 + 2 + 1
     assert "high" in printed[5]
@@ -72,20 +73,20 @@ def test_command_line_prints_samples_rounds_and_result(site, made, capsys) -> No
 
 
 def test_a_file_that_is_not_a_master_of_the_workflow_is_refused(site, capsys) -> None:
-    assert main(["elsewhere/m.xisf", "3", "2", "--input-dir", str(site.input_dir)]) == 1
+    assert main(["pixel", "elsewhere/m.xisf", "3", "2", str(site.input_dir)]) == 1
     assert "'elsewhere/m.xisf' is not a master of this workflow" in capsys.readouterr().err
 
 
 def test_a_master_that_another_job_made_is_refused(site, made, capsys) -> None:
     other = replace(made[0], optimize_dark=not made[0].optimize_dark)
     (site.output_dir / other.file).write_text(other.to_json())
-    assert main([str(site.output), "3", "2", "--input-dir", str(site.input_dir)]) == 1
+    assert main(["pixel", str(site.output), "3", "2", str(site.input_dir)]) == 1
     assert "is out of date: its job has changed" in capsys.readouterr().err
 
 
 def test_a_master_without_its_job_is_refused(site, made, capsys) -> None:
     (site.output_dir / made[0].file).unlink()
-    assert main([str(site.output), "3", "2", "--input-dir", str(site.input_dir)]) == 1
+    assert main(["pixel", str(site.output), "3", "2", str(site.input_dir)]) == 1
     assert "its job file cannot be read" in capsys.readouterr().err
 
 

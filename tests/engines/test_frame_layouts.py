@@ -130,6 +130,21 @@ def test_masters_are_those_of_trimmed_and_levelled_frames(site: Callable[..., Se
     assert np.median(ours["flat"]) * 65535 == pytest.approx(21_960, abs=50)
 
 
+def test_a_bias_around_0_has_no_mean_error(site: Callable[..., Settings]) -> None:
+    """Below 0.05 ADU with 5 ADU of noise: no sample below 0 is cut off."""
+    # The rejection cuts at 4 sigma below and 3 above: without it, as it shifts any mean.
+    plain = {"bias": {"rejection": "NoRejection"}}
+    settings, random = site("frames", integration=plain), np.random.default_rng(4)
+    cards = {"BIASSEC": "[301:332,1:700]", "TRIMSEC": "[1:300,1:700]"}
+    for number in range(8):
+        image = np.rint(random.normal(500 + 8 * number, 5, (700, 332)))
+        write(settings.input_dir, "bias", number, image, **cards)
+    bias = masters(settings)["bias"].astype(float) * 65535 - PEDESTAL_ADU
+    assert bias.shape == (700, 300)
+    assert abs(bias.mean()) < 0.05
+    assert bias.std() == pytest.approx(5 / np.sqrt(8), rel=0.1)
+
+
 def test_a_flat_that_nothing_calibrates_contains_no_pedestal(site: Callable[..., Settings]) -> None:
     overscanned, plain = site("overscanned"), site("plain")
     write_overscanned(overscanned.input_dir, "flat")

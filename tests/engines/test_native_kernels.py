@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import inspect
 import itertools
+import marshal
 import platform
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -413,11 +415,56 @@ def test_numba_loads_kernels_if_llvmlite_cannot_and_a_message_says_so(
     assert "AttributeError('_get_compiled_object')" in capsys.readouterr().err
 
 
+@pytest.fixture(scope="module")
+def machine_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the machine code of all kernels."""
+    folder = tmp_path_factory.mktemp("kernels")
+    for name in compiled.SIGNATURES:
+        getattr(compiled.kernels(), name)
+        file = compiled._cache_name(name)
+        code = code_cache.cached(file, code_cache.cache_folders())
+        if not code:
+            pytest.skip("numba loads the kernels here")
+        (folder / file).write_bytes(marshal.dumps(code))
+    return folder
+
+
+def test_a_system_without_tests_tries_machine_code_once(machine_code: Path) -> None:
+    assert compiled.works_alone([machine_code])
+
+
+def without_its_symbol(name: str, code: bytes) -> tuple[str, bytes]:
+    return "no_such_symbol", code
+
+
+def cut_off(name: str, code: bytes) -> tuple[str, bytes]:
+    return name, code[: len(code) // 2]
+
+
+@pytest.mark.parametrize("damage", [without_its_symbol, cut_off])
+def test_machine_code_that_does_not_work_alone_is_left_to_numba(
+    machine_code: Path, damage: Callable[[str, bytes], tuple[str, bytes]], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(machine_code, tmp_path / "kernels"))
+    file = folder / compiled._cache_name("integrate")
+    file.write_bytes(marshal.dumps(damage(*marshal.loads(file.read_bytes()))))
+    assert not compiled.works_alone([folder])
+
+
+def test_machine_code_with_wrong_results_is_left_to_numba(
+    machine_code: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(machine_code, tmp_path / "kernels"))
+    # As if samples were not normalized.
+    another = folder / compiled._cache_name("decode")
+    shutil.copy(another, folder / compiled._cache_name("normalize"))
+    assert not compiled.works_alone([folder])
+
+
 @pytest.mark.skipif(
     (platform.system(), platform.machine()) != compiled._TESTED, reason="numba loads them here"
 )
 def test_kernels_that_were_compiled_before_load_without_numba() -> None:
-    assert compiled.kernels().normalize
     program = (
         "import sys; from calmasters.engines.native.compiled import kernels; kernels().normalize;"
         "print(*sorted({'numba', 'astropy', 'pandas', 'xisf'} & set(sys.modules)))"

@@ -345,6 +345,29 @@ def test_a_known_camera_counts_where_images_have_no_place() -> None:
     assert (layout_found(result).width, result.source) == (48, "known camera Two")
 
 
+@pytest.mark.parametrize(
+    "second",
+    [
+        {"DETSEC": "[900000001:900000020,1:20]"},
+        {"DETSEC": "[1:" + "9" * 5000 + ",1:20]"},
+        {"LTV1": -1e300, "LTV2": 0.0},
+        {"LTV1": 1.0, "LTV2": 0.0, "LTM1_1": 1e-308, "LTM2_2": 1.0},
+    ],
+)
+def test_absurd_places_are_refused(second: dict[str, Any]) -> None:
+    data = {"DATASEC": "[1:20,1:20]"}
+    first = {"DETSEC": "[1:20,1:20]"} if "DETSEC" in second else {"LTV1": 0.0, "LTV2": 0.0}
+    (problem,) = found_in(several({**data, **first}, {**data, **second})).problems
+    assert "less than half" in problem or "no DETSEC, CCDSEC or LTV" in problem
+
+
+def test_more_amplifiers_than_any_camera_has_are_refused() -> None:
+    names = [*"ABCDEFGHIJKLMNOPQRSTUVWXYZ", *map(str, range(100))]
+    cards = {f"DATASEC{name}": f"[{x + 1}:{x + 1},1:1]" for x, name in enumerate(names)}
+    (problem,) = found_in(several(cards, cards, cards, size=(200, 1))).problems
+    assert "has the sections of 378 amplifiers (limit 256)" in problem
+
+
 QUARTERS: tuple[dict[str, Any], ...] = tuple(
     {"DETSEC": f"[{x}:{x + 23},{y}:{y + 19}]"} for y in (1, 21) for x in (1, 25)
 )

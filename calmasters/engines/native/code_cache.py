@@ -19,12 +19,22 @@ from typing import Final, TextIO, TypeAlias, TypeVar
 
 from calmasters.atomic_files import replacing
 
-__all__ = ["MachineCode", "cache_folders", "cached", "cached_by_numba", "cached_or_built"]
+__all__ = [
+    "TRIED",
+    "MachineCode",
+    "cache_folders",
+    "cached",
+    "cached_by_numba",
+    "cached_or_built",
+]
 
 Result = TypeVar("Result")
 
 #: The name of a function, and an object file that has it.
 MachineCode: TypeAlias = tuple[str, bytes]
+
+#: Environment variable with the folders of compiled code, in a process that only tries it.
+TRIED: Final = "CALMASTERS_TRIED_KERNELS"
 
 #: Environment variable with the folder of the user's caches.
 _USER_FOLDER: Final = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"
@@ -36,6 +46,9 @@ _POLL_S: Final = 0.2
 
 def cache_folders() -> Iterator[Path]:
     """Yield the folders for compiled code: of the package, of the user, for temporary files."""
+    if tried := os.environ.get(TRIED):
+        yield from map(Path, tried.split(os.pathsep))
+        return
     yield Path(__file__).parent / "__pycache__"
     if sys.platform == "win32":
         yield Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local") / "calmasters"

@@ -1,9 +1,9 @@
 """The compiled kernels, by name.
 
 numba compiles each when it is first used on a machine. Importing numba takes longer than making a
-small master, so the machine code is cached in a file and loaded by llvmlite alone. On systems where
-that was not tested or fails, numba loads the same functions from a cache of its own: the start
-takes some seconds longer, the results are the same
+small master, so the machine code is cached in a file and loaded by llvmlite alone. Systems on which
+that was not tested try it once, in a process of its own. Where it fails, numba loads the same
+functions from a cache of its own: the start takes some seconds longer, the results are the same
 (``docs/decisions/0026-kernels-load-without-numba.md``).
 
 ``python -m calmasters.engines.native`` compiles all before the first job.
@@ -14,10 +14,12 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import importlib.util
+import os
 import platform
 import re
+import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -27,6 +29,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from calmasters.engines.native.code_cache import (
+    TRIED,
     MachineCode,
     cache_folders,
     cached,
@@ -34,7 +37,7 @@ from calmasters.engines.native.code_cache import (
     cached_or_built,
 )
 
-__all__ = ["SIGNATURES", "kernels"]
+__all__ = ["SIGNATURES", "kernels", "works_alone"]
 
 Function: TypeAlias = Callable[..., None]
 
@@ -71,13 +74,18 @@ _NEVER_CALLED: Final = (
     *("numba_gil_release", "numba_runtime_build_excinfo_struct", "numba_unpickle"),
 )
 
+#: Of the trial, which compiles the kernels and then takes seconds.
+_TIMEOUT_S: Final = 900
+#: Its result.
+_PASSED: Final = "passed"
+
 #: Modules whose change requires a new compilation.
 _KERNEL_MODULES: Final = (
     *("entries", "exactly", "loading", "moments", "rejection", "scale"),
     *("settling", "sorting", "stack", "tiles", "workspace"),
 )
 
-#: The system and machine on which loading without numba is tested.
+#: The system and machine on which loading without numba is tested: no trial is needed there.
 _TESTED: Final = ("Linux", "x86_64")
 
 
@@ -117,8 +125,14 @@ def _by_address(function: Function) -> Function:
 
 
 def _load(name: str, plain: bool) -> Function:
-    without_numba = not plain and (platform.system(), platform.machine()) == _TESTED
+    if TRIED in os.environ:
+        return _link(name, _machine_code(name))
+    without_numba = not plain and (_is_tested() or _has_passed_trial())
     return (without_numba and _load_object(name)) or _load_by_numba(name)
+
+
+def _is_tested() -> bool:
+    return (platform.system(), platform.machine()) == _TESTED
 
 
 # By llvmlite -----------------------------------------------------------------------------
@@ -127,9 +141,7 @@ def _load(name: str, plain: bool) -> Function:
 def _load_object(name: str) -> Function | None:
     """Link the machine code of a cache file into this process; None if that fails."""
     try:
-        file = _cache_name(name)
-        found = cached(file, cache_folders())
-        return _link(name, found or cached_or_built(file, cache_folders(), lambda: _build(name)))
+        return _link(name, _machine_code(name))
     except Exception as error:
         # The machine code comes from private interfaces of numba, which can change in any version
         # and can then raise any exception. The public interface is slower; results are the same.
@@ -139,6 +151,13 @@ def _load_object(name: str) -> Function | None:
             file=sys.stderr,
         )
     return None
+
+
+def _machine_code(name: str) -> MachineCode:
+    """Return the machine code of a kernel from a cache file; compile it where there is none."""
+    file = _cache_name(name)
+    found = cached(file, cache_folders())
+    return found or cached_or_built(file, cache_folders(), lambda: _build(name))
 
 
 def _link(name: str, code: MachineCode) -> Function:
@@ -188,6 +207,40 @@ def _build(name: str) -> MachineCode:
     symbol, code = machine_code(name, SIGNATURES[name])
     _require_self_contained(code)
     return symbol, code
+
+
+@cache
+def _has_passed_trial() -> bool:
+    """Return the result of this machine's trial; try once."""
+    file = _cache_name("trial")
+    result, _ = cached(file, cache_folders()) or cached_or_built(file, cache_folders(), _trial)
+    return result == _PASSED
+
+
+def _trial() -> MachineCode:
+    """Return the result of a trial in the form of machine code, as the cache keeps it."""
+    return _PASSED if works_alone(cache_folders()) else "failed", b""
+
+
+def works_alone(folders: Iterable[Path]) -> bool:
+    """Return whether kernels run without numba here, with the results of the reference.
+
+    Parameters
+    ----------
+    folders : iterable of Path
+        Where machine code is, or is kept after its compilation.
+    """
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "calmasters.engines.native.trial"],
+            env={**os.environ, TRIED: os.pathsep.join(map(str, folders))},
+            capture_output=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
 
 
 def _require_self_contained(code: bytes) -> None:

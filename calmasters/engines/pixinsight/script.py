@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from calmasters import WORKFLOW_FILES
 from calmasters.engines.pixinsight.needs import reads_adu
 from calmasters.engines.plain_files import is_rewritten, plain_name
 from calmasters.engines.preflight import CheckedFrames
@@ -46,7 +47,7 @@ _SOURCES: Final = (
     "files", "console", "process", "windows", "calibration", "integration", "master", "job",
 )  # fmt: skip
 
-_DIRECTORY: Final = Path(__file__).parents[3] / "pixinsight"
+_DIRECTORY: Final = WORKFLOW_FILES / "pixinsight"
 
 #: PixInsight's ``imageType`` of raw frames.
 _IMAGE_TYPE: Final[Mapping[FrameType, int]] = {

@@ -1,0 +1,35 @@
+"""Commands in messages, as the user of ``calmasters`` types them.
+
+Messages suggest commands of Snakemake, which work in a clone. Whoever runs ``calmasters`` has no
+Snakefile at hand: for these runs the console writes the same command as one of ``calmasters``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Final
+
+__all__ = ["WHERE", "as_typed"]
+
+#: Environment variable that ``calmasters`` sets: the words of its command line that select frames
+#: and output.
+WHERE: Final = "CALMASTERS_WHERE"
+
+_SUGGESTED: Final = re.compile(
+    r"\bsnakemake (?P<dry>-n )?"
+    r"(?P<target>masters|report|summary|why|orphans|scripts|compare|engine_check|bug_report)\b"
+    r"(?P<options>(?: --[a-z]+ (?:'[^']*'|[^\s';]+))*)"
+)
+
+
+def as_typed(text: str) -> str:
+    """Write the commands in a text as those of ``calmasters``, if that was run."""
+    where = os.environ.get(WHERE)
+    return text if where is None else _SUGGESTED.sub(lambda found: _command(found, where), text)
+
+
+def _command(found: re.Match[str], where: str) -> str:
+    parts = ["calmasters", found["target"].replace("_", "-"), where, found["dry"] and "-n"]
+    words = " ".join(part.strip() for part in parts if part)
+    return f"{words} --{found['options']}" if found["options"] else words
