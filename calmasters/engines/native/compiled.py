@@ -50,7 +50,7 @@ SIGNATURES: Final[Mapping[str, str]] = MappingProxyType(
         "calibrate": "piipipipf",
         "normalize": "piipp",
         "box_mean": "piip",
-        "survey": "piddddpp",
+        "survey": "piffffpppp",
         "count_below": "pidddp",
         "cold_moments": "ppiidpp",
         "hot_moments": "ppifdp",

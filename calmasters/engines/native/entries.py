@@ -105,16 +105,20 @@ def survey(
     window_low: float,
     window_high: float,
     inside: Address,
-    statistics: Address,
+    inside_size: Address,
+    counts: Address,
+    extremes: Address,
 ) -> None:
-    moments.survey(
+    """Count samples, and copy those in a window: :func:`moments.survey`."""
+    carray(inside_size, (1,), np.int64)[0] = moments.survey(
         carray(image, (size,), np.float32),
         low,
         high,
         window_low,
         window_high,
         carray(inside, (size + 1,), np.float32),
-        carray(statistics, (5,), np.float64),
+        carray(counts, (2 * moments.GROUP,), np.int32),
+        carray(extremes, (3 * moments.GROUP,), np.float32),
     )
 
 

@@ -26,6 +26,9 @@ from calmasters.engines.native.reference_flats import image_median as exact_imag
 
 __all__ = ["image_median", "location"]
 
+#: ``moments.GROUP``, without the import of numba.
+_GROUP: Final = 16
+
 #: One of this many samples is used for the first estimate of the median.
 _GUESS_STEP: Final = 61
 
@@ -94,12 +97,14 @@ def _ends(guess: Float32, share: float) -> tuple[float, float]:
 def _read_window(
     image: Float32, low: float, high: float, window_low: float, window_high: float
 ) -> _Window:
-    inside = np.empty(image.size + 1, np.float32)
-    statistics = np.zeros(5)
-    kernels().survey(image, image.size, low, high, window_low, window_high, inside, statistics)
-    count, below, size, minimum, maximum = statistics.tolist()
-    samples = np.sort(inside[: int(size)]).astype(np.float64)
-    return _Window(image, low, high, samples, int(below), int(count), minimum, maximum)
+    inside, size = np.empty(image.size + 1, np.float32), np.zeros(1, np.int64)
+    counts, extremes = np.empty((2, _GROUP), np.int32), np.empty((3, _GROUP), np.float32)
+    limits = low, high, window_low, window_high  # all of them float32 numbers
+    kernels().survey(image, image.size, *limits, inside, size, counts, extremes)
+    samples = np.sort(inside[: size[0]]).astype(np.float64)
+    count, below = counts.sum(axis=1, dtype=np.int64).tolist()
+    minimum, maximum = float(extremes[0].min()), float(extremes[1].max())
+    return _Window(image, low, high, samples, below, count, minimum, maximum)
 
 
 def _median_in(window: _Window) -> float:

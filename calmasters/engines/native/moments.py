@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calmasters.engines.native.stack import Doubles, Floats, kernel
 
@@ -13,6 +14,34 @@ __all__ = ["cold_moments", "count_below", "hot_moments", "survey"]
 
 #: Number of partial sums that are accumulated side by side.
 RUNS: Final = 64
+
+#: Samples of a survey side by side: most groups have none in the window.
+GROUP: Final = 16
+
+Counts: TypeAlias = NDArray[np.int32]
+
+
+@kernel
+def survey_group(
+    group: Floats,
+    counts: Counts,
+    extremes: Floats,
+    low: float,
+    high: float,
+    window_low: float,
+    window_high: float,
+) -> bool:
+    """Add the samples of a group, side by side; return whether any is in the window."""
+    found = False
+    for lane in range(GROUP):
+        sample, least, largest = group[lane], extremes[lane], extremes[GROUP + lane]
+        is_counted = (low < sample) & (sample < high)
+        counts[lane] += is_counted
+        counts[GROUP + lane] += is_counted & (sample < window_low)
+        extremes[lane] = sample if is_counted & (sample < least) else least
+        extremes[GROUP + lane] = sample if is_counted & (sample > largest) else largest
+        found |= is_counted & (sample >= window_low) & (sample < window_high)
+    return found
 
 
 @kernel
@@ -23,28 +52,32 @@ def survey(
     window_low: float,
     window_high: float,
     inside: Floats,
-    statistics: Doubles,
-) -> None:
-    """Count the samples strictly inside (``low``, ``high``) and copy those in a window.
+    counts: Counts,
+    extremes: Floats,
+) -> int:
+    """Count the samples strictly inside (``low``, ``high``); copy those in a window.
 
     Samples in [``window_low``, ``window_high``) are copied to ``inside``, which is one longer than
-    ``image``. ``statistics`` receives the number of samples, the number below the window, the
-    number in it, the minimum and the maximum.
+    ``image``; the result is their number. ``counts`` and ``extremes`` receive partial results of
+    each lane of :data:`GROUP`: the number of samples, the number below the window; the minimum, the
+    maximum. ``extremes`` has a third row of lanes for the last samples.
     """
-    count = below = size = 0
-    minimum, maximum = math.inf, -math.inf
-    for i in range(len(image)):
-        sample = image[i]
-        counts = (low < sample) & (sample < high)
-        count += counts
-        below += counts & (sample < window_low)
-        minimum = sample if counts & (sample < minimum) else minimum
-        maximum = sample if counts & (sample > maximum) else maximum
-        # Always written, and kept only if it is in the window: faster than a branch.
-        inside[size] = sample
-        size += counts & (sample >= window_low) & (sample < window_high)
-    statistics[0], statistics[1], statistics[2] = count, below, size
-    statistics[3], statistics[4] = minimum, maximum
+    size, padded = 0, extremes[2 * GROUP :]
+    for lane in range(GROUP):
+        counts[lane] = counts[GROUP + lane] = 0
+        extremes[lane], extremes[GROUP + lane] = math.inf, -math.inf
+        at = len(image) // GROUP * GROUP + lane
+        padded[lane] = image[at] if at < len(image) else low  # which is not counted
+    for start in range(0, len(image), GROUP):
+        group = image[start : start + GROUP] if start + GROUP <= len(image) else padded
+        if survey_group(group, counts, extremes, low, high, window_low, window_high):
+            for lane in range(GROUP):
+                # Always written, and kept only if it is in the window: faster than a branch.
+                sample = group[lane]
+                inside[size] = sample
+                is_counted = (low < sample) & (sample < high)
+                size += is_counted & (sample >= window_low) & (sample < window_high)
+    return size
 
 
 @kernel
