@@ -16,7 +16,9 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
+from statistics import median
 from typing import TypeVar
 
 import numpy as np
@@ -27,8 +29,14 @@ from calmasters.images.master_file import read_image, write_master
 from calmasters.model.job import MasterJob
 from calmasters.model.master_record import FrameStatistics, MasterRecord, MasterStatistics
 from calmasters.planning.planner import decide
+from calmasters.quality.causes import Cause, shared_causes
+from calmasters.quality.changes import Sketch, compare
+from calmasters.quality.lighting import is_lit_in_lines
 from calmasters.quality.measure import BiasReference, measure
-from calmasters.quality.sample import ADU
+from calmasters.quality.own_history import judged
+from calmasters.quality.sample import ADU, FrameSample
+from calmasters.quality.telegraph import telegraph_share
+from calmasters.quality.verification import Applied, verify
 from calmasters.reporting.collect import ReportContent
 from calmasters.reporting.masters import Master
 from calmasters.reporting.pages import write_report
@@ -39,6 +47,8 @@ from calmasters.synthetic.session import ObservingSession, write_session
 
 CONFIG = Path(__file__).parents[1] / "config"
 MASTERS, MANY, FRAMES, PROCESSES = 30, 200, 12, 2
+#: Masters whose checks are timed one by one.
+CHECKED = 6
 
 T = TypeVar("T")
 
@@ -93,10 +103,61 @@ def write_numbers(directory: Path, job: MasterJob) -> None:
     path.write_text(quality.to_json(), encoding="utf-8")
 
 
+def time_checks(directory: Path, job: MasterJob) -> dict[str, float]:
+    """Time what is checked of one master besides, on a sample that is read before.
+
+    In seconds of the processor, without waiting for the disk.
+    """
+    settings = settings_for(directory)
+    image, _ = read_image(settings.output_dir / job.master)
+    paths = [settings.input_dir / frame.path for frame in job.frames]
+    start = time.process_time()
+    measure(
+        job,
+        settings.output_dir / job.master,
+        settings.output_dir / job.record,
+        BiasReference(),
+        settings,
+    )
+    numbers = time.process_time() - start
+    sample = FrameSample.read(paths, job.geometry, job.recipe.frame_range)
+    integration = job.recipe.integration
+    applied = Applied(sample.of(image), job.type, integration, 0.0, 0.0, [1.0] * len(paths))
+    start = time.process_time()
+    verify(sample, applied)
+    verified = time.process_time() - start
+    start = time.process_time()
+    telegraph_share(sample, 5.0)
+    searched = time.process_time() - start
+    start = time.process_time()
+    sketch = Sketch.of(image, job.type, job.geometry, "", len(paths), 5.0)
+    compare(sketch, sketch, job.type)
+    with BytesIO() as file:
+        sketch.save(file)
+    compared = time.process_time() - start
+    return {
+        "numbers of one master": numbers,
+        "of these, applied to its frames": verified,
+        "of these, pixels that jump (darks)": searched,
+        "besides, compared with the one before": compared,
+    }
+
+
 def write_previews(directory: Path, job: MasterJob) -> None:
     """Write the pictures of one master."""
     output = directory / "output"
     write_pictures(read_image(output / job.master)[0], Pictures.of(output, job.name))
+
+
+def find_causes(directory: Path, jobs: list[MasterJob]) -> list[Cause]:
+    """Judge all masters by their history, and group what was found."""
+    files = [directory / "output" / "quality" / f"{job.name}.json" for job in jobs]
+    return shared_causes(judged(settings_for(directory), files))
+
+
+def look_for_lines(directory: Path, job: MasterJob) -> bool:
+    """Ask whether a master is lit in lines."""
+    return is_lit_in_lines(read_image(directory / "output" / job.master)[0], 0.0)
 
 
 def read_masters(directory: Path, jobs: Sequence[MasterJob]) -> list[Master]:
@@ -162,7 +223,16 @@ def main() -> None:
         directories = [directory] * len(jobs)
         print(f"{len(jobs)} masters of {size[0]}x{size[1]}, {FRAMES} frames each, 2 processes")
         timed("numbers of all masters", lambda: list(pool.map(write_numbers, directories, jobs)))
+        checks = [time_checks(directory, job) for job in jobs[:CHECKED]]
+        for name in checks[0]:
+            print(f"{name:48} {median(each[name] for each in checks):8.2f} s")
         timed("pictures of all masters", lambda: list(pool.map(write_previews, directories, jobs)))
+        print("part of the numbers, or new:")
+        timed("  history and causes", lambda: find_causes(directory, jobs))
+        timed(
+            "  lines of spectrographs, all masters",
+            lambda: list(pool.map(look_for_lines, directories, jobs)),
+        )
         masters = timed("reading the numbers", lambda: read_masters(directory, jobs))
         measure_page(directory, masters)
         measure_page(directory, repeated(masters, MANY))

@@ -51,8 +51,13 @@ def require_same_version(config: Path) -> None:
         If it differs from that of the package.
     """
     own = WORKFLOW_FILES / "config" / "config.yaml"
-    if config != own and config.read_bytes() != own.read_bytes():
+    if config != own and _text(config) != _text(own):
         raise ConfigError(
             f"the Snakefile is of another version than the package calmasters ({__version__} in "
             f"{own.parents[1]}): install the version of the Snakefile, or use {SNAKEFILE}"
         )
+
+
+def _text(path: Path) -> str:
+    """Read a file without what git changes at the ends of its lines and at its own end."""
+    return path.read_text(encoding="utf-8").rstrip()

@@ -1,16 +1,17 @@
 # Masters to numbers, pictures and one page.
 #
 # INPUTS:
-#   job, master, record       of each master; its bias (and the numbers of that) where it has one
+#   job, master, record       of each master; its bias (and the numbers of that) where it has one,
+#                             and the master of the night before
 # OUTPUTS:
 #   quality  = <output>/quality/<name>.json     numbers, judged; <name>_*.webp and .jpg next to it
 #   defects  = <output>/defects/<setting>.fits  bad pixels of a camera setting; .txt for PixInsight
 #   page     = <output>/report.html             everything on one page that opens from disk
+#   metrics  = <output>/quality/metrics.csv     all numbers of all masters
+#   <output>/leave_out.yaml                     with the page, if frames differ from the others
 #
 # The frames are read again, since noise and gain are measured between frames; they are no inputs.
 # Nothing here is an input of a master.
-
-from calmasters.quality import MEASURE_VERSION
 
 
 wildcard_constraints:
@@ -25,6 +26,7 @@ rule quality:
         record=lambda wildcards: reported().measured_record(wildcards.name),
         bias=lambda wildcards: as_input(reported().measured_bias(wildcards.name)),
         bias_quality=lambda wildcards: reported().bias_quality_input(wildcards.name),
+        night_before=lambda wildcards: reported().night_before(wildcards.name),
     output:
         quality=report(
             "<output>/quality/{name}.json",
@@ -100,10 +102,11 @@ rule report_page:
             category="Report",
             labels={"what": "all masters, frames and trends on one page"},
         ),
+        metrics="<output>/quality/metrics.csv",
     log:
         "<output>/logs/report.log",
     params:
-        version=MEASURE_VERSION,
+        digest=REPORT.page_digest(),
     script:
         "../scripts/report.py"
 

@@ -3,10 +3,12 @@
 import sys
 
 import calmasters.interrupts  # noqa: F401
-from calmasters.commands.summary import summarize
+from calmasters.commands.summary import causes_in, summarize
 from calmasters.errors import exit_on_error
 from calmasters.planning.planner import decide
 from calmasters.settings import Settings
 
 with exit_on_error():
-    print(summarize(decide(Settings.from_config(snakemake.config))), file=sys.stderr)
+    settings = Settings.from_config(snakemake.config)
+    decision = decide(settings)
+    print(summarize(decision, causes_in(decision, settings)), file=sys.stderr)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise
 
 import pandas as pd
@@ -13,11 +13,14 @@ from calmasters.frame import format_value
 from calmasters.headers.fits_cards import number_of
 from calmasters.inventory.table import column_text
 from calmasters.inventory.unused_frames import ignored_by_reason, refused_by_remedy
+from calmasters.model.layout import quality_path
 from calmasters.planning.findings import Findings
 from calmasters.planning.near_misses import Difference
 from calmasters.planning.planner import Decision
+from calmasters.quality.own_history import causes_of_files
+from calmasters.settings import Settings
 
-__all__ = ["summarize"]
+__all__ = ["causes_in", "summarize"]
 
 #: Paths shown of each kind of refusal; inventory.csv has them all.
 _SHOWN = 3
@@ -26,8 +29,22 @@ _SHOWN = 3
 _FIRST_WORD = re.compile(r"\w+")
 
 
-def summarize(decision: Decision) -> str:
-    """Tell the frames by type, the refusals by remedy, the masters, and what to shoot next."""
+def causes_in(decision: Decision, settings: Settings) -> list[str]:
+    """Tell what the last report found wrong with the masters of a plan, a sentence per cause."""
+    names = {job.name: decision.short_names[job.master] for job in decision.jobs}
+    files = [settings.output_dir / quality_path(name) for name in names]
+    return causes_of_files(settings, files, names)
+
+
+def summarize(decision: Decision, causes: Sequence[str] = ()) -> str:
+    """Tell the frames by type, the refusals by remedy, the masters, and what to shoot next.
+
+    Parameters
+    ----------
+    decision : Decision
+    causes : sequence of str
+        As :func:`causes_in` gives them.
+    """
     findings = Findings.of(decision)
     sections = (
         ("Frames", _counts(decision)),
@@ -38,6 +55,7 @@ def summarize(decision: Decision) -> str:
         ("What to shoot next", findings.wanted),
         ("Near misses", _near_misses(decision)),
         ("Warnings", _warnings(findings)),
+        ("Found by the last report", causes),
     )
     return "\n".join(
         f"{title}\n{body}\n"

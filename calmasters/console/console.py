@@ -387,7 +387,12 @@ class Console(logging.Handler):
         )
         if "report_page" in self._rules and not workflow.is_preview:
             report = (workflow.output_dir / REPORT).as_posix()
-            result = replace(result, report=report, report_warnings=workflow.report_warnings())
+            result = replace(
+                result,
+                report=report,
+                report_warnings=workflow.report_warnings(),
+                to_leave_out=workflow.frames_to_leave_out(),
+            )
         if self._nothing_to_do:
             # The target may be another one, such as the scripts.
             result = replace(result, not_made=workflow.names_to_rebuild())

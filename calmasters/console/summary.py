@@ -10,7 +10,7 @@ from enum import Enum, auto
 from typing import Final
 
 from calmasters.frame import Status
-from calmasters.model.layout import SUGGESTED
+from calmasters.model.layout import LEAVE_OUT, SUGGESTED
 from calmasters.model.master_warning import MasterWarning, WarningKind
 from calmasters.planning.findings import Findings, FrameGroup
 
@@ -94,6 +94,8 @@ class RunResult:
         Path of the report, if the run made it.
     report_warnings : sequence of str
         What the report found wrong with masters, by cause.
+    to_leave_out : int
+        Number of frames that the report found to differ from the others.
     not_made : sequence of str
         Short names of stale masters that were not made: the run ended before, or was about
         something else.
@@ -109,6 +111,7 @@ class RunResult:
     error: str = ""
     report: str = ""
     report_warnings: Sequence[str] = ()
+    to_leave_out: int = 0
     not_made: Sequence[str] = ()
 
 
@@ -237,6 +240,10 @@ def _next(result: RunResult, findings: Findings) -> Iterator[str]:
             yield f"  To use them: snakemake masters --configfile {file}"
     if result.report:
         yield from _listed("The report warns", result.report_warnings)
+        if result.to_leave_out:
+            frames = f"{_number(result.to_leave_out, 'frame')} that differ"
+            file = f"{result.output_dir}/{LEAVE_OUT}"
+            yield f"To leave out {frames}: snakemake masters --configfile {file}"
         yield f"Report: {result.report}"
     elif result.ending is Ending.PLANNED:
         yield f"Each frame: {result.output_dir}/inventory.csv"

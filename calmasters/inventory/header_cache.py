@@ -351,11 +351,16 @@ def _matching_prefix(path: str, prefixes: Iterable[str]) -> int:
 
 
 def _excluded(path: str, patterns: Sequence[str]) -> str | None:
-    """Return the first pattern that matches a path, one of its folders or its name."""
+    """Return the first pattern that matches a path, one of its folders or its name.
+
+    A pattern with ``/`` before it counts from the scanned directory only.
+    """
     parts = PurePosixPath(path).parts
-    places = (path, *parts, *("/".join(parts[:end]) for end in range(2, len(parts))))
+    from_root = [path, *("/".join(parts[:end]) for end in range(1, len(parts)))]
     for pattern in patterns:
-        if any(fnmatchcase(place, pattern.rstrip("/")) for place in places):
+        is_anchored, wanted = pattern.startswith("/"), pattern.strip("/")
+        places = from_root if is_anchored else (*from_root, *parts)
+        if any(fnmatchcase(place, wanted) for place in places):
             return pattern
         # In a pattern, brackets are a choice of characters, so a plane is compared by its number.
         file, plane = split_plane(pattern)

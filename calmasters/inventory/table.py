@@ -21,7 +21,14 @@ from calmasters.frame import Frame, Traits, Verdict, format_value
 from calmasters.headers.fits_cards import number_of
 from calmasters.inventory.camera_keywords import camera_of
 
-__all__ = ["COLUMNS", "column_text", "inventory_table", "read_inventory", "write_inventory"]
+__all__ = [
+    "COLUMNS",
+    "column_text",
+    "inventory_table",
+    "keyword_cell",
+    "read_inventory",
+    "write_inventory",
+]
 
 _T = TypeVar("_T", bound=Hashable)
 
@@ -273,7 +280,7 @@ def write_inventory(file: BinaryIO, table: pd.DataFrame) -> None:
     for name in table:
         texts, rows = _texts(table[name])
         if _is_keyword(name):
-            texts = [_keyword_cell(text) for text in texts]
+            texts = [keyword_cell(text) for text in texts]
         # Quoted once per distinct text; DataFrame.to_csv checks every cell.
         columns.append(np.array([*map(_quoted, texts)], object).take(rows).tolist())
     header = ",".join(map(_quoted, (table.index.name, *table)))
@@ -332,7 +339,7 @@ def _is_keyword(column: str) -> bool:
     return column in _KEYWORDS or column not in COLUMNS
 
 
-def _keyword_cell(text: str) -> str:
+def keyword_cell(text: str) -> str:
     """Write a header's text so that a spreadsheet does not interpret it as a formula.
 
     A text that already has the prefix ``'`` gets another one, so that both can be read back.

@@ -24,8 +24,11 @@ __all__ = [
     "INVENTORY",
     "JOBS",
     "LAYOUTS",
+    "LEAVE_OUT",
     "LOCK",
     "MASTERS",
+    "MEASURED",
+    "METRICS",
     "ORPHANS",
     "PICTURES",
     "PIXINSIGHT_LOG",
@@ -57,9 +60,13 @@ PLAN: Final = "plan.json"
 REPORT: Final = "report.html"
 #: Settings that would make refused frames usable.
 SUGGESTED: Final = "suggested.yaml"
+#: Settings that leave out the frames which differ from the others.
+LEAVE_OUT: Final = "leave_out.yaml"
 MASTERS: Final = "masters"
 JOBS: Final = "jobs"
 QUALITY: Final = "quality"
+#: All numbers of all masters, as a table.
+METRICS: Final = f"{QUALITY}/metrics.csv"
 VERDICT: Final = f"{QUALITY}/verdict.txt"
 DEFECTS: Final = "defects"
 #: What a comparison of engines found, and where masters differ.
@@ -77,6 +84,8 @@ LOCK: Final = ".lock"
 PREVIOUS_MASTERS: Final = ".previous"
 HEADER_CACHE: Final = ".cache/headers.json"
 CONTENT_DIGESTS: Final = ".cache/contents.json"
+#: What is kept of masters that were measured, to compare the next ones with them.
+MEASURED: Final = ".cache/measured"
 #: The file that makes the checkpoint stale is here, on the disk of ``plan.json``.
 TRIGGER_FOLDER: Final = ".cache"
 

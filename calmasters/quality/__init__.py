@@ -3,10 +3,17 @@
 ``sample`` reads rows of the frames; ``pairs`` and ``sequence`` measure noise and change between
 frames, ``surface`` measures the master. ``noise_by_region`` measures read noise, gain, white and
 linearity of each amplifier and colour (``regions``), with ``tiles`` of pairs of frames,
-``read_noise``, ``photon_transfer`` and ``response``; each is an ``estimate``. ``judgement``
-compares the numbers with their ranges; ``measure`` combines these into a ``quality_record``.
-``camera`` groups the masters of one camera setting, ``defects`` maps bad pixels, ``trend`` follows
-a camera setting over the nights. Only ``camera``, ``estimate``, ``judgement`` and
+``read_noise``, ``photon_transfer`` and ``response``; each is an ``estimate``. ``lighting``
+recognizes flats of spectrographs. ``verification`` applies a master to its frames, ``previous`` and
+``changes`` compare it with the one before; ``telegraph`` finds pixels that jump.
+
+``judgement`` compares the numbers with their ranges, after ``limits`` has adapted these to the
+master; ``clusters`` finds frames that do not belong together; ``measure`` combines all this into a
+``quality_record``. With the records of all masters, ``own_history`` judges by what is usual for a
+camera, and ``causes`` groups what was found. ``camera`` groups the masters of one camera setting,
+``defects`` maps bad pixels, ``trend`` follows a camera setting over the nights,
+``dark_temperature`` over the temperatures; ``leave_out`` lists the frames that differ. Only
+``camera``, ``causes``, ``digits``, ``estimate``, ``judgement``, ``leave_out``, ``own_history`` and
 ``quality_record`` import quickly enough for the rules.
 """
 
@@ -17,4 +24,4 @@ from typing import Final
 __all__ = ["MEASURE_VERSION"]
 
 #: Raise it when a number or a picture is made in another way: all masters are measured again.
-MEASURE_VERSION: Final = 2
+MEASURE_VERSION: Final = 3

@@ -10,7 +10,13 @@ from typing import Final
 from calmasters.frame import FrameType, format_value
 from calmasters.model.job import MasterJob, UsedMaster
 
-__all__ = ["bias_of", "setting_key", "setting_label", "settings_with_defects"]
+__all__ = [
+    "bias_of",
+    "previous_night",
+    "setting_key",
+    "setting_label",
+    "settings_with_defects",
+]
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9 .+-]")
 
@@ -49,6 +55,31 @@ def bias_of(
     ]
     used = [other.bias for other in same_setting if other.bias]
     return next(iter((*made, *used)), None)
+
+
+def previous_night(job: MasterJob, jobs: Iterable[MasterJob]) -> MasterJob | None:
+    """Return the job of the night before with the same settings; None without one.
+
+    Parameters
+    ----------
+    job : MasterJob
+    jobs : iterable of MasterJob
+        All of the plan.
+    """
+    night = job.keywords.get("DATE")
+    if night is None:
+        return None
+
+    def setting(other: MasterJob) -> tuple[object, ...]:
+        keywords = {key: value for key, value in other.keywords.items() if key != "DATE"}
+        return other.type, keywords, other.geometry
+
+    before = [
+        other
+        for other in jobs
+        if str(other.keywords.get("DATE", night)) < str(night) and setting(other) == setting(job)
+    ]
+    return max(before, key=lambda other: str(other.keywords["DATE"]), default=None)
 
 
 def settings_with_defects(

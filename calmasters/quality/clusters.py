@@ -38,9 +38,11 @@ _FEWEST: Final = 2
 _FRAMES: Final = (4, 5, 6, 8, 12, 20, 50, 200)
 _GAPS: Final = (42.0, 15.0, 9.4, 4.6, 2.4, 1.3, 0.65, 0.3)
 
-#: Levels of bias frames and darks: the resolution, and the smallest gap that matters, ADU.
+#: Levels of bias frames and darks: the resolution, and the smallest gap that matters: in ADU, and
+#: in units of the noise of a frame. The engine finds single frames that differ by as much.
 _RESOLUTION_ADU: Final = 0.2
 _LEAST_ADU: Final = 2.0
+_LEAST_NOISES: Final = 2.0
 #: Smallest gap between levels of flats, as a logarithm: lamps vary, with long tails.
 _LEAST_SHARE: Final = 0.1
 #: The same of scores of shapes.
@@ -139,11 +141,11 @@ def level_clusters(kind: FrameType, levels: Sequence[float], noise: float) -> Pa
     kind : FrameType
     levels : sequence of float
     noise : float
-        Of one bias frame or dark; levels closer than that are one cluster.
+        Of one bias frame or dark; levels closer than twice that are one cluster.
     """
     if kind is FrameType.FLAT:
         return split([math.log(max(1e-3, level)) for level in levels], 1e-3, _LEAST_SHARE)
-    return split(levels, _RESOLUTION_ADU, max(_LEAST_ADU, noise))
+    return split(levels, _RESOLUTION_ADU, max(_LEAST_ADU, _LEAST_NOISES * noise))
 
 
 def shape_scores(frames: Float32) -> list[float]:
@@ -186,8 +188,10 @@ def cluster_finding(
     facts: Sequence[FrameFacts],
     kind: FrameType,
     grouping: Sequence[str],
-) -> Finding:
-    """Say what tells two clusters apart, and how to make a master of each.
+    *,
+    by_shape: bool,
+) -> Finding | None:
+    """Say what tells two clusters apart, and how to make a master of each; None where nothing does.
 
     Parameters
     ----------
@@ -198,6 +202,8 @@ def cluster_finding(
     kind : FrameType
     grouping : sequence of str
         ``required_keywords`` of the type.
+    by_shape : bool
+        Whether the shape of the light is different (:func:`shape_clusters`).
     """
     sides = _sides(partition, facts)
     keyword = next(_telling_keywords(sides, grouping), None)
@@ -207,7 +213,10 @@ def cluster_finding(
         cause = f"the frames form two clusters of {keyword}"
         remedy = f"add {keyword} to the grouping: {setting}"
     else:
-        what, values = _other_difference(sides)
+        difference = _other_difference(sides)
+        if not difference and not by_shape:
+            return None
+        what, values = difference or ("the shape of their light", ["some", "others"])
         cause = f"the frames form two clusters of {what}"
         smaller = sides[0]
         paths = json.dumps([each.path for each in smaller[:_SHOWN]], ensure_ascii=False)
@@ -299,8 +308,8 @@ def _grouped(
     return setting
 
 
-def _other_difference(sides: tuple[Side, Side]) -> tuple[str, list[str]]:
-    """Return what else tells clusters apart, and its value in each."""
+def _other_difference(sides: tuple[Side, Side]) -> tuple[str, list[str]] | None:
+    """Return what else tells clusters apart, and its value in each; None where nothing does."""
     temperatures = [[each.ccd_temp_c for each in side] for side in sides]
     if apart := _apart(temperatures, _LEAST_C):
         low_high = [f"{min(each):.1f} to {max(each):.1f} °C" for each in apart]
@@ -318,7 +327,7 @@ def _other_difference(sides: tuple[Side, Side]) -> tuple[str, list[str]]:
     levels = [[each.level_adu for each in side] for side in sides]
     if _apart(levels, 0.0):
         return "level", ["some", "others"]
-    return "the shape of their light", ["some", "others"]
+    return None
 
 
 def _apart(sides: Sequence[Sequence[float | None]], least: float) -> list[list[float]] | None:

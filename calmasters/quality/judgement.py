@@ -93,6 +93,13 @@ _INTERFERENCE = Advice(
     "try another power supply, cable or USB port; do not change the readout mode; take more frames",
 )
 
+_OTHER_FRAMES: Final = Advice(
+    "the master was not made of these frames as they are now, or not with the bias and dark that "
+    "its record names",
+    "make it again: delete the master, then run snakemake masters; if the number stays, report it "
+    "with the master's log",
+)
+
 #: All numbers by name, in the order in which they are shown.
 NUMBERS: Final[Mapping[str, Number]] = MappingProxyType(
     {
@@ -202,6 +209,8 @@ NUMBERS: Final[Mapping[str, Number]] = MappingProxyType(
                 "use the bad-pixel map",
             ),
         ),
+        "telegraph_pixels": Number("pixels that jump between two levels", ""),
+        "telegraph_percent": Number("pixels that jump between two levels", "%"),
         "glow_adu": Number("amp glow, brightest corner over the centre", "ADU"),
         "glow_e_s": Number("amp glow per second", "e-/s", high=_GLOW),
         "glow_adu_s": Number("amp glow per second", "ADU/s", high=_GLOW),
@@ -268,6 +277,43 @@ NUMBERS: Final[Mapping[str, Number]] = MappingProxyType(
         "noise_over_expected": Number(
             "noise of the master over that of one frame / sqrt(N)", "", high=_CORRELATED
         ),
+        "residual_adu": Number("mean of the frames less the master", "ADU"),
+        "residual_over_error": Number(
+            "the same over its error", "", low=_OTHER_FRAMES, high=_OTHER_FRAMES
+        ),
+        "residual_noise_over_expected": Number(
+            "noise of the frames less the master, over the expected",
+            "",
+            _OTHER_FRAMES,
+            _OTHER_FRAMES,
+        ),
+        "residual_pixels_over_noise": Number(
+            "pixels of the frames' mean less the master, over the noise of the mean",
+            "",
+            high=_OTHER_FRAMES,
+        ),
+        "residual_pattern_over_noise": Number(
+            "pattern of the frames' mean less the master, over the noise of one frame",
+            "",
+            high=Advice(
+                "rows, columns or large areas of the frames are not in the master: the rejection "
+                "took them, since the light or a pattern changed between the frames",
+                "take more frames in steady light; leave out frames that differ (exclude)",
+            ),
+        ),
+        "change_adu": Number("level, less that of the master before", "ADU"),
+        "changed_percent": Number(
+            "pixels that changed since the master before",
+            "%",
+            high=Advice(
+                "the sensor or its readout changed, or the frames of one of both are not of this "
+                "setting",
+                "compare the pictures; if the change is real, use the new master for new lights "
+                "only",
+            ),
+        ),
+        "dust_moved_percent": Number("area where dust moved since the flat before", "%"),
+        "dust_moved_depth_percent": Number("deepest of these", "%"),
         "rejected_percent": Number("samples rejected", "%", high=_OUTLIERS),
     }
 )

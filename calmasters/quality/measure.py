@@ -20,7 +20,7 @@ from calmasters.headers.dialects import MEASURED, FrameHeader, read_keywords
 from calmasters.headers.fits_cards import CardValue, ImageHeader, first_of, number_of
 from calmasters.headers.image_header import read_cards, read_header
 from calmasters.images.master_file import read_image
-from calmasters.model.job import MasterJob
+from calmasters.model.job import MasterJob, UsedMaster
 from calmasters.model.master_record import MasterRecord
 from calmasters.model.master_warning import WarningKind
 from calmasters.quality import clusters, lighting, noise_by_region, pairs, sequence, surface
@@ -42,13 +42,16 @@ from calmasters.quality.quality_record import (
 from calmasters.quality.read_noise import quantum
 from calmasters.quality.regions import regions_of
 from calmasters.quality.sample import ADU, Float32, FrameSample
+from calmasters.quality.telegraph import telegraph_share
+from calmasters.quality.verification import Applied, Residuals, verify
 from calmasters.settings import Settings
 
 __all__ = ["BiasReference", "measure"]
 
-#: Lower limits of the sigma by which frames stand out: of the share of rejected samples, and of
-#: the level in units of the noise.
+#: Lower limits of the sigma by which frames stand out: of the share of rejected samples, also as a
+#: part of the usual one, and of the level in units of the noise.
 _REJECTED_FLOOR: Final = 0.002
+_REJECTED_SHARE: Final = 0.2
 _LEVEL_FLOOR: Final = 0.5
 
 #: Values from this share of white on count as saturated.
@@ -58,6 +61,11 @@ _SATURATED: Final = 0.99
 _STEP_OF_8_BITS: Final = 257.0
 
 _TOO_SMALL: Final = "the frames are too small: at least 8 pixels a side"
+
+_NOT_VERIFIED: Final = (
+    "the master cannot be applied to its frames: fewer than two of them are alike, they have no "
+    "noise, the master is no average, or its bias, its dark or the dark's factor is not known"
+)
 
 #: Relative uncertainty of a read noise that was recorded without one.
 _OLD_ERROR: Final = 0.02
@@ -75,6 +83,19 @@ _MOST_GAIN: Final = 20.0
 _OF_UNLIKE_FRAMES: Final = frozenset(
     {"level_spread", "noise_over_expected", "dust_percent", "rejected_percent", "drift_over_noise"}
     | {"temperature_spread_c"}
+)
+
+#: Cause and remedy of a frame that stands out, and of one whose median is wrong by this share.
+_ODD_FRAME: Final = (
+    "exposure, temperature, light or clouds differ from those of the other frames",
+    "check the frame, and leave it out (exclude) if it is bad",
+)
+_SCALE_ERROR: Final = 0.02
+_BAD_SCALE: Final = (
+    "the median of the frame, by which flats are brought to one level, does not follow its light: "
+    "in a mosaic it can lie between the levels of two colours",
+    "leave these frames out (exclude); with a steady lamp, set integration: {flat: {normalization: "
+    "NoNormalization, rejectionNormalization: NoRejectionNormalization}}",
 )
 
 _LIT_IN_LINES: Final = (
@@ -136,7 +157,7 @@ def measure(
     """
     measurement = _Measurement(job, master, record, reference, settings)
     numbers = {name: float(value) for name, value in measurement.numbers() if value is not None}
-    estimates = measurement.estimates
+    estimates = {**measurement.estimates, "residual_adu": measurement.residual}
     uncertainties = {
         name: estimate.uncertainty
         for name, estimate in estimates.items()
@@ -212,6 +233,7 @@ class _Measurement:
         yield "level_adu", float(np.median(self.image)) * ADU
         kinds = {FrameType.BIAS: self._bias, FrameType.DARK: self._dark, FrameType.FLAT: self._flat}
         yield from kinds[self.job.type]()
+        yield from self._residual_numbers()
         yield "rejected_percent", self._rejected_percent
 
     def _bias(self) -> Iterator[tuple[str, float | None]]:
@@ -241,6 +263,8 @@ class _Measurement:
             yield f"{kind}_pixels", float(np.count_nonzero(mask))
         yield "hot_percent", 100 * float(odd.hot.mean())
         yield "cold_percent", 100 * float(odd.cold.mean())
+        for name, estimate in self.estimates.items():
+            yield name, estimate.value
         yield from self._hot_rates(excess, own, noise)
         # The corners of the bias may glow, too: that is not light of the exposure.
         lit = self.image if self.bias is None else self.image - self.bias
@@ -353,6 +377,15 @@ class _Measurement:
             yield "master_noise_adu", left
             yield "noise_over_expected", left / expected if expected else None
 
+    def _residual_numbers(self) -> Iterator[tuple[str, float | None]]:
+        """Return what remains of the frames when the master is applied to them."""
+        if residuals := self.residuals:
+            yield "residual_adu", residuals.mean_adu.value
+            yield "residual_over_error", residuals.mean_over_error
+            yield "residual_noise_over_expected", residuals.noise_over_expected
+            yield "residual_pixels_over_noise", residuals.pixels_over_noise
+            yield "residual_pattern_over_noise", residuals.pattern_over_noise
+
     def circumstances(self, uncertainties: Mapping[str, float]) -> Circumstances:
         """Return what limits depend on."""
         kind, frames = self.job.type, len(self.job.frames)
@@ -432,11 +465,69 @@ class _Measurement:
                 found["read_noise_e"] = found["read_noise_adu"].times(
                     Estimate(self.header_gain, 0.0)
                 )
+        elif self.job.type is FrameType.DARK:
+            share = telegraph_share(self.sample, self.noise)
+            found["telegraph_pixels"] = share.times(Estimate(self.image.size, 0.0))
+            found["telegraph_percent"] = share.times(Estimate(100.0, 0.0))
         elif self.job.type is FrameType.FLAT:
             gain = found.setdefault("gain_e_adu", Estimate.unknown(_TOO_SMALL))
             if self.header_gain and gain.known:
                 found["gain_of_header"] = gain.times(Estimate(1 / self.header_gain, 0.0))
         return found
+
+    @cached_property
+    def residuals(self) -> Residuals | None:
+        """What remains of the frames when the master is applied to them; None if unknown."""
+        factors = self._dark_factors
+        if factors is None:
+            return None
+        locations = [frame.location for frame in self.record.frames]
+        known = [location * ADU for location in locations if location is not None]
+        try:
+            bias, dark = map(self._sampled, (self.job.bias, self.job.dark))
+        except (FrameError, OSError):
+            return None  # The library with it is not there now.
+        applied = Applied(
+            self.sample.of(self.image),
+            self.job.type,
+            self.job.recipe.integration,
+            (0.0 if bias is None else bias) - self._pedestal_adu,
+            0.0 if dark is None else dark if bias is None else dark - bias,
+            factors,
+            known if len(known) == len(locations) else None,
+            frozenset(self._odd_in_level),
+        )
+        return verify(self.sample, applied)
+
+    @property
+    def residual(self) -> Estimate:
+        """Mean of all frames less the master, ADU."""
+        return self.residuals.mean_adu if self.residuals else Estimate.unknown(_NOT_VERIFIED)
+
+    def _sampled(self, used: UsedMaster | None) -> Float32 | None:
+        """Read the rows of the sample of a master that calibrated this one, ADU."""
+        if used is None:
+            return None
+        path = used.located(self.settings.output_dir)
+        if self.bias is not None and path == self.reference.bias:
+            return self.sample.of(self.bias)
+        return self.sample.of(self._read(path))
+
+    @property
+    def _dark_factors(self) -> Sequence[float] | None:
+        """The factor of the dark for each frame; None where the engine did not tell it."""
+        factors = [frame.k for frame in self.record.frames]
+        if self.job.dark is None or not self.job.optimize_dark:
+            return [1.0 if factor is None else factor for factor in factors]
+        known = [factor for factor in factors if factor is not None]
+        return known if len(known) == len(factors) else None
+
+    @property
+    def _pedestal_adu(self) -> int:
+        """What calibration added to the flats, ADU."""
+        calibration = self.job.recipe.calibration
+        is_calibrated = self.job.bias is not None or self.job.dark is not None
+        return calibration.outputPedestal if calibration and is_calibrated else 0
 
     @property
     def _exposures_s(self) -> list[float] | None:
@@ -554,6 +645,14 @@ class _Measurement:
     def _standing_out(self) -> dict[int, str]:
         """How frames differ from the others, by their index."""
         differences = self._much_rejected()
+        if self.residuals:
+            differences |= self.residuals.noisy_frames
+        return differences | self._odd_in_level
+
+    @cached_property
+    def _odd_in_level(self) -> dict[int, str]:
+        """How frames differ from the others in level, or as the engine found before, by index."""
+        differences = {}
         if self.job.type is not FrameType.FLAT:
             floor = _LEVEL_FLOOR * max(self.noise, 0.5)
             usual_level = median(self.levels)
@@ -570,11 +669,14 @@ class _Measurement:
     def _much_rejected(self) -> dict[int, str]:
         if not self._rejected:
             return {}
-        usual = plain_number(100 * median(self._rejected), 2)
+        middle = median(self._rejected)
+        usual = plain_number(100 * middle, 2)
+        # Of few frames the rejection takes several percent, and chance decides from which.
+        floor = max(_REJECTED_FLOOR, _REJECTED_SHARE * middle)
         return {
             place: f"{plain_number(100 * self._rejected[place], 2)} % of its samples were "
             f"rejected, usual {usual} %"
-            for place in sequence.standing_out(self._rejected, _REJECTED_FLOOR)
+            for place in sequence.standing_out(self._rejected, floor)
         }
 
     def findings(self, outside: Sequence[Finding]) -> Iterator[Finding]:
@@ -586,18 +688,21 @@ class _Measurement:
             The numbers that are outside their ranges.
         """
         outside = [*map(self._by_noise, outside)]
-        partition = self._clusters(outside)
-        if partition is None:
-            yield from outside
-            yield from self._odd_frames()
-        else:
-            unlike = self._cluster_finding(partition)
+        partition, by_shape = self._clusters(outside)
+        unlike = self._cluster_finding(partition, by_shape) if partition else None
+        explained = self._explained(partition) if unlike else frozenset()
+        if unlike:
             yield unlike
-            for finding in outside:
-                if finding.number in _OF_UNLIKE_FRAMES:
-                    finding = replace(finding, cause=unlike.cause, remedy=unlike.remedy)
-                yield finding
-        yield from self._warnings(is_explained=partition is not None)
+            outside = [
+                replace(finding, cause=unlike.cause, remedy=unlike.remedy)
+                if finding.number in _OF_UNLIKE_FRAMES
+                else finding
+                for finding in outside
+            ]
+        yield from outside
+        yield from self._odd_frames(explained)
+        is_explained = unlike is not None and explained >= set(self._standing_out)
+        yield from self._warnings(is_explained)
         if self.job.type is FrameType.FLAT and self.is_lit_in_lines:
             yield Finding(Level.NOTE, _LIT_IN_LINES)
 
@@ -614,30 +719,62 @@ class _Measurement:
         advice = OFFSET_WITHOUT_LIGHT
         return replace(finding, cause=advice.cause, remedy=advice.remedy)
 
-    def _clusters(self, outside: Sequence[Finding]) -> Partition | None:
-        """Return the frames of one of two clusters, where they explain what was found."""
+    def _clusters(self, outside: Sequence[Finding]) -> tuple[Partition | None, bool]:
+        """Return the frames of one of two clusters, where they explain what was found.
+
+        Returns
+        -------
+        frozenset of int or None
+        bool
+            Whether they are clusters of shape.
+        """
         apart, count = self._standing_out, len(self.job.frames)
+        standing_out = frozenset(apart) if 2 <= len(apart) <= count - 2 else None
         kind = self.job.type
         if kind is not FrameType.FLAT:
-            by_level = clusters.level_clusters(kind, self.levels, self.noise)
-        elif self._are_unlike(outside):
-            by_level = clusters.level_clusters(kind, self.levels, 0.0)
-            by_level = by_level or clusters.shape_clusters(self.lit.frames)
-        else:
-            return None
-        if by_level is None and 2 <= len(apart) <= count - 2:
-            return frozenset(apart)
-        return by_level
+            return clusters.level_clusters(kind, self.levels, self.noise) or standing_out, False
+        # Flats of several levels are usual: clusters matter where something else is wrong.
+        is_doubtful = any(finding.number in _OF_UNLIKE_FRAMES for finding in outside)
+        is_doubtful |= any(each.kind is WarningKind.OUTLIERS for each in self.record.warnings)
+        if not apart and not is_doubtful:
+            return None, False
+        by_level = clusters.level_clusters(kind, self.levels, 0.0)
+        by_shape = None if by_level else clusters.shape_clusters(self.lit.frames)
+        found = by_level or by_shape or standing_out
+        if apart and not self._explained(found) and standing_out is None:
+            return None, False  # a single frame differs, and not the clusters
+        return found, by_shape is not None
 
-    def _odd_frames(self) -> Iterator[Finding]:
-        """Return a finding for each frame that stands out."""
+    def _explained(self, partition: Partition | None) -> frozenset[int]:
+        """Return the frames that stand out because they form one of two clusters."""
+        apart = frozenset(self._standing_out)
+        if partition is None:
+            return frozenset()
+        others = frozenset(range(len(self.job.frames))) - partition
+        return frozenset().union(*(side for side in (partition, others) if side <= apart))
+
+    @cached_property
+    def _badly_scaled(self) -> frozenset[int]:
+        """Frames whose median, by which flats are brought to one level, does not follow the light.
+
+        In a mosaic it may lie between two colours, where there are no samples.
+        """
+        locations = [frame.location for frame in self.record.frames]
+        known = [each for each in locations if each is not None]
+        if self.job.type is not FrameType.FLAT or len(known) < len(locations):
+            return frozenset()
+        offset = float(np.median(self.bias)) * ADU if self.bias is not None else 0.0
+        ratios = np.array(known) * ADU / np.maximum(np.array(self.levels) - offset, 1e-9)
+        ratios /= np.median(ratios)
+        return frozenset(map(int, np.flatnonzero(np.abs(ratios - 1) > _SCALE_ERROR)))
+
+    def _odd_frames(self, explained: frozenset[int]) -> Iterator[Finding]:
+        """Return a finding for each other frame that stands out."""
         for place, difference in sorted(self._standing_out.items()):
-            yield Finding(
-                Level.WARNING,
-                f"frame {self.job.frames[place].path}: {difference}",
-                "exposure, temperature, light or clouds differ from those of the other frames",
-                "check the frame, and leave it out (exclude) if it is bad",
-            )
+            if place not in explained:
+                cause, remedy = _BAD_SCALE if place in self._badly_scaled else _ODD_FRAME
+                found = f"frame {self.job.frames[place].path}: {difference}"
+                yield Finding(Level.WARNING, found, cause, remedy)
 
     def _warnings(self, is_explained: bool) -> Iterator[Finding]:
         """Return the warnings of the plan, the warnings of the engine, and the frames left out.
@@ -656,15 +793,7 @@ class _Measurement:
         for frame in self.record.left_out:
             yield Finding(Level.NOTE, f"left out: {frame.path}: {frame.reason}")
 
-    def _are_unlike(self, outside: Sequence[Finding]) -> bool:
-        """Return whether anything says that flats do not belong together."""
-        return bool(
-            self._standing_out
-            or any(finding.number in _OF_UNLIKE_FRAMES for finding in outside)
-            or any(warning.kind is WarningKind.OUTLIERS for warning in self.record.warnings)
-        )
-
-    def _cluster_finding(self, partition: Partition) -> Finding:
+    def _cluster_finding(self, partition: Partition, by_shape: bool) -> Finding | None:
         facts = [
             FrameFacts(
                 frame.path,
@@ -680,7 +809,7 @@ class _Measurement:
         ]
         kind = self.job.type
         return clusters.cluster_finding(
-            partition, facts, kind, self.settings.required_keywords[kind.value]
+            partition, facts, kind, self.settings.required_keywords[kind.value], by_shape=by_shape
         )
 
     def frames(self) -> Iterator[FrameQuality]:

@@ -14,12 +14,13 @@ from typing import Final
 
 from calmasters.errors import RecordError, plain_number
 from calmasters.model.layout import QUALITY
+from calmasters.quality.causes import shared_causes
 from calmasters.quality.digits import with_uncertainty
 from calmasters.quality.judgement import NUMBERS, Advice, worst_level
 from calmasters.quality.quality_record import Finding, Level, QualityRecord, Range
 from calmasters.settings import Settings
 
-__all__ = ["JUDGED_BY_HISTORY", "judged", "judged_by_history", "recorded"]
+__all__ = ["JUDGED_BY_HISTORY", "causes_of_files", "judged", "judged_by_history", "recorded"]
 
 #: Numbers that belong to a camera and its optics, and the smallest scatter that counts, in their
 #: unit; of others, such as the level of flats or the number of frames, a person decides for
@@ -95,6 +96,26 @@ def judged(settings: Settings, masters: Sequence[Path]) -> list[QualityRecord]:
     if not fewest or not own:
         return own
     return judged_by_history(own, recorded(settings, {record.name for record in own}), fewest)
+
+
+def causes_of_files(
+    settings: Settings, masters: Sequence[Path], names: Mapping[str, str]
+) -> list[str]:
+    """Write a sentence for each cause of what is wrong with masters.
+
+    Parameters
+    ----------
+    settings : Settings
+    masters : sequence of Path
+        As in :func:`judged`; masters that were not measured are left out.
+    names : mapping of str to str
+        Short names of masters, by name.
+    """
+    try:
+        records = judged(settings, [path for path in masters if path.is_file()])
+    except (OSError, RecordError):
+        return []
+    return [cause.sentence(names) for cause in shared_causes(records)]
 
 
 def recorded(settings: Settings, left_out: Collection[str] = ()) -> Iterator[QualityRecord]:

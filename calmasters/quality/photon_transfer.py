@@ -408,6 +408,8 @@ def _agreeing_pairs(tiles: PairTiles, dark: float) -> tuple[list[int], float]:
 
 def _require_shot_noise(tiles: PairTiles, fit: _Fit, dark: float) -> None:
     """Refuse where variance does not follow the light as shot noise does."""
+    if tiles.level.min() <= 0:
+        raise _NoGainError(_WEAK)
     freedom, share = _freedom(tiles, dark), _shot_share(tiles, dark)
     relative = (tiles.variance - tiles.rho * dark) / tiles.level / fit.slope
     weight = freedom * share**2 / 2

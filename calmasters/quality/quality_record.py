@@ -194,6 +194,8 @@ class QualityRecord:
     setting : str
         Camera, settings, and exposure or filter: masters with equal texts are compared. Empty in
         records of earlier versions.
+    previous : str
+        The master that it was compared with; empty without one.
     """
 
     name: str
@@ -212,6 +214,7 @@ class QualityRecord:
     unknown: Mapping[str, str] = field(default_factory=dict)
     regions: Sequence[RegionQuality] = ()
     setting: str = ""
+    previous: str = ""
 
     @property
     def is_lit_in_lines(self) -> bool:
@@ -256,6 +259,7 @@ class QualityRecord:
                 unknown=stored.get("unknown", {}),
                 setting=stored.get("setting", ""),
                 regions=[RegionQuality.from_json(each) for each in stored.get("regions", ())],
+                previous=stored.get("previous", ""),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RecordError(path, "the record of a measured master", error) from error

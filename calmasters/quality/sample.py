@@ -14,7 +14,7 @@ from calmasters.errors import FrameError
 from calmasters.frame import Geometry
 from calmasters.images.open_frame import OpenedFrame, open_frame
 
-__all__ = ["ADU", "Float32", "FrameSample"]
+__all__ = ["ADU", "Float32", "FrameSample", "bands"]
 
 Float32: TypeAlias = NDArray[np.float32]
 
@@ -69,11 +69,11 @@ class FrameSample:
         FrameError
             If a frame cannot be read or has another size.
         """
-        starts, height = _bands(geometry, len(paths))
+        starts, height = bands(geometry, len(paths))
         frames = np.empty((len(paths), len(starts) * height, geometry.width), np.float32)
         for path, target in zip(paths, frames, strict=True):
             with open_frame(path, float_range, geometry.layout, pedestal_adu) as frame:
-                _read_bands(path, frame, geometry, starts, target)
+                _read_rows(path, frame, geometry, starts, target)
         rows = tuple(start + row for start in starts for row in range(height))
         return cls(frames, rows, geometry.bayerpat is not None)
 
@@ -101,7 +101,7 @@ class FrameSample:
                 yield self.frames[:, row::2, column::2]
 
 
-def _bands(geometry: Geometry, frames: int) -> tuple[list[int], int]:
+def bands(geometry: Geometry, frames: int) -> tuple[list[int], int]:
     """Return the first row of each band, and the rows of a band; one band if all rows fit."""
     wanted = min(_FRAME_PIXELS, _TOTAL_PIXELS // frames) // geometry.width
     band = _BAND_ROWS * (2 if geometry.bayerpat else 1)
@@ -112,7 +112,7 @@ def _bands(geometry: Geometry, frames: int) -> tuple[list[int], int]:
     return sorted({int(start) // 2 * 2 for start in starts}), band
 
 
-def _read_bands(
+def _read_rows(
     path: Path, frame: OpenedFrame, geometry: Geometry, starts: Sequence[int], target: Float32
 ) -> None:
     if (frame.width, frame.height) != (geometry.width, geometry.height):

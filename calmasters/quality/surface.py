@@ -18,6 +18,7 @@ __all__ = [
     "cells",
     "corner_to_centre",
     "dust_shadows",
+    "fine_cell",
     "fixed_pattern",
     "glow",
     "gradient",
@@ -29,6 +30,7 @@ __all__ = [
     "response_spread",
     "spread",
     "structure",
+    "structure_of_cells",
     "vignetting",
 ]
 
@@ -304,7 +306,16 @@ def structure(image: Float32) -> Float32:
         Cells have 8 pixels a side, more where a row would have more than 256 cells. The image is
         first divided by a polynomial of degree 4 (vignetting).
     """
-    medians = cells(image, max(_FINE_CELL, math.ceil(image.shape[1] / 256)))
+    return structure_of_cells(cells(image, fine_cell(image.shape[1])))
+
+
+def fine_cell(width: int) -> int:
+    """Return the side of a cell of :func:`structure`, pixels."""
+    return max(_FINE_CELL, math.ceil(width / 256))
+
+
+def structure_of_cells(medians: Float32) -> Float32:
+    """Return medium-sized structures, as :func:`structure` does, of an image of cells."""
     flattened = medians / np.maximum(_smooth(medians), np.float32(1e-9))
     # Odd reflection continues a slope at the borders.
     padded = np.pad(flattened, _AROUND, mode="reflect", reflect_type="odd")

@@ -24,13 +24,14 @@ from calmasters.quality.quality_record import QualityRecord
 from calmasters.quality.sample import ADU
 from calmasters.quality.surface import odd_pixels
 
-__all__ = ["FOLLOWED", "Jump", "Point", "Trend", "jumps", "trends"]
+__all__ = ["FOLLOWED", "Jump", "Point", "Trend", "has_setting", "jumps", "trends"]
 
 #: The numbers that are followed, with their labels, by type of frame.
 FOLLOWED: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {
         "bias": {"read_noise_adu": "read noise, ADU", "level_adu": "bias level, ADU"},
         "dark": {
+            "dark_current_e_s": "dark current, e-/s",
             "dark_current_adu_s": "dark current, ADU/s",
             "hot_percent": "hot pixels, %",
             "level_adu": "dark level, ADU",
@@ -38,6 +39,10 @@ FOLLOWED: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "flat": {"level_adu": "flat level, ADU"},
     }
 )
+
+#: Numbers in ADU that are followed in electrons where the gain is known, and the reverse.
+_IN_ELECTRONS: Final = {"dark_current_adu_s": "dark_current_e_s"}
+_IN_ADU: Final = {electrons: adu for adu, electrons in _IN_ELECTRONS.items()}
 
 #: A step is a jump if it is larger than this share of the level before it, and larger than the
 #: usual step times the second number.
@@ -119,7 +124,11 @@ def jumps(points: Sequence[Point]) -> list[Jump]:
     return large_steps
 
 
-def trends(measured: Iterable[tuple[MasterJob, Path]], library: Iterable[Frame]) -> list[Trend]:
+def trends(
+    measured: Iterable[tuple[MasterJob, Path]],
+    library: Iterable[Frame],
+    gains: Mapping[str, float] = MappingProxyType({}),
+) -> list[Trend]:
     """Follow every number of every camera setting.
 
     Parameters
@@ -128,11 +137,14 @@ def trends(measured: Iterable[tuple[MasterJob, Path]], library: Iterable[Frame])
         The masters of this run with their ``quality/<name>.json``.
     library : iterable of Frame
         Masters of a library; those whose setting this run has are measured too.
+    gains : mapping of str to float
+        Electrons per ADU by the name of a master, where known.
 
     Returns
     -------
     list of Trend
-        Trends with at least one point, sorted by setting.
+        Trends with at least one point, sorted by setting. The dark current is in electrons if the
+        gain is known for all its points.
     """
     points: dict[tuple[str, str, str], list[Point]] = {}
     jobs: dict[str, MasterJob] = {}
@@ -150,23 +162,40 @@ def trends(measured: Iterable[tuple[MasterJob, Path]], library: Iterable[Frame])
         setting = setting_label(job)
         jobs[setting] = job
         for night in QualityRecord.read(quality).nights:
-            add(setting, night.night, night.numbers, job.name)
+            add(setting, night.night, _with_electrons(night.numbers, gains.get(job.name)), job.name)
     for frame in library:
         for setting, job in jobs.items():
-            if _has_setting(frame, job):
+            if has_setting(frame, job):
                 night_of_frame = str(frame.keywords["DATE"])
                 add(setting, night_of_frame, _measure_library_master(frame), frame.path)
+    _choose_units(points)
     return [
         Trend(setting, kind, number, FOLLOWED[kind][number], sorted(each, key=_night))
         for (setting, kind, number), each in sorted(points.items())
     ]
 
 
+def _with_electrons(numbers: Mapping[str, float], gain: float | None) -> Mapping[str, float]:
+    """Add numbers in electrons."""
+    if gain is None:
+        return numbers
+    adu = {name: numbers[name] for name in _IN_ELECTRONS if name in numbers}
+    return {**numbers, **{_IN_ELECTRONS[name]: value * gain for name, value in adu.items()}}
+
+
+def _choose_units(points: dict[tuple[str, str, str], list[Point]]) -> None:
+    """Keep one unit: electrons, if they are known for all points."""
+    for setting, kind, number in [*points]:
+        if adu := _IN_ADU.get(number):
+            in_electrons, in_adu = points[setting, kind, number], points[setting, kind, adu]
+            del points[setting, kind, adu if len(in_electrons) == len(in_adu) else number]
+
+
 def _night(point: Point) -> str:
     return point.night
 
 
-def _has_setting(frame: Frame, job: MasterJob) -> bool:
+def has_setting(frame: Frame, job: MasterJob) -> bool:
     """Return whether a library's master was taken with the settings of a job."""
     if frame.problems or not frame.master or frame.geometry is None:
         return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from calmasters.model.layout import COMPARISON, job_path_of, quality_path
 from calmasters.planning.plan_file import Plan
 from calmasters.planning.planner import Decision, decide
 from calmasters.quality.camera import settings_with_defects
+from calmasters.quality.dark_temperature import DarkTemperature
+from calmasters.quality.leave_out import OddFrame, odd_frames
 from calmasters.quality.own_history import judged
 from calmasters.quality.trend import Trend, trends
 from calmasters.reporting.masters import (
@@ -24,6 +26,7 @@ from calmasters.reporting.masters import (
     in_electrons,
     titled,
 )
+from calmasters.reporting.temperature import dark_temperatures, gain_of
 from calmasters.settings import Settings
 
 __all__ = ["ReportContent", "read_content"]
@@ -44,6 +47,12 @@ class ReportContent:
         What ``snakemake compare`` found last, if it was run.
     cameras : sequence of CameraNumbers
         Gain and noise of each camera setting with flats.
+    odd_frames : sequence of OddFrame
+        Frames that differ from the others of their master, to be left out.
+    odd_but_kept : sequence of str
+        Sentences on masters of which too many frames differ.
+    temperatures : sequence of DarkTemperature
+        Dark current of each camera setting against temperature.
     """
 
     decision: Decision
@@ -52,6 +61,9 @@ class ReportContent:
     trends: Sequence[Trend]
     comparison: EngineComparison | None = None
     cameras: Sequence[CameraNumbers] = ()
+    odd_frames: Sequence[OddFrame] = ()
+    odd_but_kept: Sequence[str] = ()
+    temperatures: Sequence[DarkTemperature] = ()
 
 
 def read_content(settings: Settings, plan: Path) -> ReportContent:
@@ -77,17 +89,33 @@ def read_content(settings: Settings, plan: Path) -> ReportContent:
         ),
         decision.short_names,
     )
+    odd, kept = odd_frames(records, _copies(decision), settings.minimum_frames)
+    library = cache.read(scan_library(settings), Path())
+    with_electrons = in_electrons(loaded, keywords)
+    gains = {master.job.name: gain_of(master) for master in with_electrons}
     return ReportContent(
         decision=decision,
-        masters=in_electrons(loaded, keywords),
+        masters=with_electrons,
         cameras=camera_numbers(loaded, keywords),
         defects=[
             Defects.load(name, members, output)
             for name, members in settings_with_defects(jobs, settings.master_match_keywords).items()
         ],
-        trends=trends(measured, cache.read(scan_library(settings), Path())),
+        trends=trends(measured, library, {name: gain for name, gain in gains.items() if gain}),
+        temperatures=dark_temperatures(with_electrons, library, keywords),
         comparison=_comparison(output / COMPARISON),
+        odd_frames=odd,
+        odd_but_kept=kept,
     )
+
+
+def _copies(decision: Decision) -> Mapping[str, Sequence[str]]:
+    """Return the copies of frames, by the path of the original."""
+    copies: dict[str, list[str]] = {}
+    for frame in decision.frames:
+        if frame.copy_of is not None:
+            copies.setdefault(frame.copy_of, []).append(frame.path)
+    return copies
 
 
 def _comparison(path: Path) -> EngineComparison | None:

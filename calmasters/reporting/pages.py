@@ -23,6 +23,7 @@ from calmasters.frame import FrameType, Status, format_value
 from calmasters.inventory.table import column_text
 from calmasters.inventory.unused_frames import ignored_by_reason, refused_by_remedy
 from calmasters.model.job import MasterJob, UsedMaster
+from calmasters.model.layout import LEAVE_OUT
 from calmasters.planning.planner import Decision
 from calmasters.quality.causes import shared_causes
 from calmasters.quality.quality_record import Level, RegionQuality
@@ -31,7 +32,7 @@ from calmasters.reporting.collect import ReportContent
 from calmasters.reporting.digits import measured, short, temperature
 from calmasters.reporting.masters import Master
 from calmasters.reporting.pictures import is_blank
-from calmasters.reporting.plots import draw_photon_transfer, draw_trend
+from calmasters.reporting.plots import draw_dark_temperature, draw_photon_transfer, draw_trend
 
 __all__ = ["room_for_pictures", "write_report"]
 
@@ -90,6 +91,10 @@ def write_report(path: Path, content: ReportContent, picture_bytes: int | None =
         ],
         defects=content.defects,
         trends=[(trend, draw_trend(trend)) for trend in _worth_drawing(content.trends)],
+        temperatures=[(each, draw_dark_temperature(each)) for each in content.temperatures],
+        odd_frames=content.odd_frames,
+        odd_but_kept=content.odd_but_kept,
+        leave_out_file=(path.parent / LEAVE_OUT).as_posix(),
         version=__version__,
         created=datetime.now().astimezone(),
         style=Markup(_template("style.css")),
@@ -190,6 +195,7 @@ def _embedded(masters: Sequence[Master], budget: int) -> Mapping[tuple[str, str]
     levels = [*Level]
     worst_first = sorted(masters, key=lambda master: -levels.index(master.quality.verdict))
     wanted = [(master, kind) for kind in ("overview", "structure") for master in worst_first]
+    wanted += [(master, "change") for master in worst_first if master.pictures.change.is_file()]
     wanted += [(master, "sections") for master in worst_first if master.reduction > 1]
     embedded = {}
     for master, kind in wanted:

@@ -12,11 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from calmasters.atomic_files import replacing
+from calmasters.atomic_files import remove, replacing
 from calmasters.model.layout import PICTURES, picture_path
+from calmasters.quality.changes import Changes
 from calmasters.quality.surface import structure
 
-__all__ = ["Pictures", "auto_stretch", "is_blank", "reduction", "sections", "write_pictures"]
+__all__ = [
+    "Pictures",
+    "auto_stretch",
+    "is_blank",
+    "reduction",
+    "sections",
+    "write_change",
+    "write_pictures",
+]
 
 Float32: TypeAlias = NDArray[np.float32]
 Grey: TypeAlias = NDArray[np.uint8]
@@ -61,6 +70,11 @@ class Pictures:
     def of(cls, output_dir: Path, name: str) -> Self:
         """Return the files of the pictures of a master, by its name."""
         return cls(*(output_dir / picture_path(name, ending) for ending in PICTURES))
+
+    @property
+    def change(self) -> Path:
+        """What changed since the master before (WebP); there is none without one."""
+        return self.full.with_name(f"{self.full.stem}_change.webp")
 
 
 def auto_stretch(image: Float32) -> Grey:
@@ -138,6 +152,22 @@ def write_pictures(image: Float32, pictures: Pictures) -> None:
     _save(pictures.sections, Image.fromarray(sections(stretched)), "WEBP", 55)
     _save(pictures.structure, _coloured(structure(image)), "WEBP", 70)
     _save(pictures.full, picture, "JPEG", 85)
+
+
+def write_change(path: Path, changes: Changes | None) -> None:
+    """Write the picture of what changed since the master before; without one, remove it.
+
+    Parameters
+    ----------
+    path : Path
+    changes : Changes or None
+    """
+    if changes is None:
+        remove(path)
+        return
+    # Flats show 2 %, the others 6 sigmas in full colour.
+    scale = 1.0 if changes.dust else _STRUCTURE_RANGE
+    _save(path, _coloured(changes.picture * np.float32(scale)), "WEBP", 70)
 
 
 def is_blank(path: Path) -> bool:

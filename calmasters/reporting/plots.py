@@ -10,6 +10,7 @@ from typing import Final
 
 from markupsafe import Markup
 
+from calmasters.quality.dark_temperature import DarkTemperature
 from calmasters.quality.estimate import Estimate
 from calmasters.quality.quality_record import QualityRecord, RegionQuality
 from calmasters.quality.trend import Trend
@@ -18,6 +19,7 @@ from calmasters.reporting.panels import Panel, Scale, Tick, svg_of
 
 __all__ = [
     "Plot",
+    "draw_dark_temperature",
     "draw_frames",
     "draw_histogram",
     "draw_photon_transfer",
@@ -30,6 +32,9 @@ _MAX_NIGHTS: Final = 4
 
 #: Largest number of points in a photon transfer curve.
 _MAX_POINTS: Final = 400
+
+#: Fewest points of a plot of dark current.
+_FEWEST_TEMPERATURES: Final = 2
 
 #: Rings are compared with the centre, %: it is dark where others are so much brighter.
 _LARGEST_RING: Final = 10_000
@@ -178,3 +183,20 @@ def draw_trend(trend: Trend) -> Plot:
     jumps = "; ".join(map(str, trend.jumps)) or "no jump"
     description = f"{trend.setting}: {trend.label} over {len(nights)} nights, {jumps}"
     return Plot(title, svg_of(description, panel))
+
+
+def draw_dark_temperature(dark: DarkTemperature) -> Plot:
+    """Draw the dark current against the temperature, on a logarithmic scale."""
+    title = "Dark current"
+    known = [each for each in dark.currents if each.current > 0]
+    if len(known) < _FEWEST_TEMPERATURES:
+        return Plot(title)
+    temperatures = [each.temperature_c for each in known]
+    currents = [each.current for each in known]
+    panel = Panel(
+        Scale.around("temperature, °C", temperatures, margin=0.1),
+        Scale.logarithmic(f"dark current, {dark.unit}", currents),
+    )
+    panel.line(temperatures, currents, _LINE)
+    panel.points(temperatures, currents, _USUAL)
+    return Plot(title, svg_of(f"{title} of {dark.setting} at {len(known)} temperatures", panel))

@@ -18,7 +18,7 @@ from calmasters.model.layout import (
     quality_path,
 )
 from calmasters.quality import MEASURE_VERSION
-from calmasters.quality.camera import bias_of, settings_with_defects
+from calmasters.quality.camera import bias_of, previous_night, settings_with_defects
 from calmasters.running import job_resources
 from calmasters.settings import Settings
 from calmasters.workflow.workflow import Input, Workflow
@@ -122,15 +122,25 @@ class ReportInputs:
         kept = (self._settings.output_dir / path).absolute()
         return f"{kept.parent.as_posix()}/./{kept.name}" if kept.is_file() else []
 
+    def night_before(self, name: str) -> Input:
+        """Give the master of the night before with the same settings."""
+        job = previous_night(self._job(name), self._workflow.jobs)
+        return self._path(job.master) if job else []
+
     def quality_digest(self, name: str) -> str:
         """Give a digest of what the numbers of a master depend on."""
         job, bias = self._job(name), self.measured_bias(name)
         ranges = self._settings.quality.ranges[job.type.value]
-        return fingerprint(job.digest, bias and bias.path, ranges, MEASURE_VERSION)
+        before = self.night_before(name)
+        return fingerprint(job.digest, bias and bias.path, before, ranges, MEASURE_VERSION)
 
     def setting_digest(self, setting: str) -> str:
         """Give a digest of what the bad pixels of a camera setting depend on."""
         return fingerprint([job.digest for job in self.camera_settings[setting]], MEASURE_VERSION)
+
+    def page_digest(self) -> str:
+        """Give a digest of what the page shows besides its inputs: how numbers are judged."""
+        return fingerprint(MEASURE_VERSION, self._settings.quality.history_masters)
 
     def verdict_digest(self) -> str:
         """Give a digest of what is expected of masters."""

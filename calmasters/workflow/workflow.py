@@ -23,6 +23,7 @@ from calmasters.inventory.scan import fingerprint, scan_masters
 from calmasters.libraries import require_libraries
 from calmasters.model.job import MasterJob, UsedMaster
 from calmasters.model.layout import (
+    LEAVE_OUT,
     MASTERS,
     PLAN,
     job_path,
@@ -43,8 +44,8 @@ from calmasters.planning.staleness import (
     plan_holds,
     trigger_file,
 )
-from calmasters.quality.causes import shared_causes
-from calmasters.quality.own_history import judged
+from calmasters.quality.leave_out import new_entries
+from calmasters.quality.own_history import causes_of_files
 from calmasters.running import job_resources
 from calmasters.running.run import Run
 from calmasters.running.windows_paths import long_paths_work, require_drive, require_short_paths
@@ -405,11 +406,11 @@ class Workflow:
         """
         names = {master_name(master): each.short_name for master, each in self.plan.masters.items()}
         files = [self._output_dir / quality_path(name) for name in names]
-        try:
-            records = judged(self._settings, [file for file in files if file.is_file()])
-        except (OSError, RecordError):
-            return []
-        return [cause.sentence(names) for cause in shared_causes(records)]
+        return causes_of_files(self._settings, files, names)
+
+    def frames_to_leave_out(self) -> int:
+        """Give the number of frames that the report would leave out, and this run did not."""
+        return new_entries(self._output_dir / LEAVE_OUT, self._settings.exclude)
 
     def _warnings_of(self, master: str) -> Sequence[MasterWarning]:
         if self._decides and master in self.reasons:

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from calmasters.commands.summary import summarize
+from calmasters.commands.summary import causes_in, summarize
+from calmasters.model.layout import quality_path
 from calmasters.planning.planner import decide
+from calmasters.quality.quality_record import Finding, Histogram, Level, QualityRecord
 from calmasters.settings import Settings
 
 
@@ -182,3 +184,26 @@ def test_flats_whose_dark_lacks_a_keyword_are_listed_with_what_joins_them(
     (warning,) = (line for line in text.splitlines() if "no dark master matches" in line)
     assert "the nearest, masterDark_EXPOSURE-60.00_" in warning
     assert "READOUTM Low Noise against absent; if they belong together, name the card" in warning
+
+
+def test_what_the_last_report_found_is_listed_by_cause(
+    make_settings: Callable[..., Settings], add_frame: Callable[..., Path]
+) -> None:
+    for number in range(3):
+        add_frame(f"bias/{number}.fits", "bias")
+    settings = make_settings()
+    decision = decide(settings)
+    assert causes_in(decision, settings) == []
+    (job,) = decision.jobs
+    finding = Finding(Level.ERROR, "read noise: 60 e-", "electrical interference", "try a cable")
+    record = QualityRecord(
+        *(job.name, job.master, "bias", "d", Level.ERROR, {}, {}, [finding], [], []),
+        histogram=Histogram([0.0, 1.0], [1]),
+    )
+    path = settings.output_dir / quality_path(job.name)
+    path.parent.mkdir(parents=True)
+    path.write_text(record.to_json(), encoding="utf-8")
+    text = summarize(decision, causes_in(decision, settings))
+    name = decision.short_names[job.master]
+    assert "Found by the last report\n" in text
+    assert f"  {name}: read noise: 60 e-; electrical interference: try a cable\n" in text

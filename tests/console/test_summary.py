@@ -89,6 +89,14 @@ def test_a_report_that_was_made_is_named_with_what_it_warns_of() -> None:
     ]
 
 
+def test_frames_that_the_report_would_leave_out_are_counted() -> None:
+    result = replace(BUILT, report="output/report.html", to_leave_out=2)
+    assert end_of_run(result, GOOD).splitlines()[-2:] == [
+        "To leave out 2 frames that differ: snakemake masters --configfile output/leave_out.yaml",
+        "Report: output/report.html",
+    ]
+
+
 @pytest.mark.parametrize(
     ("planned", "warnings", "findings", "text"),
     [

@@ -53,6 +53,11 @@ def problem(settings: Settings, path: str) -> str:
         ("a.fits", {"2026-01-15/flat/a.fits"}),
         ("A.FITS", set()),
         ("fla", set()),
+        ("/2026-01-15/flat/a.fits", {"2026-01-15/flat/a.fits"}),
+        ("/bias", {"bias/c.fits"}),
+        ("/bias/*", {"bias/c.fits"}),
+        ("/flat", set()),
+        ("/a.fits", set()),
     ],
 )
 def test_frames_are_excluded_by_path_folder_or_name(

@@ -616,6 +616,42 @@ def test_frames_with_no_difference_but_the_level_are_named(observatory: Observat
     assert "no keyword tells them apart" in finding.remedy
 
 
+def test_flats_of_a_mosaic_whose_median_is_between_colours_have_this_cause(
+    observatory: Observatory,
+) -> None:
+    """Half of the pixels are green: without vignetting no sample has the median level."""
+    camera = replace(DSLR.camera, vignetting=0.02, hits=3)
+
+    def change(frames: np.ndarray) -> np.ndarray:
+        # Some dark pixels in two frames, all of them green: the median moves to blue.
+        green = frames[::5, 1::2, 0::2]
+        green[np.random.default_rng(3).random(green.shape) < 0.05] = 2048
+        return frames
+
+    instrument = replace(DSLR, camera=camera)
+    made = observatory.make(instrument, FLAT, [0.02] * 9, [9_000.0] * 9, change=change)
+    causes = {each.cause for each in made.quality.findings if each.found.startswith("frame ")}
+    assert causes
+    assert all("between the levels of two colours" in cause for cause in causes)
+
+
+def test_flats_of_two_levels_are_no_clusters_where_only_one_frame_differs(
+    observatory: Observatory,
+) -> None:
+    shadow = np.ones((7, 256, 384))
+    shadow[3, 60:140, 100:220] = 0.9
+    made = observatory.make(
+        CCD,
+        FLAT,
+        [1.0, 1.0, 1.0, 1.0, 1.6, 1.6, 1.6],
+        [14_000.0] * 4 + [22_400.0] * 3,
+        change=lambda frames: np.rint(frames * shadow),
+    )
+    causes = {each.cause for each in made.quality.findings if each.level is not Level.NOTE}
+    assert not any("clusters" in cause for cause in causes)
+    assert any("flat-003.fits" in each.found for each in made.quality.findings)
+
+
 @pytest.mark.parametrize("count", [4, 5, 7, 10, 16, 30])
 def test_values_of_one_cluster_are_not_split(count: int) -> None:
     random = np.random.default_rng(count)

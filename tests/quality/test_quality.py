@@ -110,7 +110,7 @@ def test_the_keys_of_a_stored_record_do_not_change() -> None:
     assert list(stored) == [
         *("version", "name", "master", "type", "digest", "verdict", "numbers", "ranges"),
         *("findings", "frames", "nights", "histogram", "vignetting"),
-        *("uncertainties", "unknown", "regions", "setting"),
+        *("uncertainties", "unknown", "regions", "setting", "previous"),
     ]
     assert stored["nights"] == [{"night": "2026-01-16", "frames": 1, "level_adu": 612.0}]
     assert stored["histogram"] == {"edges_adu": [0.0, 1.0], "counts": [1]}
@@ -119,7 +119,7 @@ def test_the_keys_of_a_stored_record_do_not_change() -> None:
 def test_a_record_without_regions_is_read(tmp_path: Path) -> None:
     """Kept masters have records of earlier versions."""
     stored = json.loads(record_of(numbers={"read_noise_adu": 5.0}).to_json())
-    for name in ("uncertainties", "unknown", "regions", "setting"):
+    for name in ("uncertainties", "unknown", "regions", "setting", "previous"):
         del stored[name]
     path = tmp_path / "q.json"
     path.write_text(json.dumps(stored), encoding="utf-8")
@@ -395,6 +395,35 @@ def test_the_numbers_of_a_bias_are_those_of_the_camera(make: Make, settings: Set
     assert (night.night, night.frames) == ("2026-01-16", 6)
     assert night.numbers["read_noise_adu"] == pytest.approx(36, rel=0.03)
     assert set(numbers) <= set(NUMBERS)
+
+
+def test_a_master_that_is_not_of_its_frames_is_out_of_range(make: Make, settings: Settings) -> None:
+    made = make(FrameType.BIAS, CCD, 6)
+    numbers = measured(made, settings)
+    assert numbers.uncertainties["residual_adu"] > 0
+    assert abs(numbers.numbers["residual_over_error"]) < 5
+    other = np.random.default_rng(1).normal(700, 10, (CCD.height, CCD.width)) / ADU
+    write_master(made.master, other.astype(np.float32), [Card("IMAGETYP", "x")])
+    quality = measured(made, settings)
+    wrong = {finding.number for finding in quality.findings if finding.level is Level.ERROR}
+    assert {"residual_over_error", "residual_pixels_over_noise"} <= wrong
+
+
+def test_flats_are_verified_with_their_bias_and_dark(make: Make, settings: Settings) -> None:
+    bias, dark = make(FrameType.BIAS, CCD, 3), make(FrameType.DARK, CCD, 3, 1.0)
+    made = make(FrameType.FLAT, CCD, 4, 1.0, 28_000.0)
+    used = {
+        kind: UsedMaster(master.job.master, "run", "")
+        for kind, master in (("bias", bias), ("dark", dark))
+    }
+    calibrated = replace(made, job=replace(made.job, **used))
+    # The master has its bias and dark in it, which its job says were subtracted.
+    wrong = {finding.number for finding in measured(calibrated, settings).findings}
+    assert "residual_over_error" in wrong
+    scaled = replace(made, job=replace(made.job, **used, optimize_dark=True))
+    assert "dark's factor" in measured(scaled, settings).unknown["residual_adu"]
+    dark.master.unlink()
+    assert "residual_adu" in measured(calibrated, settings).unknown
 
 
 def test_frames_that_the_engine_found_to_differ_are_findings_and_stand_out(
@@ -710,6 +739,28 @@ def test_runs_and_the_library_are_one_trend(tmp_path: Path, settings: Settings) 
     assert by_number["level_adu"].points[0].value == pytest.approx(1000, rel=0.01)
     assert len(by_number["hot_percent"].points) == 2
     assert "A, dark: GAIN 100" in by_number["level_adu"].setting
+
+
+@pytest.mark.parametrize(
+    ("gains", "number", "value"),
+    [
+        ({"a": 0.5, "b": 0.5}, "dark_current_e_s", 0.1),
+        ({"a": 0.5}, "dark_current_adu_s", 0.2),
+        ({}, "dark_current_adu_s", 0.2),
+    ],
+)
+def test_dark_current_is_followed_in_electrons_where_all_gains_are_known(
+    tmp_path: Path, gains: dict[str, float], number: str, value: float
+) -> None:
+    measured_ = []
+    for name, date in (("a", "2026-01-15"), ("b", "2026-01-16")):
+        night = NightQuality(date, 5, {"dark_current_adu_s": 0.2})
+        measured_.append(
+            (job_of(FrameType.DARK, name), write_quality(tmp_path / f"{name}.json", nights=[night]))
+        )
+    (trend,) = trends(measured_, [], gains)
+    assert trend.number == number
+    assert [point.value for point in trend.points] == [value, value]
 
 
 def test_nights_that_are_no_dates_are_left_out(tmp_path: Path, settings: Settings) -> None:

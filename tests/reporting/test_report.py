@@ -27,8 +27,12 @@ from calmasters.comparison.picture import write_picture
 from calmasters.frame import Frame, FrameType, Geometry, Status, Traits, Value, Verdict
 from calmasters.model.job import UsedMaster
 from calmasters.planning.short_names import label_of
+from calmasters.quality.changes import Changes
+from calmasters.quality.dark_temperature import DarkCurrent, DarkTemperature
 from calmasters.quality.estimate import Estimate
+from calmasters.quality.leave_out import OddFrame
 from calmasters.quality.quality_record import Finding, FrameQuality, Level, RegionQuality
+from calmasters.quality.surface import Dust
 from calmasters.quality.trend import Trend
 from calmasters.reporting.collect import ReportContent
 from calmasters.reporting.masters import (
@@ -40,7 +44,7 @@ from calmasters.reporting.masters import (
     titled,
 )
 from calmasters.reporting.pages import room_for_pictures, write_report
-from calmasters.reporting.pictures import write_pictures
+from calmasters.reporting.pictures import write_change, write_pictures
 
 
 @pytest.fixture
@@ -61,6 +65,14 @@ def content(tmp_path: Path) -> ReportContent:
         [trend],
         compared(tmp_path),
         [CameraNumbers(MARKUP, transfer_regions(), 2)],
+        [OddFrame(f"odd {MARKUP}.fits", f"its level is 700 ADU {MARKUP}")],
+        [f"flat: 5 of 9 frames differ {MARKUP}"],
+        [
+            DarkTemperature(
+                MARKUP, "e-/s", [DarkCurrent(-10.0, 0.05, 0.001), DarkCurrent(0.0, 0.16, 0.002)]
+            ),
+            DarkTemperature("one", "ADU/s", [DarkCurrent(-10.0, 0.05, 0.001)]),
+        ],
     )
 
 
@@ -258,6 +270,40 @@ def test_a_master_has_its_numbers_and_remedies(page: Page) -> None:
 def test_a_comparison_of_engines_is_shown_with_its_picture(page: Page) -> None:
     assert "Compared with those by engine native on 2026-11-28" in " ".join(page.text.split())
     assert "55.6 % differ" in page.text
+
+
+def test_frames_to_leave_out_are_listed_with_the_command(page: Page, tmp_path: Path) -> None:
+    text = " ".join(page.text.split())
+    assert "1 used frame differs from the others of its master" in text
+    assert f"snakemake masters --configfile {tmp_path}/leave_out.yaml" in text
+    assert "its level is 700 ADU" in text
+    assert "quality/metrics.csv" in {link["href"] for link in page.all("a")}
+
+
+def test_the_doubling_temperature_or_the_reason_is_shown(page: Page) -> None:
+    text = " ".join(page.text.split())
+    assert "doubles every 5.96 ± 0.19 °C" in text
+    assert "0.0500 ± 0.0010" in text
+    assert "Doubling temperature unknown: darks of two or more set-points" in text
+
+
+def test_what_changed_is_shown_with_the_master_it_was_compared_with(tmp_path: Path) -> None:
+    flat = master_of(tmp_path, job_of(FrameType.FLAT, "flat"))
+    picture = np.zeros((24, 32), np.float32)
+    picture[4:12, 8:16] = -0.05
+    write_change(flat.pictures.change, Changes(None, 0.0, Dust(0.1, 0.05), picture))
+    compared_flat = replace(flat, quality=replace(flat.quality, previous=f"before {MARKUP}"))
+    content = ReportContent(decision_of(), [compared_flat], [], [])
+    write_report(tmp_path / "report.html", content)
+    page = Page(tmp_path / "report.html")
+    assert "Compared with before <script>" in " ".join(page.text.split())
+    labels = [image.get("alt", "") for image in page.all("img")]
+    assert any("differs from the master before" in label for label in labels)
+    write_change(flat.pictures.change, None)
+    assert not flat.pictures.change.exists()
+    write_report(tmp_path / "report.html", content)
+    labels = [image.get("alt", "") for image in Page(tmp_path / "report.html").all("img")]
+    assert not any("differs from the master before" in label for label in labels)
 
 
 def test_links_to_files_are_relative_and_safe(page: Page) -> None:

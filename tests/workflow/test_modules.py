@@ -141,14 +141,15 @@ def copy_workflow(folder: Path) -> None:
     shutil.copy(REPOSITORY / "Snakefile", folder)
 
 
-#: As snakedeploy writes it to workflow/Snakefile, with another URL.
+#: As snakedeploy writes it to workflow/Snakefile, with another URL. Snakemake finds the files of a
+#: local git repository only below a folder of it.
 DEPLOYED = """
 configfile: "config/config.yaml"
 
 
 module calmasters:
     snakefile:
-        "git+file://{repository}/workflow/Snakefile@v1"
+        "git+file://{repository}/below/workflow/Snakefile@v1"
     config:
         config
 
@@ -160,7 +161,7 @@ use rule * from calmasters
 @pytest.mark.slow
 def test_a_deployed_workflow_makes_masters_and_their_report(tmp_path: Path) -> None:
     repository = tmp_path / "repository"
-    copy_workflow(repository)
+    copy_workflow(repository / "below")
     name = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.org")
     for words in (["init", "-q"], ["add", "."], [*name, "commit", "-qm", "1"], ["tag", "v1"]):
         subprocess.run(["git", *words], cwd=repository, check=True)
