@@ -53,7 +53,7 @@ LAYOUT_CARDS: Final = (*_DATA, *_OVERSCAN, *_PLACES, *_OFFSETS, "DETSIZE")
 _CACHED: Final = 1024
 #: The camera with the most amplifiers, DECam, has 124.
 _MOST_PARTS: Final = 256
-#: Rows of sensors have fewer pixels.
+#: No sensor has more pixels in a row.
 _MOST_PIXELS: Final = 1e9
 #: Gaps between chips are a small part of a mosaic; larger ones are wrong sections.
 _LEAST_COVERED: Final = 0.5

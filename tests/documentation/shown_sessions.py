@@ -24,6 +24,9 @@ REPOSITORY = Path(__file__).parents[2]
 #: The parts of a clone that commands of the pages need; the package is installed.
 CLONE = ("Snakefile", "rules", "scripts", "config", "pixinsight", "profiles", "report")
 
+#: Lines that pages do not show: the name of the profile, and what the first run on a machine says.
+_LEFT_OUT = ("Using workflow specific profile", "compiling the native engine", "compiled ")
+
 _BLOCK = re.compile(r"(?<=^```console\n)(.*?)(?=^```$)", re.DOTALL | re.MULTILINE)
 #: A command continues to the end of its here-document.
 _COMMAND = re.compile(
@@ -83,7 +86,7 @@ def played(commands: list[str], directory: Path) -> Iterator[str]:
             timeout=600,
             check=False,
         )
-        kept = [line for line in done.stdout.splitlines() if not line.startswith("Using workflow")]
+        kept = [line for line in done.stdout.splitlines() if not line.startswith(_LEFT_OUT)]
         yield "".join(f"{line}\n" for line in kept)
 
 
