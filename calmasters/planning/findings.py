@@ -178,7 +178,8 @@ def missing_masters(decision: Decision) -> Iterator[str]:
     lacking: dict[str, list[str]] = defaultdict(list)
     for job in decision.jobs:
         if job.type is FrameType.FLAT:
-            kinds = [kind for kind in ("bias", "dark") if getattr(job, kind) is None]
+            # A dark without a bias is one of the flats' exposure, which contains the bias.
+            kinds = ["bias"] * (job.bias is job.dark is None) + ["dark"] * (job.dark is None)
             if kinds:
                 setting = ", ".join(
                     f"{key} {format_value(key, value)}"

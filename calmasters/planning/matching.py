@@ -173,11 +173,11 @@ def _match(group: Group, offered: _Offered, settings: Settings, level_of: LevelO
             "use darks, or a master dark, from which no bias was subtracted"
         )
     sentences = [dark_warning] if dark_warning else []
-    for kind, chosen in ((FrameType.BIAS, bias), (FrameType.DARK, dark)):
-        if chosen is None and not (kind is FrameType.DARK and dark_warning):
-            others = offered.others(group, kind)
-            misses = [_miss(group, candidate, settings) for candidate in others]
-            sentences.append(_none_matches(kind, misses))
+    # Without a bias, only a dark of the flats' exposure is chosen, which contains the bias.
+    if bias is None and dark is None:
+        sentences.append(_none_matches(FrameType.BIAS, group, offered, settings))
+    if dark is None and not dark_warning:
+        sentences.append(_none_matches(FrameType.DARK, group, offered, settings))
     if bias is None and dark is None:
         sentences.append("the flats are integrated uncalibrated")
     sentences += _other_pedestal(group, bias or dark, [*biases, *darks])
@@ -284,7 +284,8 @@ def _miss(group: Group, candidate: Candidate, settings: Settings) -> Miss:
     return Miss(candidate.path, keywords, geometry)
 
 
-def _none_matches(kind: FrameType, misses: Sequence[Miss]) -> str:
+def _none_matches(kind: FrameType, group: Group, offered: _Offered, settings: Settings) -> str:
+    misses = [_miss(group, candidate, settings) for candidate in offered.others(group, kind)]
     if not misses:
         return f"no {kind.value} master: there is none at all"
     nearest = min(misses, key=lambda miss: miss.size)

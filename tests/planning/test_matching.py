@@ -240,7 +240,15 @@ def test_without_a_bias_a_dark_of_the_flats_exposure_is_used_unscaled(matched: M
     match = matched([dark(1.9), dark(60.0)])
     assert dark_of(match) == "dark1.9.xisf"
     assert (match.bias, match.optimize_dark) == (None, False)
-    assert texts_of(match) == ("no bias master: there is none at all",)
+    assert texts_of(match) == ()
+
+
+def test_a_bias_that_does_not_match_is_not_lacking_beside_a_dark_of_the_flats_exposure(
+    matched: Matched,
+) -> None:
+    match = matched([dark(1.9), bias(keywords={"GAIN": 99})])
+    assert (match.bias, dark_of(match)) == (None, "dark1.9.xisf")
+    assert texts_of(match) == ()
 
 
 def test_without_a_bias_no_other_dark_is_used_and_the_plan_says_so(matched: Matched) -> None:
