@@ -22,6 +22,7 @@ from calmasters.running import job_resources as resources
 
 #: Width, height and number of frames by megapixels.
 SIZES = {
+    "0.01": (128, 96, 5),
     "0.3": (640, 480, 1000),
     "2": (1728, 1152, 100),
     "8": (3456, 2304, 100),
@@ -31,6 +32,7 @@ DARKS = 5
 
 #: Megapixels, frames, threads; each for bias and for flats.
 CASES = (
+    ("0.01", 5, 1),
     *(
         (size, frames, threads)
         for size in ("2", "8")
@@ -126,7 +128,9 @@ def main() -> None:
     """Run ``python benchmarks/load.py``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--many", metavar="FRAMES/MASTERS", help="also measure runs of this size")
-    parser.add_argument("--sizes", nargs="*", choices=SIZES, default=[*SIZES], help="megapixels")
+    parser.add_argument(
+        "--sizes", nargs="*", choices=SIZES, default=[*SIZES][1:], help="megapixels"
+    )
     options = parser.parse_args()
     print("type    Mpx frames threads  peak MB  predicted  ratio request  wall s  ns/sample")
     for size, frames, threads in CASES:

@@ -216,7 +216,9 @@ def main() -> None:
     """Run ``python benchmarks/report.py``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--small", action="store_true", help="frames of 960x540")
-    size = (960, 540) if parser.parse_args().small else (3840, 2160)
+    parser.add_argument("--size", type=int, nargs=2, default=[3840, 2160], metavar=("W", "H"))
+    options = parser.parse_args()
+    size = (960, 540) if options.small else tuple(options.size)
     with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(PROCESSES) as pool:
         directory = Path(name)
         jobs = prepare(directory, size)

@@ -20,7 +20,8 @@ from functools import partial
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-MADE = Path(__file__).resolve().parent / "made"
+#: Where frames are kept for the next time.
+MADE = Path(os.environ.get("CALMASTERS_MADE") or Path(__file__).resolve().parent / "made")
 
 #: File in the working directory with the output of the last command.
 LOG = "benchmark.log"
@@ -190,10 +191,11 @@ def interleaved(repeat: int, measures: Mapping[str, Callable[[], Run]]) -> Itera
     yield from (Row(name, runs[name]) for name in measures)
 
 
-def table(bench: Bench, repeat: int) -> Iterator[str]:
+def table(bench: Bench, repeat: int, *, is_compiled: bool) -> Iterator[str]:
     """Measure everything, and return the lines of the table."""
     yield f"{'':<44}{'median s':>9}{'least':>9}{'most':>9}{'peak MiB':>9}"
-    yield str(Row("compiling the kernels, once per machine", [bench.compiling()]))
+    if not is_compiled:
+        yield str(Row("compiling the kernels, once per machine", [bench.compiling()]))
     read, full = interleaved(repeat, {"reading the frames": bench.read, "full run": bench.full_run})
     yield from map(str, (read, full))
     kinds = {f"one master {kind}, new process": partial(bench.one, kind) for kind in KINDS}
@@ -218,16 +220,20 @@ def main() -> None:
     """Run ``python benchmarks/session.py``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--small", action="store_true", help="frames of 960x540")
+    parser.add_argument("--size", type=int, nargs=2, default=[3840, 2160], metavar=("W", "H"))
+    parser.add_argument(
+        "--without-compiling", action="store_true", help="do not measure the compilation (minutes)"
+    )
     parser.add_argument("--cores", type=int, default=2, help="cores for Snakemake (default 2)")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each measure (default 3)")
     options = parser.parse_args()
-    width, height = (960, 540) if options.small else (3840, 2160)
+    width, height = (960, 540) if options.small else options.size
     bench = Bench(width, height, options.cores)
     print(
         f"30 bias, 30 darks, 60 flats of {width}x{height}; {options.cores} of {os.cpu_count()}"
         f" cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
     )
-    for line in table(bench, options.repeat):
+    for line in table(bench, options.repeat, is_compiled=options.without_compiling):
         print(line, flush=True)
 
 
