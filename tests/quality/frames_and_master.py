@@ -30,6 +30,8 @@ def integration_of(kind: FrameType) -> Integration:
 class _InMemory:
     """Frames in memory as the engine reads them."""
 
+    has_codes = False
+
     def __init__(self, samples: Float32) -> None:
         self._samples = samples
         self.count, self.size = samples.shape
