@@ -336,6 +336,17 @@ def test_medians_of_large_images_equal_the_reference(kind: str, shape: tuple[int
     assert levels.location(image) == reference_flats.location(image)
 
 
+@pytest.mark.parametrize("seed", [40, 41, 44])
+def test_the_median_beside_the_edge_of_a_bin_is_found(seed: int) -> None:
+    """The upper sample of the middle decides an edge, and the lower one is just above it."""
+    random = np.random.default_rng(seed)
+    image = (np.abs(random.normal(0, 1, 70_000)) * 2e-4 + 1e-4).astype(np.float32)
+    image[0] = 0.39
+    median = levels.image_median(image)
+    assert median == reference_flats.image_median(image)
+    assert median == pytest.approx(np.median(image), abs=2 * reference_flats.BIN_WIDTH)
+
+
 @given(seed=st.integers(0, 2**32 - 1), signal=st.sampled_from([0.0, 0.02, 0.3, 1.0, 3.0]))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_darks_factor_equals_the_reference(seed: int, signal: float) -> None:

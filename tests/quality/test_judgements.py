@@ -230,6 +230,9 @@ FIBRES = Instrument("fibres", replace(CCD.camera, vignetting=0), light=fibres(25
 SLIT = Instrument("slit", replace(CCD.camera, vignetting=0), light=slit(256, 384))
 
 #: 28 masters: camera, type, exposures and, of flats, levels.
+#: ``make test`` tries every seventh instrument and fault, ``make test-all`` all of them.
+QUICK_OF = 7
+
 HEALTHY: Sequence[tuple[Instrument, FrameType, Sequence[float], Sequence[float]]] = (
     (CCD, BIAS, [0.0] * 3, ()),
     (CCD, BIAS, [0.0] * 30, ()),
@@ -264,8 +267,14 @@ HEALTHY: Sequence[tuple[Instrument, FrameType, Sequence[float], Sequence[float]]
 
 @pytest.mark.parametrize(
     ("instrument", "kind", "exposures_s", "levels"),
-    HEALTHY,
-    ids=[f"{each[1]} of {len(each[2])}, {each[0].name}" for each in HEALTHY],
+    [
+        pytest.param(
+            *each,
+            id=f"{each[1]} of {len(each[2])}, {each[0].name}",
+            marks=() if number % QUICK_OF == 0 else pytest.mark.slow,
+        )
+        for number, each in enumerate(HEALTHY)
+    ],
 )
 def test_a_healthy_master_raises_no_alarm(
     observatory: Observatory,
@@ -440,7 +449,15 @@ FAULTS: Sequence[Fault] = (
 
 
 @pytest.mark.parametrize(
-    "fault", FAULTS, ids=[f"{each.kind} {each.number} {each.side}" for each in FAULTS]
+    "fault",
+    [
+        pytest.param(
+            each,
+            id=f"{each.kind} {each.number} {each.side}",
+            marks=() if number % QUICK_OF == 0 else pytest.mark.slow,
+        )
+        for number, each in enumerate(FAULTS)
+    ],
 )
 def test_a_fault_raises_its_alarm_with_cause_and_remedy(
     observatory: Observatory, fault: Fault
@@ -494,6 +511,7 @@ def test_without_a_bias_the_gain_is_not_compared_with_the_header(observatory: Ob
     assert "gain_of_header" not in quality.ranges
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exposure_s", [20.0, 100.0, 500.0])
 def test_hot_pixels_do_not_depend_on_the_exposure(
     observatory: Observatory, exposure_s: float
@@ -507,6 +525,7 @@ def test_hot_pixels_do_not_depend_on_the_exposure(
     assert made.quality.numbers["hot_limit_e_s"] == pytest.approx(expected, abs=0.6)
 
 
+@pytest.mark.slow
 def test_a_short_dark_names_the_limit_above_which_it_shows_hot_pixels(
     observatory: Observatory,
 ) -> None:
@@ -519,6 +538,7 @@ def test_a_short_dark_names_the_limit_above_which_it_shows_hot_pixels(
 # --- flats of spectrographs -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("instrument", [SPECTROGRAPH, FIBRES, SLIT], ids=lambda each: each.name)
 def test_flats_lit_in_lines_are_said_to_be_and_have_no_dead_pixels(
     observatory: Observatory, instrument: Instrument
@@ -569,6 +589,7 @@ def test_flats_of_two_exposures_are_to_be_grouped_by_it(observatory: Observatory
     assert cause.level is Level.ERROR
 
 
+@pytest.mark.slow
 def test_the_setting_of_two_exposures_can_be_pasted(observatory: Observatory) -> None:
     from snakemake.cli import parse_config
 
@@ -586,6 +607,7 @@ def test_the_setting_of_two_exposures_can_be_pasted(observatory: Observatory) ->
     }
 
 
+@pytest.mark.slow
 def test_biases_of_two_speeds_of_the_link_differ_by_its_card(observatory: Observatory) -> None:
     made = observatory.make(
         CCD,
@@ -599,6 +621,7 @@ def test_biases_of_two_speeds_of_the_link_differ_by_its_card(observatory: Observ
     assert "USBSPEED: 40 (3 frames, 660 ADU) and 80 (5 frames, 600 ADU)" in findings[0].found
 
 
+@pytest.mark.slow
 def test_darks_before_the_sensor_was_cold_are_to_be_left_out(observatory: Observatory) -> None:
     made = observatory.make(
         CCD,
@@ -614,6 +637,7 @@ def test_darks_before_the_sensor_was_cold_are_to_be_left_out(observatory: Observ
     assert "-4.5 to -4.5 °C (2 frames, " in made.quality.findings[0].found
 
 
+@pytest.mark.slow
 def test_frames_with_no_difference_but_the_level_are_named(observatory: Observatory) -> None:
     made = observatory.make(
         CCD, BIAS, [0.0] * 8, change=added(np.where(np.arange(8) % 2, 60, 0)[:, None, None])
@@ -623,6 +647,7 @@ def test_frames_with_no_difference_but_the_level_are_named(observatory: Observat
     assert "no keyword tells them apart" in finding.remedy
 
 
+@pytest.mark.slow
 def test_flats_of_a_mosaic_whose_median_is_between_colours_have_this_cause(
     observatory: Observatory,
 ) -> None:
@@ -643,6 +668,7 @@ def test_flats_of_a_mosaic_whose_median_is_between_colours_have_this_cause(
     assert all("between the levels of two colours" in each.cause for each in of_moved)
 
 
+@pytest.mark.slow
 def test_flats_of_two_levels_are_no_clusters_where_only_one_frame_differs(
     observatory: Observatory,
 ) -> None:

@@ -123,8 +123,9 @@ def _edges(window: _Window, rank: int, high: float) -> tuple[float, float]:
     while high - low >= BIN_WIDTH:
         # Samples up to a bin below `low` fall into bin 0 too, though they were counted before.
         start = _first_at(window, 0, low, high) if low > window.minimum else 0
-        index = _bin(_sample(window, start + rank - below), low, high)
-        if not 0 <= index < HISTOGRAM_BINS:
+        # Rounding may put the sample just above the upper edge that is given.
+        index = min(_bin(_sample(window, start + rank - below), low, high), HISTOGRAM_BINS - 1)
+        if index < 0:
             raise _WindowLeftError
         below += _first_at(window, index, low, high) - start
         span = high - low

@@ -88,7 +88,8 @@ def _histogram_rank(samples: Float64, rank: int, low: float, high: float) -> tup
         bins = np.trunc(positions).astype(np.int64)
         counts = np.bincount(bins[(bins >= 0) & (bins < HISTOGRAM_BINS)], minlength=HISTOGRAM_BINS)
         reached = below + np.cumsum(counts)
-        index = int(np.searchsorted(reached, rank, side="right"))
+        # Rounding may put the sample just above the upper edge that is given.
+        index = min(int(np.searchsorted(reached, rank, side="right")), HISTOGRAM_BINS - 1)
         below = int(reached[index] - counts[index])
         span = high - low
         low, high = (
