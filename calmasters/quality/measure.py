@@ -79,6 +79,8 @@ _MUCH_DARK_CURRENT: Final = 2.0
 #: The highest gain of a camera, e-/ADU.
 _MOST_GAIN: Final = 20.0
 
+#: Numbers about what the frames leave over their master.
+_RESIDUAL: Final = "residual_"
 #: Numbers that are outside their ranges where frames differ.
 _OF_UNLIKE_FRAMES: Final = frozenset(
     {"level_spread", "noise_over_expected", "dust_percent", "rejected_percent", "drift_over_noise"}
@@ -699,12 +701,18 @@ class _Measurement:
                 else finding
                 for finding in outside
             ]
-        yield from outside
+        yield from self._without_consequences(outside)
         yield from self._odd_frames(explained)
         is_explained = unlike is not None and explained >= set(self._standing_out)
         yield from self._warnings(is_explained)
         if self.job.type is FrameType.FLAT and self.is_lit_in_lines:
             yield Finding(Level.NOTE, _LIT_IN_LINES)
+
+    def _without_consequences(self, outside: Sequence[Finding]) -> Iterator[Finding]:
+        """Return the findings without what frames leave over, if the frames explain it."""
+        of_frames = [each for each in outside if not each.number.startswith(_RESIDUAL)]
+        is_explained = self._standing_out or any(each.number != "frames" for each in of_frames)
+        yield from of_frames if is_explained else outside
 
     def _by_noise(self, finding: Finding) -> Finding:
         """Correct the cause of a level that is high, if its noise is not that of light.
