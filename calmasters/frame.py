@@ -199,6 +199,12 @@ class FrameLayout:
         several = self.parts if len(self.parts) > 1 else ()
         return frozenset((part.place, part.flip_x, part.flip_y) for part in several)
 
+    @property
+    def cut(self) -> tuple[int, int] | None:
+        """First column and row of the image that are in the frame; None of several amplifiers."""
+        only = self.parts[0].data if len(self.parts) == 1 else None
+        return only and (only.left, only.top)
+
     def upside_down(self, heights: Sequence[int]) -> FrameLayout:
         """Return it for files whose lowest row is the first.
 
@@ -354,17 +360,22 @@ class Geometry:
         """Return whether images are pixel for pixel of the same part of a sensor.
 
         Bayer patterns, positions and amplifiers are compared only if both are known: programs leave
-        them out.
+        them out. Without positions, frames that were cut out of their images must be cut equally.
         """
         ours, theirs = (
             (each.width, each.height, each.xbinning, each.ybinning) for each in (self, other)
         )
-        optional = (
+        layouts = [each.layout for each in (self, other)]
+        optional: list[tuple[object, object]] = [
             (self.bayerpat, other.bayerpat),
             (self.xorigin, other.xorigin),
             (self.yorigin, other.yorigin),
-            tuple(each.layout and each.layout.arrangement for each in (self, other)),
-        )
+        ]
+        if None not in layouts:
+            first, second = (layout for layout in layouts if layout)
+            optional.append((first.arrangement, second.arrangement))
+            if None in (self.xorigin, other.xorigin):
+                optional.append((first.cut, second.cut))
         return ours == theirs and all(a == b or None in (a, b) for a, b in optional)
 
 

@@ -12,6 +12,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -73,14 +74,15 @@ def write_bug_report(config: Mapping[str, Any]) -> Path:
             for kind in ("bias", "dark")
         },
     }
+    redaction = Redaction.of(settings, settings.output_dir)
     texts = {
-        _FRAMES: json.dumps(_stored_headers(settings, libraries)),
+        _FRAMES: json.dumps(_stored_headers(settings, libraries, redaction)),
         _CONFIG: yaml.safe_dump(moved, allow_unicode=True, sort_keys=False),
         _VERSIONS: json.dumps(_versions(), indent=1),
         **dict(_output_texts(settings.output_dir)),
     }
     path = settings.output_dir / BUG_REPORT
-    write_redacted(path, texts, Redaction.of(settings, settings.output_dir))
+    write_redacted(path, texts, redaction)
     return path
 
 
@@ -94,7 +96,9 @@ def _below(path: Path, settings: Settings) -> str:
     return path.relative_to(settings.input_dir).as_posix()
 
 
-def _stored_headers(settings: Settings, libraries: Mapping[Path, str]) -> list[dict[str, Any]]:
+def _stored_headers(
+    settings: Settings, libraries: Mapping[Path, str], redaction: Redaction
+) -> list[dict[str, Any]]:
     output_dir = settings.output_dir
     files = [
         *(
@@ -107,8 +111,11 @@ def _stored_headers(settings: Settings, libraries: Mapping[Path, str]) -> list[d
             for file in scan_masters(settings, _KINDS)
         ),
     ]
+    # Nothing in a header may move.
     return [
-        headers.to_json()
+        replace(
+            headers, parts=[(start, redaction.blanked(text)) for start, text in headers.parts]
+        ).to_json()
         for path, name in progress(files, "reading headers")
         if (headers := _headers(path, name))
     ]

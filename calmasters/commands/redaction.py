@@ -19,7 +19,7 @@ from calmasters.settings import Settings
 __all__ = ["Redaction", "write_redacted"]
 
 #: The folder of any user, also of one who does not run this.
-_HOMES: Final = re.compile(r"""((?:[A-Za-z]:)?[\\/]+(?:home|Users)[\\/]+)[^\\/\s"',;:]+""")
+_HOMES: Final = re.compile(r"""((?:[A-Za-z]:)?[\\/]+(?:home|Users)[\\/]+)([^\\/\s"',;:]+)""")
 
 #: In scripts, these characters are escaped in addition to those that JSON escapes.
 _IN_SCRIPTS: Final = str.maketrans({"#": "\\u0023", "*": "\\u002a"})
@@ -78,7 +78,16 @@ class Redaction:
         for pattern, placeholder in self._patterns:
             # Not a template: a backslash in a placeholder would have a meaning.
             text = pattern.sub(lambda _, placeholder=placeholder: placeholder, text)  # type: ignore[misc]
-        return _HOMES.sub(lambda match: f"{match[1]}<name>", text)
+        # A name that is blanked already keeps its length.
+        return _HOMES.sub(
+            lambda match: match[0] if {*match[2]} == {"x"} else f"{match[1]}<name>", text
+        )
+
+    def blanked(self, text: str) -> str:
+        """Return a text of the same length, with x for what would be replaced."""
+        for pattern, _ in self._patterns:
+            text = pattern.sub(lambda match: "x" * len(match[0]), text)
+        return _HOMES.sub(lambda match: match[1] + "x" * len(match[2]), text)
 
 
 def _spellings(path: Path) -> Iterator[str]:

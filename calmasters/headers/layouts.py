@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 from calmasters.frame import FrameLayout, FramePart, Geometry, Section
 from calmasters.headers.fits_cards import Cards, ImageHeader, number_of
 from calmasters.headers.sample_scale import is_bottom_up
-from calmasters.headers.sections import CardSection, sections_in
+from calmasters.headers.sections import CardSection, is_unreadable, sections_in
 from calmasters.settings import LayoutRules
 
 __all__ = ["LAYOUT_CARDS", "FoundLayout", "LayoutFinder"]
@@ -237,12 +237,24 @@ def _parts_of_header(
     images: Sequence[_Sized], geometry: Geometry, warnings: list[str]
 ) -> Iterator[_Part]:
     binning = (geometry.xbinning, geometry.ybinning)
+    for image in images:
+        _require_readable(image.cards)
     if len(images) == 1:
         named = [*_named_parts(images[0], 0, binning)]
         yield from named or _only_part(images[0], binning, warnings)
         return
     for number, image in enumerate(images):
         yield from [*_named_parts(image, number, binning)] or [_whole_part(image, number, binning)]
+
+
+def _require_readable(cards: Cards) -> None:
+    """Refuse a section that cannot be read: the overscan would be a part of the frame."""
+    for name, value in cards.items():
+        found = _NAMED.fullmatch(name)
+        if found and found[1] in (*_DATA, *_OVERSCAN) and is_unreadable(value):
+            raise _WrongSectionError(
+                f"has {name} '{value}', which is no section such as [1:2048,1:1024]; {_REMEDY}"
+            )
 
 
 def _named_parts(image: _Sized, number: int, binning: tuple[int, int]) -> Iterator[_Part]:

@@ -9,10 +9,13 @@ from typing import Final, NamedTuple
 from calmasters.frame import Section
 from calmasters.headers.fits_cards import Cards, CardValue
 
-__all__ = ["CardSection", "section_of", "sections_in"]
+__all__ = ["CardSection", "is_unreadable", "section_of", "sections_in"]
 
-_AXIS: Final = r"\s*(?:(\d{1,9})\s*:\s*(\d{1,9})|\*)\s*"
-_SECTION: Final = re.compile(rf"\[{_AXIS},{_AXIS}\]")
+_NUMBER: Final = r"(\d{1,9})(?:\.0*)?"
+_AXIS: Final = rf"\s*(?:{_NUMBER}\s*:\s*{_NUMBER}|\*)\s*"
+#: Some programs write other brackets, or none.
+_SECTION: Final = re.compile(rf"(?<![\d.])[\[(]?{_AXIS},{_AXIS}(?![\d.:])[\])]?")
+_NOT_ZERO: Final = re.compile("[1-9]")
 
 
 class CardSection(NamedTuple):
@@ -63,6 +66,11 @@ def sections_in(value: CardValue | None) -> Iterator[CardSection]:
         y = (int(bottom), int(top)) if bottom else ()
         if all(not axis or max(axis) for axis in (x, y)):
             yield CardSection(x, y)
+
+
+def is_unreadable(value: CardValue | None) -> bool:
+    """Return whether a value with numbers is no section, such as ``[49-56,1-48]``."""
+    return bool(_NOT_ZERO.search(str(value))) and not any(sections_in(value))
 
 
 def section_of(cards: Cards, name: str, sizes: Sequence[int]) -> list[tuple[int, int]]:

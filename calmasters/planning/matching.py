@@ -275,13 +275,20 @@ def _miss(group: Group, candidate: Candidate, settings: Settings) -> Miss:
     ours, theirs = group.frames[0].keywords, candidate.keywords
     keywords = differences(ours, theirs, settings.master_match_keywords)
     same = group.geometry.fits(candidate.geometry)
-    geometry = "" if same else f"{candidate.geometry} against {group.geometry}"
+    geometry = "" if same else _geometry_difference(candidate.geometry, group.geometry)
     if same and not _same_bits(group, candidate):
         of_both = ("8 bits" if each.has_8_bits else "more" for each in (candidate, group))
         geometry = f"samples of {' against '.join(of_both)}: take both with the same bits"
     elif same:
         geometry = _level_difference(group, candidate)
     return Miss(candidate.path, keywords, geometry)
+
+
+def _geometry_difference(theirs: Geometry, ours: Geometry) -> str:
+    if theirs.layout and ours.layout and str(theirs) == str(ours):
+        cuts = (each.layout.parts[0].data for each in (theirs, ours) if each.layout)
+        return f"a cut to {' against '.join(map(str, cuts))} of the image"
+    return f"{theirs} against {ours}"
 
 
 def _none_matches(kind: FrameType, group: Group, offered: _Offered, settings: Settings) -> str:

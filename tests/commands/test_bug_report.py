@@ -20,6 +20,7 @@ from xisf import XISF
 from calmasters.commands.bug_report import replay, write_bug_report
 from calmasters.commands.frame_headers import FrameHeaders, without_site
 from calmasters.errors import OutputError, RecordError
+from calmasters.frame import Status
 from calmasters.headers.image_header import read_cards, read_header
 from calmasters.headers.nights import night_of
 from calmasters.planning.planner import Decision, decide
@@ -167,7 +168,8 @@ def test_places_and_names_are_not_in_the_report(
 ) -> None:
     monkeypatch.setenv("USER", "janedoe")
     for number in range(3):
-        cards = {"DATE-OBS": f"2026-01-15T20:00:0{number}", **SITE}
+        paths = {"PROGRAM": "/home/johndoe/x", "FROM": "C:\\Users\\jd\\y of janedoe"}
+        cards = {"DATE-OBS": f"2026-01-15T20:00:0{number}", **SITE, **paths}
         add_frame(f"of janedoe/{number}.fits", "bias", cards)
     config = config_of()
     logs = tmp_path / "output/logs"
@@ -176,9 +178,14 @@ def test_places_and_names_are_not_in_the_report(
     with ZipFile(write_bug_report(config)) as archive:
         texts = {name: archive.read(name).decode() for name in archive.namelist()}
     everything = "\n".join(texts.values())
-    for hidden in ("janedoe", "Neill", "47 31", "122.4194", "1432.5", "someone", str(tmp_path)):
+    names = ("janedoe", "johndoe", "Neill", "someone")
+    for hidden in (*names, "47 31", "122.4194", "1432.5", str(tmp_path)):
         assert hidden not in everything
     assert json.loads(texts["versions.json"])["calmasters"]
+    # Paths in headers keep their lengths, so that the headers can be read.
+    replay(tmp_path / "output/bug_report.zip", tmp_path / "again")
+    again = decide(settings_of(tmp_path / "again", monkeypatch))
+    assert {verdict.status for verdict in again.verdicts.values()} == {Status.USED}
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,8 @@ DATA, BIAS = Section(0, 48, 0, 40), Section(48, 56, 0, 40)
         {"BIASSEC": "[49:56,1:40]", "TRIMSEC": "[0:0,0:0]", "DATASEC": "[1:48,1:40]"},
         {"BSEC1": "[49:56,1:40]", "TSEC1": "[1:48,1:40]"},
         {"BIASSECA": "[49:56,1:40]", "DATASECA": "[1:48,1:40]"},
+        {"BIASSEC": "(49:56,1:40)", "TRIMSEC": "1:48,1:40"},
+        {"BIASSEC": "[49.0:56.0,1:40", "DATASEC": "[1:48,1:40]"},
     ],
 )
 def test_sections_of_a_header_give_the_layout(cards: dict[str, str]) -> None:
@@ -158,6 +160,40 @@ def test_sections_that_contradict_each_other_are_refused(cards: dict[str, str], 
     (problem,) = result.problems
     assert text in problem
     assert "; correct the header" in problem
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        {"BIASSEC": "[49-56,1-40]"},
+        {"BIASSEC": "[49,56,1,40]"},
+        {"BIASSEC": "[-1:-8,1:40]"},
+        {"BIASSEC": 5},
+        {"BIASSEC": "[49:56,1:40]", "TRIMSEC": "[1-48,1-40]"},
+        {
+            "BIASSECA": "[49:52,*]",
+            "BIASSECB": "[53:56,*]",
+            "DATASECA": "[1:24,*]",
+            "DATASECB": "25-48",
+        },
+    ],
+)
+def test_a_section_that_cannot_be_read_is_refused(cards: dict[str, Any]) -> None:
+    """Without it, the overscan would be a part of the frame."""
+    (problem,) = found(**cards).problems
+    assert "which is no section such as [1:2048,1:1024]" in problem
+    assert found_in(header_of(56, 40, cards), overscan="off").problems == ()
+
+
+def test_frames_cut_at_other_places_do_not_fit_unless_they_have_positions() -> None:
+    cuts = {"TRIMSEC": "[1:48,1:40]"}, {"TRIMSEC": "[9:56,1:40]"}
+    one, other = (geometry_found(found(**cards)) for cards in cuts)
+    assert not one.fits(other)
+    assert one.fits(geometry_found(found(**cuts[0])))
+    assert one.fits(Geometry(48, 40))
+    placed = {"XORGSUBF": 100, "YORGSUBF": 0}
+    one, other = (geometry_found(found(**cards, **placed)) for cards in cuts)
+    assert one.fits(other)
 
 
 def test_sections_of_unbinned_pixels_are_binned() -> None:
