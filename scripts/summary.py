@@ -3,7 +3,7 @@
 import sys
 
 import calmasters.interrupts  # noqa: F401
-from calmasters.commands.summary import causes_in, summarize
+from calmasters.commands.summary import causes_in, records_in, summarize
 from calmasters.errors import exit_on_error
 from calmasters.planning.planner import decide
 from calmasters.settings import Settings
@@ -11,4 +11,5 @@ from calmasters.settings import Settings
 with exit_on_error():
     settings = Settings.from_config(snakemake.config)
     decision = decide(settings)
-    print(summarize(decision, causes_in(decision, settings)), file=sys.stderr)
+    causes, records = causes_in(decision, settings), records_in(decision, settings)
+    print(summarize(decision, causes, records), file=sys.stderr)

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain, pairwise
+from types import MappingProxyType
 
 import pandas as pd
 
+from calmasters.errors import RecordError
 from calmasters.frame import format_value
 from calmasters.headers.fits_cards import number_of
 from calmasters.inventory.table import column_text
 from calmasters.inventory.unused_frames import ignored_by_reason, refused_by_remedy
+from calmasters.model.job import read_made_of
 from calmasters.model.layout import quality_path
+from calmasters.model.master_record import MasterRecord
 from calmasters.planning.findings import Findings
 from calmasters.planning.near_misses import Difference
 from calmasters.planning.planner import Decision
 from calmasters.quality.own_history import causes_of_files
 from calmasters.settings import Settings
 
-__all__ = ["causes_in", "summarize"]
+__all__ = ["causes_in", "records_in", "summarize"]
 
 #: Paths shown of each kind of refusal; inventory.csv has them all.
 _SHOWN = 3
@@ -36,7 +41,22 @@ def causes_in(decision: Decision, settings: Settings) -> list[str]:
     return causes_of_files(settings, files, names)
 
 
-def summarize(decision: Decision, causes: Sequence[str] = ()) -> str:
+def records_in(decision: Decision, settings: Settings) -> dict[str, MasterRecord]:
+    """Read the records of the masters that are as planned, by the master's path."""
+    records = {}
+    for job in decision.jobs:
+        path = settings.output_dir / job.record
+        if (made := read_made_of(path)) and made.digest == job.digest:
+            with suppress(OSError, RecordError):
+                records[job.master] = MasterRecord.read(path)
+    return records
+
+
+def summarize(
+    decision: Decision,
+    causes: Sequence[str] = (),
+    records: Mapping[str, MasterRecord] = MappingProxyType({}),
+) -> str:
     """Tell the frames by type, the refusals by remedy, the masters, and what to shoot next.
 
     Parameters
@@ -44,6 +64,8 @@ def summarize(decision: Decision, causes: Sequence[str] = ()) -> str:
     decision : Decision
     causes : sequence of str
         As :func:`causes_in` gives them.
+    records : mapping of str to MasterRecord
+        As :func:`records_in` gives them: what the engine found when it made the masters.
     """
     findings = Findings.of(decision)
     sections = (
@@ -51,7 +73,7 @@ def summarize(decision: Decision, causes: Sequence[str] = ()) -> str:
         ("Refused", _refusals(decision)),
         ("Settings that make refused frames usable", findings.suggested.splitlines()),
         ("Left out", _ignored(decision)),
-        ("Masters", _masters(decision)),
+        ("Masters", _masters(decision, records)),
         ("What to shoot next", findings.wanted),
         ("Near misses", _near_misses(decision)),
         ("Warnings", _warnings(findings)),
@@ -92,15 +114,23 @@ def _ignored(decision: Decision) -> Iterator[str]:
         yield f"{_frames(count)}: {reason}"
 
 
-def _masters(decision: Decision) -> Iterator[str]:
+def _masters(decision: Decision, records: Mapping[str, MasterRecord]) -> Iterator[str]:
     names = decision.short_names
     for job in decision.jobs:
-        yield f"{names[job.master]}: {_frames(len(job.frames))}, {job.master}"
+        record = records.get(job.master)
+        bad = [each for each in record.left_out if each not in job.left_out] if record else []
+        count = len(job.frames) - len(bad)
+        yield f"{names[job.master]}: {_frames(count)}, {job.master}"
         for kind, used in (("bias", job.bias), ("dark", job.dark)):
             if used:
                 yield f"    {kind}: {names.get(used.path, used.path)}; {used.why}"
-        for warning in job.warnings:
-            yield f"    {warning}"
+        warnings = [*job.warnings, *(record.warnings if record else ())]
+        for text in dict.fromkeys(map(str, warnings)):
+            yield f"    {text}"
+        for frame in bad[:_SHOWN]:
+            yield f"    left out: {frame.path}: {frame.reason}"
+        if len(bad) > _SHOWN:
+            yield f"    left out: {len(bad) - _SHOWN} more, see {job.record}"
 
 
 def _near_misses(decision: Decision) -> Iterator[str]:

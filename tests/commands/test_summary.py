@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from calmasters.commands.summary import causes_in, summarize
+from calmasters.commands.summary import causes_in, records_in, summarize
+from calmasters.model.job import LeftOut
 from calmasters.model.layout import quality_path
+from calmasters.model.master_record import MasterRecord
+from calmasters.model.master_warning import MasterWarning, WarningKind
 from calmasters.planning.planner import decide
 from calmasters.quality.quality_record import Finding, Histogram, Level, QualityRecord
 from calmasters.settings import Settings
@@ -207,3 +210,27 @@ def test_what_the_last_report_found_is_listed_by_cause(
     name = decision.short_names[job.master]
     assert "Found by the last report\n" in text
     assert f"  {name}: read noise: 60 e-; electrical interference: try a cable\n" in text
+
+
+def test_what_the_engine_found_is_listed_with_the_master(
+    make_settings: Callable[..., Settings],
+    add_frame: Callable[..., Path],
+    write_record: Callable[..., MasterRecord],
+) -> None:
+    for number in range(15):
+        add_frame(f"bias/{number:02}.fits", "bias", {"DATE-OBS": f"2026-01-15T20:00:{number:02}"})
+    settings = make_settings()
+    decision = decide(settings)
+    (job,) = decision.jobs
+    bad = tuple(LeftOut(frame.path, "every pixel is 0") for frame in job.frames[:5])
+    warning = MasterWarning(WarningKind.SAMPLES, "2 samples were not finite")
+    record = write_record(job, settings.output_dir / job.master, warnings=(warning,), left_out=bad)
+    assert record.left_out
+    text = summarize(decision, records=records_in(decision, settings))
+    assert f"{decision.short_names[job.master]}: 10 frames, {job.master}\n" in text
+    assert "    2 samples were not finite\n" in text
+    assert "    left out: bias/02.fits: every pixel is 0\n" in text
+    assert f"    left out: 2 more, see {job.record}\n" in text
+    # A master that is to be made again is not what its record says.
+    add_frame("bias/15.fits", "bias", {"DATE-OBS": "2026-01-15T20:00:15"})
+    assert records_in(decide(settings), settings) == {}
