@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from calmasters.images.assembled_frame import AssembledFrame
 from calmasters.images.open_frame import OpenedFrame
 from calmasters.images.raw_frame import Image, RawFrame
 
@@ -71,6 +72,8 @@ class FrameMeasure:
         it does not; 1 if all samples are equal.
     white : float
         The sample from which on pixels are saturated, in [0, 1].
+    overscan_adu : float or None
+        Level of the overscan that was subtracted; None where it is not known, or there is none.
     """
 
     level: float
@@ -80,6 +83,7 @@ class FrameMeasure:
     highest: float = 1.0
     plateau: float = 0.0
     white: float = 1.0
+    overscan_adu: float | None = None
 
 
 def measure_frames(frames: Sequence[OpenedFrame], threads: int) -> list[FrameMeasure]:
@@ -90,7 +94,8 @@ def measure_frames(frames: Sequence[OpenedFrame], threads: int) -> list[FrameMea
 
 def measure_frame(frame: OpenedFrame) -> FrameMeasure:
     """Measure an opened frame."""
-    return replace(_measure_rows(frame), white=frame.white)
+    overscan_adu = frame.overscan_adu or None if isinstance(frame, AssembledFrame) else None
+    return replace(_measure_rows(frame), white=frame.white, overscan_adu=overscan_adu)
 
 
 def _measure_rows(frame: OpenedFrame) -> FrameMeasure:

@@ -23,18 +23,20 @@ from calmasters.engines.outliers import find_outliers
 from calmasters.engines.result_warnings import (
     clipped_flats,
     constant_frames,
+    lit_overscan,
     structured_bias,
     weak_dark,
     weak_flats,
     weak_master_dark,
 )
-from calmasters.errors import ConfigError, EngineError, FrameError
+from calmasters.errors import ConfigError, EngineError, FrameError, RecordError
 from calmasters.frame import FrameType, split_plane
 from calmasters.images.master_file import read_image
 from calmasters.images.open_frame import open_frame
 from calmasters.images.raw_frame import Image
 from calmasters.model.job import FrameFile, LeftOut, MasterJob, UsedMaster
 from calmasters.model.layout import LOCK
+from calmasters.model.master_record import MasterRecord
 from calmasters.model.master_warning import MasterWarning, WarningKind
 from calmasters.settings import BadFrames, Calibration
 
@@ -132,7 +134,8 @@ def check_frames(
     bias, dark = _master(job, job.bias, output_dir), _master(job, job.dark, output_dir)
     subtracted = dark if bias is None else bias
     base = measure_reference(job, input_dir, output_dir)
-    base = base if subtracted is None else measure_image(subtracted)
+    if subtracted is not None:
+        base = measure_subtracted(job, subtracted, input_dir, output_dir)
     checked = judge_frames(job, job.frames_without(bad), measures, base, rules)
     checked = replace(checked, left_out=[*bad, *checked.left_out])
     if bias is None or dark is None:
@@ -179,6 +182,22 @@ def measure_reference(job: MasterJob, input_dir: Path, output_dir: Path) -> Fram
             return measure_frame(frame)
     except (OSError, FrameError):
         return None
+
+
+def measure_subtracted(
+    job: MasterJob, master: Image, input_dir: Path, output_dir: Path
+) -> FrameMeasure:
+    """Measure what is subtracted from flats, and the overscan of a frame that it was made of."""
+    measure = measure_image(master)
+    used = job.bias or job.dark
+    if used is None or not job.geometry.is_levelled:
+        return measure
+    try:
+        record = MasterRecord.read(used.located(output_dir).with_suffix(".json"))
+        with open_frame_of(job, input_dir / record.frames[0].path) as frame:
+            return replace(measure, overscan_adu=measure_frame(frame).overscan_adu)
+    except (OSError, FrameError, RecordError, IndexError):
+        return measure  # it is of a library, or its frames are elsewhere now
 
 
 def judge_frames(
@@ -231,6 +250,7 @@ def _weak(
     elif kind is FrameType.FLAT:
         # Saturated flats also differ in shape and level.
         yield from clipped_flats(paths, measures)
+        yield from lit_overscan(measures, base)
         yield from weak_flats(paths, [level - base_level for level in levels], measures[0].white)
     elif base:
         yield from weak_dark(65535 * (median(levels) - base_level), 65535 * base_level)

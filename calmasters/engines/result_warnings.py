@@ -25,6 +25,10 @@ __all__ = [
     "zeros_warning",
 ]
 
+#: An overscan that is so much higher in flats than in bias frames sees light: ADU, and share of the
+#: light of the image. The level of a camera drifts less in a night.
+_LIT_OVERSCAN_ADU: Final = 50.0
+_LIT_OVERSCAN: Final = 0.01
 #: The level of an image is measured on one of this many pixels.
 _LEVEL_STEP: Final = 61
 
@@ -129,6 +133,32 @@ def clipped_flats(
             WarningKind.LEVEL,
             f"{len(clipped)} of {len(paths)} flats are saturated at {65535 * highest:.0f} ADU, such"
             f" as {path} in {share:.1%} of its samples: expose flats shorter, or dim the light",
+        )
+
+
+def lit_overscan(
+    measures: Sequence[FrameMeasure], base: FrameMeasure | None
+) -> Iterator[MasterWarning]:
+    """Warn of light in the overscan of flats: it is subtracted from the light of the image.
+
+    Parameters
+    ----------
+    measures : sequence of FrameMeasure
+        Of flats.
+    base : FrameMeasure or None
+        Of what is subtracted from them.
+    """
+    levels = [each.overscan_adu for each in measures if each.overscan_adu is not None]
+    if not levels or base is None or base.overscan_adu is None:
+        return
+    light = 65535 * (float(np.median([each.level for each in measures])) - base.level)
+    more = float(np.median(levels)) - base.overscan_adu
+    if more > max(_LIT_OVERSCAN_ADU, _LIT_OVERSCAN * (light + more)):
+        yield MasterWarning(
+            WarningKind.CALIBRATION,
+            f"the overscan of the flats is {more:.0f} ADU above that of their bias or dark: light"
+            " reaches it, and is missing in the flats; give other columns in cameras"
+            " (config/README.md), or set overscan: 'off'",
         )
 
 

@@ -87,6 +87,11 @@ class AssembledFrame:
         """Number of pixels."""
         return self.width * self.height
 
+    @property
+    def overscan_adu(self) -> float:
+        """Median level of the overscan that is subtracted, 16-bit ADU; 0 without one."""
+        return float(np.median([part.level_adu for part in self._parts]))
+
     def __enter__(self) -> Self:
         return self
 
@@ -154,6 +159,7 @@ class _Part:
         if level:
             rows, self._columns = _levels(image, part, level)
         format_ = image.format
+        self.level_adu = float(np.median(rows)) / format_.unity * _ADU16
         # In the unit of the file, with all that is added to a sample: fewer passes over a strip.
         self._rows = rows - (pedestal_adu * (format_.unity / _ADU16) + format_.zero)
 

@@ -130,6 +130,30 @@ def test_masters_are_those_of_trimmed_and_levelled_frames(site: Callable[..., Se
     assert np.median(ours["flat"]) * 65535 == pytest.approx(21_960, abs=50)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.005, 0.1])
+@pytest.mark.parametrize("name", ["native", "siril"])
+def test_light_in_the_overscan_of_flats_makes_them_weak(
+    site: Callable[..., Settings], name: str, share: float
+) -> None:
+    if name == "siril" and not shutil.which("siril-cli"):
+        pytest.skip("there is no siril-cli")
+    engine = NativeEngine(1) if name == "native" else SirilEngine(Siril(), threads=1)
+    settings = site("lit", engine=name, calibration={"flat": {"optimizeDarks": False}})
+    write_overscanned(settings.input_dir, "bias", "dark")
+    for number, seen in enumerate(signal("flat")):
+        lit = np.full((HEIGHT, OVERSCAN), share * LEVELS["flat"])
+        write(
+            settings.input_dir, "flat", number, np.hstack([seen, lit]) + level(number), **SECTIONS
+        )
+    decision = decide(settings)
+    made_by(engine, settings, decision)
+    flat = MasterRecord.read(settings.output_dir / decision.jobs[-1].record)
+    found = [str(each) for each in flat.warnings if "light reaches it" in str(each)]
+    assert len(found) == (share == 0.1)
+    # The level drifts by 8 ADU from frame to frame.
+    assert all("of the flats is 2020 ADU above that of their bias" in each for each in found)
+
+
 def test_a_bias_around_0_has_no_mean_error(site: Callable[..., Settings]) -> None:
     """Below 0.05 ADU with 5 ADU of noise: no sample below 0 is cut off."""
     # The rejection cuts at 4 sigma below and 3 above: without it, as it shifts any mean.

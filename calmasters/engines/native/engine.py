@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn, TextIO
 import numpy as np
 
 from calmasters.engines.dark_scaling import DarkScaling, dark_signal, weak_factors
-from calmasters.engines.frame_measures import measure_frames, measure_image
+from calmasters.engines.frame_measures import measure_frames
 from calmasters.engines.image_stats import noise
 from calmasters.engines.job_frames import open_frame_of
 from calmasters.engines.native.darks import DarkOptimizer
@@ -30,6 +30,7 @@ from calmasters.engines.preflight import (
     judge_frames,
     left_out_for,
     measure_reference,
+    measure_subtracted,
     require_enough,
     require_supported,
 )
@@ -313,7 +314,8 @@ class _MasterBuilder:
         base = measure_reference(self._job, self._input_dir, self._output_dir)
         if calibrator:
             subtracted = calibrator.dark if calibrator.bias is None else calibrator.bias
-            base = base if subtracted is None else measure_image(subtracted)
+            if subtracted is not None:
+                base = measure_subtracted(self._job, subtracted, self._input_dir, self._output_dir)
         files = self._files
         checked = judge_frames(self._job, files, measures, base, self._bad_frames)
         self._warn_all(checked.warnings)
