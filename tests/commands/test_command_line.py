@@ -21,6 +21,13 @@ COMMANDS = (
     *("bug-report", "watch", "init", "pixel"),
 )
 
+
+@pytest.fixture(autouse=True)
+def _restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests of this process do not see how the command was called."""
+    monkeypatch.setenv(WHERE, "")
+
+
 HEAVY = ("snakemake", "pandas", "numpy", "yaml", "astropy", "shtab")
 
 

@@ -191,7 +191,7 @@ def test_frames_with_an_overscan_equal_the_native_engines(
 
 def test_the_script_of_a_user_refuses_frames_with_an_overscan(site: Site) -> None:
     script = site.script(make_job(site, BIAS, geometry=LEVELLED))
-    assert "its frames are put together before PixInsight reads them" in script
+    assert "its frames are written as plain files before PixInsight reads them" in script
 
 
 def test_adu_in_32_bits_are_refused(site: Site) -> None:
