@@ -9,6 +9,7 @@ from typing import Final
 import pandas as pd
 
 from calmasters.atomic_files import replacing
+from calmasters.frame import format_value
 from calmasters.inventory.table import keyword_cell
 from calmasters.quality.judgement import NUMBERS
 from calmasters.reporting.masters import Master
@@ -54,7 +55,10 @@ def _row(master: Master) -> Mapping[str, str | float]:
     )
     quality = master.quality
     return {
-        **{key: keyword_cell(value) for key, value in master.keywords},
+        **{
+            key: keyword_cell(format_value(key, value))
+            for key, value in master.job.keywords.items()
+        },
         **dict(zip(_ABOUT, about, strict=True)),
         **quality.numbers,
         **{name + _UNCERTAINTY: value for name, value in quality.uncertainties.items()},
