@@ -12,7 +12,8 @@ from itertools import combinations
 from string import ascii_uppercase
 from typing import Final, NamedTuple
 
-from calmasters.frame import Geometry, Section
+from calmasters.frame import Geometry
+from calmasters.frame_layout import Section
 from calmasters.headers.fits_cards import Cards, number_of
 from calmasters.headers.sections import CardSection, is_unreadable, sections_in
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from calmasters.frame import FrameLayout, FramePart
+from calmasters.frame_layout import FrameLayout, FramePart
 from calmasters.headers.fits_cards import ImageHeader, number_of
 from calmasters.headers.sample_scale import is_bottom_up
 from calmasters.headers.sections import section_of

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from calmasters.frame import FrameLayout, FramePart, Geometry, Section
+from calmasters.frame import Geometry
+from calmasters.frame_layout import FrameLayout, FramePart, Section
 from calmasters.headers.amplifier_parts import (
     REMEDY,
     SPLIT_REMEDY,

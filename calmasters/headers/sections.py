@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from calmasters.frame import Section
+from calmasters.frame_layout import Section
 from calmasters.headers.fits_cards import Cards, CardValue
 
 __all__ = ["CardSection", "is_unreadable", "section_of", "sections_in"]

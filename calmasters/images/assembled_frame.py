@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calmasters.errors import FrameError
-from calmasters.frame import FrameLayout, FramePart, Section
+from calmasters.frame_layout import FrameLayout, FramePart, Section
 from calmasters.images.raw_frame import (
     RawFrame,
     SampleFormat,

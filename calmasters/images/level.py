@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from calmasters.errors import FrameError
-from calmasters.frame import FrameLayout
+from calmasters.frame_layout import FrameLayout
 from calmasters.images.open_frame import open_frame
 
 __all__ = ["middle_level"]

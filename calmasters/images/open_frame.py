@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeAlias
 
-from calmasters.frame import FrameLayout
+from calmasters.frame_layout import FrameLayout
 from calmasters.images.assembled_frame import AssembledFrame
 from calmasters.images.raw_frame import RawFrame
 

@@ -18,17 +18,8 @@ from typing import Any, Final, TypeAlias
 from calmasters import __version__
 from calmasters.atomic_files import write_whole
 from calmasters.errors import FrameError
-from calmasters.frame import (
-    Frame,
-    FrameLayout,
-    FrameType,
-    Geometry,
-    OtherType,
-    Traits,
-    plane_path,
-    split_plane,
-)
-from calmasters.garbage import without_collection
+from calmasters.frame import Frame, FrameType, Geometry, OtherType, Traits, plane_path, split_plane
+from calmasters.frame_layout import FrameLayout
 from calmasters.headers.ap_common import ap_keywords
 from calmasters.headers.camera_raw import CAMERA_RAW
 from calmasters.headers.dialects import FrameHeader, KeywordReader
@@ -47,6 +38,7 @@ from calmasters.headers.sample_scale import (
     reading_of,
 )
 from calmasters.headers.series import plane_header, planes_of, series_problem
+from calmasters.inventory.garbage import without_collection
 from calmasters.inventory.scan import ScannedFile, fingerprint
 from calmasters.model.layout import HEADER_CACHE
 from calmasters.progress import progress

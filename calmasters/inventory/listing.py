@@ -9,8 +9,8 @@ from typing import Final
 
 from calmasters import __version__
 from calmasters.engines import needs_of
-from calmasters.garbage import without_collection
 from calmasters.inventory.content_digests import ContentDigests
+from calmasters.inventory.garbage import without_collection
 from calmasters.inventory.scan import ScannedFile, fingerprint, scan_frames, scan_library
 from calmasters.model.job import read_made_of
 from calmasters.model.layout import record_path

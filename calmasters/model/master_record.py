@@ -15,7 +15,8 @@ from typing import Any, Final, Self
 from calmasters import __version__
 from calmasters.atomic_files import write_whole
 from calmasters.errors import RecordError
-from calmasters.frame import LEVEL_TEXTS, FrameLayout, FrameType, Geometry, Value
+from calmasters.frame import FrameType, Geometry, Value
+from calmasters.frame_layout import LEVEL_TEXTS, FrameLayout
 from calmasters.headers.fits_cards import Card
 from calmasters.headers.sample_scale import BOTTOM_UP
 from calmasters.model.job import (

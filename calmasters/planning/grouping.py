@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from calmasters.frame import Frame, FrameLayout, FrameType, Geometry, Traits, Value, format_value
+from calmasters.frame import Frame, FrameType, Geometry, Traits, Value, format_value
+from calmasters.frame_layout import FrameLayout
 from calmasters.inventory.camera_keywords import (
     UNKNOWN_CAMERAS,
     CameraKeywords,

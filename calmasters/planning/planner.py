@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 from calmasters.engines import needs_of
 from calmasters.errors import FrameError
 from calmasters.frame import Frame, FrameType, Geometry, Status, Value, Verdict
-from calmasters.garbage import without_collection
 from calmasters.inventory.assumed_values import with_assumed_values
 from calmasters.inventory.camera_keywords import (
     CameraKeywords,
@@ -20,6 +19,7 @@ from calmasters.inventory.camera_keywords import (
 )
 from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.faults import in_one_line
+from calmasters.inventory.garbage import without_collection
 from calmasters.inventory.header_cache import HeaderCache
 from calmasters.inventory.listing import list_files
 from calmasters.inventory.scan import ScannedFile, scan_masters

@@ -16,7 +16,8 @@ from astropy.io import fits
 from calmasters.commands.explain_pixel import explain
 from calmasters.engines.native.engine import NativeEngine
 from calmasters.engines.siril.engine import SirilEngine
-from calmasters.frame import PEDESTAL_ADU, Status
+from calmasters.frame import Status
+from calmasters.frame_layout import PEDESTAL_ADU
 from calmasters.headers.fits_cards import Card
 from calmasters.headers.image_header import read_cards
 from calmasters.images.master_file import read_image, write_master

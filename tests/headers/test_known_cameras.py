@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
-from calmasters.frame import Section
+from calmasters.frame_layout import Section
 from calmasters.headers.fits_cards import ImageHeader
 from calmasters.headers.geometry import geometry_of
 from calmasters.headers.known_cameras import known_cameras

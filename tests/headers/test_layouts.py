@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from calmasters.frame import FrameLayout, FramePart, Geometry, Section
+from calmasters.frame import Geometry
+from calmasters.frame_layout import FrameLayout, FramePart, Section
 from calmasters.headers.amplifiers import declared_numbers
 from calmasters.headers.fits_cards import ImageHeader
 from calmasters.headers.geometry import geometry_of

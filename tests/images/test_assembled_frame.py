@@ -10,7 +10,7 @@ import pytest
 from astropy.io import fits
 
 from calmasters.errors import FrameError
-from calmasters.frame import PEDESTAL_ADU, FrameLayout, FramePart, Section
+from calmasters.frame_layout import PEDESTAL_ADU, FrameLayout, FramePart, Section
 from calmasters.images.assembled_frame import AssembledFrame
 
 WIDTH, HEIGHT = 40, 30

@@ -28,7 +28,8 @@ from jobs_for_pixinsight import (
 from calmasters.atomic_files import write_whole
 from calmasters.engines.pixinsight.needs import NEEDS
 from calmasters.errors import ConfigError, EngineError
-from calmasters.frame import FrameLayout, FramePart, FrameType, Geometry, Section
+from calmasters.frame import FrameType, Geometry
+from calmasters.frame_layout import FrameLayout, FramePart, Section
 from calmasters.headers.image_header import read_cards
 from calmasters.images.master_file import read_image, write_master
 from calmasters.model.job import MasterJob, UsedMaster

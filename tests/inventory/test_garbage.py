@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from calmasters.garbage import without_collection
+from calmasters.inventory.garbage import without_collection
 
 
 @pytest.mark.parametrize("fails", [False, True])
