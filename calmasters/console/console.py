@@ -384,6 +384,7 @@ class Console(logging.Handler):
             output_dir=workflow.output_dir.as_posix(),
             planned=len(plan.masters),
             warnings=workflow.warnings(),
+            left_out={} if self._nothing_to_do else workflow.frames_left_out(),
         )
         if "report_page" in self._rules and not workflow.is_preview:
             report = (workflow.output_dir / REPORT).as_posix()

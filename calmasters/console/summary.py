@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from types import MappingProxyType
 from typing import Final
 
 from calmasters.frame import Status
@@ -87,6 +88,8 @@ class RunResult:
         Number of masters in the plan.
     warnings : mapping of str to sequence of MasterWarning
         For each master of the plan that has warnings, by its short name.
+    left_out : mapping of str to int
+        Number of planned frames that jobs left out of their masters, by type.
     failures : sequence of Failure
     error : str
         What stopped the run before its jobs, or besides them.
@@ -107,6 +110,7 @@ class RunResult:
     built: Sequence[str] = ()
     planned: int = 0
     warnings: Mapping[str, Sequence[MasterWarning]] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
     failures: Sequence[Failure] = ()
     error: str = ""
     report: str = ""
@@ -136,7 +140,11 @@ def end_of_run(result: RunResult, findings: Findings | None) -> str:
         return _nothing_to_do(result, findings)
     lines = [*_masters(result)]
     if findings:
-        lines += [*_weak(result.warnings), *_frames(findings), *_left_out(findings)]
+        lines += [
+            *_weak(result.warnings),
+            *_frames(findings, result.left_out),
+            *_left_out(findings),
+        ]
         lines += [*_notes(findings), *_wanted(findings), *_next(result, findings)]
     return "\n".join([*lines, *_failures(result)])
 
@@ -193,15 +201,24 @@ def _weak(warnings: Mapping[str, Sequence[MasterWarning]]) -> Iterator[str]:
     yield from _listed("Weak", (f"{_some(names)}: {warning}" for warning, names in ordered))
 
 
-def _frames(findings: Findings) -> Iterator[str]:
-    yield f"Frames: {_counts(findings)}"
+def _frames(findings: Findings, left_out: Mapping[str, int]) -> Iterator[str]:
+    yield f"Frames: {_counts(findings, left_out)}"
 
 
-def _counts(findings: Findings) -> str:
+def _counts(findings: Findings, left_out: Mapping[str, int] = MappingProxyType({})) -> str:
     return "; ".join(
-        f"{kind} " + ", ".join(f"{counts[each]} {each}" for each in Status if each in counts)
+        f"{kind} {', '.join(_by_status(counts, left_out.get(kind, 0)))}"
         for kind, counts in findings.frames.items()
     )
+
+
+def _by_status(counts: Mapping[str, int], left_out: int) -> Iterator[str]:
+    for status in Status:
+        if status in counts:
+            is_used = status is Status.USED
+            yield f"{counts[status] - left_out * is_used} {status}"
+            if is_used and left_out:
+                yield f"{left_out} left out of masters"
 
 
 def _left_out(findings: Findings) -> Iterator[str]:

@@ -48,6 +48,7 @@ __all__ = [
     "master_folder",
     "master_name",
     "master_path",
+    "master_type",
     "output_dir_of",
     "picture_path",
     "quality_path",
@@ -130,6 +131,11 @@ def master_name(master: str) -> str:
     return master.rpartition(".")[0].split("/", 2)[2]
 
 
+def master_type(master: str) -> FrameType:
+    """Give the type of a master, by its path."""
+    return _FOLDER_TYPES[master.split("/", 2)[1]]
+
+
 def job_path(kind: FrameType, name: str) -> str:
     """Give the job file of a master."""
     return f"{JOBS}/{kind.value}/{name}.json"
@@ -137,7 +143,7 @@ def job_path(kind: FrameType, name: str) -> str:
 
 def job_path_of(master: str) -> str:
     """Give the job file of a master, by the master's path."""
-    return job_path(_FOLDER_TYPES[master.split("/", 2)[1]], master_name(master))
+    return job_path(master_type(master), master_name(master))
 
 
 def quality_path(name: str) -> str:

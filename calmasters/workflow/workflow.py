@@ -8,7 +8,9 @@ only method that changes files before Snakemake builds its graph; the others onl
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +23,7 @@ from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.listing import list_files
 from calmasters.inventory.scan import fingerprint, scan_masters
 from calmasters.libraries import require_libraries
-from calmasters.model.job import MasterJob, UsedMaster
+from calmasters.model.job import MasterJob, UsedMaster, read_made_of
 from calmasters.model.layout import (
     LEAVE_OUT,
     MASTERS,
@@ -30,10 +32,11 @@ from calmasters.model.layout import (
     job_path_of,
     master_name,
     master_path,
+    master_type,
     quality_path,
     record_path,
 )
-from calmasters.model.master_record import warnings_in
+from calmasters.model.master_record import MasterRecord, warnings_in
 from calmasters.model.master_warning import MasterWarning
 from calmasters.planning.plan_file import Plan, PlannedMaster
 from calmasters.planning.stale_reasons import format_reasons, stale_reasons
@@ -398,6 +401,18 @@ class Workflow:
             for master, planned in self.plan.masters.items()
         }
         return {name: texts for name, texts in by_name.items() if texts}
+
+    def frames_left_out(self) -> Counter[str]:
+        """Count, by type, the planned frames that jobs left out of the masters as they are now."""
+        counts: Counter[str] = Counter()
+        for master, planned in self.plan.masters.items():
+            path = self._output_dir / record_path(master)
+            # A job that leaves frames out says so in a warning.
+            if (made := read_made_of(path)) and made.digest == planned.digest and warnings_in(path):
+                with suppress(OSError, RecordError):
+                    used = len(MasterRecord.read(path).frames)
+                    counts[master_type(master)] += planned.frame_count - used
+        return +counts
 
     def report_warnings(self) -> list[str]:
         """Give what the report found wrong with masters: a sentence for each cause.

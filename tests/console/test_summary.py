@@ -36,6 +36,11 @@ def test_masters_built() -> None:
     ]
 
 
+def test_frames_that_jobs_left_out_are_not_counted_as_used() -> None:
+    lines = end_of_run(replace(BUILT, left_out={"bias": 2}), GOOD).splitlines()
+    assert lines[1] == "Frames: bias 18 used, 2 left out of masters; flat 24 used; light 6 ignored"
+
+
 def test_a_warning_that_masters_share_is_written_once() -> None:
     few = MasterWarning(WarningKind.FRAME_COUNT, "of 4 frames…")
     lacking = MasterWarning(WarningKind.CALIBRATION, "no dark")

@@ -140,6 +140,7 @@ def test_a_frame_with_damaged_pixels_is_left_out_or_stops_everything(session):
     assert [frame["path"] for frame in record["left_out"]] == [path]
     assert record["frames_used"] == len(good)
     assert len(run.jobs) == 6
+    assert f"Frames: bias {len(good)} used, 1 left out of masters; " in run.output
 
     for arguments in (("-n",), ()):
         run = session.run("masters", *arguments, "--config", "on_bad_frame=fail", succeeds=False)

@@ -398,6 +398,7 @@ def test_frames_that_are_skipped_are_on_the_terminal(workflow: Workflow) -> None
     made = make(workflow, "--config", "outlier_frames=skip")
     assert made.counts("bias") == [12]
     made.expect("new_000.fits", "level 750 ADU")
+    assert "Frames: bias 12 used, 2 left out of masters" in made.lines
 
 
 def test_frames_that_agree_and_are_not_what_they_should_be_are_reported(
