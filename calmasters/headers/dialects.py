@@ -93,7 +93,7 @@ _ROTATOR: Final = ("ROTATOR", "ROTATANG", "ROTANGLE", "ROTANG", "ROTATPOS")
 #: Cards that traits depend on, besides those of keywords; all other cards are ignored.
 _TRAIT_CARDS: Final = (
     *IMAGE_CARDS, *PROCESSING_CARDS, *chain(*MORE_WHEELS),
-    "EXPTIME", "EXPOSURE", "EXPOINUS", "OBJECT", "PEDESTAL",
+    "EXPTIME", "EXPOSURE", "EXPOINUS", "OBJECT", "PEDESTAL", "FLIPSTAT",
 )  # fmt: skip
 
 #: Replaces file names without token and type, so that such files can share traits.
@@ -479,3 +479,9 @@ def _warnings(cards: Cards) -> Iterator[str]:
     exposures = [number_of(cards.get(name)) for name in ("EXPTIME", "EXPOSURE")]
     if None not in exposures and abs((exposures[0] or 0.0) - (exposures[1] or 0.0)) > 1e-3:
         yield f"EXPTIME {exposures[0]:g} s differs from EXPOSURE {exposures[1]:g} s"
+    # MaxIm DL writes it, empty for a frame as the camera gave it.
+    if turned := str(cards.get("FLIPSTAT", "")).strip():
+        yield (
+            f"its program turned it (FLIPSTAT '{turned}'), and it is used as it is: all bias, "
+            "dark, flat and light frames must be turned alike"
+        )

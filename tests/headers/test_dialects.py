@@ -619,6 +619,13 @@ def test_an_empty_filter_is_a_missing_filter(tmp_path: Path) -> None:
     assert "FILTER" not in from_cards(tmp_path, {"FILTER": "   "}).traits.keywords
 
 
+def test_a_frame_that_its_program_turned_has_a_warning(tmp_path: Path) -> None:
+    (warning,) = from_cards(tmp_path, {"IMAGETYP": "FLAT", "FLIPSTAT": "Mirror"}).traits.warnings
+    assert "must be turned alike" in warning
+    assert "(FLIPSTAT 'Mirror')" in warning
+    assert from_cards(tmp_path, {"IMAGETYP": "FLAT", "FLIPSTAT": " "}).traits.warnings == ()
+
+
 def test_exptime_precedes_exposure_and_a_difference_gives_a_warning(tmp_path: Path) -> None:
     header = from_cards(tmp_path, {"EXPOSURE": 300.0, "EXPTIME": 300.2})
     assert header.traits.keywords["EXPOSURE"] == 300.2
