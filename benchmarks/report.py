@@ -32,7 +32,8 @@ from calmasters.planning.planner import decide
 from calmasters.quality.causes import Cause, shared_causes
 from calmasters.quality.changes import Sketch, compare
 from calmasters.quality.lighting import is_lit_in_lines
-from calmasters.quality.measure import BiasReference, measure
+from calmasters.quality.measure import measure
+from calmasters.quality.measurement import BiasReference
 from calmasters.quality.own_history import judged
 from calmasters.quality.sample import ADU, FrameSample
 from calmasters.quality.telegraph import telegraph_share

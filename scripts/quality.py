@@ -7,7 +7,8 @@ from calmasters.atomic_files import write_whole
 from calmasters.errors import exit_on_error
 from calmasters.images.master_file import read_image
 from calmasters.model.job import MasterJob
-from calmasters.quality.measure import BiasReference, measure
+from calmasters.quality.measure import measure
+from calmasters.quality.measurement import BiasReference
 from calmasters.quality.previous import MeasuredMaster, keep, with_changes
 from calmasters.reporting.pictures import Pictures, write_change, write_pictures
 from calmasters.settings import Settings

@@ -17,7 +17,8 @@ from calmasters.model.job import MasterJob
 from calmasters.planning.checkpoint import refresh_plan
 from calmasters.quality.camera import bias_of, settings_with_defects
 from calmasters.quality.defects import bad_pixels, defect_list, write_map
-from calmasters.quality.measure import BiasReference, measure
+from calmasters.quality.measure import measure
+from calmasters.quality.measurement import BiasReference
 from calmasters.reporting.collect import read_content
 from calmasters.reporting.pages import write_report
 from calmasters.reporting.pictures import Pictures, write_pictures

@@ -58,7 +58,8 @@ SirilEngine(Siril(), threads).make(job, root, root, root / "M.xisf", root / "M.l
 """
 MEASURE = """
 import yaml
-from calmasters.quality.measure import BiasReference, measure
+from calmasters.quality.measure import measure
+from calmasters.quality.measurement import BiasReference
 from calmasters.settings import Settings
 config = yaml.safe_load(Path("config/config.yaml").read_text()) | {"input_dir": str(root)}
 settings = Settings.from_config(config, Path("config/config.schema.yaml"))

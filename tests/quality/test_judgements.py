@@ -23,7 +23,8 @@ from calmasters.quality.causes import shared_causes
 from calmasters.quality.clusters import split
 from calmasters.quality.defects import bad_pixels, sources
 from calmasters.quality.lighting import is_lit_in_lines
-from calmasters.quality.measure import BiasReference, measure
+from calmasters.quality.measure import measure
+from calmasters.quality.measurement import BiasReference
 from calmasters.quality.quality_record import Finding, Level, QualityRecord
 from calmasters.settings import Settings
 from calmasters.synthetic.photon_camera import PhotonCamera

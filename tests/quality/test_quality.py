@@ -25,7 +25,8 @@ from calmasters.quality.defects import DEAD, HOT, bad_pixels, defect_list, write
 from calmasters.quality.estimate import Estimate
 from calmasters.quality.expected_rejection import expected_rejected_percent
 from calmasters.quality.judgement import NUMBERS, check_ranges, require_good, worst_level
-from calmasters.quality.measure import BiasReference, measure
+from calmasters.quality.measure import measure
+from calmasters.quality.measurement import BiasReference
 from calmasters.quality.quality_record import (
     Finding,
     FrameQuality,
