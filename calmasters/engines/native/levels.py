@@ -83,6 +83,8 @@ def image_median(image: Float32, low: float = -math.inf, high: float = math.inf)
         try:
             return _median_in(window)
         except _WindowLeftError:
+            if share >= 0.5:  # the window was all of the image: only rounding can have left it
+                return exact_image_median(image, low, high)
             share *= _WINDOW_GROWTH
 
 
