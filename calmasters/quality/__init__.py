@@ -10,8 +10,8 @@ recognizes flats of spectrographs. ``verification`` applies a master to its fram
 ``judgement`` compares the numbers with their ranges, after ``limits`` has adapted these to the
 master; ``clusters`` finds frames that do not belong together. ``measurement`` reads a master and
 its frames once for all numbers, ``frame_findings`` says what is wrong, and ``measure`` makes a
-``quality_record`` of it. With the records of all masters, ``own_history`` judges by what is usual for
-a camera, and ``causes`` groups what was found. ``camera`` groups the masters of a camera setting,
+``quality_record`` of it. With the records of all masters, ``own_history`` judges by what is usual
+for a camera; ``causes`` groups what was found. ``camera`` groups the masters of a camera setting,
 ``defects`` maps bad pixels, ``trend`` follows a camera setting over the nights,
 ``dark_temperature`` over the temperatures; ``leave_out`` lists the frames that differ. Only
 ``camera``, ``causes``, ``digits``, ``estimate``, ``judgement``, ``leave_out``, ``own_history`` and
