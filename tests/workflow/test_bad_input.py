@@ -158,7 +158,7 @@ def test_every_real_file_gets_a_row_and_a_sensible_status(workflow, real_frames)
     by_name = {path.rpartition("/")[2]: row for path, row in table.iterrows()}
     lights = [row["status"] for name, row in by_name.items() if name.startswith("uint16")]
     assert lights == ["ignored"] * 4
-    assert "several images" in by_name["flat-mef.fits"]["reason"]
+    assert "contains 3 images (extensions)" in by_name["flat-mef.fits"]["reason"]
     for number in range(1, 6):
         # Floating-point ADU of a camera that writes no GAIN and no OFFSET.
         assert by_name[f"biastest{number}.fit"]["status"] == "used"
