@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from math import remainder
 from typing import Final, NamedTuple
 
 from calmasters.config_check import parse_zone
@@ -209,7 +210,7 @@ def _majority(
 
 
 def _agree(one: _Claim, other: _Claim) -> bool:
-    return abs((one.hours - other.hours + 12) % 24 - 12) <= _SAME_ZONE_HOURS
+    return abs(remainder(one.hours - other.hours, 24)) <= _SAME_ZONE_HOURS
 
 
 def _degrees(raw: CardValue | None) -> float | None:
@@ -272,15 +273,15 @@ def _parse_written(text: str) -> datetime | None:
     if time["half"]:
         if not 1 <= hour <= 12:
             return None
-        hour = hour % 12 + 12 * (time["half"][0] in "pP")
+        hour = hour % 12 + 12 * (time["half"][0] in ("p", "P"))
     if hour > 24 or minute > 60 or second >= 61:
         return None
     midnight = datetime(day.year, day.month, day.day)
     # 24:00:00 and 59.9999 s written as 60.000 are times of the next hour or minute.
     moment = midnight + timedelta(hours=hour, minutes=minute, seconds=second)
-    zone = (time["zone"] or "").upper()
-    offset = parse_zone(zone) if zone[:1] in ("+", "-") and zone else UTC if zone else None
-    return moment.replace(tzinfo=offset)
+    # A time of which the card does not say that it is local is UTC: Z, UTC and GMT add nothing.
+    has_offset = time["zone"] and time["zone"][0] in ("+", "-")
+    return moment.replace(tzinfo=parse_zone(time["zone"])) if has_offset else moment
 
 
 def _parse_date(text: str) -> date | None:

@@ -76,6 +76,7 @@ def test_nights_do_not_depend_on_the_computers_time_zone(machine: str) -> None:
     ("cards", "source"),
     [
         ({"DATE-LOC": "2026-01-15T20:00:00"}, "DATE-LOC"),
+        ({"DATE-LOC": "2026-01-15T20:00:00", "SITELONG": 11}, "DATE-LOC"),
         ({"DATE-OBS": "2026-01-15T20:00:00"}, "DATE-OBS, UTC"),
         ({"DATE-OBS": "2026-01-15T20:00:00", "SITELONG": 11}, "DATE-OBS, site longitude"),
         ({"DATE-OBS": "2026-01-15"}, "DATE-OBS"),
@@ -101,6 +102,44 @@ def test_times_are_converted_to_utc() -> None:
 def test_a_creation_date_may_have_no_time() -> None:
     assert creation_date({"DATE": "2026-01-15"})[:2] == ("2026-01-15", "DATE")
     assert creation_date({"DATE": "soon"})[:2] == (None, "")
+
+
+@pytest.mark.parametrize("text", ["2026-01-16T03:00:00", "16-Jan-2026 3h00m00s"])
+def test_a_creation_time_belongs_to_the_night_before_noon(text: str) -> None:
+    assert creation_date({"DATE": text}) == ("2026-01-15", "DATE", "")
+
+
+#: Each card that may say when and where a frame was taken.
+UTC_CARDS = ("DATE-OBS", "DATE-BEG", "DATE_OBS", "DATE-HP")
+TIME_CARDS = ("TIME-OBS", "UT", "UTC", "UT-OBS", "UTSTART", "TIME-BEG")
+LOCAL_CARDS = ("DATE-LOC", "LOCALTIM", "DATE-LT")
+LONGITUDES = ("OBSGEO-L", "SITELONG", "SITE-LON", "OBSLONG", "LONG-OBS", "LONGITUD", "GEOLON")
+
+
+def test_each_card_of_date_time_and_longitude_is_read() -> None:
+    time = "2026-01-15T03:00:00"
+    assert [night_of({card: time}, "auto")[0] for card in UTC_CARDS] == ["2026-01-14"] * 4
+    split = [night_of({"DATE-OBS": "2026-01-15", card: "3:00"}, "auto")[0] for card in TIME_CARDS]
+    assert split == ["2026-01-14"] * 6
+    local = [night_of({card: time}, "auto")[:2] for card in LOCAL_CARDS]
+    assert local == [("2026-01-14", card) for card in LOCAL_CARDS]
+    east = [night_of({"DATE-OBS": time, card: 150}, "auto")[0] for card in LONGITUDES]
+    assert east == ["2026-01-15"] * 7
+
+
+@pytest.mark.parametrize("text", ["", " ", "-", "n/a", "NaN", "None", "UNKNOWN"])
+def test_a_card_without_a_value_is_as_if_it_were_absent(text: str) -> None:
+    assert night_of({"DATE-OBS": text}, "auto") == (None, "", "")
+    without_time = night_of({"DATE-OBS": "2026-01-15", "UT": text}, "auto")
+    assert without_time == ("2026-01-15", "DATE-OBS", "")
+
+
+def test_a_header_without_any_date_has_no_night() -> None:
+    assert night_of({}, "auto") == (None, "", "")
+    assert night_of({"UT": "2026-01-15T21:00:00"}, "auto") == (None, "", "")
+    damaged = {"DATE-OBS": "2026-13-45T25:99", "UT": "2026-01-15T21:00:00"}
+    assert utc_of(damaged) is None
+    assert utc_of({"DATE-OBS": "", "UT": "2026-01-15T21:00:00"}) is None
 
 
 @pytest.mark.parametrize(
@@ -138,6 +177,11 @@ def test_an_invalid_zone_is_reported_with_valid_examples(text: str) -> None:
         ({"DATE-OBS": "2026-01-15 12:30:00 p.m."}, "2026-01-15T12:30:00"),
         ({"DATE-OBS": "2026-01-15T9:00:00 -05:00"}, "2026-01-15T14:00:00"),
         ({"DATE-OBS": "2026-01-15 21:00:00,25 UTC"}, "2026-01-15T21:00:00.250000"),
+        ({"DATE-OBS": "2026-01-15 9:00:00 +05:30"}, "2026-01-15T03:30:00"),
+        ({"DATE-OBS": "2026-01-15 1:00:00 am"}, "2026-01-15T01:00:00"),
+        ({"DATE-OBS": "2026-01-15T21:60:00"}, "2026-01-15T22:00:00"),
+        ({"DATE-OBS": "1900-01-01T00:00:00"}, "1900-01-01T00:00:00"),
+        ({"DATE-OBS": "9998-12-31T21:00:00"}, "9998-12-31T21:00:00"),
         ({"DATE-OBS": "N/A", "DATE-BEG": "2026-01-15T21:00:00"}, "2026-01-15T21:00:00"),
     ],
 )
@@ -150,10 +194,39 @@ def test_times_that_a_person_can_read_are_read(cards: dict[str, str], utc: str) 
 @pytest.mark.parametrize(
     "text",
     ["01/02/2026 21:00:00", "2026-13-15 21:00:00", "2026-01-15 25:00:00", "2026-01-15 13:00:00 PM",
-     "2026-Foo-15 21:00:00", "2026-01-15 21:61:00", "21:00:00", "soon: now"],
+     "2026-Foo-15 21:00:00", "2026-01-15 21:61:00", "21:00:00", "soon: now", "2026-01-15 0:30:00 AM",
+     "2026-01-15 21:00:61", "1899-12-31T21:00:00", "9999-01-15T21:00:00"],
 )  # fmt: skip
 def test_times_with_no_or_two_readings_are_not_read(text: str) -> None:
     assert utc_of({"DATE-OBS": text}) is None
+
+
+@pytest.mark.parametrize(
+    ("month", "name"),
+    [*enumerate("Jan Feb MAR Apr May June jul Aug Sep Oct Nov December".split(), start=1)],
+)
+def test_months_may_be_names(month: int, name: str) -> None:
+    assert night_of({"DATE-OBS": f"15-{name}-2026"}, "auto")[0] == f"2026-{month:02}-15"
+
+
+@pytest.mark.parametrize(
+    ("text", "night"),
+    [
+        ("15/12/2026", "2026-12-15"),
+        ("12/15/2026", "2026-12-15"),
+        ("13/01/2026", "2026-01-13"),
+        ("01/13/2026", "2026-01-13"),
+        ("11/11/2026", "2026-11-11"),
+        ("11/12/2026", None),
+        ("12/11/2026", None),
+        ("01/02/99", "2099-02-01"),
+        ("1900-01-15", "1900-01-15"),
+        ("1899-01-15", None),
+        ("0100-01-15", None),
+    ],
+)
+def test_a_date_is_read_where_it_has_one_reading(text: str, night: str | None) -> None:
+    assert night_of({"DATE-OBS": text}, "auto")[0] == night
 
 
 def test_a_local_time_may_have_am_and_pm_and_the_name_of_a_zone() -> None:
@@ -188,6 +261,34 @@ def test_longitudes_are_read_in_any_notation(card: str, longitude: object) -> No
         "2026-01-14",
         "DATE-OBS, site longitude",
     )
+
+
+@pytest.mark.parametrize(
+    ("longitude", "noon"),
+    [
+        (-75, "17:00:00"),
+        (285, "17:00:00"),
+        ("75W", "17:00:00"),
+        ("75 30 00 W", "17:02:00"),
+        ("75 30 30 W", "17:02:02"),
+        (360, "12:00:00"),
+        (-360, "12:00:00"),
+    ],
+)
+def test_the_night_begins_at_mean_noon_of_the_longitude(longitude: object, noon: str) -> None:
+    start = datetime.fromisoformat(f"2026-01-15T{noon}")
+    for second, night in ((0, "2026-01-15"), (-1, "2026-01-14")):
+        time = (start + timedelta(seconds=second)).isoformat()
+        cards: dict[str, object] = {"DATE-OBS": time, "SITELONG": longitude}
+        assert night_of(cards, "auto")[:2] == (  # type: ignore[arg-type]
+            night,
+            "DATE-OBS, site longitude",
+        )
+
+
+def test_a_longitude_of_more_than_three_numbers_is_none() -> None:
+    cards = {"DATE-OBS": "2026-01-15T20:00:00", "SITELONG": "75 30 00 00"}
+    assert night_of(cards, "auto")[1] == "DATE-OBS, UTC"
 
 
 #: The evening of night 16 at 75 degrees west.
@@ -231,3 +332,54 @@ def test_contradicting_cards_are_resolved_by_majority_and_reported(
 )
 def test_cards_that_differ_by_a_time_zone_do_not_contradict(cards: dict[str, str]) -> None:
     assert night_of(cards, "auto").warning == ""
+
+
+@pytest.mark.parametrize(
+    ("local", "longitudes", "warning"),
+    [
+        (
+            "2026-01-15T20:00:00",
+            {"SITELONG": 105.0},
+            "SITELONG (UTC+7 h) contradicts DATE-LOC (UTC-7 h): the night is that of DATE-LOC; "
+            "SITELONG seems to count west",
+        ),
+        (
+            "2026-01-16T08:30:00",
+            {"SITELONG": -75.0},
+            "SITELONG (UTC-5 h) contradicts DATE-LOC (UTC+6 h): the night is that of DATE-LOC; "
+            "SITELONG seems to count west",
+        ),
+        (
+            "2026-01-16T16:00:00",
+            {"SITELONG": 0.0},
+            "SITELONG (UTC+0 h) contradicts DATE-LOC (UTC-11 h): the night is that of DATE-LOC",
+        ),
+        (
+            "2026-01-15T22:00:00",
+            {"OBSGEO-L": -75.0, "SITELONG": 15.0},
+            "SITELONG (UTC+1 h) contradicts DATE-LOC (UTC-5 h) and OBSGEO-L (UTC-5 h): the night "
+            "is that of DATE-LOC",
+        ),
+        # 13 hours east, where the zone of the longitude is 10 hours east
+        ("2026-01-16T16:00:00", {"SITELONG": 150.0}, ""),
+        # 3.5 hours are within the zones, a little more is not
+        ("2026-01-16T03:00:00", {"SITELONG": 52.5}, ""),
+        (
+            "2026-01-16T03:00:00",
+            {"SITELONG": 54.0},
+            "SITELONG (UTC+4 h) contradicts DATE-LOC (UTC+0 h): the night is that of DATE-LOC",
+        ),
+        # nearly equal longitudes are of one program and count once
+        (
+            "2026-01-16T05:00:00",
+            {"SITELONG": -75.0, "OBSLONG": -75.03},
+            "SITELONG (UTC-5 h) contradicts DATE-LOC (UTC+2 h): the night is that of DATE-LOC; "
+            "SITELONG seems to count west",
+        ),
+    ],
+)
+def test_a_contradiction_is_reported_with_the_hours_of_each_card(
+    local: str, longitudes: Mapping[str, float], warning: str
+) -> None:
+    cards = {"DATE-LOC": local, "DATE-OBS": "2026-01-16T03:00:00", **longitudes}
+    assert night_of(cards, "auto")[1:] == ("DATE-LOC", warning)

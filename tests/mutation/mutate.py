@@ -1,0 +1,440 @@
+"""Change one module in many small ways, and see whether the tests notice each.
+
+``python tests/mutation/mutate.py calmasters/headers/nights.py`` prints the mutants that no test
+kills. A process that has the library and the tests in memory is forked for each mutant, which runs
+only the quick tests that reach the changed line, and ends at the first that fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import gc
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import pickle
+import resource
+import select
+import signal
+import sys
+import tempfile
+import time
+import tomllib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from types import CodeType, FrameType, FunctionType, ModuleType
+from typing import Any
+
+import pytest
+from _pytest.runner import runtestprotocol
+from mutants import Mutant, mutants_of, read
+
+REPOSITORY = Path(__file__).parents[2]
+#: Mutants that do what the module does, each with the reason.
+EQUIVALENT = Path(__file__).with_name("equivalent.toml")
+#: Tests that take longer are left out.
+LONGEST_TEST_S = 1.0
+#: A mutant that takes this many times the CPU time of its tests, and these seconds more, hangs.
+TIMES, MORE_S = 4, 3
+MEMORY = 8 << 30
+#: Imported once, by the first process.
+HEAVY = ("numpy", "pandas", "astropy.io.fits", "jsonschema", "yaml", "numba")
+
+
+#: Where the progress is written: children have no standard error.
+PROGRESS = os.dup(2)
+
+
+@dataclass
+class Baseline:
+    """What the tests do without a change.
+
+    Attributes
+    ----------
+    seconds : dict of str to float
+        By test, of those that pass.
+    lines : dict of str to (dict of str to set of int)
+        By test, the lines that it reaches, by module.
+    """
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    lines: dict[str, dict[str, set[int]]] = field(default_factory=dict)
+
+    def tests_of(self, mutant: Mutant) -> list[str]:
+        """Return the tests that reach a mutant, those of its module first, then the quick ones."""
+        name = f"test_{Path(mutant.module).stem}.py"
+        reaching = [
+            test
+            for test, lines in self.lines.items()
+            if self.seconds[test] <= LONGEST_TEST_S and self._reaches(lines, mutant)
+        ]
+        return sorted(reaching, key=lambda test: (name not in test, self.seconds[test]))
+
+    @staticmethod
+    def _reaches(lines: dict[str, set[int]], mutant: Mutant) -> bool:
+        reached = lines.get(mutant.module, set())
+        return bool(reached) if mutant.function is None else bool(reached & mutant.lines)
+
+
+class Tracer:
+    """Note the lines of some modules that are reached."""
+
+    def __init__(self, modules: Iterable[str]) -> None:
+        self._names = {str(REPOSITORY / module): module for module in modules}
+        self.lines: dict[str, set[int]] = defaultdict(set)
+
+    def start(self) -> None:
+        self.lines = defaultdict(set)
+        sys.settrace(self._call)
+
+    def stop(self) -> dict[str, set[int]]:
+        sys.settrace(None)
+        return dict(self.lines)
+
+    def _call(self, frame: FrameType, event: str, argument: object) -> Any:
+        module = self._names.get(frame.f_code.co_filename)
+        if module is None:
+            return None
+        lines = self.lines[module]
+        lines.add(frame.f_lineno)
+
+        def line(frame: FrameType, event: str, argument: object) -> Any:
+            lines.add(frame.f_lineno)
+            return line
+
+        return line
+
+
+def run_tests(items: Sequence[pytest.Item]) -> Iterator[tuple[pytest.Item, bool, float]]:
+    """Run tests in this process; give each with whether it passed or was skipped, and its time."""
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        start = time.perf_counter()
+        reports = runtestprotocol(item, log=False, nextitem=following)
+        passed = not any(report.failed for report in reports)
+        yield item, passed, time.perf_counter() - start
+
+
+def in_child(work: Callable[[], object], limit_s: float | None = None) -> Any:
+    """Do work in a forked process; return what it returns, or "died" with the reason.
+
+    The limit is CPU time. What waits for nothing ends after ten times the limit.
+    """
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setpgid(0, 0)
+        os.close(reader)
+        _be_quiet(limit_s)
+        try:
+            answer = pickle.dumps(work())
+        except BaseException as error:
+            answer = pickle.dumps(f"died: {error!r}")
+        with os.fdopen(writer, "wb") as stream:
+            stream.write(answer)
+        os._exit(0)
+    os.close(writer)
+    os.setpgid(child, child)
+    try:
+        return _answer(reader, 10 * limit_s if limit_s else 24 * 3600.0)
+    finally:
+        _end(child)
+
+
+def _be_quiet(limit_s: float | None) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if limit_s is not None:
+        used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+        resource.setrlimit(resource.RLIMIT_CPU, (int(used + limit_s) + 1,) * 2)
+
+
+def _answer(reader: int, limit_s: float) -> Any:
+    end = time.monotonic() + limit_s
+    answer = b""
+    with os.fdopen(reader, "rb", buffering=0) as stream:
+        while (left := end - time.monotonic()) > 0:
+            if select.select([stream], [], [], left)[0]:
+                if not (part := stream.read(1 << 20)):
+                    return pickle.loads(answer) if answer else "died: at its limit"
+                answer += part
+    return "died: it hangs"
+
+
+def _end(child: int) -> None:
+    """End a process and all that it started."""
+    try:
+        os.killpg(child, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    os.waitpid(child, 0)
+
+
+class Warm:
+    """A plugin for pytest that has collected all tests and forks for each mutant."""
+
+    def __init__(self, mutants: Sequence[tuple[Mutant, CodeType]], tracer: Tracer) -> None:
+        self._mutants = mutants
+        self._tracer = tracer
+        self.results: dict[Mutant, str] = {}
+        self.baseline = Baseline()
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        imported = defaultdict(set, self._tracer.stop())
+        session.items[:] = [each for each in session.items if not _is_property(each)]
+        items = {item.nodeid: item for item in session.items}
+        self.baseline = in_child(lambda: self._measure(session.items))
+        functions = _functions()
+        gc.freeze()  # so that a child does not copy what it does not change
+        for mutant, module in self._mutants:
+            if not mutant.is_warm or (mutant.function and mutant.lines & imported[mutant.module]):
+                continue
+            tests = self.baseline.tests_of(mutant)
+            seconds = sum(self.baseline.seconds[test] for test in tests)
+
+            def work(mutant=mutant, module=module, tests=tests) -> str:  # type: ignore[no-untyped-def]
+                if mutant.function:
+                    exchange(functions, mutant, module)
+                else:
+                    set_constants(mutant, module)
+                return first_failure([items[test] for test in tests])
+
+            self.results[mutant] = in_child(work, TIMES * seconds + MORE_S) if tests else ""
+            _note(mutant, self.results[mutant])
+        return True
+
+    def _measure(self, items: Sequence[pytest.Item]) -> Baseline:
+        baseline = Baseline()
+        self._tracer.start()
+        for item, passed, seconds in run_tests(items):
+            lines = self._tracer.stop()
+            if passed and lines:
+                baseline.seconds[item.nodeid] = seconds
+                baseline.lines[item.nodeid] = lines
+            self._tracer.start()
+        self._tracer.stop()
+        return baseline
+
+
+def _is_property(item: pytest.Item) -> bool:
+    """Return whether hypothesis runs a test many times: those are not quick."""
+    return getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+
+
+def first_failure(items: Sequence[pytest.Item]) -> str:
+    return next((item.nodeid for item, passed, _ in run_tests(items) if not passed), "")
+
+
+def _functions() -> dict[tuple[str, str, int], list[FunctionType]]:
+    """Find all functions of the project by file, qualified name and line."""
+    found = defaultdict(list)
+    for each in gc.get_objects():
+        if type(each) is FunctionType and each.__code__.co_filename.startswith(str(REPOSITORY)):
+            code = each.__code__
+            found[code.co_filename, code.co_qualname, code.co_firstlineno].append(each)
+    return found
+
+
+def exchange(
+    functions: dict[tuple[str, str, int], list[FunctionType]], mutant: Mutant, module: CodeType
+) -> None:
+    """Give the function that a mutant changes its changed code, wherever it was imported."""
+    assert mutant.function is not None
+    key = str(REPOSITORY / mutant.module), *mutant.function
+    (code,) = (each for each in _codes(module) if _key(each) == key)
+    for function in functions[key] or 1 / 0:
+        function.__code__ = code
+
+
+def set_constants(mutant: Mutant, code: CodeType) -> None:
+    """Give the constants of a changed module to all modules that imported them."""
+    name = mutant.dotted
+    module, changed = sys.modules[name], ModuleType(name)
+    exec(code, changed.__dict__)
+    for constant, value in vars(changed).items():
+        old = vars(module).get(constant)
+        if not constant.startswith("__") and not callable(value) and value is not old:
+            for each in list(sys.modules.values()):
+                if getattr(each, "__dict__", {}).get(constant) is old:
+                    setattr(each, constant, value)
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            yield each
+            yield from _codes(each)
+
+
+def _key(code: CodeType) -> tuple[str, str, int]:
+    return code.co_filename, code.co_qualname, code.co_firstlineno
+
+
+class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Import one module with changed code."""
+
+    def __init__(self, name: str, code: CodeType) -> None:
+        self._name, self._code = name, code
+
+    def find_spec(self, name: str, path: object, target: object = None) -> Any:
+        if name != self._name:
+            return None
+        return importlib.util.spec_from_file_location(
+            name, self._code.co_filename, loader=self  # type: ignore[arg-type]
+        )
+
+    def create_module(self, spec: object) -> None:
+        return None
+
+    def exec_module(self, module: Any) -> None:
+        exec(self._code, module.__dict__)
+
+
+class Fresh:
+    """A plugin for pytest that runs tests in a given order, up to the first that fails."""
+
+    def __init__(self, tests: Sequence[str]) -> None:
+        self._tests = tests
+        self.failure = ""
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        items = {item.nodeid: item for item in session.items}
+        missing = [test for test in self._tests if test not in items]
+        chosen = [items[test] for test in self._tests if test in items]
+        self.failure = missing[0] if missing else first_failure(chosen)
+        return True
+
+
+def run_fresh(mutant: Mutant, code: CodeType, tests: Sequence[str]) -> str:
+    """Import the changed module and run tests; return the first that fails."""
+    sys.meta_path.insert(0, Changed(mutant.dotted, code))
+    plugin = Fresh(tests)
+    files = dict.fromkeys(test.partition("::")[0] for test in tests)
+    status = pytest.main([*OPTIONS, *files], plugins=[plugin])
+    return plugin.failure or ("" if status in (0, 5) else f"pytest ended with {status!r}")
+
+
+#: Temporary files of all tests; emptied after each module.
+OPTIONS = ["-p", "no:xdist", "-p", "no:terminal", "--capture=no", "-p", "no:cacheprovider"]
+
+
+def _note(mutant: Mutant, result: str) -> None:
+    os.write(PROGRESS, b"." if result else f"\n{mutant}\n".encode())
+
+
+def chosen(modules: Sequence[str], sample: int, seed: int) -> list[tuple[Mutant, CodeType]]:
+    """Return mutants of modules with their code: all, or a random sample of each module."""
+    found = []
+    for module in modules:
+        tree = read(REPOSITORY / module)
+        names = [mutant for mutant, _ in mutants_of(tree, module)]
+        some = set(Random(f"{seed} {module}").sample(names, min(sample, len(names))))
+        for mutant, change in mutants_of(tree, module):
+            if mutant in some:
+                found.append((mutant, compile(change(), str(REPOSITORY / module), "exec")))
+    return found
+
+
+def equivalents() -> dict[tuple[str, str, str, str, int], str]:
+    with EQUIVALENT.open("rb") as stream:
+        rows = tomllib.load(stream).get("mutant", [])
+    return {
+        (row["module"], row["within"], row["was"], row["becomes"], row.get("number", 1)): row["why"]
+        for row in rows
+    }
+
+
+def mutate(mutants: Sequence[tuple[Mutant, CodeType]], tests: Sequence[str]) -> dict[Mutant, str]:
+    """Run the tests of each mutant; return what killed it, empty where nothing did."""
+    tracer = Tracer({mutant.module for mutant, _ in mutants})
+
+    def warm() -> tuple[Baseline, dict[Mutant, str]]:
+        plugin = Warm(mutants, tracer)
+        tracer.start()
+        pytest.main([*OPTIONS, *tests], plugins=[plugin])
+        return plugin.baseline, plugin.results
+
+    answer = in_child(warm)
+    if isinstance(answer, str):
+        sys.exit(f"the tests without a change: {answer}")
+    baseline, results = answer
+    for mutant, code in mutants:
+        if mutant in results:
+            continue
+        reaching = baseline.tests_of(mutant)
+        seconds = sum(baseline.seconds[test] for test in reaching)
+
+        def work(mutant=mutant, code=code, reaching=reaching) -> str:  # type: ignore[no-untyped-def]
+            return run_fresh(mutant, code, reaching)
+
+        limit = TIMES * seconds + 10 * MORE_S
+        results[mutant] = in_child(work, limit) if reaching else ""
+        _note(mutant, results[mutant])
+    return results
+
+
+#: Quick tests that decide about a module, where they are not (only) those with its name.
+TESTS: dict[str, list[str]] = {}
+
+
+def tests_for(modules: Iterable[str]) -> list[str]:
+    """Return the test modules of modules: those in the table, or that with the same name."""
+    files: dict[str, None] = {}
+    for module in modules:
+        path = Path(module)
+        own = f"tests/{path.parent.name}/test_{path.stem}.py"
+        files |= dict.fromkeys(TESTS.get(module, [own]))
+    return list(files)
+
+
+def prepare(modules: Iterable[str]) -> None:
+    """Import what all processes need, but nothing of the project."""
+    if any("engines/native" in module for module in modules):
+        os.environ["NUMBA_DISABLE_JIT"] = "1"
+    sys.path.insert(0, str(REPOSITORY))
+    os.chdir(REPOSITORY)
+    for name in HEAVY:
+        importlib.import_module(name)
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("modules", nargs="+")
+    parser.add_argument("--tests", nargs="*", help="instead of the tests of the package")
+    parser.add_argument("--sample", type=int, default=1 << 30, help="mutants per module, at random")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args(arguments)
+    prepare(options.modules)
+    mutants = chosen(options.modules, options.sample, options.seed)
+    with tempfile.TemporaryDirectory() as directory:
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = directory
+        results = mutate(mutants, options.tests or tests_for(options.modules))
+    return report(results)
+
+
+def report(results: dict[Mutant, str]) -> int:
+    """Print the mutants that are left, and a row for each module; return whether too many are."""
+    same = equivalents()
+    rows: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    for mutant, result in sorted(results.items(), key=lambda each: (each[0].module, each[0].line)):
+        column = 1 if result else 2 if mutant.key in same else 3
+        rows[mutant.module][0] += 1
+        rows[mutant.module][column] += 1
+        if column == 3:
+            print(mutant)
+    print("\n| module | mutants | killed | equivalent | left |\n|---|--:|--:|--:|--:|")
+    for module, numbers in rows.items():
+        print(f"| `{module}` | {' | '.join(map(str, numbers))} |")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
