@@ -203,6 +203,8 @@ def _is_no_behaviour(node: ast.AST, field: str) -> bool:
 def _is_skipped(node: ast.AST) -> bool:
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return True  # a docstring
+    if isinstance(node, ast.keyword):
+        return node.arg == "strict"  # a check of what is so
     if isinstance(node, ast.If):
         return ast.unparse(node.test) == "TYPE_CHECKING"
     if isinstance(node, ast.Assign):
@@ -230,12 +232,17 @@ def _replacements(node: ast.AST, parent: ast.AST, field: str) -> Iterator[ast.AS
         yield ast.Pass()
     elif isinstance(node, ast.Assign) and not isinstance(node.targets[0], ast.Name | ast.Tuple):
         yield ast.Pass()
-    elif isinstance(node, ast.Return) and node.value and ast.unparse(node.value) != "None":
+    elif isinstance(node, ast.Return) and _is_result(node.value):
         yield ast.Return(ast.Constant(None))
     if field == "test" and not (isinstance(node, ast.Compare | ast.BoolOp) or _is_not(node)):
         yield ast.UnaryOp(ast.Not(), node)  # conditions of other kinds change by themselves
     if isinstance(parent, ast.comprehension) and field == "ifs":
         yield ast.Constant(True)
+
+
+def _is_result(value: ast.expr | None) -> bool:
+    """Return whether a function returns a value for which mypy, too, would not accept None."""
+    return value is not None and ast.unparse(value) not in ("None", "''", "()", "[]", "{}")
 
 
 def _is_not(node: ast.AST) -> bool:

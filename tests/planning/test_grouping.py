@@ -8,8 +8,15 @@ from typing import Any
 import pytest
 
 from calmasters.frame import Frame, FrameType, Geometry
+from calmasters.frame_layout import FrameLayout, FramePart, Section
 from calmasters.headers.dialects import MEASURED, read_keywords
-from calmasters.planning.grouping import Group, group_frames
+from calmasters.planning.grouping import (
+    Group,
+    find_group,
+    group_frames,
+    identity,
+    mixed_keywords,
+)
 from calmasters.planning.naming import name_groups
 from calmasters.planning.notes import measured_temperatures
 from calmasters.settings import HeaderRules, Settings
@@ -204,3 +211,119 @@ def test_set_points_and_large_groups_are_not_reported(
         for number, temperature in enumerate((-10.0, -20.0) * count)
     ]
     assert not [*measured_temperatures(group_frames(frames, settings))]
+
+
+# --- what a group leaves out, and what it says ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("has_8_bits", "used", "of_group"),
+    [((True, False, True), [2], False), ((True, True, True), [1, 2, 3], True)],
+)
+def test_frames_of_8_bits_are_left_out_where_others_are_finer(
+    settings: Settings,
+    make_frame: MakeFrame,
+    has_8_bits: tuple[bool, ...],
+    used: list[int],
+    of_group: bool,
+) -> None:
+    frames = [make_frame(number=i, has_8_bits=each) for i, each in enumerate(has_8_bits, start=1)]
+    (group,) = group_frames(frames, settings)
+    assert [frame.path for frame in group.frames] == [f"bias/{each:04d}.fits" for each in used]
+    assert group.has_8_bits == of_group
+
+
+def cut(left: int) -> Geometry:
+    part = FramePart(Section(left, left + 4, 0, 3))
+    return Geometry(4, 3, layout=FrameLayout.of(4, 3, [part]))
+
+
+@pytest.mark.parametrize(
+    ("lefts", "used"), [((1, 2, 2), [2, 3]), ((1, 1, 2), [1, 2]), ((2, 1, 1, 2), [1, 4])]
+)
+def test_of_several_layouts_that_of_most_frames_is_used_of_equals_the_first(
+    settings: Settings, make_frame: MakeFrame, lefts: tuple[int, ...], used: list[int]
+) -> None:
+    frames = [make_frame(number=i, geometry=cut(left)) for i, left in enumerate(lefts, start=1)]
+    (group,) = group_frames(reversed(frames), settings)
+    assert [frame.path for frame in group.frames] == [f"bias/{each:04d}.fits" for each in used]
+    assert group.geometry == cut(lefts[used[0] - 1])
+    assert group.identity == (FrameType.BIAS, group.key, Geometry(4, 3))
+
+
+def test_the_position_of_a_group_is_that_of_the_frames_that_have_one(
+    settings: Settings, make_frame: MakeFrame
+) -> None:
+    places = [Geometry(4, 3), Geometry(4, 3, xorigin=8, yorigin=0), Geometry(4, 3)]
+    frames = [make_frame(number=i, geometry=place) for i, place in enumerate(places)]
+    (group,) = group_frames(frames, settings)
+    assert group.geometry == places[1]
+    assert group.unsplit.geometry == Geometry(4, 3)
+    assert group.unsplit.labels == ()
+
+
+def test_a_group_tells_the_different_pedestals_of_its_frames(
+    settings: Settings, make_frame: MakeFrame
+) -> None:
+    frames = [make_frame(number=i, pedestal_adu=p) for i, p in enumerate((100.0, 0.0, 100.0))]
+    (group,) = group_frames(frames, settings)
+    assert group.pedestals_adu == [0.0, 100.0]
+
+
+FOCAL_LENGTHS = {"FOCALLEN": 400.0}, {"FOCALLEN": 800.0}
+
+
+def test_flats_of_two_telescopes_are_split_if_configured_and_found_again(
+    settings: Settings, make_frame: MakeFrame
+) -> None:
+    frames = [make_frame("flat", i, FOCAL_LENGTHS[i % 2]) for i in range(4)]
+    groups = group_frames(frames, settings)
+    assert [group.labels for group in groups] == [
+        (("FOCALLEN", 400.0),),
+        (("FOCALLEN", 800.0),),
+    ]
+    assert [len(group.frames) for group in groups] == [2, 2]
+    assert [mixed_keywords(group) for group in groups] == [[], []]
+    (mixed,) = group_frames(frames, replace(settings, mixed="warn"))
+    assert len(mixed.frames) == 4
+    assert mixed_keywords(mixed) == ["FOCALLEN"]
+    alike = {"all": mixed, "short": groups[0], "long": groups[1]}
+    found = [find_group(frame.traits, alike) for frame in frames]
+    assert found == ["short", "long", "short", "long"]
+    third = make_frame("flat", 9, {"FOCALLEN": 1200.0}).traits
+    assert find_group(third, alike) == "all"
+    assert find_group(third, {"short": groups[0]}) == ""
+
+
+def test_biases_of_two_cameras_of_one_model_are_mixed(
+    settings: Settings, make_frame: MakeFrame
+) -> None:
+    for cameras, mixed in ((("a", "b"), ["CAMERAID"]), (("a", "a"), [])):
+        frames = [make_frame(number=i, keywords={"CAMERAID": c}) for i, c in enumerate(cameras)]
+        (group,) = group_frames(frames, settings)
+        assert mixed_keywords(group) == mixed
+
+
+def test_a_light_a_master_and_a_frame_without_a_size_belong_to_no_group(
+    settings: Settings, make_frame: MakeFrame
+) -> None:
+    assert identity(make_frame("bias").traits, settings) is not None
+    for others in (
+        make_frame("light"),
+        make_frame("bias", master="calmasters"),
+        make_frame("bias", geometry=None),
+        make_frame("bias", keywords={"GAIN": None}),
+    ):
+        assert identity(others.traits, settings) is None
+
+
+def test_splits_are_ordered_by_their_first_frame(settings: Settings, make_frame: MakeFrame) -> None:
+    spellings = ("Newton_200", "newton 200", "Other")
+    times = ("2026-01-15T21:00:09", "2026-01-15T21:00:01", "2026-01-15T21:00:00")
+    frames = [
+        make_frame("flat", i, {"TELESCOP": name}, date_obs=time)
+        for i, (name, time) in enumerate(zip(spellings, times, strict=True))
+    ]
+    frames.append(make_frame("flat", 8, {"TELESCOP": "Newton_200"}, date_obs="2026-01-15T20:00:00"))
+    labels = [group.labels for group in group_frames(frames, settings)]
+    assert labels == [(("TELESCOP", "Newton_200"),), (("TELESCOP", "Other"),)]

@@ -7,9 +7,16 @@ from typing import Any
 import pytest
 
 from calmasters.frame import Frame, FrameType, Geometry, Value
+from calmasters.frame_layout import FrameLayout, FramePart, Section
 from calmasters.model.master_warning import WarningKind
 from calmasters.planning.grouping import Group, group_frames
-from calmasters.planning.matching import Candidate, Match, candidate_of, match_flats
+from calmasters.planning.matching import (
+    Candidate,
+    Match,
+    candidate_of,
+    match_darks,
+    match_flats,
+)
 from calmasters.settings import Settings
 
 MakeFrame = Callable[..., Frame]
@@ -462,7 +469,7 @@ def test_another_dark_is_used_instead_of_one_without_bias(matched: Matched) -> N
 
 
 @pytest.mark.parametrize(
-    ("level", "is_used"), [(1.0, False), (240.0, False), (490.0, True), (900.0, True), (None, True)]
+    ("level", "is_used"), [(1.0, False), (240.0, False), (250.0, True), (490.0, True), (900.0, True), (None, True)]
 )
 def test_a_library_dark_far_below_its_bias_contains_none(
     settings: Settings, flats: Flats, level: float | None, is_used: bool
@@ -486,3 +493,93 @@ def test_levels_of_darks_of_this_run_are_not_measured(settings: Settings, flats:
 def test_a_master_dark_of_0_s_is_no_candidate(make_frame: MakeFrame) -> None:
     frame = make_frame("dark", keywords={"EXPOSURE": 0.0}, master=True)
     assert candidate_of(frame, "library") is None
+
+
+# --- overscan, cuts, pedestals --------------------------------------------------------------------
+
+
+def layout(left: int = 0, level: str = "median") -> FrameLayout:
+    """A frame of 4x3 pixels from some column on, with an overscan at its right."""
+    overscan = (Section(left + 4, left + 6, 0, 3),)
+    part = FramePart(Section(left, left + 4, 0, 3), overscan=overscan)
+    return FrameLayout.of(4, 3, [part], level)
+
+
+@pytest.mark.parametrize(
+    ("of_flats", "of_master", "miss"),
+    [
+        ("median", {"is_levelled": True, "pedestal_adu": 1000.0}, ""),
+        ("median", {"is_levelled": True, "pedestal_adu": -1000.0}, ""),
+        (
+            "median",
+            {"is_levelled": True, "pedestal_adu": 100.0},
+            "PEDESTAL 100 where their subtracted overscan leaves 1000: make it of its raw frames",
+        ),
+        ("median", {}, "no overscan subtracted, the flats have theirs subtracted"),
+        ("", {"is_levelled": True}, "an overscan subtracted, the flats have none"),
+        ("", {}, ""),
+    ],
+)
+def test_a_master_must_have_the_level_of_the_flats(
+    matched: Matched, flats: Flats, of_flats: str, of_master: dict[str, Any], miss: str
+) -> None:
+    geometry = Geometry(4, 3, layout=layout(level=of_flats))
+    group = flats(geometry=geometry)
+    match = matched([bias(geometry=geometry, **of_master)], group)
+    assert (match.bias is None) == bool(miss)
+    if miss:
+        assert match.warnings[0].text == f"no bias master matches; the nearest, bias, has {miss}"
+
+
+def test_a_master_that_was_cut_elsewhere_is_missed_by_its_cut(
+    matched: Matched, flats: Flats
+) -> None:
+    group = flats(geometry=Geometry(4, 3, layout=layout(level="")))
+    elsewhere = Geometry(4, 3, layout=layout(left=2, level=""))
+    assert str(elsewhere) != str(group.geometry)
+    texts = texts_of(matched([bias(geometry=elsewhere)], group))
+    assert texts[0].endswith(f"has {elsewhere} against {group.geometry}")
+    # Two amplifiers, of which the text does not say where they are cut.
+    both = [
+        Geometry(4, 3, layout=FrameLayout.of(4, 3, [
+            FramePart(Section(left, left + 2, 0, 3)), FramePart(Section(4 + left, 6 + left, 0, 3), 2),
+        ]))
+        for left in (0, 1)
+    ]  # fmt: skip
+    group = flats(geometry=both[0])
+    match = matched([bias(geometry=both[1])], group)
+    assert match.bias is not None or "a cut to [2:3,1:3] against [1:2,1:3]" in texts_of(match)[0]
+
+
+def test_a_master_of_another_size_is_a_further_miss_than_one_of_another_gain(
+    matched: Matched,
+) -> None:
+    small, other = bias("small.fits", geometry=Geometry(2, 3)), bias("x.fits", keywords={"GAIN": 7})
+    texts = texts_of(matched([small, other]))
+    assert texts[0].startswith("no bias master matches; the nearest, x, has GAIN 7 against 100")
+
+
+@pytest.mark.parametrize(("of_bias", "is_reported"), [(50.0, True), (-100.0, False)])
+def test_another_pedestal_of_what_is_subtracted_is_reported(
+    matched: Matched, flats: Flats, of_bias: float, is_reported: bool
+) -> None:
+    group = flats(1.5, 1.5, pedestal_adu=100.0)
+    texts = texts_of(matched([bias(pedestal_adu=of_bias), dark(1.5, pedestal_adu=100.0)], group))
+    text = "PEDESTAL of the flats is 100 ADU, that of their bias 50: the difference remains"
+    assert any(each.startswith(text) for each in texts) == is_reported
+
+
+def test_flats_of_one_frame_are_matched(matched: Matched, flats: Flats) -> None:
+    match = matched([bias(), dark(1.5)], flats(1.5))
+    assert (bias_of(match), dark_of(match)) == ("bias.xisf", "dark1.5.xisf")
+
+
+def test_darks_are_compared_with_the_bias_that_fits_them(
+    settings: Settings, make_frame: MakeFrame
+) -> None:
+    groups = group_frames([make_frame("dark", number) for number in range(3)], settings)
+    offered = [bias("other.xisf", keywords={"GAIN": 7}), bias("own.xisf")]
+    (found,) = match_darks(groups, offered, settings)
+    assert found is not None
+    assert found.path == "own.xisf"
+    assert match_darks(groups, offered[:1], settings) == [None]

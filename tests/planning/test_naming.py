@@ -86,6 +86,22 @@ def test_further_keywords_come_last_in_their_order() -> None:
     assert name(group(**keys)) == "masterBias_FILTER-B_USBLIMIT-1_FOCALLEN-9"
 
 
+def test_keywords_of_each_layout_are_in_its_order() -> None:
+    keys = {"USB": "1", "READOUTM": "r", "FOCALLEN": "9", "SET-TEMP": "0", "OFFSET": "5"}
+    of = group(**keys, GAIN="2", EXPOSURE="3")
+    assert name_groups([of]) == [
+        "masterBias_EXPOSURE-3_SETTEMP-0_GAIN-2_OFFSET-5_READOUTM-r_USB-1_FOCALLEN-9"
+    ]
+    assert name_groups([of], "ap-library") == [
+        "masterBias_EXPOSURE_3_GAIN_2_OFFSET_5_SETTEMP_0_FOCALLEN_9_READOUTM_r_USB_1"
+    ]
+
+
+def test_what_splits_groups_is_in_the_name() -> None:
+    of = replace(group("flat", FILTER="B"), labels=(("FOCALLEN", 400.0),))
+    assert name(of).startswith("masterFlat_FILTER-B_FOCALLEN-400")
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -127,6 +143,17 @@ def test_a_name_is_bounded_in_length_and_stays_its_own() -> None:
     names = name_groups(group(FILTER="x" * 300 + end) for end in "ab")
     assert len(set(names)) == 2
     assert {len(found) for found in names} == {LONGEST_NAME}
+    assert LONGEST_NAME == 180
+    longest = "x" * (180 - len("masterBias_FILTER-"))
+    assert name(group(FILTER=longest)) == f"masterBias_FILTER-{longest}"
+    assert re.search("_ID-[0-9a-f]{8}$", name(group(FILTER=f"{longest}x")))
+
+
+def test_folders_do_not_count_in_the_length_of_a_name() -> None:
+    (found,) = name_groups([group(INSTRUME="XCam X", FILTER="X" * 300)], "ap-library")
+    folder, file = found.split("/")
+    assert folder == "XCam X"
+    assert len(file) == LONGEST_NAME
 
 
 def test_a_digest_is_the_same_in_every_run() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from calmasters.frame import format_value
 from calmasters.headers.values import rounded
-from calmasters.planning.near_misses import Difference, differences
+from calmasters.planning.near_misses import Difference, differences, texts
 
 LISTED = "master_match_keywords"
 
@@ -39,6 +39,8 @@ def test_near_numbers_are_joined_by_the_finest_step_that_does(
     ("keyword", "ours", "theirs"),
     [
         ("SET-TEMP", "-10.00", "-5.00"),
+        ("SET-TEMP", "-10.00", "-11.50"),
+        ("INSTRUME", "Ha", "H-alpha"),
         ("GAIN", "100", "240"),
         ("EXPOSURE", "1.00", "2.00"),
         ("FILTER", "B", "Ha"),
@@ -93,8 +95,41 @@ def test_two_cameras_are_not_joined_by_a_pattern(ours: str, theirs: str) -> None
     assert Difference("INSTRUME", ours, theirs).setting(LISTED) == ""
 
 
-def test_a_value_that_no_name_of_a_folder_can_give_is_not_advised() -> None:
-    assert "READOUTM_" not in Difference("READOUTM", "", "Low_Noise").setting(LISTED)
+@pytest.mark.parametrize("value", ["Low_Noise", "Low/Noise"])
+def test_a_value_that_no_name_of_a_folder_can_give_is_not_advised(value: str) -> None:
+    assert "READOUTM_" not in Difference("READOUTM", "", value).setting(LISTED)
+
+
+def test_exposures_are_near_within_a_hundredth_of_the_longer() -> None:
+    assert Difference("EXPOSURE", "99.00", "99.995").setting(LISTED).startswith("set round")
+
+
+def test_names_of_one_filter_are_joined_by_an_alias() -> None:
+    assert Difference("FILTER", "Ha", "H-alpha").fix == {
+        "value_aliases": {"FILTER": {"H-alpha": ["Ha"]}}
+    }
+
+
+def test_an_absent_keyword_has_no_fix() -> None:
+    assert Difference("GAIN", "", "5").fix == {}
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "fix"),
+    [
+        ("Cam 1.2", "Cam 1.2 Pro", "value_aliases"),
+        ("Cam 1.2", "Cam 1.3", "keyword_patterns"),
+        ("Cam FW1.2", "Cam FW1.13", "keyword_patterns"),
+        ("V 1.2", "V 1.3", "keyword_patterns"),
+        ("Cam 1.2", "Cam 1.", "value_aliases"),
+    ],
+)
+def test_only_versions_are_joined_by_a_pattern(ours: str, theirs: str, fix: str) -> None:
+    assert [*Difference("INSTRUME", ours, theirs).fix] == [fix]
+
+
+def test_texts_are_those_that_are_compared() -> None:
+    assert texts({"GAIN": 100.0, "FILTER": "B"}, ["FILTER", "GAIN", "OFFSET"]) == ("B", "100", "")
 
 
 def test_keywords_are_compared_as_they_are_written() -> None:
