@@ -111,9 +111,7 @@ def read(path: Path) -> ast.Module:
     return ast.parse(path.read_bytes(), str(path))
 
 
-def mutants_of(
-    tree: ast.Module, module: str
-) -> Iterator[tuple[Mutant, Callable[[], ast.Module]]]:
+def mutants_of(tree: ast.Module, module: str) -> Iterator[tuple[Mutant, Callable[[], ast.Module]]]:
     """Give each mutant, and a function that returns the changed tree until the next is asked for."""
     count: Counter[tuple[str, str, str]] = Counter()
     for place, edit in list(_edits(tree, Place((), ()))):
@@ -125,7 +123,9 @@ def mutants_of(
         count[within, was, becomes] += 1
         nodes = (back.new, *reversed(place.ancestors))
         line = next((each.lineno for each in nodes if hasattr(each, "lineno")), 1)
-        mutant = Mutant(module, within, was, becomes, count[within, was, becomes], line, function, _lines(nodes))
+        mutant = Mutant(
+            module, within, was, becomes, count[within, was, becomes], line, function, _lines(nodes)
+        )
         yield mutant, lambda: ast.fix_missing_locations(tree)
         back.swap()
 
@@ -157,7 +157,9 @@ def _shown(place: Place) -> ast.AST | None:
     for node in reversed(place.ancestors):
         is_whole = isinstance(node, ast.expr | ast.comprehension | ast.arguments | ast.keyword)
         is_whole |= isinstance(node, ast.stmt) and not hasattr(node, "body")
-        is_operator = best is None and isinstance(node, ast.Compare | ast.BinOp | ast.BoolOp | ast.Call)
+        is_operator = best is None and isinstance(
+            node, ast.Compare | ast.BinOp | ast.BoolOp | ast.Call
+        )
         if not is_whole or (len(ast.unparse(node)) > LONGEST and not is_operator):
             break
         best = node
@@ -165,7 +167,7 @@ def _shown(place: Place) -> ast.AST | None:
 
 
 def _function_of(place: Place) -> tuple[str, tuple[str, int] | None]:
-    """Return the qualified name of the innermost scope, and the outermost function if in its body."""
+    """Return the name of the innermost scope, and the outermost function if in its body."""
     names: list[str] = []
     function: tuple[str, int] | None = None
     for node, field in zip(place.ancestors, place.fields, strict=True):
@@ -228,9 +230,9 @@ def _replacements(node: ast.AST, parent: ast.AST, field: str) -> Iterator[ast.AS
         yield ast.Pass()
     elif isinstance(node, ast.Break):
         yield ast.Continue()
-    elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-        yield ast.Pass()
-    elif isinstance(node, ast.Assign) and not isinstance(node.targets[0], ast.Name | ast.Tuple):
+    elif (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)) or (
+        isinstance(node, ast.Assign) and not isinstance(node.targets[0], ast.Name | ast.Tuple)
+    ):
         yield ast.Pass()
     elif isinstance(node, ast.Return) and _is_result(node.value):
         yield ast.Return(ast.Constant(None))

@@ -469,7 +469,8 @@ def test_another_dark_is_used_instead_of_one_without_bias(matched: Matched) -> N
 
 
 @pytest.mark.parametrize(
-    ("level", "is_used"), [(1.0, False), (240.0, False), (250.0, True), (490.0, True), (900.0, True), (None, True)]
+    ("level", "is_used"),
+    [(1.0, False), (240.0, False), (250.0, True), (490.0, True), (900.0, True), (None, True)],
 )
 def test_a_library_dark_far_below_its_bias_contains_none(
     settings: Settings, flats: Flats, level: float | None, is_used: bool
@@ -541,13 +542,12 @@ def test_a_master_that_was_cut_elsewhere_is_missed_by_its_cut(
     assert texts[0].endswith(f"has {elsewhere} against {group.geometry}")
     # Two amplifiers, of which the text does not say where they are cut.
     both = [
-        Geometry(4, 3, layout=FrameLayout.of(4, 3, [
-            FramePart(Section(left, left + 2, 0, 3)), FramePart(Section(4 + left, 6 + left, 0, 3), 2),
-        ]))
-        for left in (0, 1)
-    ]  # fmt: skip
-    group = flats(geometry=both[0])
-    match = matched([bias(geometry=both[1])], group)
+        [FramePart(Section(x, x + 2, 0, 3)), FramePart(Section(x + 4, x + 6, 0, 3), 2)]
+        for x in (0, 1)
+    ]
+    ours, theirs = (Geometry(4, 3, layout=FrameLayout.of(4, 3, parts)) for parts in both)
+    group = flats(geometry=ours)
+    match = matched([bias(geometry=theirs)], group)
     assert match.bias is not None or "a cut to [2:3,1:3] against [1:2,1:3]" in texts_of(match)[0]
 
 

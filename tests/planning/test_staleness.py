@@ -13,7 +13,7 @@ from calmasters.frame import FrameType, Geometry
 from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.listing import kept_identities
 from calmasters.inventory.scan import scan_masters
-from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
+from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster, read_made_of
 from calmasters.model.master_record import MasterRecord
 from calmasters.planning.findings import Findings
 from calmasters.planning.plan_file import Plan, PlannedMaster
@@ -150,6 +150,42 @@ def test_a_job_file_that_has_to_be_newer_again_has_other_bytes(output: Output) -
     assert output.time_of(BIAS.file) > output.time_of(BIAS.master)
 
 
+def test_a_job_file_as_old_as_a_stale_master_is_made_newer(output: Output) -> None:
+    write_job_files([OTHER_BIAS], output.folder)
+    output.date(BIAS.file, FileTimes(output.folder).of_master(BIAS.master))
+    assert not output.holds(OTHER_BIAS, OTHER_FLAT)
+    write_job_files([OTHER_BIAS], output.folder)
+    assert output.time_of(BIAS.file) > output.time_of(BIAS.master)
+
+
+def test_the_job_file_of_a_missing_master_is_written_where_the_job_changed(output: Output) -> None:
+    (output.folder / BIAS.master).unlink()
+    before = (output.folder / BIAS.file).read_bytes()
+    write_job_files([BIAS], output.folder)
+    assert (output.folder / BIAS.file).read_bytes() == before
+    write_job_files([OTHER_BIAS], output.folder)
+    assert read_made_of(output.folder / BIAS.file) == OTHER_BIAS.made_of
+
+
+def test_a_plan_does_not_hold_without_a_job_file(output: Output) -> None:
+    (output.folder / BIAS.file).unlink()
+    assert not output.holds(BIAS, FLAT)
+
+
+@pytest.mark.parametrize(("origin", "stale"), [("library", []), ("run", [FLAT.master])])
+def test_a_flat_is_stale_by_the_time_of_a_master_of_this_run_and_not_of_a_library(
+    output: Output, tmp_path: Path, origin: str, stale: list[str]
+) -> None:
+    newer = tmp_path / "bias.xisf"
+    newer.touch()
+    flat = replace(FLAT, bias=UsedMaster(str(newer), origin, "same settings"))
+    write_job_files([flat], output.folder)
+    for path in (FLAT.master, FLAT.record):
+        output.date(path, output.time_of(FLAT.file) + 1)
+    output.date(str(newer), output.time_of(FLAT.master) + SECOND_NS)
+    assert output.stale(flat) == stale
+
+
 def test_a_job_file_that_is_right_is_left_alone(output: Output) -> None:
     write_job_files([OTHER_BIAS], output.folder)
     before = output.time_of(BIAS.file)
@@ -237,7 +273,7 @@ def test_files_ahead_of_the_clock_are_dated_back_in_their_order(output: Output) 
     make_times_usable(output.folder, now)
     times = [output.time_of(path) for path in order]
     assert times == sorted(set(times))
-    assert max(times) == now
+    assert times == [now - 3000, now - 2000, now - 1000, now]
     assert output.time_of(BIAS.record) == now - 1
 
 
