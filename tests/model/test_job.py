@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from calmasters.errors import RecordError
 from calmasters.frame import FrameType, Geometry
+from calmasters.frame_layout import FrameLayout, FramePart, Section
 from calmasters.model.job import (
     FrameFile,
+    LeftOut,
     MadeOf,
     MasterJob,
     Recipe,
@@ -272,3 +275,77 @@ def test_a_job_file_of_an_older_version_can_be_read() -> None:
         (WarningKind.LEVEL, "few frames"),
         (WarningKind.OTHER, "no dark matches"),
     ]
+
+
+def test_the_digest_of_a_job_stays_from_version_to_version() -> None:
+    assert JOB.digest == "87b0fd7992605043"
+    assert "skip_outliers" not in RECIPE.fields
+    assert replace(RECIPE, skip_outliers=True).fields["skip_outliers"] is True
+
+
+def test_masters_and_references_of_a_library_may_have_relative_paths() -> None:
+    output, frames = Path("/output"), Path("/frames")
+    located = {
+        origin: (
+            UsedMaster("m/b.fits", origin, "").located(output),
+            Reference("m/b.fits", origin).located(output, frames),
+        )
+        for origin in ("run", "kept", "library")
+    }
+    own, library = Path("/output/m/b.fits"), Path("m/b.fits")
+    assert located == {"run": (own, own), "kept": (own, own), "library": (library, library)}
+    assert Reference("b.fits", "frame").located(output, frames) == Path("/frames/b.fits")
+
+
+def test_a_plain_frame_is_written_without_how_it_is_read() -> None:
+    plain = {"path": FRAME.path, "size": 5760, "mtime_ns": FRAME.mtime_ns, "content": "c"}
+    assert FRAME._replace(content="c").to_json() == plain
+    assert FRAME._replace(content="c", read_as="signed").to_json() == {**plain, "read_as": "signed"}
+
+
+def test_frames_are_read_in_the_range_that_is_configured() -> None:
+    assert RECIPE.frame_range == "auto"
+    assert replace(RECIPE, float_range="adu16").frame_range == "adu16"
+
+
+def test_the_record_is_beside_the_master() -> None:
+    assert JOB.record == JOB.master.replace(".xisf", ".json") != JOB.master
+
+
+def test_frames_that_an_engine_left_out_do_not_remain() -> None:
+    left_out = LeftOut("b.fits", "is cut")
+    assert not left_out.outlier
+    assert JOB.frames_without([left_out]) == (FRAME,)
+    assert JOB.frames_without([]) == JOB.frames
+
+
+def test_the_pedestal_of_an_overscan_is_added_unless_it_would_stay_in_a_flat() -> None:
+    part = FramePart(Section(0, 4, 0, 3), overscan=(Section(4, 6, 0, 3),))
+    geometry = Geometry(4, 3, layout=FrameLayout.of(4, 3, [part], "median"))
+    levelled = replace(JOB, geometry=geometry)
+    alone = replace(levelled, bias=None, dark=None)
+    added = {
+        "with both": levelled.added_adu,
+        "with a bias": replace(levelled, dark=None).added_adu,
+        "with a dark": replace(levelled, bias=None).added_adu,
+        "alone": alone.added_adu,
+        "bias": replace(alone, type=FrameType.BIAS).added_adu,
+        "without overscan": JOB.added_adu,
+    }
+    assert [*added.values()] == [1000.0, 1000.0, 1000.0, 0.0, 1000.0, 0.0]
+
+
+def test_what_is_no_job_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "job.json"
+    path.write_text(JOB.to_json(), encoding="utf-8")
+    assert MasterJob.read(path) == JOB
+    for damaged in ("", "[]", "{}", JOB.to_json()[:-9]):
+        path.write_text(damaged, encoding="utf-8")
+        with pytest.raises(RecordError, match="job file") as caught:
+            MasterJob.read(path)
+        assert str(path) in str(caught.value)
+
+
+def test_a_dark_is_not_scaled_unless_a_job_says_so() -> None:
+    plain = {"name": "a", "type": FrameType.BIAS, "keywords": {}, "geometry": Geometry(4, 3)}
+    assert not MasterJob(**plain, frames=(), header={}, recipe=RECIPE).optimize_dark

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from astropy.io import fits
 
 from calmasters.errors import RecordError
 from calmasters.frame import FrameType, Geometry
+from calmasters.frame_layout import FrameLayout, FramePart, Section
 from calmasters.headers.fits_cards import Card, CardValue
 from calmasters.headers.image_header import read_cards
 from calmasters.images.master_file import write_master
@@ -29,6 +31,8 @@ from calmasters.model.master_record import (
     MasterRecord,
     MasterStatistics,
     header_cards,
+    small_group_warning,
+    warnings_in,
 )
 from calmasters.model.master_warning import MasterWarning, WarningKind
 from calmasters.settings import Calibration, Integration
@@ -125,15 +129,88 @@ def test_history_tells_the_rejection_the_masters_used_and_the_digest() -> None:
     ]
 
 
-@pytest.mark.parametrize("rejection", ["NoRejection", "MinMax", "LinearFit", "Rejection_ESD"])
-def test_only_the_settings_of_the_rejection_used_are_in_the_history(rejection: str) -> None:
+@pytest.mark.parametrize(
+    ("rejection", "settings"),
+    [
+        ("NoRejection", []),
+        ("MinMax", ["minMaxLow", "minMaxHigh"]),
+        ("PercentileClip", ["pcClipLow", "pcClipHigh"]),
+        ("SigmaClip", ["sigmaLow", "sigmaHigh"]),
+        ("WinsorizedSigmaClip", ["sigmaLow", "sigmaHigh", "winsorizationCutoff"]),
+        ("AveragedSigmaClip", ["sigmaLow", "sigmaHigh"]),
+        ("LinearFit", ["linearFitLow", "linearFitHigh"]),
+        ("Rejection_ESD", ["esdOutliersFraction", "esdAlpha", "esdLowRelaxation"]),
+    ],
+)
+def test_only_the_settings_of_the_rejection_used_are_in_the_history(
+    rejection: str, settings: list[str]
+) -> None:
     integration = Integration(rejection=rejection)
     job = replace(BIAS, recipe=replace(BIAS.recipe, integration=integration))
-    stored = [str(line).split(":")[0] for line in history(header_cards(job))]
-    assert stored[-1] == "frames and recipe"
-    assert {"NoRejection": 0, "MinMax": 2, "LinearFit": 2, "Rejection_ESD": 3}[rejection] == len(
-        stored[:-1]
+    lines = [f"{name}: {getattr(integration, name)}" for name in settings]
+    assert history(header_cards(job)) == [*lines, f"frames and recipe: {job.digest}"]
+
+
+def test_type_and_exposure_of_a_group_are_written_as_the_header_of_the_job_has_them() -> None:
+    job = replace(FLAT, keywords={"TYPE": "flat", "EXPOSURE": 1.4, "GAIN": 100}, header={})
+    assert not {"TYPE", "EXPOSURE"} & set(values(header_cards(job)))
+    assert values(header_cards(replace(job, header={"EXPOSURE": 1.5})))["EXPOSURE"] == 1.5
+
+
+def test_cards_have_comments() -> None:
+    job = replace(FLAT, header={**FLAT.header, "CAMERAID": "a", "ROTATOR": 90, "FLATKIND": "sky"})
+    comments = {card.keyword: card.comment for card in header_cards(job)}
+    words = {
+        **{"INSTRUME": "camera", "FILTER": "filter", "CREATOR": "software", "ENGINE": "combined"},
+        **{"SET-TEMP": "degC", "CCD-TEMP": "degC", "GAIN": "gain", "OFFSET": "offset"},
+        **{"READOUTM": "mode", "NIGHT": "night", "EXPTIME": "median", "EXPOSURE": "median"},
+        **{"EXPMIN": "shortest", "EXPMAX": "longest", "DATE-OBS": "UTC", "REJECT": "rejection"},
+        **{"CAMERAID": "id", "ROTATOR": "deg", "FLATKIND": "kind", "XBINNING": "binning"},
+    }
+    found = {key: word for key, word in words.items() if word in re.split(r"\W+", comments[key])}
+    assert found == words
+
+
+@pytest.mark.parametrize(("x", "y"), [(0, 5), (8, 0), (8, 5)])
+def test_the_position_on_the_sensor_is_written_where_it_is_not_0(x: int, y: int) -> None:
+    cards = values(header_cards(replace(BIAS, geometry=Geometry(4, 3, xorigin=x, yorigin=y))))
+    assert (cards["XORGSUBF"], cards["YORGSUBF"]) == (x, y)
+    whole = header_cards(replace(BIAS, geometry=Geometry(4, 3, xorigin=0, yorigin=0)))
+    assert not {"XORGSUBF", "YORGSUBF", "OVERSCAN", "TRIM", "NAMPS", "ROWORDER"} & set(
+        values(whole)
     )
+
+
+def test_reversed_rows_of_some_frames_are_written() -> None:
+    frames = (*BIAS.frames[:-1], BIAS.frames[-1]._replace(read_as="signed, bottom-up"))
+    assert values(header_cards(replace(BIAS, frames=frames)))["ROWORDER"] == "TOP-DOWN"
+
+
+def test_an_overscan_and_a_cut_are_written() -> None:
+    part = FramePart(Section(2, 6, 0, 3), overscan=(Section(0, 2, 0, 3), Section(6, 9, 0, 3)))
+    for level, overscan in (("median", "[1:2,1:3],[7:9,1:3], median of each line"), ("", None)):
+        job = replace(BIAS, geometry=Geometry(4, 3, layout=FrameLayout.of(4, 3, [part], level)))
+        cards = values(header_cards(job))
+        assert cards["TRIM"] == "[3:6,1:3]"
+        assert cards.get("OVERSCAN") == overscan
+        assert "NAMPS" not in cards
+
+
+def test_amplifiers_are_written_with_their_places() -> None:
+    overscan = (Section(2, 3, 0, 3),)
+    parts = [
+        FramePart(Section(0, 2, 0, 3), overscan=overscan, name="A"),
+        FramePart(Section(0, 2, 0, 3), 2, 0, True, True, overscan, 1, "B"),
+    ]
+    layout = FrameLayout.of(4, 3, parts, "constant")
+    cards = header_cards(replace(BIAS, geometry=Geometry(4, 3, layout=layout)))
+    assert values(cards)["NAMPS"] == 2
+    assert values(cards)["OVERSCAN"] == "of 2 amplifiers, one median"
+    assert "TRIM" not in values(cards)
+    assert [line for line in history(cards) if str(line).startswith("amplifier")] == [
+        "amplifier A: [1:2,1:3] of image 1 is [1:2,1:3]",
+        "amplifier B: [1:2,1:3] of image 2 is [3:4,1:3], columns and rows reversed",
+    ]
 
 
 def test_filter_telescope_and_night_are_on_flats_only() -> None:
@@ -307,3 +384,40 @@ def test_a_bias_or_dark_as_bright_as_a_flat_is_a_warning(
     found = warned(job, median=level_adu / 65535)
     assert len(found) == count
     assert all(f"{level_adu:.0f} ADU is that of exposed frames" in text for text in found)
+
+
+@pytest.mark.parametrize(
+    ("count", "loss"),
+    [(2, None), (3, (2.3, 3.2)), (4, (2.3, 3.2)), (5, (1.3, 2.0)), (9, (1.3, 2.0)), (10, None)],
+)
+def test_a_group_so_small_that_good_samples_are_rejected_is_a_warning(
+    count: int, loss: tuple[float, float] | None
+) -> None:
+    job = replace(BIAS, frames=BIAS.frames[:count])
+    warning = small_group_warning(job)
+    assert (warning is None) == (loss is None)
+    if warning and loss:
+        assert warning.text == (
+            f"of {count} frames the rejection takes up to {loss[0]} % of good samples as too low"
+            f" and {loss[1]} % as too high; take 10 or more"
+        )
+    # What other methods and limits take was not measured.
+    for changes in ({"rejection": "SigmaClip"}, {"sigmaLow": 4.5}, {"sigmaHigh": 2.5}):
+        recipe = replace(job.recipe, integration=replace(Integration(), **changes))
+        assert small_group_warning(replace(job, recipe=recipe)) is None
+
+
+def test_the_warnings_of_a_record_are_read_and_of_none_there_are_none(tmp_path: Path) -> None:
+    stored = written(replace(FLAT, warnings=(NO_DARK,)), STATISTICS, tmp_path)
+    count = len(stored["warnings"])
+    assert stored["warning_count"] == count > 0
+    assert NO_DARK in warnings_in(tmp_path / "m.json")
+    assert len(warnings_in(tmp_path / "m.json")) == count
+    # The count decides: the rest of a record without warnings is not read.
+    path = tmp_path / "none.json"
+    path.write_text(json.dumps({**stored, "warning_count": 0}, indent=1), encoding="utf-8")
+    assert warnings_in(path) == []
+    del stored["warning_count"]
+    path.write_text(json.dumps(stored, indent=1), encoding="utf-8")
+    assert len(warnings_in(path)) == count
+    assert warnings_in(tmp_path / "missing.json") == []

@@ -112,7 +112,7 @@ def read(path: Path) -> ast.Module:
 
 
 def mutants_of(tree: ast.Module, module: str) -> Iterator[tuple[Mutant, Callable[[], ast.Module]]]:
-    """Give each mutant, and a function that returns the changed tree until the next is asked for."""
+    """Give each mutant with a function that returns the changed tree, until the next is taken."""
     count: Counter[tuple[str, str, str]] = Counter()
     for place, edit in list(_edits(tree, Place((), ()))):
         shown = _shown(place)
@@ -230,9 +230,7 @@ def _replacements(node: ast.AST, parent: ast.AST, field: str) -> Iterator[ast.AS
         yield ast.Pass()
     elif isinstance(node, ast.Break):
         yield ast.Continue()
-    elif (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)) or (
-        isinstance(node, ast.Assign) and not isinstance(node.targets[0], ast.Name | ast.Tuple)
-    ):
+    elif _is_effect(node):
         yield ast.Pass()
     elif isinstance(node, ast.Return) and _is_result(node.value):
         yield ast.Return(ast.Constant(None))
@@ -240,6 +238,13 @@ def _replacements(node: ast.AST, parent: ast.AST, field: str) -> Iterator[ast.AS
         yield ast.UnaryOp(ast.Not(), node)  # conditions of other kinds change by themselves
     if isinstance(parent, ast.comprehension) and field == "ifs":
         yield ast.Constant(True)
+
+
+def _is_effect(node: ast.AST) -> bool:
+    """Return whether a statement calls something, or changes an object."""
+    if isinstance(node, ast.Assign):
+        return not isinstance(node.targets[0], ast.Name | ast.Tuple)
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
 
 
 def _is_result(value: ast.expr | None) -> bool:
@@ -272,5 +277,6 @@ def _own(node: ast.AST) -> Iterator[Edit]:
     elif isinstance(node, ast.Call) and len(node.args) > 1:
         first, second, *more = node.args
         is_symmetric = ast.unparse(node.func) in ("min", "max")
+        is_symmetric |= ast.unparse(first) == ast.unparse(second)
         if not is_symmetric and not any(isinstance(each, ast.Starred) for each in (first, second)):
             yield Edit(node, "args", None, [second, first, *more])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.listing import kept_identities
 from calmasters.inventory.scan import scan_masters
 from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster, read_made_of
+from calmasters.model.layout import TRIGGER_FOLDER
 from calmasters.model.master_record import MasterRecord
 from calmasters.planning.findings import Findings
 from calmasters.planning.plan_file import Plan, PlannedMaster
@@ -342,6 +344,28 @@ def test_the_trigger_is_just_newer_than_the_plan_and_on_its_disk(
     assert [*file.parent.iterdir()] == [file]
     folder.cleanup()
     assert not file.exists()
+
+
+def test_a_trigger_is_made_in_a_new_folder_and_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        folder, file = trigger_file(tmp_path / "new" / "output", is_preview=False)
+        with folder:
+            plan = tmp_path / "new" / "output" / "plan.json"
+            assert file.stat().st_mtime_ns > plan.stat().st_mtime_ns
+
+
+def test_where_nothing_can_be_written_a_preview_takes_another_folder_and_a_run_fails(
+    output: Output,
+) -> None:
+    output.plan(BIAS)
+    shutil.rmtree(output.folder / TRIGGER_FOLDER, ignore_errors=True)
+    (output.folder / TRIGGER_FOLDER).touch()
+    with pytest.raises(OSError, match=TRIGGER_FOLDER):
+        trigger_file(output.folder, is_preview=False)
+    folder, file = trigger_file(output.folder, is_preview=True)
+    with folder:
+        assert not file.is_relative_to(output.folder)
+        assert file.stat().st_mtime_ns > output.time_of("plan.json")
 
 
 def test_a_run_makes_a_plan_for_the_trigger_to_be_newer_than(output: Output) -> None:
