@@ -384,10 +384,7 @@ def mutate(mutants: Mutants, tests: Sequence[str]) -> dict[Mutant, str]:
 
 #: Quick tests of modules, where they are not, or not only, in the test module of the same name.
 TESTS: dict[str, tuple[str, ...]] = {
-    "headers/frame_types": (
-        "headers/test_path_tokens", "headers/test_keyword_reader", "inventory/test_types",
-        "inventory/test_verdicts",
-    ),
+    "headers/frame_types": ("headers/test_frame_types", "headers/test_path_tokens"),
     "headers/sections": ("headers/test_layouts", "headers/test_odd_values"),
     "headers/layouts": ("headers/test_layouts", "model/test_layout"),
     "inventory/verdicts": (
