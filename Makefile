@@ -9,6 +9,7 @@
 # make test-slurm     test masters on a Slurm cluster of one node, if Slurm is installed
 # make soak           a thousand runs with random changes, kills and full disks between (hours)
 # make fuzz           test the readers with changed and damaged files, for five minutes
+# make mutate         change MODULE=calmasters/….py in many small ways: do the tests see it?
 # make docs           build the documentation as a site in build/site
 # make check          check format, lint, types
 # make format         format the code, fix lint errors
@@ -31,7 +32,7 @@ USABLE := $(shell grep -qsF '$(CURDIR)/$(VENV)' $(VENV)/pyvenv.cfg && $(BIN)/pyt
 QUICK := --numprocesses 2 --quiet --ignore tests/browser --ignore tests/slurm -m "not slow"
 
 .PHONY: masters dag watch test test-all test-browser test-lowest test-newest test-slurm fuzz
-.PHONY: soak docs check format lock environment clean
+.PHONY: soak mutate docs check format lock environment clean
 
 masters: $(VENV)/ready
 	test -d frames || $(BIN)/python -m calmasters.synthetic frames
@@ -92,6 +93,11 @@ fuzz: $(VENV)/ready
 
 soak: $(VENV)/ready
 	PYTHONPATH=tests/workflow $(BIN)/python tests/soak/soak.py --runs 1000
+
+# MODULE is one module or several, SAMPLE a number of mutants of each.
+mutate: $(VENV)/ready
+	$(BIN)/python tests/mutation/mutate.py $(if $(SAMPLE),--sample $(SAMPLE)) \
+		$(or $(MODULE),$(error make mutate MODULE=calmasters/headers/nights.py))
 
 # Each build begins from nothing: Sphinx warns only of pages that it reads.
 docs: $(VENV)/docs

@@ -37,7 +37,8 @@ def test_each_word_for_a_type_is_known(kind: FrameType, texts: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "null", "hell", "plus", "Tricolor Image", "dark and flat", "stacked dark", "d", "7"]
+    "text",
+    ["", "null", "hell", "plus", "Tricolor Image", "dark and flat", "stacked dark", "d", "7"],
 )
 def test_other_words_are_no_type(text: str) -> None:
     assert frame_type(text) is None
@@ -118,6 +119,10 @@ def test_types_in_names_are_those_that_cannot_be_an_object(
 
 
 def test_most_names_are_seen_at_once_to_have_no_type() -> None:
-    words = "bias offset zero nullbild hellfeld dark dunkel noir oscuro donker flat plano piatto plu"
-    assert all(may_have_type(word.upper()) for word in [*words.split(), "light", "licht", "science"])
+    words = (
+        "bias offset zero nullbild hellfeld dark dunkel noir oscuro donker flat plano piatto plu"
+    )
+    assert all(
+        may_have_type(word.upper()) for word in [*words.split(), "light", "licht", "science"]
+    )
     assert not may_have_type("M31_300s_0001.fits")

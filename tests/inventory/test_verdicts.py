@@ -85,6 +85,38 @@ def test_a_frame_is_refused_with_a_reason_and_a_remedy(
     assert_matches(remedy, result.remedy)
 
 
+@pytest.mark.parametrize(
+    ("path", "types_from", "part"),
+    [
+        ("flats/a.fits", ("header",), "folder"),
+        ("x/flat_0001.fits", ("header",), "name"),
+        ("flats/dark_0001.fits", ("header",), "folder"),
+        ("flats/dark_0001.fits", ("header", "folder"), "name"),
+        ("flats/a.fits", ("header", "folder"), None),
+        ("x/a.fits", ("header",), None),
+    ],
+)
+def test_a_type_that_only_folder_or_name_has_is_a_setting_away(
+    settings: Settings,
+    make_frame: MakeFrame,
+    path: str,
+    types_from: tuple[str, ...],
+    part: str | None,
+) -> None:
+    frame = make_frame("flat", keywords={"TYPE": None}, path=path)
+    result = verdict(frame, replace(settings, types_from=types_from))
+    assert result.settings == ({"types_from": [part]} if part else {})
+    assert (f"take the type from its {part}" in result.remedy) == bool(part)
+
+
+def test_the_folder_of_a_frame_with_a_type_does_not_matter(
+    settings: Settings, make_frame: MakeFrame
+) -> None:
+    assert check_frame(make_frame("bias", path="flats/a.fits"), settings) is None
+    damaged = make_frame("raw", path="flats/a.fits")
+    assert "take the type from" not in verdict(damaged, settings).remedy
+
+
 def assert_matches(pattern: str, text: str) -> None:
     assert re.search(pattern, text), text
 

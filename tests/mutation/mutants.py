@@ -87,6 +87,11 @@ class Mutant:
         return self.module.removesuffix(".py").replace("/", ".")
 
     @property
+    def is_script(self) -> bool:
+        """Whether it is one of JavaScript."""
+        return self.module.endswith(".js")
+
+    @property
     def is_warm(self) -> bool:
         """Whether it can be made in a process that has imported the module."""
         return self.function is not None or not self.within

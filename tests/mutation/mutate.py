@@ -16,6 +16,7 @@ import os
 import pickle
 import resource
 import select
+import shutil
 import signal
 import sys
 import tempfile
@@ -35,6 +36,8 @@ import pytest
 from _pytest.runner import runtestprotocol
 from mutants import Mutant, mutants_of, read
 
+from scripts import script_mutants
+
 REPOSITORY = Path(__file__).parents[2]
 #: Mutants that do what the module does, each with the reason.
 EQUIVALENT = Path(__file__).with_name("equivalent.toml")
@@ -42,6 +45,8 @@ EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 MOST_LEFT = 0.1
 #: Tests that take longer are left out.
 LONGEST_TEST_S = 1.0
+#: Those of scripts start a stand-in for PixInsight.
+LONGEST_SCRIPT_TEST_S = 4.0
 #: A mutant that takes this many times the CPU time of its tests, and these seconds more, hangs.
 TIMES, MORE_S = 4, 3
 #: CPU time to import the project and to collect tests.
@@ -51,11 +56,13 @@ MEMORY = 8 << 30
 HEAVY = ("numpy", "pandas", "astropy.io.fits", "jsonschema", "yaml", "numba")
 
 
-#: Mutants with the code of their modules.
-Mutants: TypeAlias = Sequence[tuple[Mutant, CodeType]]
+#: Mutants with the code of their modules, or the text of their scripts.
+Mutants: TypeAlias = Sequence[tuple[Mutant, CodeType | str]]
 #: The project's functions by file, qualified name and line.
 Functions: TypeAlias = Mapping[tuple[str, str, int], list[FunctionType]]
 
+#: Tests that read the source of a script, and would see any change of it.
+SOURCE_TESTS = {"test_the_code_of_a_script_is_that_of_the_source_files"}
 #: Where the progress is written: children have no standard error.
 PROGRESS = os.dup(2)
 
@@ -78,10 +85,11 @@ class Baseline:
     def tests_of(self, mutant: Mutant) -> list[str]:
         """Return the tests that reach a mutant, those of its module first, then the quick ones."""
         name = f"test_{Path(mutant.module).stem}.py"
+        longest_s = LONGEST_SCRIPT_TEST_S if mutant.is_script else LONGEST_TEST_S
         reaching = [
             test
             for test, lines in self.lines.items()
-            if self.seconds[test] <= LONGEST_TEST_S and self._reaches(lines, mutant)
+            if self.seconds[test] <= longest_s and self._reaches(lines, mutant)
         ]
         return sorted(reaching, key=lambda test: (name not in test, self.seconds[test]))
 
@@ -91,6 +99,8 @@ class Baseline:
 
     @staticmethod
     def _reaches(lines: dict[str, set[int]], mutant: Mutant) -> bool:
+        if mutant.is_script:
+            return True
         reached = lines.get(mutant.module, set())
         return bool(reached) if mutant.function is None else bool(reached & mutant.lines)
 
@@ -211,9 +221,11 @@ class Warm:
 
     @staticmethod
     def _run(
-        mutant: Mutant, module: CodeType, functions: Functions, tests: Sequence[pytest.Item]
+        mutant: Mutant, module: CodeType | str, functions: Functions, tests: Sequence[pytest.Item]
     ) -> str:
-        if mutant.function:
+        if isinstance(module, str):
+            set_script(mutant, module)
+        elif mutant.function:
             exchange(functions, mutant, module)
         else:
             set_constants(mutant, module)
@@ -224,7 +236,7 @@ class Warm:
         self._tracer.start()
         for item, passed, seconds in run_tests(items):
             lines = self._tracer.stop()
-            if passed and lines:
+            if passed:
                 baseline.seconds[item.nodeid] = seconds
                 baseline.lines[item.nodeid] = lines
             self._tracer.start()
@@ -233,8 +245,8 @@ class Warm:
 
 
 def _is_property(item: pytest.Item) -> bool:
-    """Return whether hypothesis runs a test many times: those are not quick."""
-    return getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+    """Return whether hypothesis runs a test many times, or it compares sources: not behaviour."""
+    return getattr(item.obj, "is_hypothesis_test", False) or item.originalname in SOURCE_TESTS  # type: ignore[attr-defined]
 
 
 def first_failure(items: Sequence[pytest.Item]) -> str:
@@ -270,6 +282,14 @@ def set_constants(mutant: Mutant, code: CodeType) -> None:
             for each in list(sys.modules.values()):
                 if getattr(each, "__dict__", {}).get(constant) is old:
                     setattr(each, constant, value)
+
+
+def set_script(mutant: Mutant, text: str) -> None:
+    """Let the engine take its scripts from a folder in which one is changed."""
+    folder = Path(tempfile.mkdtemp())
+    shutil.copytree(REPOSITORY / "pixinsight", folder, dirs_exist_ok=True)
+    (folder / Path(mutant.module).name).write_text(text, encoding="ascii")
+    sys.modules["calmasters.engines.pixinsight.script"]._DIRECTORY = folder  # type: ignore[attr-defined]
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -338,8 +358,12 @@ def _note(mutant: Mutant, result: str) -> None:
 
 def chosen(modules: Sequence[str], sample: int, seed: int) -> Mutants:
     """Return mutants of modules with their code: all, or a random sample of each module."""
-    found = []
+    found: list[tuple[Mutant, CodeType | str]] = []
     for module in modules:
+        if module.endswith(".js"):
+            scripts = [*script_mutants((REPOSITORY / module).read_text("ascii"), module)]
+            found += Random(f"{seed} {module}").sample(scripts, min(sample, len(scripts)))
+            continue
         tree = read(REPOSITORY / module)
         names = [mutant for mutant, _ in mutants_of(tree, module)]
         some = set(Random(f"{seed} {module}").sample(names, min(sample, len(names))))
@@ -373,7 +397,7 @@ def mutate(mutants: Mutants, tests: Sequence[str]) -> dict[Mutant, str]:
         sys.exit(f"the tests without a change: {answer}")
     baseline, results = answer
     for mutant, code in mutants:
-        if mutant not in results:
+        if mutant not in results and not isinstance(code, str):
             tests_of = baseline.tests_of(mutant)
             work = partial(run_fresh, mutant, code, tests_of)
             limit_s = baseline.limit_s(mutant) + IMPORT_S
@@ -400,10 +424,13 @@ TESTS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def tests_for(modules: Iterable[str]) -> list[str]:
+def files_of(modules: Iterable[str]) -> list[str]:
     """Return the test modules of modules: those in the table, or that with the same name."""
     files: dict[str, None] = {}
     for module in modules:
+        if module.endswith(".js"):
+            files["tests/pixinsight/test_pixinsight_script.py"] = None
+            continue
         path = Path(module).relative_to("calmasters").with_suffix("")
         own = f"{path.parent}/test_{path.name}"
         names = TESTS.get(path.as_posix(), (own,))
@@ -432,7 +459,7 @@ def main(arguments: Sequence[str]) -> int:
     mutants = chosen(options.modules, options.sample, options.seed)
     with tempfile.TemporaryDirectory() as directory:
         os.environ["PYTEST_DEBUG_TEMPROOT"] = directory
-        results = mutate(mutants, options.tests or tests_for(options.modules))
+        results = mutate(mutants, options.tests or files_of(options.modules))
     return int(report(results))
 
 

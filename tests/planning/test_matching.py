@@ -547,7 +547,6 @@ def test_a_master_that_was_cut_elsewhere_is_missed_by_its_cut(
     assert texts[0].endswith("has a cut to [3:6,1:3] against [1:4,1:3] of the image")
 
 
-
 def test_a_master_of_another_size_is_a_further_miss_than_one_of_another_gain(
     matched: Matched,
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from calmasters.frame import Frame, FrameType, Geometry, Traits, Value, format_value
@@ -52,3 +54,22 @@ def test_what_differs_is_added_to_equal_names() -> None:
 def test_a_master_without_a_keyword_has_a_name_of_its_own() -> None:
     bare = Group(FrameType.BIAS, (), Geometry(48, 48), (Frame("a.fits", 0, 0, Traits({})),))
     assert short_names([bare, group("bias")]) == ["bias", "bias, ATR585M, -10 °C, gain 100"]
+
+
+def test_what_is_added_explains_itself() -> None:
+    words: dict[str, Value] = {"READOUTM": "Low", "TELESCOP": "Newton", "FLATKIND": "sky"}
+    other: dict[str, Value] = {"READOUTM": "High", "TELESCOP": "Refractor", "FLATKIND": "dome"}
+    assert short_names([group("bias", **words), group("bias", **other)]) == [
+        "bias, ATR585M, -10 °C, gain 100, Low, Newton, sky",
+        "bias, ATR585M, -10 °C, gain 100, High, Refractor, dome",
+    ]
+
+
+def test_what_splits_flats_and_their_bayer_patterns_are_added() -> None:
+    flat = group("flat", FILTER="B", DATE="2026-01-16")
+    split = replace(flat, labels=(("FOCALLEN", 400.0),))
+    colour = replace(flat, geometry=Geometry(48, 48, bayerpat="RGGB"))
+    name = "flat B 2026-01-16, ATR585M, -10 °C, gain 100"
+    number = format_value("FOCALLEN", 400.0)
+    assert short_names([flat, split]) == [name, f"{name}, focallen {number}"]
+    assert short_names([flat, colour]) == [f"{name}, no Bayer pattern", f"{name}, RGGB"]
