@@ -417,10 +417,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "planning/grouping": (
         "planning/test_grouping", "planning/test_splitting", "planning/test_matching",
     ),
-    "engines/native/exactly": ("engines/test_native_kernels",),
-    "engines/native/rejection": ("engines/test_native_kernels",),
-    "engines/native/settling": ("engines/test_native_kernels",),
-    "engines/native/tiles": ("engines/test_native_kernels",),
+    "engines/native/reference": ("engines/test_native_reference",),
+    "engines/native/reference_flats": ("engines/test_native_reference",),
 }  # fmt: skip
 
 
@@ -438,10 +436,8 @@ def files_of(modules: Iterable[str]) -> list[str]:
     return list(files)
 
 
-def prepare(modules: Iterable[str]) -> None:
+def prepare() -> None:
     """Import what all processes need, but nothing of the project."""
-    if any("engines/native" in module for module in modules):
-        os.environ["NUMBA_DISABLE_JIT"] = "1"
     sys.path.insert(0, str(REPOSITORY))
     os.chdir(REPOSITORY)
     for name in HEAVY:
@@ -455,11 +451,16 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--sample", type=int, default=1 << 30, help="mutants per module, at random")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
-    prepare(options.modules)
+    tests = options.tests or files_of(options.modules)
+    if missing := [test for test in tests if not (REPOSITORY / test).exists()]:
+        parser.error(
+            f"{', '.join(missing)} is missing: name the quick tests in TESTS, or by --tests"
+        )
+    prepare()
     mutants = chosen(options.modules, options.sample, options.seed)
     with tempfile.TemporaryDirectory() as directory:
         os.environ["PYTEST_DEBUG_TEMPROOT"] = directory
-        results = mutate(mutants, options.tests or files_of(options.modules))
+        results = mutate(mutants, tests)
     return int(report(results))
 
 

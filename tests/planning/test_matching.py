@@ -321,6 +321,7 @@ def test_the_setting_that_would_join_the_nearest_is_named(
     assert "the nearest, masterBias_x, has" in warning
     joined = warning.partition("; if they belong together, ")[2]
     assert joined.startswith(setting) if setting else not joined
+    assert ("take READOUTM out of master_match_keywords" in joined) == ("READOUTM" in keywords)
 
 
 def test_no_setting_joins_frames_of_two_sizes(matched: Matched) -> None:

@@ -75,6 +75,18 @@ CHANGES: dict[str, tuple[MasterJob, tuple[str, ...]]] = {
         replace(FLAT, frames=(*FRAMES, *(NEW._replace(path=f"{n}", size=n) for n in range(5)))),
         ("5 frames added: 0, 1, 2 and 2 more",),
     ),
+    "as many were added as are named": (
+        replace(FLAT, frames=(*FRAMES, *(NEW._replace(path=f"{n}", size=n) for n in range(3)))),
+        ("3 frames added: 0, 1, 2",),
+    ),
+    "one has another size": (
+        replace(FLAT, frames=(FRAMES[0]._replace(size=8640), *FRAMES[1:])),
+        ("1 frame changed: flats/0.fits",),
+    ),
+    "a keyword": (
+        replace(FLAT, keywords={**FLAT.keywords, "FILTER": "R"}),
+        ("FILTER: B is now R",),
+    ),
     "one was renamed": (
         replace(FLAT, frames=(FRAMES[0]._replace(path="a.fits"), *FRAMES[1:])),
         ("1 frame renamed: flats/0.fits to a.fits",),
@@ -208,6 +220,31 @@ def test_a_flat_follows_its_bias(tmp_path: Path) -> None:
     assert reasons(FLAT, tmp_path) == ("its bias was written after it: masterBias_GAIN-100",)
 
 
+def test_a_flat_as_old_as_its_masters_or_older_than_one_of_a_library_is_current(
+    tmp_path: Path,
+) -> None:
+    own, library = tmp_path / "masters" / "own.xisf", tmp_path / "library.xisf"
+    dark = replace(DARK, path=str(library))
+    job = replace(FLAT, bias=replace(BIAS, path="masters/own.xisf"), dark=dark)
+    flat = made(job, tmp_path)
+    record = tmp_path / job.record
+    for path, time_s in ((own, 1000), (library, 2000), (flat, 1000), (record, 1000)):
+        path.touch()
+        os.utime(path, (time_s, time_s))
+    assert reasons(job, tmp_path) == ()
+    os.utime(own, (1001, 1001))
+    assert reasons(job, tmp_path) == ("its bias was written after it: own",)
+
+
+def test_a_flat_follows_its_dark(tmp_path: Path) -> None:
+    dark = replace(FLAT, name="masterDark", type=FrameType.DARK, bias=None, dark=None)
+    flat = replace(FLAT, dark=UsedMaster(dark.master, "run", "longest exposure"))
+    made(dark, tmp_path)
+    made(flat, tmp_path)
+    more = replace(dark, frames=(*FRAMES, NEW))
+    assert stale_reasons([more, flat], tmp_path)[flat.master] == ("its dark is rebuilt",)
+
+
 def test_a_flat_is_stale_whose_bias_was_rebuilt_whatever_the_times_are(tmp_path: Path) -> None:
     before = replace(FLAT, bias=replace(BIAS, job="0123456789abcdef"))
     flat = made(before, tmp_path)
@@ -221,6 +258,9 @@ def test_a_flat_is_stale_whose_bias_was_rebuilt_whatever_the_times_are(tmp_path:
 def test_masters_with_the_same_reasons_are_listed_together() -> None:
     found = {f"masters/flat/{name}.xisf": ("sigmaHigh: 3 is now 2",) for name in "abcdefghijkl"}
     found |= {"masters/bias/z.xisf": ("it is missing", "so it is")}
+    ten = {path: found[path] for path in list(found)[:10]}
+    names = {path: Path(path).stem for path in found}
+    assert format_reasons(ten, names).splitlines()[10:] == ["    sigmaHigh: 3 is now 2"]
     names = {path: Path(path).stem for path in found}
     assert format_reasons(found, names) == "\n".join(
         [
