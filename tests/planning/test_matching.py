@@ -567,6 +567,8 @@ def test_another_pedestal_of_what_is_subtracted_is_reported(
 
 
 def test_flats_of_one_frame_are_matched(matched: Matched, flats: Flats) -> None:
+    missed = texts_of(matched([bias(keywords={"GAIN": 7})], flats(1.5)))
+    assert missed[0].startswith("no bias master matches; the nearest, bias, has GAIN 7 against 100")
     match = matched([bias(), dark(1.5)], flats(1.5))
     assert (bias_of(match), dark_of(match)) == ("bias.xisf", "dark1.5.xisf")
 
