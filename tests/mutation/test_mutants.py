@@ -57,7 +57,7 @@ def test_operators_constants_conditions_statements_and_arguments_are_changed() -
     }
 
 
-def test_what_runs_at_import_is_told_from_the_bodies_of_functions() -> None:
+def test_what_runs_at_import_is_distinguished_from_the_bodies_of_functions() -> None:
     at_import = {mutant.was for mutant in made(SOURCE) if mutant.function is None}
     assert at_import == {
         "LIMIT: Final = 3",

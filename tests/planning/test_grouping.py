@@ -317,13 +317,21 @@ def test_a_light_a_master_and_a_frame_without_a_size_belong_to_no_group(
         assert identity(others.traits, settings) is None
 
 
-def test_splits_are_ordered_by_their_first_frame(settings: Settings, make_frame: MakeFrame) -> None:
-    spellings = ("Newton_200", "newton 200", "Other")
-    times = ("2026-01-15T21:00:09", "2026-01-15T21:00:01", "2026-01-15T21:00:00")
+@pytest.mark.parametrize("others", [[], ["Other"]])
+def test_a_split_has_the_name_that_its_first_frame_has(
+    settings: Settings, make_frame: MakeFrame, others: list[str]
+) -> None:
+    flats = [
+        ("newton 200", "2026-01-15T21:00:01"),
+        ("Newton_200", "2026-01-15T21:00:09"),
+        *((name, "2026-01-15T21:00:00") for name in ("Refractor", *others)),
+        ("Newton_200", "2026-01-15T20:00:00"),
+    ]
     frames = [
         make_frame("flat", i, {"TELESCOP": name}, date_obs=time)
-        for i, (name, time) in enumerate(zip(spellings, times, strict=True))
+        for i, (name, time) in enumerate(flats)
     ]
-    frames.append(make_frame("flat", 8, {"TELESCOP": "Newton_200"}, date_obs="2026-01-15T20:00:00"))
-    labels = [group.labels for group in group_frames(frames, settings)]
-    assert labels == [(("TELESCOP", "Newton_200"),), (("TELESCOP", "Other"),)]
+    labels = [dict(group.labels)["TELESCOP"] for group in group_frames(frames, settings)]
+    assert labels == ["Newton_200", *others, "Refractor"]
+    (alone,) = group_frames([frames[0], frames[1], frames[-1]], settings)
+    assert alone.labels == ()
