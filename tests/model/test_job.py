@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -278,8 +279,9 @@ def test_a_job_file_of_an_older_version_can_be_read() -> None:
 
 
 def test_the_digest_of_a_job_stays_from_version_to_version() -> None:
-    assert JOB.digest == "87b0fd7992605043"
-    assert "skip_outliers" not in RECIPE.fields
+    recipe = replace(RECIPE)  # a new one has nothing in memory
+    assert replace(JOB, recipe=recipe).digest == "87b0fd7992605043"
+    assert "skip_outliers" not in recipe.fields
     assert replace(RECIPE, skip_outliers=True).fields["skip_outliers"] is True
 
 
@@ -341,9 +343,8 @@ def test_what_is_no_job_file_is_named(tmp_path: Path) -> None:
     assert MasterJob.read(path) == JOB
     for damaged in ("", "[]", "{}", JOB.to_json()[:-9]):
         path.write_text(damaged, encoding="utf-8")
-        with pytest.raises(RecordError, match="job file") as caught:
+        with pytest.raises(RecordError, match=re.escape(f"'{path}' is not a job file (")):
             MasterJob.read(path)
-        assert str(path) in str(caught.value)
 
 
 def test_a_dark_is_not_scaled_unless_a_job_says_so() -> None:

@@ -77,10 +77,19 @@ class Baseline:
         By test, of those that pass.
     lines : dict of str to (dict of str to set of int)
         By test, the lines that it reaches, by module.
+    imported : dict of str to set of int
+        By module, the lines that run before the first test.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
     lines: dict[str, dict[str, set[int]]] = field(default_factory=dict)
+    imported: dict[str, set[int]] = field(default_factory=dict)
+
+    def runs_at_import(self, mutant: Mutant) -> bool:
+        """Return whether a change is made before a test could run."""
+        return mutant.function is None or bool(
+            mutant.lines & self.imported.get(mutant.module, set())
+        )
 
     def tests_of(self, mutant: Mutant) -> list[str]:
         """Return the tests that reach a mutant, those of its module first, then the quick ones."""
@@ -97,12 +106,11 @@ class Baseline:
         """Return the CPU time after which a mutant hangs."""
         return TIMES * sum(self.seconds[test] for test in self.tests_of(mutant)) + MORE_S
 
-    @staticmethod
-    def _reaches(lines: dict[str, set[int]], mutant: Mutant) -> bool:
+    def _reaches(self, lines: dict[str, set[int]], mutant: Mutant) -> bool:
         if mutant.is_script:
             return True
         reached = lines.get(mutant.module, set())
-        return bool(reached) if mutant.function is None else bool(reached & mutant.lines)
+        return bool(reached if self.runs_at_import(mutant) else reached & mutant.lines)
 
 
 class Tracer:
@@ -204,14 +212,15 @@ class Warm:
         self.baseline = Baseline()
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        imported = defaultdict(set, self._tracer.stop())
+        imported = self._tracer.stop()
         session.items[:] = [each for each in session.items if not _is_property(each)]
         items = {item.nodeid: item for item in session.items}
         self.baseline = in_child(lambda: self._measure(session.items))
+        self.baseline.imported = imported
         functions = _functions()
         gc.freeze()  # so that a child does not copy what it does not change
         for mutant, module in self._mutants:
-            if mutant.is_warm and not (mutant.function and mutant.lines & imported[mutant.module]):
+            if not (mutant.function and self.baseline.runs_at_import(mutant)) and mutant.is_warm:
                 chosen = [items[test] for test in self.baseline.tests_of(mutant)]
                 work = partial(self._run, mutant, module, functions, chosen)
                 limit_s = self.baseline.limit_s(mutant)
