@@ -35,8 +35,7 @@ from typing import Any, TypeAlias
 import pytest
 from _pytest.runner import runtestprotocol
 from mutants import Mutant, mutants_of, read
-
-from scripts import script_mutants
+from script_mutants import script_mutants
 
 REPOSITORY = Path(__file__).parents[2]
 #: Mutants that do what the module does, each with the reason.
@@ -51,6 +50,7 @@ LONGEST_SCRIPT_TEST_S = 4.0
 TIMES, MORE_S = 4, 3
 #: CPU time to import the project and to collect tests.
 IMPORT_S = 30
+#: The most memory that a child may take, in bytes.
 MEMORY = 8 << 30
 #: Imported once, by the first process.
 HEAVY = ("numpy", "pandas", "astropy.io.fits", "jsonschema", "yaml", "numba")
@@ -213,9 +213,16 @@ class Warm:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         imported = self._tracer.stop()
-        session.items[:] = [each for each in session.items if not _is_property(each)]
+        session.items[:] = [each for each in session.items if not _is_left_out(each)]
         items = {item.nodeid: item for item in session.items}
-        self.baseline = in_child(lambda: self._measure(session.items))
+        measured = in_child(lambda: self._measure(session.items))
+        if isinstance(measured, str):
+            raise RuntimeError(measured)
+        self.baseline = measured
+        passed = len(measured.seconds)
+        os.write(
+            PROGRESS, f"{passed} of {len(session.items)} tests pass without a change\n".encode()
+        )
         self.baseline.imported = imported
         functions = _functions()
         gc.freeze()  # so that a child does not copy what it does not change
@@ -253,8 +260,8 @@ class Warm:
         return baseline
 
 
-def _is_property(item: pytest.Item) -> bool:
-    """Return whether hypothesis runs a test many times, or it compares sources: not behaviour."""
+def _is_left_out(item: pytest.Item) -> bool:
+    """Return whether a test is repeated by hypothesis, or compares sources."""
     return getattr(item.obj, "is_hypothesis_test", False) or item.originalname in SOURCE_TESTS  # type: ignore[attr-defined]
 
 
@@ -358,6 +365,7 @@ def run_fresh(mutant: Mutant, code: CodeType, tests: Sequence[str]) -> str:
     return plugin.failure or ("" if status in (0, 5) else f"pytest ended with {status!r}")
 
 
+#: Of pytest: quiet, in this process, without files in the repository.
 OPTIONS = ["-p", "no:xdist", "-p", "no:terminal", "--capture=no", "-p", "no:cacheprovider"]
 
 
@@ -468,7 +476,7 @@ def main(arguments: Sequence[str]) -> int:
     prepare()
     mutants = chosen(options.modules, options.sample, options.seed)
     with tempfile.TemporaryDirectory() as directory:
-        os.environ["PYTEST_DEBUG_TEMPROOT"] = directory
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = os.environ["TMPDIR"] = tempfile.tempdir = directory
         results = mutate(mutants, tests)
     return int(report(results))
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from mutants import Mutant, mutants_of, read
 from mutate import REPOSITORY, Baseline, equivalents, files_of
-
-from scripts import script_mutants
+from script_mutants import script_mutants
 
 if sys.platform == "win32":
     pytest.skip("mutants are made in forked processes", allow_module_level=True)
