@@ -90,6 +90,7 @@ def test_what_lights_a_flat_is_read_of_its_type(kind: str, texts: list[str]) -> 
         ("M31 light 300s ASI2600MM", (LIGHT,)),
         ("flat dusk", (FLAT,)),
         ("dark dusk", ()),
+        ("dark gain 100", (DARK,)),
         ("Darks_Flats", (DARK, FLAT)),
         ("Darks and Flats", (DARK, FLAT)),
         ("darks for flats", (DARK,)),

@@ -107,10 +107,10 @@ class Baseline:
         return TIMES * sum(self.seconds[test] for test in self.tests_of(mutant)) + MORE_S
 
     def _reaches(self, lines: dict[str, set[int]], mutant: Mutant) -> bool:
-        if mutant.is_script:
+        # What runs at import may reach a test by other ways, such as the default of a field.
+        if mutant.is_script or self.runs_at_import(mutant):
             return True
-        reached = lines.get(mutant.module, set())
-        return bool(reached if self.runs_at_import(mutant) else reached & mutant.lines)
+        return bool(lines.get(mutant.module, set()) & mutant.lines)
 
 
 class Tracer:
