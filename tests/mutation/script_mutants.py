@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -13,6 +14,9 @@ SWAPS = {
     "&&": "||", "||": "&&", "+": "-", "-": "+", "*": "/", "/": "*", "!": " ", "++": "--",
     "+=": "-=", "true": "false", "false": "true", "null": "undefined",
 }  # fmt: skip
+
+#: Lines that only say something to people.
+MESSAGE = re.compile(r"\b(?:Error|progress)\(")
 
 
 def script_mutants(source: str, module: str) -> Iterator[tuple[Mutant, str]]:
@@ -28,6 +32,8 @@ def script_mutants(source: str, module: str) -> Iterator[tuple[Mutant, str]]:
         end = source.find("\n", token.lexpos)
         changed = source[: token.lexpos] + new + source[token.lexpos + len(token.value) :]
         was = source[begin:end].strip()
+        if MESSAGE.search(was):
+            continue
         becomes = changed[begin : end + len(new) - len(token.value)].strip()
         count[was, becomes] += 1
         line = source.count("\n", 0, token.lexpos) + 1

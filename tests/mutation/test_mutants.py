@@ -94,7 +94,9 @@ def test_tests_that_reach_the_line_are_run_those_of_the_module_first_and_slow_on
 
 
 def test_tokens_of_scripts_are_changed() -> None:
-    script = "// a - b\nvar a = b < 3 && !c;\nwrite('word', 'two words', a + 1);\n"
+    script = (
+        "// a - b\nvar a = b < 3 && !c;\nwrite('word', 'two words', a + 1);\nthrow new Error(1);\n"
+    )
     scripts = [*script_mutants(script, "pixinsight/m.js")]
     found = {(mutant.line, mutant.becomes) for mutant, _ in scripts}
     assert found == {
