@@ -15,6 +15,7 @@ import json
 import os
 import socket
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -28,7 +29,7 @@ COLD = "CALMASTERS_COLD_PYTHON"
 
 #: Environment variables that decide what Python or a library does while it starts. The console sets
 #: the other one for jobs; it is obeyed later.
-_READ_AT_START = ("HOME", "LANG", "LC_", "NUMBA", "PYTHON", "TZ", "XDG_")
+_READ_AT_START = ("LANG", "LC_", "NUMBA", "PYTHON", "XDG_")
 _ENCODING = "PYTHONIOENCODING"
 
 #: What is imported only when it is needed.
@@ -46,7 +47,8 @@ def warm_python() -> str:
     import subprocess
     from tempfile import TemporaryDirectory
 
-    if sys.platform == "win32" or os.environ.get(COLD):
+    # On macOS, a process that has loaded system libraries should not fork.
+    if sys.platform != "linux" or os.environ.get(COLD):
         return sys.executable
     folder = TemporaryDirectory(prefix="warm-python-")
     address, program = Path(folder.name, "socket"), Path(folder.name, "python")
@@ -154,6 +156,7 @@ def _run(asking: socket.socket) -> int | None:
     os.environ.clear()
     os.environ.update(request["environment"])
     tempfile.tempdir = None
+    time.tzset()
     if wanted := os.environ.get(_ENCODING):
         encoding, _, errors = wanted.partition(":")
         sys.stdout.reconfigure(encoding=encoding, errors=errors or "strict")  # type: ignore[union-attr]
