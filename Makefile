@@ -36,6 +36,10 @@ unexport PYTHONDONTWRITEBYTECODE
 HERE := --numprocesses 2 --dist worksteal --quiet --ignore tests/browser --ignore tests/slurm
 # Those that do not run Snakemake very often.
 QUICK := $(HERE) -m "not slow"
+# Those of the library alone: the others start many programs, or integrate long.
+ENGINES := needs native_kernels siril_engine frame_layouts
+LONG := comparison documentation dslr hostile pixinsight running soak workflow \
+	test_benchmarks.py test_makefile.py $(ENGINES:%=engines/test_%.py)
 
 .PHONY: masters dag watch test test-fast test-all test-browser test-lowest test-newest test-slurm fuzz
 .PHONY: soak docs check format lock environment clean
@@ -54,7 +58,7 @@ test: $(VENV)/ready
 	$(BIN)/pytest $(QUICK)
 
 test-fast: $(VENV)/ready
-	$(BIN)/pytest $(HERE) -m "not slow and not process"
+	$(BIN)/pytest $(QUICK) $(LONG:%=--ignore tests/%)
 
 # Each run of Snakemake, and each of its jobs, in a Python that is started for it.
 test-all: $(VENV)/ready
