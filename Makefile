@@ -2,7 +2,7 @@
 # make dag            draw the plan to output/pictures
 # make watch          make masters each time frames have arrived and the folder is quiet
 # make test           run the tests, but those that run Snakemake very often
-# make test-fast      run the tests of the library that take a moment, in less than a minute
+# make test-fast      run the tests that start no programs and make few masters, in a minute
 # make test-all       run all tests (add test-browser and test-slurm)
 # make test-browser   test the report in a real browser (Chromium), if there is one
 # make test-lowest    run the tests with the lowest versions that pyproject.toml allows (Python 3.11)
@@ -36,10 +36,9 @@ unexport PYTHONDONTWRITEBYTECODE
 HERE := --numprocesses 2 --dist worksteal --quiet --ignore tests/browser --ignore tests/slurm
 # Those that do not run Snakemake very often.
 QUICK := $(HERE) -m "not slow"
-# Those of the library alone: the others start many programs, or integrate long.
-ENGINES := needs native_kernels siril_engine frame_layouts
-LONG := comparison documentation dslr hostile pixinsight running soak workflow \
-	test_benchmarks.py test_makefile.py $(ENGINES:%=engines/test_%.py)
+# What starts programs, or makes many masters: test-fast leaves it out.
+LONG := comparison documentation dslr engines hostile pixinsight reporting running soak workflow \
+	test_benchmarks.py test_makefile.py
 
 .PHONY: masters dag watch test test-fast test-all test-browser test-lowest test-newest test-slurm fuzz
 .PHONY: soak docs check format lock environment clean
