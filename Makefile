@@ -2,6 +2,7 @@
 # make dag            draw the plan to output/pictures
 # make watch          make masters each time frames have arrived and the folder is quiet
 # make test           run the tests, but those that run Snakemake very often
+# make test-fast      run the tests that start no programs and make few masters, in a minute
 # make test-all       run all tests (add test-browser and test-slurm)
 # make test-browser   test the report in a real browser (Chromium), if there is one
 # make test-lowest    run the tests with the lowest versions that pyproject.toml allows (Python 3.11)
@@ -28,10 +29,19 @@ USABLE := $(shell grep -qsF '$(CURDIR)/$(VENV)' $(VENV)/pyvenv.cfg && $(BIN)/pyt
 	'import pip, sys; v = list(sys.version_info[:2]); sys.exit(v < [3, 11] or v != $(or $(VERSION),v))' \
 	2> /dev/null && echo yes)
 
-# The tests that need neither a browser nor a cluster, but those that run Snakemake very often.
-QUICK := --numprocesses 2 --quiet --ignore tests/browser --ignore tests/slurm -m "not slow"
+# Without bytecode, each of some thousand processes of the tests would compile the library again.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: masters dag watch test test-all test-browser test-lowest test-newest test-slurm fuzz
+# The tests that need neither a browser nor a cluster. The process that has no tests left takes some
+# from the other.
+HERE := --numprocesses 2 --dist worksteal --quiet --ignore tests/browser --ignore tests/slurm
+# Those that do not run Snakemake very often.
+QUICK := $(HERE) -m "not slow"
+# What starts programs, or makes many masters: test-fast leaves it out.
+LONG := comparison documentation dslr engines hostile pixinsight reporting running soak workflow \
+	test_benchmarks.py test_makefile.py
+
+.PHONY: masters dag watch test test-fast test-all test-browser test-lowest test-newest test-slurm fuzz
 .PHONY: soak mutate docs check format lock environment clean
 
 masters: $(VENV)/ready
@@ -47,8 +57,12 @@ watch: $(VENV)/ready
 test: $(VENV)/ready
 	$(BIN)/pytest $(QUICK)
 
+test-fast: $(VENV)/ready
+	$(BIN)/pytest $(QUICK) $(LONG:%=--ignore tests/%)
+
+# Each run of Snakemake, and each of its jobs, in a Python that is started for it.
 test-all: $(VENV)/ready
-	$(BIN)/pytest --numprocesses 2 --quiet --ignore tests/browser --ignore tests/slurm
+	CALMASTERS_COLD_PYTHON=1 $(BIN)/pytest $(HERE)
 
 # What only one kind of tests needs is large (playwright), or slows others down: each start of
 # Snakemake imports all plugins that it finds. So each has a folder of its own.

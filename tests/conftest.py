@@ -29,8 +29,13 @@ from calmasters.synthetic.session import Shot, nina_header
 CONFIG = Path(__file__).parents[1] / "config"
 SCHEMA = CONFIG / "config.schema.yaml"
 
-# Every run uses the same examples and no deadline, also on slow machines.
-hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+# Every run uses the same examples, and no clock decides, also on slow and on busy machines.
+hypothesis.settings.register_profile(
+    "same",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("same")
 
 # A background process of a shell ignores SIGINT, and its children would too: restore the default.

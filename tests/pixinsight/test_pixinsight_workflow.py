@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from jobs_for_pixinsight import Program, assert_ended, is_ended
+from warm_python import warm_python
 
 from calmasters.images.master_file import read_image
 from calmasters.synthetic.session import main as write_session
@@ -46,14 +47,14 @@ class Workflow:
         pixinsight = {"binary": str(self.program.binary), "js_engine": "sm", "session": "shared"}
         self.configure(engine="pixinsight", pixinsight=pixinsight)
 
-    def command(self, *arguments: str) -> list[Any]:
+    def command(self, *arguments: str, python: str = sys.executable) -> list[Any]:
         where = ["--snakefile", REPOSITORY / "Snakefile", "--directory", self.directory]
         # The tests read in Snakemake's own output which jobs ran.
-        return [sys.executable, "-m", "snakemake", "--verbose", *where, *arguments]
+        return [python, "-m", "snakemake", "--verbose", *where, *arguments]
 
     def run(self, *arguments: str, succeeds: bool = True) -> str:
         done = subprocess.run(
-            self.command(*arguments),
+            self.command(*arguments, python=warm_python()),
             capture_output=True,
             text=True,
             timeout=200,

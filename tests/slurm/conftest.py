@@ -41,7 +41,8 @@ class OnCluster(Workflow):
         super().__init__(directory)
         self.cluster = cluster
 
-    def command(self, *arguments: str) -> list[str | Path]:
+    def command(self, *arguments: str, python: str = sys.executable) -> list[str | Path]:
+        # Jobs start by the path of the Python that submits them: not by one of a test.
         profile = ("--workflow-profile", REPOSITORY / "profiles" / "slurm")
         quick = ("--slurm-init-seconds-before-status-checks", STATUS_S)
         return [*super().command(*arguments), *profile, *quick]

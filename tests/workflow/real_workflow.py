@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
+from warm_python import warm_python
 
 from calmasters.synthetic.camera import Camera
 from calmasters.synthetic.session import ObservingSession
@@ -74,9 +75,9 @@ class Workflow:
         self.frames = directory / "frames"
         self.output = directory / "output"
 
-    def command(self, *arguments: str) -> list[str | Path]:
+    def command(self, *arguments: str, python: str = sys.executable) -> list[str | Path]:
         where = ["--snakefile", self.repository / "Snakefile", "--directory", self.directory]
-        return [sys.executable, "-m", "snakemake", *where, *arguments]
+        return [python, "-m", "snakemake", *where, *arguments]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -102,7 +103,7 @@ class Workflow:
 
     def _run(self, *arguments: str, succeeds: bool, started_in: Path | None = None) -> Run:
         done = subprocess.run(
-            self.command(*arguments),
+            self.command(*arguments, python=warm_python()),
             cwd=started_in or self.directory,
             env=self.environment,
             capture_output=True,

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 from real_workflow import BIAS, FLATS, RED, Workflow, times
+from warm_python import warm_python
 
 NO_PIXINSIGHT = {"engine": "pixinsight", "pixinsight": {"binary": "gone/PixInsight.sh"}}
 NOT_FOUND = "pixinsight.binary: there is no file 'gone/PixInsight.sh'; set pixinsight.binary"
@@ -95,7 +96,7 @@ def test_a_rejection_that_needs_more_frames_leaves_its_group_out(session: Workfl
 
 def shown(workflow: Workflow, *arguments: str) -> str:
     """Give what a person sees of a run that is refused."""
-    command = [each for each in workflow.command(*arguments) if each != "--verbose"]
+    command = workflow.command(*arguments, python=warm_python())
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from real_workflow import REPOSITORY, TINY, Run, frame, spoil
 from real_workflow import Workflow as Site
+from warm_python import warm_python
 
 from calmasters.model.layout import LOCK
 from calmasters.synthetic.session import write_session
@@ -56,7 +57,7 @@ def outer(tmp_path: Path) -> RunOuter:
 
     def run(*words: str, succeeds: bool = True) -> Run:
         done = subprocess.run(
-            [sys.executable, "-m", "snakemake", "--workflow-profile", PROFILE, *words],
+            [warm_python(), "-m", "snakemake", "--workflow-profile", PROFILE, *words],
             cwd=tmp_path,
             env=dict(os.environ),
             capture_output=True,

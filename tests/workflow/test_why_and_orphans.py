@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from real_workflow import Workflow, add_another
+from warm_python import warm_python
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def printed(workflow: Workflow, *arguments: str) -> str:
     """What is printed on standard error; nothing may go to standard output, nothing be written."""
     before = files(workflow)
     done = subprocess.run(
-        workflow.command(*arguments),
+        workflow.command(*arguments, python=warm_python()),
         cwd=workflow.directory,
         capture_output=True,
         text=True,
