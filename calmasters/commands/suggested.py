@@ -21,12 +21,16 @@ _SUGGESTED: Final = re.compile(
     r"(?P<target>masters|report|summary|why|orphans|scripts|compare|engine_check|bug_report)\b"
     r"(?P<options>(?: --[a-z]+ (?:'[^']*'|[^\s';]+))*)"
 )
+#: A setting for one run, outside of such a command.
+_SETTING: Final = re.compile(r"(?<!-- )--config (?='?\w+=)")
 
 
 def as_typed(text: str) -> str:
     """Write the commands in a text as those of ``calmasters``, if that was run."""
     where = os.environ.get(WHERE)
-    return text if where is None else _SUGGESTED.sub(lambda found: _command(found, where), text)
+    if where is None:
+        return text
+    return _SETTING.sub("--set ", _SUGGESTED.sub(lambda found: _command(found, where), text))
 
 
 def _command(found: re.Match[str], where: str) -> str:

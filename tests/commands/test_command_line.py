@@ -66,6 +66,42 @@ def test_the_completion_of_a_shell_is_printed(
     assert all(name in printed for name in COMMANDS)
 
 
+def test_python_runs_it_as_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "calmasters", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"calmasters {__version__}\n"
+
+
+INTERRUPTED = """
+import signal, sys
+from calmasters.commands.command_line import main
+
+class CtrlC:
+    def find_spec(self, name, *_):
+        if name == "snakemake":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, CtrlC())
+sys.exit(main(["masters", "frames"]))
+"""
+
+
+def test_ctrl_c_while_snakemake_is_imported_shows_no_traceback(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "Interrupted. Run the same command again.\n"
+
+
 # --- options for Snakemake ------------------------------------------------------------------------
 
 NAMES = ("--config", "-C")
@@ -162,6 +198,7 @@ def test_two_settings_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFi
         ),
         ("snakemake engine_check", "calmasters engine-check in -o out"),
         ("Snakemake removes it", "Snakemake removes it"),
+        ("set it with --config input_dir=...", "set it with --set input_dir=..."),
     ],
 )
 def test_suggested_commands_are_those_that_the_user_types(
