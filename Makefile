@@ -119,7 +119,7 @@ format: $(VENV)/ready
 lock: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet uv
 	rm -f constraints.txt
-	$(BIN)/uv pip compile --quiet --universal --no-annotate --python-version 3.11 --extra dev \
+	$(BIN)/uv pip compile --quiet --universal --no-annotate --python-version 3.11 --extra dev --extra docs \
 		--custom-compile-command "make lock" pyproject.toml --output-file constraints.txt
 
 environment: $(VENV)/ready

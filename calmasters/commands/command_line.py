@@ -78,7 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 if everything was done, 130 after Ctrl-C. Where Snakemake runs, it ends the process by SystemExit.
+        0 if everything was done, 130 after Ctrl-C. Where Snakemake runs, it ends the process by
+        SystemExit.
     """
     words = [*(sys.argv[1:] if arguments is None else arguments)]
     end = words.index("--") if "--" in words else len(words)
