@@ -10,6 +10,7 @@
 # make soak           a thousand runs with random changes, kills and full disks between (hours)
 # make fuzz           test the readers with changed and damaged files, for five minutes
 # make docs           build the documentation as a site in build/site
+# make links          check the links of the documentation to other sites
 # make check          check format, lint, types
 # make format         format the code, fix lint errors
 # make lock           choose the versions of constraints.txt again
@@ -31,7 +32,7 @@ USABLE := $(shell grep -qsF '$(CURDIR)/$(VENV)' $(VENV)/pyvenv.cfg && $(BIN)/pyt
 QUICK := --numprocesses 2 --quiet --ignore tests/browser --ignore tests/slurm -m "not slow"
 
 .PHONY: masters dag watch test test-all test-browser test-lowest test-newest test-slurm fuzz
-.PHONY: soak docs check format lock environment clean
+.PHONY: soak docs links check format lock environment clean
 
 masters: $(VENV)/ready
 	test -d frames || $(BIN)/python -m calmasters.synthetic frames
@@ -61,20 +62,19 @@ $(BROWSER): $(VENV)/ready
 test-browser: $(BROWSER)
 	PYTHONPATH=$(CURDIR)/$(BROWSER) $(BIN)/pytest --quiet tests/browser
 
-# Each has an environment of its own. Python 3.11 has wheels of all of the lowest versions.
-test-lowest: $(VENV)/ready
-	$(BIN)/python -m venv --clear .venv-lowest
+# Each has an environment of its own. uv chooses its versions: pip would try old ones of some packages
+# for half an hour. Python 3.11 has wheels of all of the lowest versions.
+test-lowest: RESOLUTION := lowest-direct
+test-newest: RESOLUTION := highest
+test-lowest test-newest: test-%: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --resolution lowest-direct --extra dev pyproject.toml \
-		--output-file .venv-lowest/versions.txt
-	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/versions.txt \
+	$(BIN)/python -m venv --clear $(VENV)-$*
+	$(BIN)/uv pip compile --quiet --resolution $(RESOLUTION) --extra dev pyproject.toml \
+		--output-file $(VENV)-$*/versions.txt
+	$(VENV)-$*/bin/python -m pip install --quiet --constraint $(VENV)-$*/versions.txt \
 		--editable .[dev]
-	.venv-lowest/bin/pytest $(QUICK)
-
-test-newest: $(VENV)/ready
-	$(BIN)/python -m venv --clear .venv-newest
-	.venv-newest/bin/python -m pip install --quiet --editable .[dev]
-	.venv-newest/bin/pytest $(QUICK)
+	$(VENV)-$*/bin/python -m calmasters.engines.native
+	$(VENV)-$*/bin/pytest $(QUICK)
 
 SLURM := $(VENV)/slurm
 
@@ -98,6 +98,9 @@ docs: $(VENV)/docs
 	rm -rf build/site
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --conf-dir docs . build/site
 	@echo "Open build/site/index.html"
+
+links: $(VENV)/docs
+	$(BIN)/python -m sphinx --quiet -b linkcheck --conf-dir docs . build/links
 
 $(VENV)/docs: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .[docs]
