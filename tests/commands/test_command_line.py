@@ -12,7 +12,7 @@ import yaml
 from calmasters import SNAKEFILE, __version__
 from calmasters.commands.command_line import joined_options, main
 from calmasters.commands.settings_file import SETTINGS_FILE, settings_text
-from calmasters.commands.suggested import WHERE, as_typed
+from calmasters.commands.suggested import WHERE, as_typed, renamed
 
 CONFIG = SNAKEFILE.parent / "config" / "config.yaml"
 
@@ -180,6 +180,14 @@ def test_two_settings_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 # --- commands in messages -------------------------------------------------------------------------
+
+
+def test_a_module_suggests_the_rules_of_its_outer_workflow() -> None:
+    names = {"report": "a_report", "orphans": "a_orphans"}
+    assert renamed("See: snakemake report", names) == "See: snakemake a_report"
+    message = "run 'snakemake orphans --config prune=true' or snakemake -n masters"
+    assert renamed(message, names) == message.replace("orphans", "a_orphans")
+    assert renamed(message, {}) == message
 
 
 @pytest.mark.parametrize(
