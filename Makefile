@@ -12,6 +12,7 @@
 # make fuzz           test the readers with changed and damaged files, for five minutes
 # make mutate         change MODULE=calmasters/….py in many small ways: do the tests see it?
 # make docs           build the documentation as a site in build/site
+# make links          check the links of the documentation to other sites
 # make check          check format, lint, types
 # make format         format the code, fix lint errors
 # make lock           choose the versions of constraints.txt again
@@ -42,7 +43,7 @@ LONG := comparison documentation dslr engines hostile pixinsight reporting runni
 	test_benchmarks.py test_makefile.py
 
 .PHONY: masters dag watch test test-fast test-all test-browser test-lowest test-newest test-slurm fuzz
-.PHONY: soak mutate docs check format lock environment clean
+.PHONY: soak mutate docs links check format lock environment clean
 
 masters: $(VENV)/ready
 	test -d frames || $(BIN)/python -m calmasters.synthetic frames
@@ -76,20 +77,19 @@ $(BROWSER): $(VENV)/ready
 test-browser: $(BROWSER)
 	PYTHONPATH=$(CURDIR)/$(BROWSER) $(BIN)/pytest --quiet tests/browser
 
-# Each has an environment of its own. Python 3.11 has wheels of all of the lowest versions.
-test-lowest: $(VENV)/ready
-	$(BIN)/python -m venv --clear .venv-lowest
+# Each has an environment of its own. uv chooses its versions: pip would try old ones of some packages
+# for half an hour. Python 3.11 has wheels of all of the lowest versions.
+test-lowest: RESOLUTION := lowest-direct
+test-newest: RESOLUTION := highest
+test-lowest test-newest: test-%: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --resolution lowest-direct --extra dev pyproject.toml \
-		--output-file .venv-lowest/versions.txt
-	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/versions.txt \
+	$(BIN)/python -m venv --clear $(VENV)-$*
+	$(BIN)/uv pip compile --quiet --resolution $(RESOLUTION) --extra dev pyproject.toml \
+		--output-file $(VENV)-$*/versions.txt
+	$(VENV)-$*/bin/python -m pip install --quiet --constraint $(VENV)-$*/versions.txt \
 		--editable .[dev]
-	.venv-lowest/bin/pytest $(QUICK)
-
-test-newest: $(VENV)/ready
-	$(BIN)/python -m venv --clear .venv-newest
-	.venv-newest/bin/python -m pip install --quiet --editable .[dev]
-	.venv-newest/bin/pytest $(QUICK)
+	$(VENV)-$*/bin/python -m calmasters.engines.native
+	$(VENV)-$*/bin/pytest $(QUICK)
 
 SLURM := $(VENV)/slurm
 
@@ -119,6 +119,9 @@ docs: $(VENV)/docs
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --conf-dir docs . build/site
 	@echo "Open build/site/index.html"
 
+links: $(VENV)/docs
+	$(BIN)/python -m sphinx --quiet -b linkcheck --conf-dir docs . build/links
+
 $(VENV)/docs: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .[docs]
 	touch $@
@@ -139,7 +142,7 @@ format: $(VENV)/ready
 lock: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet uv
 	rm -f constraints.txt
-	$(BIN)/uv pip compile --quiet --universal --no-annotate --python-version 3.11 --extra dev \
+	$(BIN)/uv pip compile --quiet --universal --no-annotate --python-version 3.11 --extra dev --extra docs \
 		--custom-compile-command "make lock" pyproject.toml --output-file constraints.txt
 
 environment: $(VENV)/ready

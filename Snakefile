@@ -26,6 +26,7 @@ from calmasters.frame import FrameType
 from calmasters.libraries import require_same_version
 from calmasters.model.layout import master_folder
 from calmasters.running.python_path import StartablePython
+from calmasters.running.working_directory import require_writable_directory
 from calmasters.settings import Settings
 from calmasters.workflow.targets import RULES
 
@@ -45,6 +46,7 @@ if Path("config/config.yaml").is_file():
 SCHEMA = WORKFLOW_FILES / "config" / "config.schema.yaml"
 
 try:
+    require_writable_directory()
     require_same_version(Path(workflow.source_path("config/config.yaml")))
     # In place: this is the dictionary that scripts get.
     fill_defaults(config, WORKFLOW_FILES / "config" / "config.yaml")

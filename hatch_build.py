@@ -1,6 +1,8 @@
-"""What the build adds: the workflow's files in the wheel, and the URLs of the repository."""
+"""What the build adds: the workflow's files in the wheel, and what depends on the repository."""
 
 import os
+import re
+from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -29,11 +31,16 @@ class WorkflowFiles(BuildHookInterface):
             build_data["force_include"].update(places)
 
 
-class RepositoryUrls(MetadataHookInterface):
-    """Names the repository whose hosted workflow builds, and no other one."""
+class Repository(MetadataHookInterface):
+    """Names the repository whose hosted workflow builds, and no other one.
+
+    Links and pictures of README.md are relative, as a clone needs them. Where the package is
+    published there are no other files, so they lead to the commit that was built.
+    """
 
     def update(self, metadata: dict[str, Any]) -> None:
-        """Add the URLs, if this is such a build."""
+        """Add README.md, and if this is such a build, the URLs."""
+        text = (Path(self.root) / "README.md").read_text(encoding="utf-8")
         server, repository = map(os.environ.get, ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY"))
         if server and repository:
             home = f"{server}/{repository}"
@@ -43,3 +50,7 @@ class RepositoryUrls(MetadataHookInterface):
                 "Issues": f"{home}/issues",
                 "Security": f"{home}/security/policy",
             }
+            commit = os.environ.get("GITHUB_SHA", "HEAD")
+            text = re.sub(r"(?<=\]\()(?![a-z]+:|#)", f"{home}/blob/{commit}/", text)
+            text = re.sub(r"(?<= src=\")(?![a-z]+:)", f"{home}/raw/{commit}/", text)
+        metadata["readme"] = {"content-type": "text/markdown", "text": text}

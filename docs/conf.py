@@ -45,6 +45,9 @@ html_show_copyright = False
 html_static_path = ["site.css"]
 html_css_files = ["site.css"]
 
+# make links: a heading of another site may be made by a script.
+linkcheck_anchors = False
+
 # Links to headings: pages link as a code-hosting site does.
 myst_heading_anchors = 4
 myst_enable_extensions = ["html_image"]

@@ -2,6 +2,7 @@
 
 from snakemake.settings.types import RerunTrigger
 
+from calmasters.errors import ConfigError
 from calmasters.workflow.report_inputs import ReportInputs
 from calmasters.workflow.workflow import Workflow
 
@@ -83,6 +84,16 @@ def as_input(master):
 
 
 # --- input functions, and resources of the jobs that Snakemake will run -----------------------------
+
+
+def asked_alone(rule_name):
+    """No input: the rule reads what runs left, also those that failed, so it must come after them."""
+    if len(workflow.dag_settings.targets) > 1:
+        raise ConfigError(
+            f"{rule_name} packs what earlier runs left in output_dir: ask for it alone, after the "
+            "run that shows the problem"
+        )
+    return []
 
 
 def all_masters(wildcards):

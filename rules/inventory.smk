@@ -50,6 +50,8 @@ rule summary:
 
 rule bug_report:
     """Write headers, plan, records, logs and versions to one zip, without personal paths."""
+    input:
+        lambda wildcards: asked_alone("bug_report"),
     localrule: True
     script:
         "../scripts/bug_report.py"

@@ -83,7 +83,7 @@ def imported(path: Path) -> Iterator[str]:
 
 def top_level(module: str) -> str:
     """The top-level module or package of a module; empty for calmasters itself."""
-    return module.partition(".")[2].partition(".")[0]
+    return module.partition(".")[2].partition(".")[0].removeprefix("__main__")
 
 
 # --- imports --------------------------------------------------------------------------------------

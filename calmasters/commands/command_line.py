@@ -21,7 +21,7 @@ from typing import Any, Final
 from calmasters import SNAKEFILE, __version__
 from calmasters.commands.settings_file import SETTINGS_FILE, write_settings_file
 from calmasters.commands.suggested import WHERE
-from calmasters.errors import CalmastersError, ConfigError
+from calmasters.errors import CalmastersError, ConfigError, os_error_message
 
 __all__ = ["command_parser", "joined_options", "main"]
 
@@ -37,6 +37,9 @@ _TARGETS: Final[Mapping[str, str]] = {
     "bug-report": "write one zip with headers, plan and logs; without pixels and personal paths",
     "engine-check": "check that the installed PixInsight or Siril makes the expected masters",
 }
+
+#: As shells count a program that Ctrl-C ended.
+_INTERRUPTED: Final = 130
 
 _EPILOG: Final = """\
 Each command has a --help of its own. Options after -- are Snakemake's:
@@ -75,16 +78,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 if everything was done. Where Snakemake runs, it ends the process by SystemExit.
+        0 if everything was done, 130 after Ctrl-C. Where Snakemake runs, it ends the process by
+        SystemExit.
     """
     words = [*(sys.argv[1:] if arguments is None else arguments)]
     end = words.index("--") if "--" in words else len(words)
     given = command_parser().parse_args(words[:end])
     try:
         return int(given.run(given, words[end + 1 :]))
-    except (CalmastersError, OSError) as error:
-        print(f"calmasters: {error}", file=sys.stderr)
-        return 1
+    except CalmastersError as error:
+        message = str(error)
+    except OSError as error:
+        message = os_error_message(error)
+    except KeyboardInterrupt:
+        # Later in a run, Snakemake and the console end it.
+        print("Interrupted. Run the same command again.", file=sys.stderr)
+        return _INTERRUPTED
+    print(f"calmasters: {message}", file=sys.stderr)
+    return 1
 
 
 # --- the command line -----------------------------------------------------------------------------

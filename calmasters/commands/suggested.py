@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["WHERE", "as_typed"]
+__all__ = ["WHERE", "as_typed", "renamed"]
 
 #: Environment variable that ``calmasters`` sets: the words of its command line that select frames
 #: and output.
@@ -21,12 +22,33 @@ _SUGGESTED: Final = re.compile(
     r"(?P<target>masters|report|summary|why|orphans|scripts|compare|engine_check|bug_report)\b"
     r"(?P<options>(?: --[a-z]+ (?:'[^']*'|[^\s';]+))*)"
 )
+#: A setting for one run, outside of such a command.
+_SETTING: Final = re.compile(r"(?<!-- )--config (?='?\w+=)")
 
 
 def as_typed(text: str) -> str:
     """Write the commands in a text as those of ``calmasters``, if that was run."""
     where = os.environ.get(WHERE)
-    return text if where is None else _SUGGESTED.sub(lambda found: _command(found, where), text)
+    if where is None:
+        return text
+    return _SETTING.sub("--set ", _SUGGESTED.sub(lambda found: _command(found, where), text))
+
+
+def renamed(text: str, names: Mapping[str, str]) -> str:
+    """Write the targets of the commands in a text as an outer workflow names them.
+
+    Parameters
+    ----------
+    text : str
+    names : mapping of str to str
+        Names in the outer workflow, by those of this one.
+    """
+
+    def command(found: re.Match[str]) -> str:
+        begin = f"snakemake {found['dry'] or ''}"
+        return f"{begin}{names.get(found['target'], found['target'])}{found['options']}"
+
+    return _SUGGESTED.sub(command, text)
 
 
 def _command(found: re.Match[str], where: str) -> str:

@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, TextIO
 
 from calmasters.atomic_files import temporary_folder
-from calmasters.commands.suggested import as_typed
+from calmasters.commands.suggested import as_typed, renamed
 from calmasters.console.bar import Bar, State
 from calmasters.console.job_output import JobOutput
 from calmasters.console.summary import Ending, Failure, RunResult, end_of_run
@@ -106,6 +106,7 @@ class Console(logging.Handler):
         self._shows_all, self._quiet = shows_all, quiet
         self._workflows: list[Workflow] = []
         self._rule_names: dict[str, str] = {}
+        self._outer_names: list[dict[str, str]] = []
         self._directory = Path.cwd()
         self._started_s = time.monotonic()
         self._has_started = self._nothing_to_do = self._is_interrupted = False
@@ -134,6 +135,7 @@ class Console(logging.Handler):
         """
         if workflow not in self._workflows:
             self._workflows.append(workflow)
+            self._outer_names.append({own: outer for outer, own in (rules or {}).items()})
         self._rule_names.update(rules or {})
         # With --directory, Snakemake goes back to where it was started before the process ends.
         self._directory = Path.cwd()
@@ -348,13 +350,20 @@ class Console(logging.Handler):
 
     def _summary(self) -> str:
         """Write the summary; in an outer workflow, one for each module that had to do."""
-        prepared = [workflow for workflow in self._workflows if workflow.is_prepared]
+        prepared = [
+            (workflow, names)
+            for workflow, names in zip(self._workflows, self._outer_names, strict=True)
+            if workflow.is_prepared
+        ]
+        if not prepared:
+            return self._summary_of(None, self._jobs_of(None))
         if len(prepared) < _SEVERAL:
-            return self._summary_of(prepared[0] if prepared else None, self._jobs_of(None))
+            ((workflow, names),) = prepared
+            return renamed(self._summary_of(workflow, self._jobs_of(None)), names)
         return "\n".join(
             f"{workflow.output_dir.as_posix()}:\n"
-            + self._summary_of(workflow, self._jobs_of(workflow))
-            for workflow in prepared
+            + renamed(self._summary_of(workflow, self._jobs_of(workflow)), names)
+            for workflow, names in prepared
         )
 
     def _jobs_of(self, workflow: Workflow | None) -> tuple[list[str], list[Failure]]:

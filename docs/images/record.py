@@ -120,7 +120,11 @@ def _row(screen: pyte.Screen, number: int) -> Row:
 
 
 def moving(pictures: Sequence[tuple[float, Picture]]) -> str:
-    """Return an SVG in which a reel of all pictures passes a window."""
+    """Return an SVG in which a reel of all pictures passes a window.
+
+    It begins with the last picture, the end of the run: many read no further, and a program that
+    moves nothing shows it, too.
+    """
     merged: list[tuple[float, Picture]] = []
     for seconds, picture in pictures:
         if merged and merged[-1][1] == picture:
@@ -148,9 +152,10 @@ def moving(pictures: Sequence[tuple[float, Picture]]) -> str:
         "<style>"
         "text{font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;"
         f"fill:{COLOURS['default']};white-space:pre}}"
-        f".reel{{animation:play {total:.2f}s step-end infinite}}"
+        f".reel{{transform:translateY({last}px);"
+        f"animation:play {total:.2f}s step-end {merged[-1][0] - total:.2f}s infinite}}"
         f"@keyframes play{{{''.join(steps)}}}"
-        f"@media (prefers-reduced-motion){{.reel{{animation:none;transform:translateY({last}px)}}}}"
+        "@media (prefers-reduced-motion){.reel{animation:none}}"
         f"</style><defs>{texts}</defs>"
         f'<rect width="{width}" height="{height}" rx="8" fill="#1e2127"/><g class="reel">{reel}</g>'
         "</svg>\n"

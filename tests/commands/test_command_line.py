@@ -12,7 +12,7 @@ import yaml
 from calmasters import SNAKEFILE, __version__
 from calmasters.commands.command_line import joined_options, main
 from calmasters.commands.settings_file import SETTINGS_FILE, settings_text
-from calmasters.commands.suggested import WHERE, as_typed
+from calmasters.commands.suggested import WHERE, as_typed, renamed
 
 CONFIG = SNAKEFILE.parent / "config" / "config.yaml"
 
@@ -64,6 +64,42 @@ def test_the_completion_of_a_shell_is_printed(
     assert ended.value.code == 0
     printed = capsys.readouterr().out
     assert all(name in printed for name in COMMANDS)
+
+
+def test_python_runs_it_as_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "calmasters", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"calmasters {__version__}\n"
+
+
+INTERRUPTED = """
+import signal, sys
+from calmasters.commands.command_line import main
+
+class CtrlC:
+    def find_spec(self, name, *_):
+        if name == "snakemake":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, CtrlC())
+sys.exit(main(["masters", "frames"]))
+"""
+
+
+def test_ctrl_c_while_snakemake_is_imported_shows_no_traceback(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "Interrupted. Run the same command again.\n"
 
 
 # --- options for Snakemake ------------------------------------------------------------------------
@@ -146,6 +182,14 @@ def test_two_settings_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFi
 # --- commands in messages -------------------------------------------------------------------------
 
 
+def test_a_module_suggests_the_rules_of_its_outer_workflow() -> None:
+    names = {"report": "a_report", "orphans": "a_orphans"}
+    assert renamed("See: snakemake report", names) == "See: snakemake a_report"
+    message = "run 'snakemake orphans --config prune=true' or snakemake -n masters"
+    assert renamed(message, names) == message.replace("orphans", "a_orphans")
+    assert renamed(message, {}) == message
+
+
 @pytest.mark.parametrize(
     ("message", "typed"),
     [
@@ -162,6 +206,7 @@ def test_two_settings_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFi
         ),
         ("snakemake engine_check", "calmasters engine-check in -o out"),
         ("Snakemake removes it", "Snakemake removes it"),
+        ("set it with --config input_dir=...", "set it with --set input_dir=..."),
     ],
 )
 def test_suggested_commands_are_those_that_the_user_types(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import yaml
@@ -36,6 +37,7 @@ PAGES = sorted(
 CONFIG = REPOSITORY / "config"
 
 _FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
+_INDENTED = re.compile(r"(?<=\n\n)(?: {4}.*\n(?:\n(?= {4}))?)+", re.MULTILINE)
 #: Words of a text that are a command: `snakemake masters`.
 _INLINE = re.compile(r"(?<!`)`((?:snakemake|calmasters|make|python -m) [^`\n]+)`(?!`)")
 
@@ -215,7 +217,11 @@ def _merged(defaults: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[st
 
 
 def yaml_blocks(page: Path) -> Iterator[Mapping[str, Any]]:
-    """Give the settings that a page shows in blocks of the language ``yaml``."""
-    for language, block in _FENCE.findall(page.read_text(encoding="utf-8")):
+    """Give the settings that a page shows: fenced as ``yaml``, or indented and begun by a key."""
+    text = page.read_text(encoding="utf-8")
+    for language, block in _FENCE.findall(text):
         if language == "yaml":
             yield yaml.safe_load(block)
+    for block in _INDENTED.findall(_FENCE.sub("", text)):
+        if re.match(r"(?:#.*\n)*[a-z_]+:(?: |$)", plain := dedent(block), re.MULTILINE):
+            yield yaml.safe_load(plain)

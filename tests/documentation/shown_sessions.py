@@ -1,6 +1,7 @@
 """Terminal sessions that a page shows: run again, and compared with what the page says.
 
 A session is a fenced block of the language ``console``: ``$ `` and a command, then what it prints.
+A line ``…`` stands for those that the page leaves out.
 All sessions of a page belong together. To write what is printed now into pages::
 
     PYTHONPATH=. python tests/documentation/shown_sessions.py docs/first-night.md
@@ -18,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["PAGES", "REPOSITORY", "Shown", "comparable", "played", "sessions"]
+__all__ = ["PAGES", "REPOSITORY", "Shown", "comparable", "played", "sessions", "shortened"]
 
 REPOSITORY = Path(__file__).parents[2]
 #: The parts of a clone that commands of the pages need; the package is installed.
@@ -26,6 +27,9 @@ CLONE = ("Snakefile", "rules", "scripts", "config", "pixinsight", "profiles", "r
 
 #: Lines that pages do not show: the name of the profile, and what the first run on a machine says.
 _LEFT_OUT = ("Using workflow specific profile", "compiling the native engine", "compiled ")
+
+#: Stands for lines that a page leaves out.
+_OMITTED = "…"
 
 _BLOCK = re.compile(r"(?<=^```console\n)(.*?)(?=^```$)", re.DOTALL | re.MULTILINE)
 #: A command continues to the end of its here-document.
@@ -97,11 +101,21 @@ def comparable(output: str) -> list[str]:
     return [line for line in lines if line not in finished] + sorted(finished)
 
 
-def _rewritten(text: str, outputs: Iterator[str]) -> str:
-    def block(found: re.Match[str]) -> str:
-        return _COMMAND.sub(lambda m: f"$ {m['command']}\n{next(outputs)}", found[0])
+def shortened(output: str, shown: str) -> str:
+    """Leave out what the page leaves out: as many lines stay at both ends as are shown there."""
+    lines, kept = output.splitlines(), shown.splitlines()
+    if _OMITTED not in kept:
+        return output
+    first = kept.index(_OMITTED)
+    last = len(kept) - first - 1
+    return "".join(f"{line}\n" for line in (*lines[:first], _OMITTED, *lines[len(lines) - last :]))
 
-    return _BLOCK.sub(block, text)
+
+def _rewritten(text: str, outputs: Iterator[str]) -> str:
+    def command(found: re.Match[str]) -> str:
+        return f"$ {found['command']}\n{shortened(next(outputs), found['output'])}"
+
+    return _BLOCK.sub(lambda block: _COMMAND.sub(command, block[0]), text)
 
 
 def main() -> None:

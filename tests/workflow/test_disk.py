@@ -176,6 +176,17 @@ def test_an_output_without_permission_is_reported_and_left_alone(made: Workflow)
     assert {BIAS, *FLATS} <= {*made.run("masters").jobs, BLUE}
 
 
+@pytest.mark.usefixtures("unprivileged")
+def test_a_working_directory_without_permission_is_reported(session: Workflow) -> None:
+    session.directory.chmod(0o555)
+    shown = session.show("-n", "masters", succeeds=False)
+    assert len(shown) == 1
+    assert "cannot be written, and Snakemake keeps its records there" in shown[0]
+    assert "run in a folder of your own" in shown[0]
+    session.directory.chmod(0o755)
+    session.run("-n", "masters")
+
+
 # --- gone -----------------------------------------------------------------------------------------
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,6 +60,7 @@ def test_the_file_leaves_out_exactly_the_frames_that_differ(workflow: Workflow) 
     assert stored == {"exclude": ["*nothing*", *(f"/{path}" for path in paths)]}
     before = workflow.inventory["status"]
     check_metrics(workflow)
+    check_examples(workflow)
     check_flats(workflow)
 
     shown = workflow.show("report", "--configfile", str(file))
@@ -97,3 +101,16 @@ def check_metrics(workflow: Workflow) -> None:
     assert table.loc[dark, "residual_adu_uncertainty"] > 0
     assert pd.isna(table.loc[dark, "gain_e_adu"])
     assert [*NUMBERS] == [name for name in table if name in NUMBERS]
+
+
+def check_examples(workflow: Workflow) -> None:
+    """The Python that docs/files.md shows runs as it is."""
+    page = (workflow.repository / "docs" / "files.md").read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"^    >>> (.+)$", page, re.MULTILINE))
+    assert {"inventory.csv", "metrics.csv"} <= {*re.findall(r"\w+\.csv", code)}
+    subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=workflow.directory,
+        env={**workflow.environment, "MPLBACKEND": "svg"},
+        check=True,
+    )

@@ -81,6 +81,14 @@ def test_a_bug_report_is_planned_as_the_frames_were(made_once, tmp_path):
     assert again.run("-n", "masters").jobs == ["inventory"]
 
 
+def test_a_bug_report_is_asked_for_alone(session):
+    """In one call with the masters it would be written before them."""
+    shown = session.show("masters", "bug_report", succeeds=False)
+    assert len(shown) == 1
+    assert "ask for it alone, after the run that shows the problem" in shown[0]
+    assert not session.output.exists()
+
+
 def test_a_flat_is_calibrated_with_the_masters_of_its_own_run(made_once):
     workflow, _, _ = made_once
     flat = workflow.plan["masters"][f"masters/flat/{FLATS[0]}.xisf"]

@@ -83,6 +83,7 @@ def test_two_cameras_are_two_modules_of_one_workflow(outer: RunOuter, tmp_path: 
         assert len(masters) == 4
         assert all(camera in master.name for master in masters)
         assert f"{output}:\nMasters: 4 built" in done.output
+        assert f"Numbers and pictures: snakemake {output[-1]}_report" in done.output
     assert "Nothing to be done" in outer().output
     assert "Every master is current." in outer("b_why").output
     # A master that is rebuilt by force and fails is restored, though nobody calls onstart.

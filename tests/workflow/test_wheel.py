@@ -23,7 +23,11 @@ pytest.importorskip("hatchling")
 VERSION = "1.2.3"
 
 #: As in a hosted workflow of some repository.
-HOSTED = {"GITHUB_SERVER_URL": "https://example.org", "GITHUB_REPOSITORY": "somebody/calmasters"}
+HOSTED = {
+    "GITHUB_SERVER_URL": "https://example.org",
+    "GITHUB_REPOSITORY": "somebody/calmasters",
+    "GITHUB_SHA": "0abc",
+}
 
 #: What ``pip`` writes as the program ``calmasters``.
 PROGRAM = (
@@ -57,7 +61,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # Compiling takes a minute, and is the same code.
     native = Path("calmasters", "engines", "native", "__pycache__")
     (folder / "site" / native).mkdir()
-    for compiled in [*(REPOSITORY / native).glob("kernels-*")]:
+    for compiled in [*(REPOSITORY / native).glob("*.bin")]:
         shutil.copy(compiled, folder / "site" / native)
     return folder / "site"
 
@@ -111,6 +115,14 @@ def test_the_metadata_name_license_authors_and_the_repository_that_builds(site: 
     assert f"the {metadata['Author'].removeprefix('The ')}" in text
     urls = dict(url.split(", ") for url in metadata.get_all("Project-URL"))
     assert urls["Source"] == "https://example.org/somebody/calmasters"
+    # Where the package is published there are no other files of the repository.
+    readme = metadata.get_payload()
+    targets = re.findall(r"\]\(([^)]+)\)", readme)
+    pictures = re.findall(r'src="([^"]+)"', readme)
+    assert f"{urls['Source']}/blob/0abc/docs/first-night.md" in targets
+    assert all(target.startswith(f"{urls['Source']}/blob/0abc/") for target in targets)
+    assert len(pictures) == 2
+    assert all(picture.startswith(f"{urls['Source']}/raw/0abc/docs/") for picture in pictures)
 
 
 def test_the_command_has_the_version_of_the_tag(calmasters: Calmasters) -> None:
