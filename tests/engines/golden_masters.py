@@ -11,7 +11,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -61,14 +61,14 @@ class Case:
     """A master: what it is made of, and how."""
 
     type: FrameType = FrameType.BIAS
-    integration: Integration = Integration()
+    integration: Integration = field(default_factory=Integration)
     frames: int = 9
     samples: str = "uint16"
     source: str = "fits"
     master_format: str = "xisf"
     uses: tuple[str, ...] = ()
     optimize: bool = False
-    calibration: Calibration = Calibration()
+    calibration: Calibration = field(default_factory=Calibration)
     bayer: str | None = None
     layout: FrameLayout | None = None
     float_range: str = "unit"
