@@ -1,7 +1,7 @@
 """Versions of the files that other programs and later versions of this one read.
 
-A version is raised when something is removed or renamed, or means something else; not when something
-is added. ``tests/model/test_formats.py`` sees each change, and reads files of all versions.
+A version is raised when something is removed, is renamed, or means something else; not when
+something is added. ``tests/model/test_formats.py`` sees each change, and reads old files.
 """
 
 from __future__ import annotations

@@ -18,12 +18,13 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from readers import READERS, Reader
+from readers import Reader, all_readers
 
 #: Limit of CPU time per input; bombs of the corpus are left out, as they would take longer.
 SECONDS = 5.0
@@ -125,8 +126,8 @@ def change_member(content: bytearray, random: Random) -> None:
         inside[random.choice(WORDS)] = inside.pop(key)
     else:
         other, at = random.choice(places)
-        values = (None, True, -1, 1e400, 10**30, "", "x", [], {}, [None], {"a": 1}, inside)
-        inside[key] = random.choice((*values[:-1], other[at] if at in _keys(other) else 0))
+        values = (None, True, -1, 1e400, 10**30, "", "x", [], {}, [None], {"a": 1})
+        inside[key] = deepcopy(random.choice((*values, other[at] if at in _keys(other) else 0)))
     content[:] = json.dumps(stored).encode()
 
 
@@ -215,7 +216,7 @@ def fuzz(
     count: int,
     seconds: float,
     folder: Path,
-    readers: Sequence[Reader] = READERS,
+    readers: Sequence[Reader],
     keep: Path | None = None,
 ) -> Tried:
     """Try inputs; ``keep`` is the folder for those that show a fault."""
@@ -255,7 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--readers", nargs="*", help="names; without it all")
     parser.add_argument("--keep", type=Path, help="folder for inputs that show a fault")
     chosen = parser.parse_args(arguments)
-    readers = [each for each in READERS if not chosen.readers or each.name in chosen.readers]
+    readers = [each for each in all_readers() if not chosen.readers or each.name in chosen.readers]
     with tempfile.TemporaryDirectory() as folder:
         numbers = (chosen.seed, chosen.first, chosen.count, chosen.seconds)
         tried = fuzz(*numbers, Path(folder), readers, chosen.keep)
