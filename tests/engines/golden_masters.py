@@ -25,9 +25,10 @@ from calmasters.frame import FrameType, Geometry
 from calmasters.frame_layout import FrameLayout, FramePart, Section
 from calmasters.images.master_file import read_image
 from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
+from calmasters.model.master_record import MasterStatistics
 from calmasters.settings import Calibration, Integration
 
-__all__ = ["CASES", "Case", "digest_of", "stored"]
+__all__ = ["CASES", "LAYOUTS", "Case", "Made", "digest_of", "made", "stored"]
 
 DIGESTS = Path(__file__).parents[1] / "data" / "golden-masters.json"
 
@@ -46,8 +47,14 @@ _TWO = (
 )
 
 
-def _layout(parts: tuple[FramePart, ...], level: str) -> FrameLayout:
-    return FrameLayout.of(WIDTH, HEIGHT, parts, level)
+LAYOUTS: Mapping[str, FrameLayout] = {
+    **{
+        f"an overscan, {level}": FrameLayout.of(WIDTH, HEIGHT, _ONE, level)
+        for level in ("median", "polynomial", "constant")
+    },
+    "two amplifiers": FrameLayout.of(WIDTH, HEIGHT, _TWO, "median"),
+    "an overscan, cut off": FrameLayout.of(WIDTH, HEIGHT, _ONE),
+}
 
 
 def _strict(rejection: str) -> Integration:
@@ -72,6 +79,7 @@ class Case:
     bayer: str | None = None
     layout: FrameLayout | None = None
     float_range: str = "unit"
+    seed: int = 0
 
 
 _FLAT, _DARK = FrameType.FLAT, FrameType.DARK
@@ -120,13 +128,10 @@ CASES: Mapping[str, Case] = {
     "flat of float32, FITS": Case(
         **_CALIBRATED, optimize=True, samples="float32", master_format="fits"
     ),
-    **{
-        f"bias with an overscan, {level}": Case(layout=_layout(_ONE, level))
-        for level in ("median", "polynomial", "constant")
-    },
-    "bias of two amplifiers": Case(layout=_layout(_TWO, "median")),
-    "bias, overscan cut off": Case(layout=_layout(_ONE, "")),
-    "flat with an overscan, a bias and a dark": Case(**_CALIBRATED, layout=_layout(_ONE, "median")),
+    **{f"bias with {name}": Case(layout=layout) for name, layout in LAYOUTS.items()},
+    "flat with an overscan, a bias and a dark": Case(
+        **_CALIBRATED, layout=LAYOUTS["an overscan, median"]
+    ),
 }
 
 
@@ -143,16 +148,21 @@ def _codes(case: Case) -> np.ndarray:
     """Return the samples of all frames: an offset, noise, outliers, and what the type sees."""
     width = WIDTH + (OVERSCAN if case.layout else 0)
     shape = (case.frames, HEIGHT, width)
-    count = case.frames * HEIGHT * width
-    codes = 500 + sum(_integers(count, 12, seed).reshape(shape) for seed in range(4))
+
+    def integers(below: int, number: int) -> np.ndarray:
+        return _integers(case.frames * HEIGHT * width, below, 100 * case.seed + number).reshape(
+            shape
+        )
+
+    codes = 500 + sum(integers(12, number) for number in range(4))
     seen = codes[:, :, :WIDTH]
     if case.type is not FrameType.BIAS:
         seen += _thermal() // (2 if case.type is FrameType.FLAT else 1)
     if case.type is FrameType.FLAT:
-        lamp = 24_000 + 900 * np.arange(case.frames)[:, None, None]
-        noise = sum(_integers(seen.size, 150, seed).reshape(seen.shape) for seed in (5, 6))
+        lamp = 24_000 + 900 * (np.arange(case.frames) % 16)[:, None, None]
+        noise = sum(integers(150, number)[:, :, :WIDTH] for number in (5, 6))
         seen += lamp * (900 + 5 * np.arange(WIDTH)) // 1000 + noise
-    chance = _integers(count, 1000, 7).reshape(shape)
+    chance = integers(1000, 7)
     codes[chance < 15] += 9000
     codes[chance > 993] = 0
     return codes
@@ -211,17 +221,34 @@ def _job(case: Case, raw: Path, output: Path) -> MasterJob:
     )
 
 
-def digest_of(case: Case, folder: Path) -> str:
-    """Make a master in an empty folder, as a run does, and digest its pixels."""
+@dataclass(frozen=True)
+class Made:
+    """A master, and what it was made of."""
+
+    job: MasterJob
+    raw: Path
+    output: Path
+    statistics: MasterStatistics
+    image: np.ndarray
+
+
+def made(case: Case, folder: Path, threads: int = 2) -> Made:
+    """Make a master in an empty folder, as a run does."""
     raw, output = folder / "raw", folder / "output"
     raw.mkdir()
     output.mkdir()
     job = _job(case, raw, output)
     master = output / f"M.{case.master_format}"
-    made = NativeEngine(2).make(job, raw, output, master, output / "M.log")
-    assert len(made.frames) == case.frames, made.left_out
+    statistics = NativeEngine(threads).make(job, raw, output, master, output / "M.log")
+    assert len(statistics.frames) == case.frames, statistics.left_out
     image, _ = read_image(master)
     assert image.shape == (HEIGHT, WIDTH)
+    return Made(job, raw, output, statistics, image)
+
+
+def digest_of(case: Case, folder: Path) -> str:
+    """Make a master, and digest its pixels."""
+    image = made(case, folder).image
     return hashlib.sha256(image.astype("<f4").tobytes()).hexdigest()
 
 
