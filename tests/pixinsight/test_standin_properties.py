@@ -18,6 +18,7 @@ from calmasters.model.job import UsedMaster
 from calmasters.settings import Calibration, Integration
 
 _SIGMAS = st.sampled_from([1.5, 2.5, 4.0])
+#: Within the ranges of the parameters of PixInsight.
 SETTINGS = st.builds(
     Integration,
     rejection=st.sampled_from(REJECTIONS),
@@ -26,7 +27,7 @@ SETTINGS = st.builds(
     rejectionNormalization=st.sampled_from(["NoRejectionNormalization", "EqualizeFluxes"]),
     sigmaLow=_SIGMAS,
     sigmaHigh=_SIGMAS,
-    winsorizationCutoff=st.sampled_from([1.5, 5.0]),
+    winsorizationCutoff=st.sampled_from([3.0, 5.0]),
     linearFitLow=_SIGMAS,
     linearFitHigh=_SIGMAS,
     minMaxLow=st.integers(0, 1),
@@ -34,7 +35,7 @@ SETTINGS = st.builds(
     rangeClipLow=st.booleans(),
     rangeLow=st.sampled_from([0.0, 0.0045]),
     rangeClipHigh=st.booleans(),
-    rangeHigh=st.sampled_from([0.1, 0.98]),
+    rangeHigh=st.sampled_from([0.9, 0.98]),
 )
 CALIBRATIONS = st.builds(
     Calibration,
