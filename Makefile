@@ -9,6 +9,7 @@
 # make test-slurm     test masters on a Slurm cluster of one node, if Slurm is installed
 # make soak           a thousand runs with random changes, kills and full disks between (hours)
 # make fuzz           test the readers with changed and damaged files, for five minutes
+# make bench          measure, and print today's ratios beside those of the last release
 # make docs           build the documentation as a site in build/site
 # make check          check format, lint, types
 # make format         format the code, fix lint errors
@@ -31,7 +32,7 @@ USABLE := $(shell grep -qsF '$(CURDIR)/$(VENV)' $(VENV)/pyvenv.cfg && $(BIN)/pyt
 QUICK := --numprocesses 2 --quiet --ignore tests/browser --ignore tests/slurm -m "not slow"
 
 .PHONY: masters dag watch test test-all test-browser test-lowest test-newest test-slurm fuzz
-.PHONY: soak docs check format lock environment clean
+.PHONY: bench soak docs check format lock environment clean
 
 masters: $(VENV)/ready
 	test -d frames || $(BIN)/python -m calmasters.synthetic frames
@@ -88,7 +89,10 @@ test-slurm: $(SLURM)
 	PYTHONPATH=$(CURDIR)/$(SLURM) $(BIN)/pytest --quiet tests/slurm
 
 fuzz: $(VENV)/ready
-	$(BIN)/python tests/hostile/fuzz.py --seconds 300
+	$(BIN)/python tests/hostile/fuzz.py --seconds 300 --keep tests/hostile/findings
+
+bench: $(VENV)/ready
+	$(BIN)/python benchmarks/ratios.py
 
 soak: $(VENV)/ready
 	PYTHONPATH=tests/workflow $(BIN)/python tests/soak/soak.py --runs 1000
