@@ -389,7 +389,7 @@ def main() -> int:
 
 
 def soak(folder: Path, options: argparse.Namespace) -> int:
-    """Do so many runs, and say what was done."""
+    """Do the runs, and say what was done."""
     temporary = folder / "tmp"
     temporary.mkdir()
     # Before a Python starts that reads it.
