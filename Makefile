@@ -11,6 +11,7 @@
 # make soak           a thousand runs with random changes, kills and full disks between (hours)
 # make fuzz           test the readers with changed and damaged files, for five minutes
 # make mutate         change MODULE=calmasters/….py in many small ways: do the tests see it?
+# make bench          measure, and print today's ratios beside those of the last release
 # make docs           build the documentation as a site in build/site
 # make links          check the links of the documentation to other sites
 # make check          check format, lint, types
@@ -43,7 +44,7 @@ LONG := comparison documentation dslr engines hostile pixinsight reporting runni
 	test_benchmarks.py test_makefile.py
 
 .PHONY: masters dag watch test test-fast test-all test-browser test-lowest test-newest test-slurm fuzz
-.PHONY: soak mutate docs links check format lock environment clean
+.PHONY: bench soak mutate docs links check format lock environment clean
 
 masters: $(VENV)/ready
 	test -d frames || $(BIN)/python -m calmasters.synthetic frames
@@ -103,7 +104,10 @@ test-slurm: $(SLURM)
 	PYTHONPATH=$(CURDIR)/$(SLURM) $(BIN)/pytest --quiet tests/slurm
 
 fuzz: $(VENV)/ready
-	$(BIN)/python tests/hostile/fuzz.py --seconds 300
+	$(BIN)/python tests/hostile/fuzz.py --seconds 300 --keep tests/hostile/findings
+
+bench: $(VENV)/ready
+	$(BIN)/python benchmarks/ratios.py
 
 soak: $(VENV)/ready
 	PYTHONPATH=tests/workflow $(BIN)/python tests/soak/soak.py --runs 1000

@@ -39,6 +39,7 @@ QUICK = {
 SLOW = {
     "agreement.py": (["--counts", "5", "--size", "60x40"], "bias"),
     "pixinsight.py": (["--start", "0", "--nights", "1"], "shared"),
+    "ratios.py": (["--smallest"], "nothing to do / an empty Snakefile"),
     "report.py": (["--size", "120", "90"], "200 masters"),
     "scale.py": (["--sizes", "24/8", "--repeat", "1"], "one more flat, dry run"),
     "session.py": (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterable
@@ -10,7 +9,7 @@ from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Final
 
-from calmasters.atomic_files import write_whole
+from calmasters.inventory.checked_json import read_checked, write_checked
 from calmasters.inventory.scan import ScannedFile
 from calmasters.model.layout import CONTENT_DIGESTS
 from calmasters.progress import progress
@@ -48,11 +47,7 @@ class ContentDigests:
         self._now: dict[str, list[str | int]] = {}
 
     def _load(self) -> dict[str, list[str | int]]:
-        try:
-            stored = json.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return stored if isinstance(stored, dict) and self._ctime_is_change_time else {}
+        return read_checked(self._path) if self._ctime_is_change_time else {}
 
     def add_digests(self, files: Iterable[ScannedFile], root: Path) -> list[ScannedFile]:
         """Return the files with the digest of their content; empty if a file cannot be read.
@@ -93,7 +88,7 @@ class ContentDigests:
         settled = {key: stored for key, stored in self._now.items() if int(stored[3]) < latest}
         if settled == self._before:
             return
-        write_whole(self._path, json.dumps(settled))
+        write_checked(self._path, settled)
 
 
 def _state(file: ScannedFile) -> list[int]:

@@ -5,7 +5,6 @@ The cache is under ``output_dir/.cache``. An entry is valid until the file's siz
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
@@ -16,7 +15,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final, TypeAlias
 
 from calmasters import __version__
-from calmasters.atomic_files import write_whole
 from calmasters.errors import FrameError
 from calmasters.frame import Frame, FrameType, Geometry, OtherType, Traits, plane_path, split_plane
 from calmasters.frame_layout import FrameLayout
@@ -38,6 +36,7 @@ from calmasters.headers.sample_scale import (
     reading_of,
 )
 from calmasters.headers.series import plane_header, planes_of, series_problem
+from calmasters.inventory.checked_json import read_checked, write_checked
 from calmasters.inventory.garbage import without_collection
 from calmasters.inventory.scan import ScannedFile, fingerprint
 from calmasters.model.layout import HEADER_CACHE
@@ -47,7 +46,7 @@ from calmasters.settings import Settings
 __all__ = ["HeaderCache"]
 
 #: Version of the cache file; increase it when the format changes.
-_FORMAT: Final = 10
+_FORMAT: Final = 11
 
 #: Number of cached traits with a layout.
 _CACHED: Final = 1024
@@ -86,18 +85,11 @@ class HeaderCache:
         self._now: dict[str, dict[str, _Row]] = {}
 
     def _load(self) -> dict[str, dict[str, _Row]]:
-        try:
-            stored = json.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        stored = read_checked(self._path)
+        if stored.get("rules") != self._rules:
             return {}
-        if not isinstance(stored, dict) or stored.get("rules") != self._rules:
-            return {}
-        try:
-            traits = _NumberedTraits(map(_from_json, stored["traits"]))
-            rows: dict[str, dict[str, _Row]] = stored["frames"]
-        except (KeyError, ValueError, TypeError):
-            return {}
-        self._traits = traits
+        rows: dict[str, dict[str, _Row]] = stored["frames"]
+        self._traits = _NumberedTraits(map(_from_json, stored["traits"]))
         return rows
 
     @without_collection()
@@ -232,7 +224,7 @@ class HeaderCache:
         self._drop_unused_traits()
         traits = [_to_json(traits) for traits in self._traits.all]
         stored = {"rules": self._rules, "traits": traits, "frames": self._now}
-        write_whole(self._path, json.dumps(stored))
+        write_checked(self._path, stored)
         self._before = {root: dict(rows) for root, rows in self._now.items()}
 
     def _drop_unused_traits(self) -> None:

@@ -19,6 +19,7 @@ from calmasters.frame import FrameType, Geometry, Value
 from calmasters.frame_layout import LEVEL_TEXTS, FrameLayout
 from calmasters.headers.fits_cards import Card
 from calmasters.headers.sample_scale import BOTTOM_UP
+from calmasters.model.formats import RECORD, WRITTEN_KEYWORDS
 from calmasters.model.job import (
     FrameFile,
     LeftOut,
@@ -28,6 +29,7 @@ from calmasters.model.job import (
     read_head,
 )
 from calmasters.model.master_warning import MasterWarning, WarningKind
+from calmasters.model.typed_json import read_as
 
 __all__ = [
     "ENOUGH_FRAMES",
@@ -50,9 +52,6 @@ ENOUGH_FRAMES: Final = 10
 
 #: No camera has a higher offset (a fifth of white), and darks are below this, in 16-bit ADU.
 HIGHEST_ADU: Final = {FrameType.BIAS: 13107, FrameType.DARK: 40000}
-
-#: Numbers that records take from statistics as they are.
-_NUMBERS: Final = ("mean", "median", "minimum", "maximum", "noise", "seconds")
 
 #: Which settings a rejection method reads, for the header.
 REJECTION_PARAMETERS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -237,6 +236,7 @@ def _recipe_cards(job: MasterJob) -> Iterator[Card]:
     if added and (job.bias or job.dark):
         yield Card("PEDESTAL", added, _COMMENTS["PEDESTAL"])
     yield Card("CREATOR", f"calmasters {__version__}", "software")
+    yield Card("KEYVER", WRITTEN_KEYWORDS, "version of these keywords")
     yield Card("ENGINE", recipe.engine, "what combined the pixels")
     yield Card("ALGOVER", recipe.algorithm_version, "version of the engine's arithmetic")
     yield Card("REJECT", integration.rejection, "pixel rejection")
@@ -403,7 +403,7 @@ class MasterRecord:
         made_of = fields.pop("made_of")
         # The digests first: staleness is decided by the beginning of the file.
         return {
-            "version": 1,
+            "version": RECORD,
             "master": fields.pop("master"),
             "type": fields.pop("type"),
             **MadeOf(*made_of)._asdict(),
@@ -430,22 +430,15 @@ class MasterRecord:
         """
         try:
             stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            made_of = MadeOf(
-                *(stored.get(name, "") for name in MadeOf._fields),
-            )
-            plain = ("master", "keywords", "header", "optimize_dark", "recipe", "versions")
-            numbers = ("rejected_low", "rejected_high", *_NUMBERS)
-            return cls(
-                **{name: stored[name] for name in (*plain, *numbers)},
-                type=FrameType(stored["type"]),
-                made_of=made_of,
-                geometry=Geometry.from_json(stored["geometry"]),
-                frames=tuple(FrameRecord(**frame) for frame in stored["frames"]),
-                bias=UsedMaster.from_json(stored["bias"]),
-                dark=UsedMaster.from_json(stored["dark"]),
-                warnings=tuple(map(MasterWarning.from_json, stored["warnings"])),
-                left_out=tuple(LeftOut(**frame) for frame in stored["left_out"]),
-            )
+            if (written := stored.get("version", 1)) > RECORD:
+                raise ValueError(
+                    f"version {written}, known are versions up to {RECORD}: a later calmasters"
+                    " wrote it"
+                )
+            made_of = [stored.get(name, "") for name in MadeOf._fields]
+            warnings = tuple(map(MasterWarning.from_json, stored["warnings"]))
+            read = read_as(cls, {**stored, "made_of": made_of, "warnings": []})
+            return replace(read, warnings=warnings)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RecordError(path, "the record of a master", error) from error
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from calmasters.atomic_files import write_whole
 from calmasters.errors import RecordError
+from calmasters.model.formats import FORMATS
 from calmasters.model.job import MadeOf, MasterJob, UsedMaster
 from calmasters.planning.findings import Findings
 
@@ -121,6 +122,7 @@ def write_plan(path: Path, decision: Decision, reasons: Mapping[str, Iterable[st
     )
     plan = {
         "version": "1",
+        "formats": json.dumps(FORMATS),
         "digest": json.dumps(decision.digest),
         "masters": _json_object(masters, "  "),
         "not_made": json.dumps([asdict(group) for group in decision.not_made]),

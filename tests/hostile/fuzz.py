@@ -1,37 +1,33 @@
 """Change valid and hostile files at random, and check that the readers read or refuse them.
 
 ``python tests/hostile/fuzz.py --seconds 300`` tries inputs for 300 s. Input number n of a seed is
-always the same: ``--first n --count 1`` repeats one.
+always the same: ``--first n --count 1`` repeats one. An input that shows a fault is kept with
+``--keep tests/hostile/findings``; the tests try all that are there.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
+import json
 import signal
 import sys
 import tempfile
 import time
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from random import Random
+from typing import Any
 
-import numpy as np
-from hostile_files import HOSTILE, VALID
-
-from calmasters.errors import FrameError
-from calmasters.headers.dialects import read_keywords
-from calmasters.headers.image_header import read_header
-from calmasters.images.master_file import read_image
-from calmasters.images.raw_frame import RawFrame
-from calmasters.settings import HeaderRules
+from readers import Reader, all_readers
 
 #: Limit of CPU time per input; bombs of the corpus are left out, as they would take longer.
 SECONDS = 5.0
-LARGEST = 1 << 16
 
 NUMBERS = (
     "0", "-1", "1", "2", "3", "7", "8", "9", "16", "64", "255", "256", "65535", "65536", "-32",
@@ -54,6 +50,9 @@ TEXTS = (
     "inline:base64", "zlib:128", "zlib+sh:128:2", "zlib+sh:128:0", "zlib+sh:128:-1", "lz4:128",
     "lz4+sh:128:3", "zstd:128", "zstd+sh:128:256", "zlib:", ":", "", "big", "little", "&#0;", "&x;",
 )  # fmt: skip
+
+#: Names of members that other files have.
+WORDS = ("version", "digest", "frames", "path", "size", "name", "recipe", "dark", "a", "")
 
 Mutation = Callable[[bytearray, Random], None]
 
@@ -108,36 +107,62 @@ def change_attribute(content: bytearray, random: Random) -> None:
         content[min(len(content), 4000) : 0] = bytes(-spare)
 
 
-MUTATIONS: Sequence[Mutation] = (
-    flip,
-    truncate,
-    delete,
-    repeat,
-    blank,
-    change_card,
-    change_card,
-    change_card,
-    change_attribute,
-    change_attribute,
-)
+def change_member(content: bytearray, random: Random) -> None:
+    """Replace, remove or repeat one value of a JSON text, at any depth."""
+    try:
+        stored = json.loads(content)
+    except ValueError:
+        return
+    places = [*_places(stored)]
+    if not places:
+        return
+    inside, key = random.choice(places)
+    way = random.random()
+    if way < 0.2:
+        del inside[key]
+    elif way < 0.3 and isinstance(inside, list):
+        inside.insert(key, inside[key])
+    elif way < 0.4 and isinstance(inside, dict):
+        inside[random.choice(WORDS)] = inside.pop(key)
+    else:
+        other, at = random.choice(places)
+        values = (None, True, -1, 1e400, 10**30, "", "x", [], {}, [None], {"a": 1})
+        inside[key] = deepcopy(random.choice((*values, other[at] if at in _keys(other) else 0)))
+    content[:] = json.dumps(stored).encode()
 
 
-def corpus() -> list[tuple[str, bytes]]:
-    """Valid files, eight times each, and small hostile files."""
-    hostile = [(each.name, each.make()) for each in HOSTILE]
-    return [*VALID.items()] * 8 + [file for file in hostile if 0 < len(file[1]) < LARGEST]
+def _keys(inside: Any) -> Sequence[Any]:
+    return [*inside] if isinstance(inside, dict) else range(len(inside))
+
+
+def _places(stored: Any) -> Any:
+    if isinstance(stored, dict | list):
+        for key in _keys(stored):
+            yield stored, key
+            yield from _places(stored[key])
+
+
+#: Changes of any file, and of files of one kind.
+ANY: Sequence[Mutation] = (flip, truncate, delete, repeat, blank)
+MUTATIONS: dict[str, Sequence[Mutation]] = {
+    "image": (*ANY, *[change_card] * 3, *[change_attribute] * 2),
+    "json": (*ANY, *[change_member] * 10),
+    "text": ANY,
+}
 
 
 @dataclass(frozen=True)
 class Input:
+    reader: Reader
     name: str
     content: bytes
 
 
-def mutated(files: Sequence[tuple[str, bytes]], seed: int, number: int) -> Input:
+def mutated(readers: Sequence[Reader], seed: int, number: int) -> Input:
     """Return input ``number`` of a seed."""
     random = Random(f"{seed} {number}")
-    name, original = random.choice(files)
+    (reader,) = random.choices(readers, [each.share for each in readers])
+    name, original = random.choice(reader.files)
     zipped = name.endswith(".gz") and random.random() < 0.8
     try:
         content = bytearray(gzip.decompress(original) if zipped else original)
@@ -145,39 +170,10 @@ def mutated(files: Sequence[tuple[str, bytes]], seed: int, number: int) -> Input
         content, zipped = bytearray(original), False
     for _ in range(random.choice((1, 1, 2, 3, 5))):
         if content:
-            random.choice(MUTATIONS)(content, random)
-    if random.random() < 0.05:
+            random.choice(MUTATIONS[reader.kind])(content, random)
+    if reader.kind == "image" and random.random() < 0.05:
         name = random.choice(("x.fits", "x.fits.gz", "x.fits.fz", "x.xisf"))
-    return Input(name, gzip.compress(content, 1) if zipped else bytes(content))
-
-
-def read_or_refuse(path: Path) -> bool:
-    """Read a complete file; True if it is a frame, False if it is refused; else raise."""
-    try:
-        header = read_header(path)
-        traits = read_keywords(header.cards, PurePosixPath(path.name), HeaderRules()).traits
-    except FrameError:
-        return False
-    valid = False
-    for float_range in ("auto", "unit", "adu16"):
-        try:
-            with RawFrame(path, float_range) as frame:
-                frame.require_valid_samples()
-                samples = frame.read(0, frame.size).samples
-            assert samples.min() >= 0
-            assert samples.max() <= 1
-            assert np.isfinite(samples).all()
-            assert traits.geometry is not None or traits.problems
-            valid = True
-        except FrameError:
-            pass
-    try:
-        image, _ = read_image(path)
-        assert image.min() >= 0
-        assert image.max() <= 1
-    except FrameError:
-        pass
-    return valid
+    return Input(reader, name, gzip.compress(content, 1) if zipped else bytes(content))
 
 
 class TimeUp(BaseException):
@@ -188,31 +184,67 @@ def give_up(_: int, __: object) -> None:
     raise TimeUp(f"took longer than {SECONDS:g} s of CPU time")
 
 
+@dataclass
+class Tried:
+    """Numbers of inputs by reader, and what was wrong."""
+
+    inputs: Counter[str]
+    read: Counter[str]
+    faults: list[str]
+
+    def __str__(self) -> str:
+        rows = [f"{name:<24}{count:>9}{self.read[name]:>9}" for name, count in self.inputs.items()]
+        total = f"{'total':<24}{self.inputs.total():>9}{self.read.total():>9}"
+        head = f"{'reader':<24}{'inputs':>9}{'read':>9}"
+        return "\n".join((head, *sorted(rows), total, f"{len(self.faults)} faults"))
+
+
+def try_file(reader: Reader, path: Path) -> bool:
+    """Let a reader read a file in limited time; True if it is used, False if it is refused."""
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # astropy's, about odd cards
+            return reader.read(path)
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
 def fuzz(
-    seed: int, first: int, count: int, seconds: float, folder: Path
-) -> tuple[int, int, list[str]]:
-    """Try inputs; return the number of tried and of read inputs, and the faults."""
-    files, faults, read = corpus(), [], 0
+    seed: int,
+    first: int,
+    count: int,
+    seconds: float,
+    folder: Path,
+    readers: Sequence[Reader],
+    keep: Path | None = None,
+) -> Tried:
+    """Try inputs; ``keep`` is the folder for those that show a fault."""
+    tried = Tried(Counter(), Counter(), [])
     signal.signal(signal.SIGPROF, give_up)
     end = time.monotonic() + seconds
-    number = first
-    while number < first + count and time.monotonic() < end:
-        changed = mutated(files, seed, number)
+    for number in range(first, first + count):
+        if time.monotonic() > end:
+            break
+        if (number - first) % 50_000 == 49_999:
+            print(tried, flush=True)
+        changed = mutated(readers, seed, number)
+        reader = changed.reader
         path = folder / changed.name
         path.write_bytes(changed.content)
-        signal.setitimer(signal.ITIMER_PROF, SECONDS)
+        tried.inputs[reader.name] += 1
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # astropy's, about odd cards
-                read += read_or_refuse(path)
+            tried.read[reader.name] += try_file(reader, path)
         except (Exception, TimeUp):
-            faults.append(
-                f"seed {seed}, input {number} ({changed.name}):\n{traceback.format_exc()}"
-            )
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        path.unlink()
-        number += 1
-    return number - first, read, faults
+            where = f"seed {seed}, input {number} ({reader.name}, {changed.name})"
+            tried.faults.append(f"{where}:\n{traceback.format_exc()}")
+            if keep:
+                print(tried.faults[-1], flush=True)
+                kept = keep / reader.name / f"{seed}-{number}-{changed.name}"
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                kept.write_bytes(changed.content)
+        path.unlink(missing_ok=True)
+    return tried
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -221,14 +253,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=10**12)
+    parser.add_argument("--readers", nargs="*", help="names; without it all")
+    parser.add_argument("--keep", type=Path, help="folder for inputs that show a fault")
     chosen = parser.parse_args(arguments)
+    readers = [each for each in all_readers() if not chosen.readers or each.name in chosen.readers]
     with tempfile.TemporaryDirectory() as folder:
-        tried, read, faults = fuzz(
-            chosen.seed, chosen.first, chosen.count, chosen.seconds, Path(folder)
-        )
-    print(f"seed {chosen.seed}: {tried} inputs, {read} of them frames, {len(faults)} faults")
-    print("\n".join(faults[:20]))
-    return bool(faults)
+        numbers = (chosen.seed, chosen.first, chosen.count, chosen.seconds)
+        tried = fuzz(*numbers, Path(folder), readers, chosen.keep)
+    print(f"seed {chosen.seed}")
+    print(tried)
+    print("\n".join(tried.faults[:20]))
+    return bool(tried.faults)
 
 
 if __name__ == "__main__":

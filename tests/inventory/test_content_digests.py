@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from calmasters.inventory.checked_json import read_checked, write_checked
 from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.listing import list_files
 from calmasters.inventory.scan import scan_frames
@@ -36,6 +38,13 @@ def settle() -> None:
     time.sleep(2.1)
 
 
+def change(cache: Path, before: str, after: str) -> None:
+    """Replace a text in a cache, so that it still counts as whole."""
+    text = json.dumps(read_checked(cache))
+    assert before in text
+    write_checked(cache, json.loads(text.replace(before, after)))
+
+
 @pytest.mark.skipif(os.name == "nt", reason="st_ctime is the time of creation")
 def test_files_are_read_again_only_after_a_change(
     settings: Settings, add_frame: Callable[..., Path]
@@ -45,7 +54,7 @@ def test_files_are_read_again_only_after_a_change(
     first = digests(settings)
     cache = settings.output_dir / ".cache" / "contents.json"
     # A changed cache entry is returned, which shows that the file was not read.
-    cache.write_text(cache.read_text().replace(first["a.fits"], "cached"))
+    change(cache, first["a.fits"], "cached")
     assert digests(settings) == {"a.fits": "cached"}
     path.touch()
     assert digests(settings) == first
@@ -69,8 +78,19 @@ def test_without_a_change_time_files_are_always_read(
     settle()
     first = digests(settings)
     cache = settings.output_dir / ".cache" / "contents.json"
-    cache.write_text(cache.read_text().replace(first["a.fits"], "cached"))
+    change(cache, first["a.fits"], "cached")
     assert digests(settings, ctime_is_change_time=False) == first
+
+
+def test_a_digest_that_was_changed_in_the_cache_is_not_believed(
+    settings: Settings, add_frame: Callable[..., Path]
+) -> None:
+    add_frame("a.fits")
+    settle()
+    first = digests(settings)
+    cache = settings.output_dir / ".cache" / "contents.json"
+    cache.write_text(cache.read_text().replace(first["a.fits"], first["a.fits"][::-1]))
+    assert digests(settings) == first
 
 
 @pytest.mark.parametrize("damage", ["", "[]", "{", '{"a": []}'])

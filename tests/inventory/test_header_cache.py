@@ -253,6 +253,18 @@ def test_a_damaged_cache_is_ignored(
     assert json.loads(cache.read_text(encoding="utf-8"))
 
 
+def test_a_value_that_was_changed_in_the_cache_is_not_believed(
+    settings: Settings, tmp_path: Path, add_frame: Callable[..., Path]
+) -> None:
+    add_frame("a.fits", "dark")
+    expected = as_values(read(settings))
+    cache = tmp_path / "output" / ".cache" / "headers.json"
+    text = cache.read_text(encoding="utf-8")
+    assert '"EXPOSURE": 60.0' in text
+    cache.write_text(text.replace('"EXPOSURE": 60.0', '"EXPOSURE": 61.0'), encoding="utf-8")
+    assert as_values(read(settings)) == expected
+
+
 SHARING = """
 import sys, yaml
 from pathlib import Path
