@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from calmasters.engines.native.compiled import SIGNATURES, kernels
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
-for name in SIGNATURES:
-    getattr(kernels(), name)
+from calmasters.engines.native.compiled import SIGNATURES, prepare
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        # The last ones take longest.
+        for _ in pool.map(prepare, reversed(SIGNATURES)):
+            pass

@@ -37,7 +37,7 @@ from calmasters.engines.native.code_cache import (
     cached_or_built,
 )
 
-__all__ = ["SIGNATURES", "kernels", "works_alone"]
+__all__ = ["SIGNATURES", "kernels", "prepare", "works_alone"]
 
 Function: TypeAlias = Callable[..., None]
 
@@ -52,7 +52,7 @@ SIGNATURES: Final[Mapping[str, str]] = MappingProxyType(
         "box_mean": "piip",
         "survey": "piffffpppp",
         "count_below": "pidddp",
-        "cold_moments": "ppiidpp",
+        "cold_moments": "ppiidp",
         "hot_moments": "ppifdp",
         "integrate": "ppiippppppp",
         "winsorize_codes": "piiippppppt",
@@ -102,6 +102,11 @@ def kernels(*, plain: bool = False) -> Any:
         Let numba load them even where llvmlite can.
     """
     return _Kernels(plain)
+
+
+def prepare(name: str) -> None:
+    """Load a kernel: compile it if no job has used it before."""
+    getattr(kernels(), name)
 
 
 class _Kernels:

@@ -9,24 +9,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Final
+from functools import cached_property, partial
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calmasters.engines.dark_scaling import FEWEST_THERMAL_PIXELS
 from calmasters.engines.native.compiled import kernels
-from calmasters.engines.native.levels import image_median
+from calmasters.engines.native.levels import image_mad, image_median
 from calmasters.engines.native.reference import Float32
 from calmasters.engines.native.reference_flats import (
-    centred_crop,
     dark_objective,
-    image_mad,
     minimize,
     threshold,
 )
 
-__all__ = ["DarkOptimizer"]
+__all__ = ["DarkOptimizer", "Rows"]
+
+#: Returns rows of an image as float32: the first one, and their number.
+Rows: TypeAlias = Callable[[int, int], Float32]
+
+#: Samples that are evaluated at once: in the cache.
+_STRIP_SAMPLES: Final = 1 << 16
 
 #: Relative rounding error of a sum of squares per row and column of the image, of this module and
 #: the reference together: both add columns first, and each operation has an error of 2^-53.
@@ -71,47 +76,69 @@ class DarkOptimizer:
         centre = image_median(dark)
         is_thermal = dark >= threshold(centre, image_mad(dark, centre), sigmas)
         self.thermal_pixels = int(np.count_nonzero(is_thermal))
-        cropped = centred_crop(np.where(is_thermal, dark, np.float32(0)), window)
-        self._dark = np.ascontiguousarray(cropped)
-        self._where = np.flatnonzero(self._dark)
-        self._signal = self._dark.reshape(-1)[self._where]
+        self._evaluated = _centre(dark.shape, window)
+        self._is_hot = np.ascontiguousarray(is_thermal[self._evaluated])
+        self._signal = dark[self._evaluated][self._is_hot]
 
     @property
     def usable(self) -> bool:
         """Whether there are enough thermal pixels to search the factor."""
         return self.thermal_pixels >= FEWEST_THERMAL_PIXELS
 
-    def fit(self, frame: Float32) -> np.float32:
-        """Find the factor that leaves the least noise in a raw ``(height, width)`` frame."""
+    def fit(self, rows: Rows) -> np.float32:
+        """Find the factor that leaves the least noise in a raw frame."""
         if not self.usable:
             return self._unsearched
-        return minimize(self._noise(self._target(frame)))
-
-    def _target(self, frame: Float32) -> Float32:
-        target = box_mean(frame) if self._cfa else frame
-        return np.ascontiguousarray(centred_crop(target, self._window))
-
-    def _noise(self, target: Float32) -> Callable[[np.float32], np.float32]:
+        target = partial(self._target, rows)
         if self._exact:
-            return dark_objective(target, self._dark)
-        return _Noise(target, self._dark, self._where, self._signal)
+            return minimize(self._complete(target))
+        return minimize(_Noise(target, self._is_hot, self._signal, self._complete))
+
+    def _target(self, rows: Rows, start: int, count: int) -> Float32:
+        """Return rows of the evaluated part of a frame."""
+        above, left = self._evaluated
+        cell = 2 if self._cfa else 1
+        raw = rows(cell * (above.start + start), cell * count)
+        return np.ascontiguousarray((box_mean(raw) if self._cfa else raw)[:, left])
+
+    def _complete(self, target: Rows) -> Callable[[np.float32], np.float32]:
+        """Return the noise of a frame as the reference computes it."""
+        dark = np.zeros(self._is_hot.shape, np.float32)
+        dark[self._is_hot] = self._signal
+        return dark_objective(target(0, len(dark)), dark)
+
+
+def _centre(shape: tuple[int, ...], window: int) -> tuple[slice, ...]:
+    """Return the rows and columns of :func:`.reference_flats.centred_crop`."""
+    sides = [(side, min(window or side, side)) for side in shape]
+    starts = [(side - length) >> 1 for side, length in sides]
+    return tuple(slice(s, s + length) for s, (_, length) in zip(starts, sides, strict=True))
 
 
 class _Noise:
     """The noise of one frame for a factor of the dark: a faster :func:`dark_objective`."""
 
     def __init__(
-        self, target: Float32, dark: Float32, where: NDArray[np.intp], signal: Float32
+        self,
+        target: Rows,
+        is_hot: NDArray[np.bool_],
+        signal: Float32,
+        complete: Callable[[Rows], Callable[[np.float32], np.float32]],
     ) -> None:
-        self._exact = dark_objective(target, dark)
-        self._hot, self._signal = target.reshape(-1)[where], signal
-        self._size = target.size
-        self._rounding = (sum(target.shape) + len(where) // _HOT_RUNS) * _ROUNDING
+        self._target, self._complete, self._signal = target, complete, signal
+        self._size = is_hot.size
+        self._rounding = (sum(is_hot.shape) + len(signal) // _HOT_RUNS) * _ROUNDING
         # Any value near the mean can be used.
-        self._centre = float(np.mean(target[:: 1 + target.shape[0] // 64], dtype=np.float64))
-        cold, workspace = np.empty(2), np.empty((2, target.shape[1]))
-        kernels().cold_moments(target, dark, *target.shape, self._centre, workspace, cold)
-        self._cold_sum, self._cold_squares = cold.tolist()
+        self._centre = float(np.mean(target(len(is_hot) // 2, 1), dtype=np.float64))
+        columns, hot = np.zeros((2, is_hot.shape[1])), []
+        count = max(1, _STRIP_SAMPLES // is_hot.shape[1])
+        for start in range(0, len(is_hot), count):
+            here = is_hot[start : start + count]
+            strip = target(start, len(here))
+            kernels().cold_moments(strip, here, *strip.shape, self._centre, columns)
+            hot.append(strip[here])
+        self._hot = np.concatenate(hot)
+        self._cold_sum, self._cold_squares = columns.sum(axis=1).tolist()
 
     def __call__(self, k: np.float32) -> np.float32:
         sums = np.empty((2, _HOT_RUNS))
@@ -125,6 +152,10 @@ class _Noise:
             for value in (about_mean - error_bound, about_mean + error_bound)
         )
         return low if low == high else self._exact(k)
+
+    @cached_property
+    def _exact(self) -> Callable[[np.float32], np.float32]:
+        return self._complete(self._target)
 
 
 def box_mean(image: Float32) -> Float32:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import Final
 
@@ -17,12 +18,18 @@ from calmasters.engines.native.reference import Float32
 from calmasters.images.open_frame import OpenedFrame
 from calmasters.images.raw_frame import RawFrame
 
-__all__ = ["Calibrator", "FrameLevel", "RawStack", "measure"]
+__all__ = ["Calibrator", "FrameLevel", "RawStack", "StoredFrame", "measure"]
 
 _NO_SAMPLES: Final = np.empty(0, np.float32)
 
 #: Samples of one read while a complete frame is read.
 _READ_SAMPLES: Final = 1 << 19
+
+#: Samples of a strip that is measured: in the cache.
+_STRIP_SAMPLES: Final = 1 << 16
+
+#: One of this many rows is used for the first estimate of a level; at least as many, if there are.
+_GUESS_STEP: Final = 61
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,26 +134,15 @@ class RawStack:
     def _read_any(self, start: int, count: int) -> Loader:
         read = np.empty((self.count, count), np.float32)
         for index, (frame, row) in enumerate(zip(self._frames, read, strict=True)):
-            not_finite = read_samples(frame, start, row)
+            strip = frame.read(start, count)
+            row[:] = strip.samples
             with self._lock:
-                self.not_finite[index] += not_finite
+                self.not_finite[index] += strip.not_finite
 
         def fill(offset: int, samples: Float32) -> None:
             samples[:] = read[:, offset : offset + samples.shape[1]]
 
         return fill
-
-
-def read_samples(frame: OpenedFrame, start: int, samples: Float32) -> int:
-    """Read consecutive samples of a frame; return the number that were not finite."""
-    if not (isinstance(frame, RawFrame) and frame.format.is_uint16):
-        strip = frame.read(start, len(samples))
-        samples[:] = strip.samples
-        return strip.not_finite
-    codes = np.empty(len(samples), np.uint16)
-    frame.read_codes(start, codes)
-    kernels().unpack(codes, len(codes), 0, samples, 1, len(codes))
-    return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,24 +168,61 @@ def measure(
     levels: dict[int, FrameLevel] = {}
 
     def work(indices: Iterator[int]) -> None:
-        image = np.empty((frames[0].height, frames[0].width), np.float32)
         for index in indices:
-            _read_frame(frames[index], image)
-            levels[index] = _measure(image, calibrator or Calibrator())
+            levels[index] = _measure(StoredFrame(frames[index]), calibrator or Calibrator())
 
     in_threads(work, range(len(frames)), threads)
     return [levels[index] for index in range(len(frames))]
 
 
-def _read_frame(frame: OpenedFrame, image: Float32) -> None:
-    samples = image.reshape(-1)
-    for start in range(0, samples.size, _READ_SAMPLES):
-        read_samples(frame, start, samples[start : start + _READ_SAMPLES])
-
-
-def _measure(image: Float32, calibrator: Calibrator) -> FrameLevel:
-    """Measure a raw frame; it is calibrated in place."""
-    k = float(calibrator.optimizer.fit(image)) if calibrator.optimizer else None
+def _measure(frame: StoredFrame, calibrator: Calibrator) -> FrameLevel:
+    k = float(calibrator.optimizer.fit(frame.rows)) if calibrator.optimizer else None
     factor = np.array([1.0 if k is None else k], np.float32)
-    calibrator.apply(image.reshape(1, -1), 0, factor)
-    return FrameLevel(location(image), k)
+
+    def calibrated(rows: Iterable[int], count: int) -> Iterator[Float32]:
+        for row in rows:
+            samples = frame.rows(row, count).reshape(1, -1)
+            calibrator.apply(samples, row * frame.width, factor)
+            yield samples[0]
+
+    count = max(1, _STRIP_SAMPLES // frame.width)
+    step = max(1, min(_GUESS_STEP, frame.height // _GUESS_STEP))
+    guess = np.concatenate([*calibrated(range(0, frame.height, step), 1)])
+    strips = partial(calibrated, range(0, frame.height, count), count)
+    return FrameLevel(location(strips, guess, frame.height * frame.width), k)
+
+
+class StoredFrame:
+    """The samples of one frame in memory: 2 bytes for 16-bit samples, 4 for others.
+
+    Parameters
+    ----------
+    frame : OpenedFrame
+        Is read once.
+    """
+
+    def __init__(self, frame: OpenedFrame) -> None:
+        self.height, self.width = frame.height, frame.width
+        parts = [slice(at, at + _READ_SAMPLES) for at in range(0, frame.size, _READ_SAMPLES)]
+        self._samples: Callable[[slice], Float32]
+        if isinstance(frame, RawFrame) and frame.format.is_uint16:
+            codes = np.empty(frame.size, np.uint16)
+            for part in parts:
+                frame.read_codes(part.start, codes[part])
+            self._samples = lambda part: _unpacked(codes[part])
+        else:
+            samples = np.empty(frame.size, np.float32)
+            for part in parts:
+                samples[part] = frame.read(part.start, len(samples[part])).samples
+            self._samples = lambda part: samples[part].copy()
+
+    def rows(self, start: int, count: int) -> Float32:
+        """Return up to ``count`` rows from ``start`` on, as a new array."""
+        part = slice(start * self.width, (start + count) * self.width)
+        return self._samples(part).reshape(-1, self.width)
+
+
+def _unpacked(codes: Codes) -> Float32:
+    samples = np.empty(len(codes), np.float32)
+    kernels().unpack(codes, len(codes), 0, samples, 1, len(codes))
+    return samples

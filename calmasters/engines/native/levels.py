@@ -8,8 +8,9 @@ same edges result to the bit, without a histogram.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -22,15 +23,22 @@ from calmasters.engines.native.reference_flats import (
     EXACT_MEDIAN_SAMPLES,
     HISTOGRAM_BINS,
 )
+from calmasters.engines.native.reference_flats import image_mad as exact_image_mad
 from calmasters.engines.native.reference_flats import image_median as exact_image_median
 
-__all__ = ["image_median", "location"]
+__all__ = ["Strips", "image_mad", "image_median", "location"]
+
+#: Yields all samples of an image, strip by strip; each call begins again.
+Strips: TypeAlias = Callable[[], Iterator[Float32]]
 
 #: ``moments.GROUP``, without the import of numba.
 _GROUP: Final = 16
 
 #: One of this many samples is used for the first estimate of the median.
 _GUESS_STEP: Final = 61
+
+#: Samples of one strip of an image in memory: in the cache.
+_STRIP: Final = 1 << 17
 
 #: Share of the samples on each side of the median that are sorted first, and its growth if that is
 #: not enough.
@@ -42,11 +50,11 @@ _WINDOW_GROWTH: Final = 8.0
 class _Window:
     """The sorted samples of an image around its median.
 
-    Only samples of the ``image`` strictly inside (``low``, ``high``) are counted: there are
-    ``count``, from ``minimum`` to ``maximum``, and ``below`` of them are below the window.
+    Only samples strictly inside (``low``, ``high``) are counted: there are ``count``, from
+    ``minimum`` to ``maximum``, and ``below`` of them are below the window.
     """
 
-    image: Float32
+    strips: Strips
     low: float
     high: float
     samples: Float64
@@ -60,53 +68,80 @@ class _WindowLeftError(Exception):
     """A sample outside of the window is needed."""
 
 
-def location(image: Float32) -> float:
-    """Return the level of a frame for normalization: the median without extreme samples."""
-    return image_median(image, float(DARKEST), float(BRIGHTEST))
+def location(strips: Strips, guess: Float32, size: int) -> float:
+    """Return the level of a frame for normalization: the median without extreme samples.
+
+    Parameters
+    ----------
+    strips : Strips
+        The samples of the frame.
+    guess : (n,) array of float32
+        Some of them, from all parts of the frame; the result does not depend on it.
+    size : int
+        The number of all samples.
+    """
+    low, high = float(DARKEST), float(BRIGHTEST)
+    if size <= EXACT_MEDIAN_SAMPLES:
+        return exact_image_median(_joined(strips), low, high)
+    return _median(strips, guess, low, high)
 
 
-def image_median(image: Float32, low: float = -math.inf, high: float = math.inf) -> float:
-    """Return the median of the samples strictly inside (``low``, ``high``), as PixInsight does.
+def image_median(image: Float32) -> float:
+    """Return the median of an image, as PixInsight does.
 
     The same as :func:`calmasters.engines.native.reference_flats.image_median`, to the bit.
     """
     if image.size <= EXACT_MEDIAN_SAMPLES:
-        return exact_image_median(image, low, high)
-    image = np.ascontiguousarray(image).reshape(-1)
-    guess = image[::_GUESS_STEP]
+        return exact_image_median(image)
+    samples = np.ascontiguousarray(image).reshape(-1)
+    return _median(lambda: iter([samples]), samples[::_GUESS_STEP], -math.inf, math.inf)
+
+
+def _joined(strips: Strips) -> Float32:
+    return np.concatenate([*strips()])
+
+
+def _median(strips: Strips, guess: Float32, low: float, high: float) -> float:
+    """Return the median of the samples strictly inside (``low``, ``high``); ``guess`` are some."""
     guess = np.sort(guess[(guess > low) & (guess < high)])
     share = _WINDOW_SHARE
     while True:
-        window = _read_window(image, low, high, *_ends(guess, share))
+        window = _read_window(strips, low, high, *_ends(guess, share))
         if window.count == 0:
             return 0.0
         try:
             return _median_in(window)
         except _WindowLeftError:
             if share >= 0.5:  # the window was all of the image: only rounding can have left it
-                return exact_image_median(image, low, high)
+                return exact_image_median(_joined(strips), low, high)
             share *= _WINDOW_GROWTH
 
 
-def _ends(guess: Float32, share: float) -> tuple[float, float]:
+def _ends(guess: Float32 | Float64, share: float) -> tuple[float, float]:
     """Return limits that enclose a share of the samples on each side of the median."""
     if share >= 0.5 or len(guess) == 0:
         return -math.inf, math.inf
     below, above = (int(len(guess) * (0.5 + side)) for side in (-share, share))
-    return float(guess[below]), float(np.nextafter(guess[above], np.float32(math.inf)))
+    return float(guess[below]), float(np.nextafter(guess[above], guess.dtype.type(math.inf)))
 
 
 def _read_window(
-    image: Float32, low: float, high: float, window_low: float, window_high: float
+    strips: Strips, low: float, high: float, window_low: float, window_high: float
 ) -> _Window:
-    inside, size = np.empty(image.size + 1, np.float32), np.zeros(1, np.int64)
-    counts, extremes = np.empty((2, _GROUP), np.int32), np.empty((3, _GROUP), np.float32)
     limits = low, high, window_low, window_high  # all of them float32 numbers
-    kernels().survey(image, image.size, *limits, inside, size, counts, extremes)
-    samples = np.sort(inside[: size[0]]).astype(np.float64)
-    count, below = counts.sum(axis=1, dtype=np.int64).tolist()
-    minimum, maximum = float(extremes[0].min()), float(extremes[1].max())
-    return _Window(image, low, high, samples, below, count, minimum, maximum)
+    inside, sums, least, largest = [], np.zeros(2, np.int64), [], []
+    size, counts = np.zeros(1, np.int64), np.empty((2, _GROUP), np.int32)
+    extremes = np.empty((3, _GROUP), np.float32)
+    for strip in strips():
+        found = np.empty(strip.size + 1, np.float32)
+        kernels().survey(strip, strip.size, *limits, found, size, counts, extremes)
+        inside.append(found[: size[0]].copy())
+        sums += counts.sum(axis=1, dtype=np.int64)
+        least.append(float(extremes[0].min()))
+        largest.append(float(extremes[1].max()))
+    samples = np.sort(np.concatenate(inside)).astype(np.float64)
+    count, below = sums.tolist()
+    return _Window(strips, low, high, samples, below, count, min(least), max(largest))
 
 
 def _median_in(window: _Window) -> float:
@@ -156,9 +191,11 @@ def _first_at(window: _Window, index: int, low: float, high: float) -> int:
     place = int(np.searchsorted(window.samples, first))
     if 0 < place < len(window.samples):
         return place + window.below
-    count = np.zeros(1, np.int64)
-    kernels().count_below(window.image, window.image.size, window.low, window.high, first, count)
-    return int(count[0])
+    total, count = 0, np.zeros(1, np.int64)
+    for strip in window.strips():
+        kernels().count_below(strip, strip.size, window.low, window.high, first, count)
+        total += int(count[0])
+    return total
 
 
 def _first_of_bin(index: int, low: float, high: float) -> float:
@@ -172,3 +209,32 @@ def _first_of_bin(index: int, low: float, high: float) -> float:
     while _bin(float(sample), low, high) < index:
         sample = np.nextafter(sample, up)
     return float(sample)
+
+
+def image_mad(image: Float32, centre: float) -> float:
+    """Return the median of the absolute deviations from ``centre``, unscaled.
+
+    The same as :func:`calmasters.engines.native.reference_flats.image_mad`, to the bit.
+    """
+    samples = np.ascontiguousarray(image).reshape(-1)
+    half, is_odd = samples.size // 2, samples.size % 2
+    guess = np.sort(_deviations(samples[::_GUESS_STEP], centre))
+    share = _WINDOW_SHARE
+    while True:
+        low, high = _ends(guess, share)
+        inside, below = [], 0
+        for start in range(0, samples.size, _STRIP):
+            deviations = _deviations(samples[start : start + _STRIP], centre)
+            below += int(np.count_nonzero(deviations < low))
+            inside.append(deviations[(deviations >= low) & (deviations < high)])
+        found = np.sort(np.concatenate(inside))
+        first = half - below
+        if first - 1 >= 0 and first < len(found):
+            return float(found[first] if is_odd else (found[first - 1] + found[first]) / 2)
+        if share >= 0.5:
+            return exact_image_mad(image, centre)
+        share *= _WINDOW_GROWTH
+
+
+def _deviations(samples: Float32, centre: float) -> Float64:
+    return np.abs(samples.astype(np.float64) - centre)

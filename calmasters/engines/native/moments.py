@@ -19,6 +19,7 @@ RUNS: Final = 64
 GROUP: Final = 16
 
 Counts: TypeAlias = NDArray[np.int32]
+Flags: TypeAlias = NDArray[np.bool_]
 
 
 @kernel
@@ -90,24 +91,16 @@ def count_below(image: Floats, low: float, high: float, limit: float) -> int:
 
 
 @kernel
-def cold_moments(
-    target: Floats, dark: Floats, centre: float, columns: Doubles, sums: Doubles
-) -> None:
-    """Sum the deviations from ``centre``, and their squares, where the dark is 0.
+def cold_moments(target: Floats, is_hot: Flags, centre: float, columns: Doubles) -> None:
+    """Add the deviations of cold pixels from ``centre``, and their squares, to each column's sums.
 
-    Column by column, so that rounding errors stay small; ``columns`` is a (2, width) workspace.
+    By columns, so that rounding errors stay small.
     """
-    for x in range(target.shape[1]):
-        columns[0, x] = columns[1, x] = 0.0
     for y in range(target.shape[0]):
         for x in range(target.shape[1]):
-            deviation = target[y, x] - centre if dark[y, x] == 0 else 0.0
+            deviation = 0.0 if is_hot[y, x] else target[y, x] - centre
             columns[0, x] += deviation
             columns[1, x] += deviation * deviation
-    sums[0] = sums[1] = 0.0
-    for x in range(target.shape[1]):
-        sums[0] += columns[0, x]
-        sums[1] += columns[1, x]
 
 
 @kernel

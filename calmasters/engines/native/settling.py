@@ -17,12 +17,21 @@ from calmasters.engines.native.stack import (
     HUBER_LIMIT,
     HUBER_TOLERANCE,
     SN_TO_SIGMA,
-    kernel,
+    inlined,
     sn_correction,
 )
 from calmasters.engines.native.workspace import LANES
 
-__all__ = ["KEPT", "STATE", "count_hidden", "decide", "keep_lanes", "settle_fast"]
+__all__ = [
+    "KEPT",
+    "STATE",
+    "begin",
+    "count_hidden",
+    "decide",
+    "keep_lanes",
+    "settle_briefly",
+    "settle_fast",
+]
 
 # The rows of a tile's state. MIDDLE is the median; all others that are samples are relative to it.
 # LOWER and UPPER are Huber's limits of all steps so far, BOUND is q. The rejection limits at which
@@ -30,12 +39,19 @@ __all__ = ["KEPT", "STATE", "count_hidden", "decide", "keep_lanes", "settle_fast
 MIDDLE, SIGMA, CENTRE, LOWER, UPPER, BOUND, TOTAL, SQUARES = (LANES * row for row in range(8))
 COUNT, INNER_TOTAL, INNER_SQUARES, STATE = (LANES * row for row in range(8, 12))
 LOW_LEAST, LOW_MOST, HIGH_LEAST, HIGH_MOST = (LANES * row for row in range(12, 16))
+# An enclosure uses the same rows for the narrowest limits, and for the sums with one narrow limit.
+NARROW_LOWER, NARROW_UPPER, LEAST_TOTAL, LARGEST_TOTAL = (LANES * row for row in range(12, 16))
 
 #: Of a lane's row STATE. In doubt, its pixel has to be computed exactly.
 PENDING, SETTLED, DOUBT, KEPT = np.float32(0), np.float32(1), np.float32(2), np.float32(3)
 
-#: Lanes that have not settled after this many steps are in doubt.
-MOST_STEPS: Final = 12
+#: Steps before the enclosure of all further ones. Lanes without an enclosure take more steps; they
+#: are in doubt if they have not settled after MOST_STEPS.
+BRIEF_STEPS: Final = 2
+MOST_STEPS: Final = 16
+
+#: By how much sigma is lower in an enclosure; the centre is on either side by half of that.
+ENCLOSED: Final = np.float32(0.06)
 
 #: One of this many samples is outside of the inner ranks on each side. Huber's limits, 1.5 sigma,
 #: clip almost nothing inside.
@@ -54,7 +70,7 @@ _TWO, _FOUR, _MOST_SHARE = np.float32(2), np.float32(4), np.float32(256)
 _STOP_MARGIN: Final = np.float32(1.5)
 
 
-@kernel
+@inlined
 def centre_rows(v: Rows, x: Rows, d: Rows, n: int, unit: Unit) -> None:
     """Compute the median, and the deviations of all samples from it."""
     lower, upper = offset((n - 1) // 2), offset(n // 2)
@@ -67,7 +83,7 @@ def centre_rows(v: Rows, x: Rows, d: Rows, n: int, unit: Unit) -> None:
             d[at + lane] = real(x[at + lane], unit) - v[MIDDLE + lane]
 
 
-@kernel
+@inlined
 def start_lanes(v: Rows, x: Rows, scales: Rows, scale: int, n: int, unit: Unit) -> None:
     """Start with Sn, which is in row ``scale`` of ``scales``, and its bound."""
     at, top = offset(scale), offset(n - 1)
@@ -89,7 +105,7 @@ def start_lanes(v: Rows, x: Rows, scales: Rows, scale: int, n: int, unit: Unit) 
         v[HIGH_MOST + lane] = -_INFINITE
 
 
-@kernel
+@inlined
 def reaches_cutoff(v: Rows, d: Rows, rank: int, n: int, cutoff: np.float32) -> bool:
     """Whether a rank, counted from either end, may be at the cutoff in any lane."""
     low, high = offset(rank), offset(n - 1 - rank)
@@ -101,7 +117,7 @@ def reaches_cutoff(v: Rows, d: Rows, rank: int, n: int, cutoff: np.float32) -> b
     return found
 
 
-@kernel
+@inlined
 def replace_rank(v: Rows, d: Rows, rank: int, cutoff: np.float32, is_outer: bool) -> None:
     """Replace the samples of a rank beyond the cutoff by the median, unless that is in doubt."""
     at = offset(rank)
@@ -113,7 +129,7 @@ def replace_rank(v: Rows, d: Rows, rank: int, cutoff: np.float32, is_outer: bool
         d[at + lane] = _ZERO if may else d[at + lane]
 
 
-@kernel
+@inlined
 def replace_far(v: Rows, d: Rows, n: int, cutoff: np.float32) -> None:
     """Replace the samples beyond the cutoff by the median.
 
@@ -127,7 +143,7 @@ def replace_far(v: Rows, d: Rows, n: int, cutoff: np.float32) -> None:
         replace_rank(v, d, n - 1 - rank, cutoff, rank < outer)
 
 
-@kernel
+@inlined
 def clip_lanes(v: Rows) -> None:
     """Narrow Huber's limits to 1.5 sigma about the centre.
 
@@ -144,7 +160,7 @@ def clip_lanes(v: Rows) -> None:
         v[UPPER + lane] = upper if upper > low else low
 
 
-@kernel
+@inlined
 def add_pair(v: Rows, d: Rows, rank: int, n: int) -> None:
     """Add a rank of each half, clipped, and count the lanes' samples that may be clipped.
 
@@ -165,7 +181,7 @@ def add_pair(v: Rows, d: Rows, rank: int, n: int) -> None:
         v[COUNT + lane] += clips
 
 
-@kernel
+@inlined
 def clips_inner(v: Rows, d: Rows, n: int) -> bool:
     """Whether an inner rank may be clipped in any lane."""
     low, high = offset(n // OUTER), offset(n - 1 - n // OUTER)
@@ -177,7 +193,7 @@ def clips_inner(v: Rows, d: Rows, n: int) -> bool:
     return found
 
 
-@kernel
+@inlined
 def sum_lanes(v: Rows, d: Rows, n: int, is_first: bool) -> None:
     """Sum the clipped deviations and their squares; the inner ranks once, while none is clipped."""
     outer, half = n // OUTER, n // 2
@@ -200,7 +216,7 @@ def sum_lanes(v: Rows, d: Rows, n: int, is_first: bool) -> None:
         add_pair(v, d, rank, n)
 
 
-@kernel
+@inlined
 def widen(
     v: Rows, least: int, most: int, limit: np.float32, slack: np.float32, stops: bool
 ) -> None:
@@ -210,7 +226,7 @@ def widen(
     v[most] = high if stops & (high > v[most]) else v[most]
 
 
-@kernel
+@inlined
 def step_lanes(
     v: Rows, n: int, is_first: bool, cutoff: np.float32, sigmas_low: float, sigmas_high: float
 ) -> bool:
@@ -253,38 +269,115 @@ def step_lanes(
     return going
 
 
-@kernel
-def settle_fast(
-    v: Rows,
-    x: Rows,
-    d: Rows,
-    distances: Rows,
-    n: int,
-    unit: Unit,
-    cutoff: float,
-    sigmas_low: float,
-    sigmas_high: float,
-) -> None:
-    """Estimate the rejection limits of each lane; a lane that is not SETTLED or KEPT is in doubt.
+@inlined
+def narrow_lanes(v: Rows) -> None:
+    """Set the narrowest limits of further steps.
 
-    ``cutoff`` is infinite where there is none.
+    They are those of the lowest sigma with the highest centre, and with the lowest.
     """
+    for lane in range(LANES):
+        sigma, centre = v[SIGMA + lane], v[CENTRE + lane]
+        reach = (_LIMIT * (_ONE - ENCLOSED) - _HALF * ENCLOSED) * sigma
+        lower, upper = centre - reach, centre + reach
+        v[NARROW_LOWER + lane] = lower if lower > v[LOWER + lane] else v[LOWER + lane]
+        v[NARROW_UPPER + lane] = upper if upper < v[UPPER + lane] else v[UPPER + lane]
+        v[TOTAL + lane] = v[SQUARES + lane] = _ZERO
+    for lane in range(LANES):
+        v[LEAST_TOTAL + lane] = v[LARGEST_TOTAL + lane] = _ZERO
+
+
+@inlined
+def add_narrow_pair(v: Rows, d: Rows, rank: int, n: int) -> None:
+    """Add a rank of each half, clipped to the narrowest limits, and to one of those so far."""
+    low, high = offset(rank), offset(n - 1 - rank)
+    for lane in range(LANES):
+        below, above = d[low + lane], d[high + lane]
+        lower, upper = v[LOWER + lane], v[UPPER + lane]
+        narrow_lower, narrow_upper = v[NARROW_LOWER + lane], v[NARROW_UPPER + lane]
+        widest_below = below if below > lower else lower
+        widest_above = above if above < upper else upper
+        below = below if below > narrow_lower else narrow_lower
+        above = above if above < narrow_upper else narrow_upper
+        v[TOTAL + lane] += below + above
+        v[SQUARES + lane] += below * below + above * above
+        v[LEAST_TOTAL + lane] += widest_below + above
+        v[LARGEST_TOTAL + lane] += below + widest_above
+
+
+@inlined
+def enclose_lanes(
+    v: Rows, d: Rows, n: int, cutoff: np.float32, sigmas_low: float, sigmas_high: float
+) -> None:
+    """Settle the lanes in which centre and sigma cannot leave a small interval any more."""
+    narrow_lanes(v)
+    for rank in range(n // 2):
+        add_narrow_pair(v, d, rank, n)
+    one_of, one_of_rest = np.float32(1 / n), np.float32(1 / (n - 1))
+    # An infinite limit, of a side that is not clipped, is not less than any number.
+    low, high = np.float32(min(sigmas_low, 1e30)), np.float32(min(sigmas_high, 1e30))
+    for lane in range(LANES):
+        sigma, centre, margin = v[SIGMA + lane], v[CENTRE + lane], _FOUR * v[BOUND + lane]
+        lower, upper = v[NARROW_LOWER + lane], v[NARROW_UPPER + lane]
+        total, squares = v[TOTAL + lane], v[SQUARES + lane]
+        square = total * total * one_of
+        variance = (squares - square) * one_of_rest
+        least_next = _CORRECTION * math.sqrt(variance if variance > _ZERO else _ZERO)
+        least, largest = sigma * (_ONE - ENCLOSED), sigma + margin
+        slack = _HALF * ENCLOSED * sigma
+        leftmost, rightmost = centre - slack, centre + slack
+        holds = (least_next > least + margin) & (square * _FOUR <= squares)
+        holds &= v[LEAST_TOTAL + lane] * one_of > leftmost + margin
+        holds &= v[LARGEST_TOTAL + lane] * one_of < rightmost - margin
+        holds &= (lower + margin <= _ZERO) & (upper - margin >= _ZERO)
+        reach = cutoff * least - margin
+        holds &= (v[UPPER + lane] - leftmost < reach) & (rightmost - v[LOWER + lane] < reach)
+        v[LOW_LEAST + lane] = leftmost - low * largest - margin
+        v[LOW_MOST + lane] = rightmost - low * least + margin
+        v[HIGH_LEAST + lane] = leftmost + high * least - margin
+        v[HIGH_MOST + lane] = rightmost + high * largest + margin
+        state = v[STATE + lane]
+        is_open = (state == PENDING) | (state == SETTLED)
+        state_now = SETTLED if holds else DOUBT
+        v[STATE + lane] = state_now if is_open else state
+
+
+@inlined
+def begin(v: Rows, x: Rows, d: Rows, distances: Rows, n: int, unit: Unit, cutoff: float) -> None:
+    """Compute the deviations of the samples, and where the steps begin."""
     scale = scale_rows(x, distances, n)
     centre_rows(v, x, d, n, unit)
     start_lanes(v, x, distances, scale, n, unit)
     if cutoff < math.inf:
         replace_far(v, d, n, np.float32(cutoff))
+
+
+@inlined
+def settle_fast(v: Rows, d: Rows, n: int, cutoff: float, low: float, high: float) -> None:
+    """Estimate the rejection limits of each lane; a lane that is not SETTLED or KEPT is in doubt.
+
+    ``cutoff`` is infinite where there is none; ``low`` and ``high`` are limits in sigmas.
+    """
     for step in range(MOST_STEPS):
         clip_lanes(v)
         sum_lanes(v, d, n, step == 0)
-        if not step_lanes(v, n, step == 0, np.float32(cutoff), sigmas_low, sigmas_high):
+        if not step_lanes(v, n, step == 0, np.float32(cutoff), low, high):
             break
+
+
+@inlined
+def settle_briefly(v: Rows, d: Rows, n: int, cutoff: float, low: float, high: float) -> None:
+    """Do the same by an enclosure, which leaves more lanes in doubt."""
+    for step in range(BRIEF_STEPS):
+        clip_lanes(v)
+        sum_lanes(v, d, n, step == 0)
+        step_lanes(v, n, step == 0, np.float32(cutoff), low, high)
+    enclose_lanes(v, d, n, np.float32(cutoff), low, high)
 
 
 # Decisions -----------------------------------------------------------------------------
 
 
-@kernel
+@inlined
 def keep_lanes(v: Rows, x: Rows, n: int, unit: Unit) -> None:
     """Mark the lanes in which no sample is rejected."""
     top = offset(n - 1)
@@ -295,7 +388,7 @@ def keep_lanes(v: Rows, x: Rows, n: int, unit: Unit) -> None:
         v[STATE + lane] = KEPT if (state == SETTLED) & is_above & is_below else state
 
 
-@kernel
+@inlined
 def decide(v: Rows, x: Rows, lane: int, n: int, unit: Unit) -> tuple[int, int]:
     """Return the ranks [first, last) that a lane keeps; (1, 0) if that is in doubt."""
     middle, first, last = v[MIDDLE + lane], 0, n
@@ -314,7 +407,7 @@ def decide(v: Rows, x: Rows, lane: int, n: int, unit: Unit) -> tuple[int, int]:
     return first, last
 
 
-@kernel
+@inlined
 def count_hidden(v: Rows, x: Rows, lanes: int, n: int) -> int:
     """Count the lanes in which Sn is 0 but not all samples are equal."""
     top, hidden = offset(n - 1), 0

@@ -14,7 +14,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["kernel", "mean", "median", "scale_sn", "standard_deviation", "winsorized_huber"]
+__all__ = [
+    "inlined",
+    "kernel",
+    "mean",
+    "median",
+    "scale_sn",
+    "standard_deviation",
+    "winsorized_huber",
+]
 
 Floats: TypeAlias = NDArray[np.float32]
 Doubles: TypeAlias = NDArray[np.float64]
@@ -33,7 +41,16 @@ def kernel(function: Function) -> Function:
 
     Only other kernels call it: there are no wrappers, which would double the time of compilation.
     """
-    options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return _compiled(function)
+
+
+def inlined(function: Function) -> Function:
+    """Compile a kernel into each of its callers, also where LLVM alone would not."""
+    return _compiled(function, forceinline=True)
+
+
+def _compiled(function: Function, **more: Any) -> Function:
+    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **more}
     return cast(Function, njit(error_model="numpy", nogil=True, **options)(function))
 
 

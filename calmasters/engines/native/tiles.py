@@ -22,9 +22,11 @@ from calmasters.engines.native.rejection import Integers, Parameters
 from calmasters.engines.native.settling import (
     KEPT,
     STATE,
+    begin,
     count_hidden,
     decide,
     keep_lanes,
+    settle_briefly,
     settle_fast,
 )
 from calmasters.engines.native.sorting import Rows, Unit, offset, real, sort_rows
@@ -33,11 +35,14 @@ from calmasters.engines.native.workspace import LANES, QUEUE
 
 __all__ = ["Outcome", "Queues", "Tile", "count_rejected", "winsorize_strip"]
 
-#: The ways to settle a tile: fast; exactly, with a limited number of steps, since few pixels need
-#: more; exactly.
-FAST, EXACT, ENDLESS = range(3)
+#: The ways to settle a tile: few fast steps and an enclosure of the others; all fast steps;
+#: exactly, with a limited number of steps, since few pixels need more; exactly.
+BRIEF, FAST, EXACT, ENDLESS = range(4)
 MOST_EXACT_STEPS: Final = 30
 
+
+#: From this number of samples on, too many are next to a limit for an enclosure.
+LARGE: Final = 40
 
 #: Pixels that are counted at once, by counters of the width of the samples; in the cache.
 COUNTED: Final = 1 << 13
@@ -180,23 +185,32 @@ def do_tile(
     q: Queues,
 ) -> None:
     """Process a tile of which the first ``lanes`` lanes are pixels."""
-    x, v, sums, pixels = t.x, t.state, t.sums, t.pixel
-    if way == FAST:
-        settle_fast(v, x, t.deviations, t.distances, n, unit, cutoff, p.low, p.high)
+    x, v, sums, pixels, values = t.x, t.state, t.sums, t.pixel, o.values
+    if way <= FAST:
+        begin(v, x, t.deviations, t.distances, n, unit, cutoff)
+        if way == BRIEF:
+            settle_briefly(v, t.deviations, n, cutoff, p.low, p.high)
+        else:
+            settle_fast(v, t.deviations, n, cutoff, p.low, p.high)
         keep_lanes(v, x, n, unit)
         average_lanes(sums, x, n, unit)
+        for lane in range(lanes):
+            # Right for the pixels that are kept; the others get their values later.
+            values[pixels[lane]] = sums[lane]
     else:
         most = MOST_EXACT_STEPS if way == EXACT else 2**62
         settle_exactly(t.exact_state, x, t.copies, t.exact_distances, n, unit, cutoff, most)
     for lane in range(lanes):
-        pixel = pixels[lane]
-        if way == FAST:
+        if way <= FAST:
             if v[STATE + lane] == KEPT:
-                o.values[pixel] = sums[lane]
                 continue
             first, last = decide(v, x, lane, n, unit)
         else:
             first, last = ranks_within(t.exact_state, x, lane, n, unit, p.low, p.high)
+        pixel = pixels[lane]
+        if last < first and way == BRIEF:
+            enqueue(x, lane, 0, n, pixel, q)
+            continue
         if last < first:
             q.doubtful[q.length[0]] = pixel
             q.length[0] += 1
@@ -205,28 +219,30 @@ def do_tile(
         if 3 <= last - first < n:
             enqueue(x, lane, first, last - first, pixel, q)
         elif first < last:
-            o.values[pixel] = average(x, lane, first, last, unit)
-
-
-@kernel
-def do_queue(m: int, t: Tile, way: int, unit: Unit, p: Parameters, o: Outcome, q: Queues) -> None:
-    """Process up to a tile of the queued pixels of m samples."""
-    lanes = load_queue(q, m, t)
-    do_tile(t, lanes, m, math.inf, way, unit, p, o, q)
+            values[pixel] = average(x, lane, first, last, unit)
 
 
 @kernel
 def do_queues(
-    n: int, least: int, t: Tile, way: int, unit: Unit, p: Parameters, o: Outcome, q: Queues
+    n: int,
+    cutoff: float,
+    least: int,
+    t: Tile,
+    way: int,
+    unit: Unit,
+    p: Parameters,
+    o: Outcome,
+    q: Queues,
 ) -> None:
-    """Process queues until none has ``least`` pixels.
+    """Process queues until none has ``least`` pixels; only complete stacks have a cutoff.
 
     Smaller sizes come first: a tile adds pixels to these only, so no queue overflows.
     """
     m = 3
-    while m < n:
+    while m <= n:
         if q.length[m] >= least:
-            do_queue(m, t, way, unit, p, o, q)
+            lanes = load_queue(q, m, t)
+            do_tile(t, lanes, m, cutoff if m == n else math.inf, way, unit, p, o, q)
             m = 3
         else:
             m += 1
@@ -256,27 +272,28 @@ def winsorize_strip(
     n, count = len(samples), len(o.values)
     cutoff = p.cutoff if p.cutoff > 0 else math.inf
     hidden = 0
-    for way in range(3):
+    first = BRIEF if n < LARGE else FAST
+    for way in (first, EXACT, ENDLESS):
         # Pixels in doubt are listed again in the place of those that were read.
-        pixels = count if way == FAST else q.length[0]
+        pixels = count if way == first else q.length[0]
         q.length[0] = 0
         for start in range(0, pixels, LANES):
             lanes = min(LANES, pixels - start)
-            if way == FAST and lanes == LANES:
+            if way == first and lanes == LANES:
                 load_run(samples, start, t, n)
             else:
                 for lane in range(LANES):
                     at = start + min(lane, lanes - 1)
-                    t.pixel[lane] = at if way == FAST else q.doubtful[at]
+                    t.pixel[lane] = at if way == first else q.doubtful[at]
                 load_pixels(samples, t, n)
             sort_rows(t.x, 0, n)
-            if way != FAST:
+            if way != first:
                 keep_medians(t, n, unit, o)
             do_tile(t, lanes, n, cutoff, way, unit, p, o, q)
-            if way == FAST:
+            if way == first:
                 hidden += count_hidden(t.state, t.x, lanes, n)
-            do_queues(n, LANES, t, way, unit, p, o, q)
-        do_queues(n, 1, t, way, unit, p, o, q)
+            do_queues(n, cutoff, LANES, t, max(way, FAST), unit, p, o, q)
+        do_queues(n, cutoff, 1, t, max(way, FAST), unit, p, o, q)
     return hidden
 
 
