@@ -42,6 +42,7 @@ level = (28000 * (1 - 0.3 * (x * x + y * y))).astype("f4")
 axes = {"SIMPLE": "T", "BITPIX": 16, "NAXIS": 2, "NAXIS1": width, "NAXIS2": height,
         "BZERO": 32768, "BSCALE": 1}
 header = "".join(f"{key:8}= {value:>20}".ljust(80) for key, value in axes.items()) + "END"
+rng = np.random.default_rng(["bias", "dark", "flat"].index(kind))
 for i in range(count):
     image = fixed + {"bias": 0, "dark": thermal}.get(kind, 0.35 * thermal + level)
     image = image + rng.standard_normal(shape, "f4") * (9 if kind != "flat" else np.sqrt(level))

@@ -10,5 +10,5 @@ from calmasters.engines.native.compiled import SIGNATURES, prepare
 if __name__ == "__main__":
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         # The last ones take longest.
-        for _ in pool.map(prepare, reversed(SIGNATURES)):
+        for _ in pool.map(prepare, [*SIGNATURES][::-1]):
             pass

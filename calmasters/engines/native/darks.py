@@ -8,8 +8,9 @@ that the search compares, the complete image is evaluated as in the reference.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import cached_property, partial
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -20,7 +21,7 @@ from calmasters.engines.native.compiled import kernels
 from calmasters.engines.native.levels import image_mad, image_median
 from calmasters.engines.native.reference import Float32
 from calmasters.engines.native.reference_flats import (
-    dark_objective,
+    image_standard_deviation,
     minimize,
     threshold,
 )
@@ -78,7 +79,8 @@ class DarkOptimizer:
         self.thermal_pixels = int(np.count_nonzero(is_thermal))
         self._evaluated = _centre(dark.shape, window)
         self._is_hot = np.ascontiguousarray(is_thermal[self._evaluated])
-        self._signal = dark[self._evaluated][self._is_hot]
+        self._where = np.flatnonzero(self._is_hot)
+        self._signal = np.ascontiguousarray(dark[self._evaluated]).reshape(-1)[self._where]
 
     @property
     def usable(self) -> bool:
@@ -89,10 +91,8 @@ class DarkOptimizer:
         """Find the factor that leaves the least noise in a raw frame."""
         if not self.usable:
             return self._unsearched
-        target = partial(self._target, rows)
-        if self._exact:
-            return minimize(self._complete(target))
-        return minimize(_Noise(target, self._is_hot, self._signal, self._complete))
+        noise = _Noise(partial(self._target, rows), self._is_hot, self._where, self._signal)
+        return minimize(noise.exact if self._exact else noise)
 
     def _target(self, rows: Rows, start: int, count: int) -> Float32:
         """Return rows of the evaluated part of a frame."""
@@ -100,12 +100,6 @@ class DarkOptimizer:
         cell = 2 if self._cfa else 1
         raw = rows(cell * (above.start + start), cell * count)
         return np.ascontiguousarray((box_mean(raw) if self._cfa else raw)[:, left])
-
-    def _complete(self, target: Rows) -> Callable[[np.float32], np.float32]:
-        """Return the noise of a frame as the reference computes it."""
-        dark = np.zeros(self._is_hot.shape, np.float32)
-        dark[self._is_hot] = self._signal
-        return dark_objective(target(0, len(dark)), dark)
 
 
 def _centre(shape: tuple[int, ...], window: int) -> tuple[slice, ...]:
@@ -122,40 +116,65 @@ class _Noise:
         self,
         target: Rows,
         is_hot: NDArray[np.bool_],
+        where: NDArray[np.intp],
         signal: Float32,
-        complete: Callable[[Rows], Callable[[np.float32], np.float32]],
     ) -> None:
-        self._target, self._complete, self._signal = target, complete, signal
-        self._size = is_hot.size
-        self._rounding = (sum(is_hot.shape) + len(signal) // _HOT_RUNS) * _ROUNDING
-        # Any value near the mean can be used.
-        self._centre = float(np.mean(target(len(is_hot) // 2, 1), dtype=np.float64))
-        columns, hot = np.zeros((2, is_hot.shape[1])), []
-        count = max(1, _STRIP_SAMPLES // is_hot.shape[1])
-        for start in range(0, len(is_hot), count):
-            here = is_hot[start : start + count]
-            strip = target(start, len(here))
+        self._target, self._where, self._signal = target, where, signal
+        self._shape = height, width = is_hot.shape
+        self._rounding = (height + width + len(signal) // _HOT_RUNS) * _ROUNDING
+        # The rounding error is small for any value near the mean.
+        sample = [target(row, 1) for row in range(0, height, 1 + height // 64)]
+        self._centre = float(np.mean(sample, dtype=np.float64))
+        columns, self._hot = np.zeros((2, width)), np.empty(len(where), np.float32)
+        for start, strip, hot in self._strips():
+            here = is_hot[start : start + len(strip)]
             kernels().cold_moments(strip, here, *strip.shape, self._centre, columns)
-            hot.append(strip[here])
-        self._hot = np.concatenate(hot)
+            self._hot[hot] = strip.reshape(-1)[where[hot] - start * width]
         self._cold_sum, self._cold_squares = columns.sum(axis=1).tolist()
+
+    def _strips(self) -> Iterator[tuple[int, Float32, slice]]:
+        """Yield the first row of each strip, its raw samples, and which hot pixels are there."""
+        height, width = self._shape
+        count = max(1, _STRIP_SAMPLES // width)
+        for start in range(0, height, count):
+            strip = self._target(start, min(count, height - start))
+            ends = start * width, (start + len(strip)) * width
+            yield start, strip, slice(*np.searchsorted(self._where, ends))
 
     def __call__(self, k: np.float32) -> np.float32:
         sums = np.empty((2, _HOT_RUNS))
         kernels().hot_moments(self._hot, self._signal, len(self._hot), float(k), self._centre, sums)
         hot_sum, hot_squares = sums.sum(axis=1).tolist()
         total, squares = self._cold_sum + hot_sum, self._cold_squares + hot_squares
-        about_mean = squares - total * total / self._size
+        size = self._shape[0] * self._shape[1]
+        about_mean = squares - total * total / size
         error_bound = self._rounding * squares
         low, high = (
-            np.float32(math.sqrt(max(value, 0.0) / (self._size - 1)))
+            np.float32(math.sqrt(max(value, 0.0) / (size - 1)))
             for value in (about_mean - error_bound, about_mean + error_bound)
         )
-        return low if low == high else self._exact(k)
+        return low if low == high else self.exact(k)
 
-    @cached_property
-    def _exact(self) -> Callable[[np.float32], np.float32]:
-        return self._complete(self._target)
+    def exact(self, k: np.float32) -> np.float32:
+        """Compute it as the reference does, from the frame less ``k`` times the dark."""
+        return np.float32(image_standard_deviation(_Rows(self._shape, partial(self._less, k))))
+
+    def _less(self, k: np.float32) -> Iterator[Float32]:
+        for start, strip, hot in self._strips():
+            less = strip.reshape(-1).copy()
+            less[self._where[hot] - start * self._shape[1]] -= k * self._signal[hot]
+            yield from less.reshape(strip.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """An image whose rows are computed when they are needed: :class:`.ImageRows`."""
+
+    shape: tuple[int, ...]
+    rows: Callable[[], Iterator[Float32]]
+
+    def __iter__(self) -> Iterator[Float32]:
+        return self.rows()
 
 
 def box_mean(image: Float32) -> Float32:

@@ -168,8 +168,10 @@ def measure(
     levels: dict[int, FrameLevel] = {}
 
     def work(indices: Iterator[int]) -> None:
+        memory = np.empty(frames[0].size, np.float32)
         for index in indices:
-            levels[index] = _measure(StoredFrame(frames[index]), calibrator or Calibrator())
+            frame = StoredFrame(frames[index], memory)
+            levels[index] = _measure(frame, calibrator or Calibrator())
 
     in_threads(work, range(len(frames)), threads)
     return [levels[index] for index in range(len(frames))]
@@ -199,22 +201,23 @@ class StoredFrame:
     ----------
     frame : OpenedFrame
         Is read once.
+    memory : (size,) array of float32
+        Is used for the samples: new arrays for each frame would leave gaps in the memory.
     """
 
-    def __init__(self, frame: OpenedFrame) -> None:
+    def __init__(self, frame: OpenedFrame, memory: Float32) -> None:
         self.height, self.width = frame.height, frame.width
         parts = [slice(at, at + _READ_SAMPLES) for at in range(0, frame.size, _READ_SAMPLES)]
         self._samples: Callable[[slice], Float32]
         if isinstance(frame, RawFrame) and frame.format.is_uint16:
-            codes = np.empty(frame.size, np.uint16)
+            codes = memory.view(np.uint16)[: frame.size]
             for part in parts:
                 frame.read_codes(part.start, codes[part])
             self._samples = lambda part: _unpacked(codes[part])
         else:
-            samples = np.empty(frame.size, np.float32)
             for part in parts:
-                samples[part] = frame.read(part.start, len(samples[part])).samples
-            self._samples = lambda part: samples[part].copy()
+                memory[part] = frame.read(part.start, len(memory[part])).samples
+            self._samples = lambda part: memory[part].copy()
 
     def rows(self, start: int, count: int) -> Float32:
         """Return up to ``count`` rows from ``start`` on, as a new array."""

@@ -8,16 +8,16 @@ statistics, ``np.float32(...)`` where PixInsight rounds.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from calmasters.engines.dark_scaling import FEWEST_THERMAL_PIXELS
 from calmasters.engines.native.reference import Float32, Float64, total
 
 __all__ = [
+    "ImageRows",
     "box_mean",
     "calibrate",
     "centred_crop",
@@ -163,7 +163,20 @@ def thresholded_dark(dark: Float32, sigmas: float) -> tuple[Float32, int]:
     return np.where(is_thermal, dark, np.float32(0)), int(np.count_nonzero(is_thermal))
 
 
-def image_total(image: NDArray[np.floating[Any]]) -> float:
+class ImageRows(Protocol):
+    """An image, or what computes its rows one after the other."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height and width."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the rows, from the first one on."""
+        ...
+
+
+def image_total(image: ImageRows) -> float:
     """Return the sum of an image: each column downwards, then the columns from left to right."""
     columns = np.zeros(image.shape[1])
     for row in image:
@@ -171,16 +184,17 @@ def image_total(image: NDArray[np.floating[Any]]) -> float:
     return total(columns)
 
 
-def image_standard_deviation(image: Float32) -> float:
+def image_standard_deviation(image: ImageRows) -> float:
     """Return the two-pass standard deviation (n - 1), corrected for the rounding of the mean."""
-    centre = image_total(image) / image.size
+    size = image.shape[0] * image.shape[1]
+    centre = image_total(image) / size
     residues, squares = np.zeros(image.shape[1]), np.zeros(image.shape[1])
     for row in image:
         deviations = row.astype(np.float64) - centre
         residues += deviations
         squares += deviations * deviations
     residue = total(residues)
-    return math.sqrt((total(squares) - residue * residue / image.size) / (image.size - 1))
+    return math.sqrt((total(squares) - residue * residue / size) / (size - 1))
 
 
 def dark_objective(target: Float32, optimizing_dark: Float32) -> Callable[[np.float32], np.float32]:
