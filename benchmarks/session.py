@@ -174,6 +174,34 @@ class Bench:
         """Run a workflow without rules: the time of Snakemake itself."""
         return run(self._empty, self.directory)
 
+    def siril(self) -> Run:
+        """Stack the same frames by one script of Siril, with the masters that were made first."""
+        folder = self.directory / "siril"
+        shutil.rmtree(folder, ignore_errors=True)
+        script = ["requires 1.0.0", "setext fit", f"setcpu {self.cores}"]
+        for kind, frames in self._stacks():
+            linked = folder / kind
+            linked.mkdir(parents=True)
+            for number, frame in enumerate(frames, 1):
+                (linked / f"{kind}_{number:05}.fit").symlink_to(frame)
+            script += [f"cd {linked}"]
+            if kind.startswith("flat"):
+                script += [
+                    f"preprocess {kind}_ -bias=../bias/bias_stacked -dark=../dark/dark_stacked"
+                ]
+                script += [f"stack pp_{kind}_ rej w 4 3 -norm=mul -out={kind}_stacked"]
+            else:
+                script += [f"stack {kind}_ rej w 4 3 -nonorm -out={kind}_stacked"]
+        (folder / "night.ssf").write_text("\n".join(script) + "\n")
+        return run(["siril-cli", "-d", str(folder), "-s", str(folder / "night.ssf")], folder)
+
+    def _stacks(self) -> Iterator[tuple[str, list[Path]]]:
+        for kind in ("bias", "dark"):
+            yield kind, sorted(self.frames.glob(f"*/{kind.upper()}/*.fits"))
+        flats = sorted(self.frames.glob("*/FLAT/*.fits"))
+        for filter_ in sorted({path.name.split("_")[2] for path in flats}):
+            yield f"flat{filter_}", [path for path in flats if path.name.split("_")[2] == filter_]
+
     def read(self) -> Run:
         """Read all frames once, in this process: the lower limit of any program."""
         start = time.perf_counter()
@@ -196,8 +224,11 @@ def table(bench: Bench, repeat: int, *, is_compiled: bool) -> Iterator[str]:
     yield f"{'':<44}{'median s':>9}{'least':>9}{'most':>9}{'peak MiB':>9}"
     if not is_compiled:
         yield str(Row("compiling the kernels, once per machine", [bench.compiling()]))
-    read, full = interleaved(repeat, {"reading the frames": bench.read, "full run": bench.full_run})
-    yield from map(str, (read, full))
+    night = {"reading the frames": bench.read, "full run": bench.full_run}
+    if shutil.which("siril-cli"):
+        night["stacking by Siril"] = bench.siril
+    read, full, *siril = interleaved(repeat, night)
+    yield from map(str, (read, full, *siril))
     kinds = {f"one master {kind}, new process": partial(bench.one, kind) for kind in KINDS}
     yield from map(str, interleaved(repeat, kinds))
     nothing, empty = interleaved(
@@ -207,6 +238,8 @@ def table(bench: Bench, repeat: int, *, is_compiled: bool) -> Iterator[str]:
     yield ""
     frames = len(list(bench.frames.rglob("*.fits")))
     yield f"full run: {frames / full.seconds:.1f} frames/s, {ratio(full, read):.1f} x reading"
+    for row in siril:
+        yield f"full run: {ratio(full, row):.2f} x stacking by Siril"
     yield f"nothing to do: {ratio(nothing, empty):.2f} x an empty Snakefile"
 
 

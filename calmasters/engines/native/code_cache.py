@@ -1,6 +1,6 @@
 """Compiled code in a file, compiled by one process only.
 
-Jobs start at the same time, and compiling takes half a minute and 500 MB: the first job compiles,
+Jobs start at the same time, and compiling takes up to a minute and 500 MB: the first job compiles,
 the others wait for its file. The system releases the lock of a process that was killed.
 """
 

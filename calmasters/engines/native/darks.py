@@ -71,7 +71,7 @@ class DarkOptimizer:
         unsearched: float = 1.0,
         exact: bool = False,
     ) -> None:
-        self._cfa, self._window, self._exact = cfa, window, exact
+        self._cfa, self._exact = cfa, exact
         self._unsearched = np.float32(unsearched)
         dark = box_mean(dark) if cfa else dark
         centre = image_median(dark)
