@@ -36,6 +36,9 @@ from calmasters.reporting.plots import draw_dark_temperature, draw_photon_transf
 
 __all__ = ["room_for_pictures", "write_report"]
 
+#: In the place of a remedy, for frames that the inventory accepted and a job left out.
+_LEFT_OUT: Final = "left out when a master was made, because of their pixels"
+
 #: Largest size of a page, bytes, of the card of a master without pictures, and of one of its
 #: frames; of the pictures in a page, and what they have where there are very many masters.
 _PAGE_BYTES: Final = 9_500_000
@@ -171,7 +174,7 @@ def _about_frames(content: ReportContent) -> dict[str, Any]:
     decision = content.decision
     return {
         "nights": _nights(decision.inventory),
-        "refused": _refused(decision),
+        "refused": _refused(decision, content.masters),
         "ignored": ignored_by_reason(decision.inventory, decision.verdicts).to_dict(),
         "warnings": decision.warnings,
     }
@@ -254,10 +257,16 @@ def _nights(table: pd.DataFrame) -> list[_Night]:
     ]
 
 
-def _refused(decision: Decision) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Return path and reason of the refused frames, grouped by remedy."""
+def _refused(
+    decision: Decision, masters: Iterable[Master]
+) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return path and reason of the frames that are in no master, grouped by remedy."""
     groups = refused_by_remedy(decision.inventory, decision.verdicts)
-    return [(remedy, [*frames["reason"].items()]) for remedy, frames in groups]
+    refused = [(remedy, [*frames["reason"].items()]) for remedy, frames in groups]
+    listed = {path for _, frames in refused for path, _ in frames}
+    of_jobs = {each.path: each.reason for master in masters for each in master.record.left_out}
+    left_out = sorted(item for item in of_jobs.items() if item[0] not in listed)
+    return [*refused, (_LEFT_OUT, left_out)] if left_out else refused
 
 
 def _left_out(masters: Iterable[Master], table: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:

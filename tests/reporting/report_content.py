@@ -13,7 +13,7 @@ import numpy as np
 from calmasters.frame import Frame, FrameType, Geometry, Value, Verdict
 from calmasters.headers.fits_cards import Card
 from calmasters.images.master_file import write_master
-from calmasters.model.job import FrameFile, MasterJob, Recipe
+from calmasters.model.job import FrameFile, LeftOut, MasterJob, Recipe
 from calmasters.model.master_record import FrameStatistics, MasterRecord, MasterStatistics
 from calmasters.planning.planner import Decision
 from calmasters.quality.estimate import Estimate
@@ -92,7 +92,12 @@ def image_of(shape: tuple[int, int] = (32, 48)) -> np.ndarray:
     return (np.random.default_rng(1).normal(600, 5, shape) / 65535).astype(np.float32)
 
 
-def master_of(directory: Path, job: MasterJob, shape: tuple[int, int] = (32, 48)) -> Master:
+def master_of(
+    directory: Path,
+    job: MasterJob,
+    shape: tuple[int, int] = (32, 48),
+    left_out: tuple[LeftOut, ...] = (),
+) -> Master:
     quality = directory / "quality" / f"{job.name}.json"
     quality.parent.mkdir(parents=True, exist_ok=True)
     quality.write_text(quality_of(job).to_json(), encoding="utf-8")
@@ -100,7 +105,9 @@ def master_of(directory: Path, job: MasterJob, shape: tuple[int, int] = (32, 48)
     master.parent.mkdir(parents=True, exist_ok=True)
     write_master(master, image_of(shape), [Card("IMAGETYP", "x")])
     counts = tuple(FrameStatistics(frame.path, 0, 0) for frame in job.frames)
-    statistics = MasterStatistics(counts, 0.5, 0.5, 0.0, 1.0, 1e-3, 1.0, {"python": "3.11"})
+    statistics = MasterStatistics(
+        *(counts, 0.5, 0.5, 0.0, 1.0, 1e-3, 1.0, {"python": "3.11"}), left_out=left_out
+    )
     MasterRecord.of(job, statistics).write(master)
     write_pictures(image_of(shape), Pictures.of(directory, job.name))
     return Master.load(job, directory)

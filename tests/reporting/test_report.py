@@ -25,7 +25,7 @@ from report_content import (
 from calmasters.comparison.between_engines import ComparedMaster, EngineComparison
 from calmasters.comparison.picture import write_picture
 from calmasters.frame import Frame, FrameType, Geometry, Status, Traits, Value, Verdict
-from calmasters.model.job import UsedMaster
+from calmasters.model.job import LeftOut, UsedMaster
 from calmasters.planning.short_names import label_of
 from calmasters.quality.changes import Changes
 from calmasters.quality.dark_temperature import DarkCurrent, DarkTemperature
@@ -150,6 +150,17 @@ def test_a_camera_setting_has_the_numbers_of_all_its_masters(tmp_path: Path) -> 
     assert region.estimates["white_adu"].reason == "none"
     assert len(region.points) == 3
     assert camera_numbers([bias], ("GAIN",)) == []
+
+
+def test_frames_that_a_job_left_out_are_listed(tmp_path: Path, content: ReportContent) -> None:
+    left_out = LeftOut("dark7.fits", "its level is 900 ADU, the others have 100")
+    dark = master_of(tmp_path, job_of(FrameType.DARK, "dark"), left_out=(left_out,))
+    write_report(tmp_path / "report.html", replace(content, masters=titled([dark], {})))
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    refused = text[text.index('id="refused"') :].partition("</section>")[0]
+    assert "left out when a master was made" in refused
+    assert "dark7.fits" in refused
+    assert left_out.reason in refused
 
 
 def test_the_gain_of_flats_converts_numbers_of_the_same_setting_to_electrons(
