@@ -99,7 +99,7 @@ def by_reference(master: Made) -> np.ndarray:
 
 def calibrated(master: Made, frame: np.ndarray) -> np.ndarray:
     job, calibration = master.job, master.job.recipe.calibration
-    if calibration is None:
+    if calibration is None or not (job.bias or job.dark):
         return frame
 
     def image(used: UsedMaster | None) -> np.ndarray | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calmasters.engines.native import levels
+from calmasters.engines.native import reference_flats
 from calmasters.engines.native.integration import Loader, Normalization, integrate
 from calmasters.frame import FrameType
 from calmasters.quality.sample import ADU, Float32, FrameSample
@@ -84,7 +84,7 @@ def combined(
     settings, locations = integration_of(kind), None
     normalization = Normalization.none(len(unit))
     if kind is FrameType.FLAT:
-        locations = [levels.location(frame) for frame in unit]
+        locations = [reference_flats.location(frame) for frame in unit]
         normalization = Normalization.of(settings, locations)
     stack = _InMemory(unit.reshape(len(unit), -1))
     pixels = integrate(stack, settings, normalization, threads=1).pixels

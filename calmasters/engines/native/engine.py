@@ -328,8 +328,8 @@ class _MasterBuilder:
 
     def _calibrator(self) -> Calibrator | None:
         bias, dark = self._master(self._job.bias), self._master(self._job.dark)
-        pedestal = self._calibration.outputPedestal
-        if bias is None and dark is None and not pedestal:
+        if bias is None and dark is None:
+            # As in PixInsight: nothing is subtracted, so nothing can become negative.
             return None
         thermal = dark
         if dark is not None and bias is not None:
@@ -340,7 +340,7 @@ class _MasterBuilder:
             self._scaling = DarkScaling.of(self._job, dark_signal(thermal))
             optimizer = self._optimizer(thermal, self._scaling.unsearched)
             self._scaling = replace(self._scaling, is_searched=optimizer.usable)
-        return Calibrator(bias, thermal, pedestal, optimizer)
+        return Calibrator(bias, thermal, self._calibration.outputPedestal, optimizer)
 
     def _optimizer(self, thermal: Float32, unsearched: float) -> DarkOptimizer:
         optimizer = DarkOptimizer(
