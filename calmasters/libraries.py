@@ -10,6 +10,7 @@ from typing import Final
 
 from calmasters import SNAKEFILE, WORKFLOW_FILES, __version__
 from calmasters.errors import ConfigError
+from calmasters.shell_words import shell_words
 
 __all__ = ["LIBRARIES", "require_libraries", "require_same_version"]
 
@@ -30,10 +31,11 @@ def require_libraries(names: Iterable[str] = LIBRARIES) -> None:
     """
     if missing := [name for name in names if not find_spec(name)]:
         is_clone = (WORKFLOW_FILES / "pyproject.toml").is_file()
-        package = f"--editable '{WORKFLOW_FILES}'" if is_clone else "--upgrade calmasters"
+        package = ["--editable", str(WORKFLOW_FILES)] if is_clone else ["--upgrade", "calmasters"]
+        command = shell_words([sys.executable, "-m", "pip", "install", *package])
         raise ConfigError(
             f"the Python environment {sys.prefix} has no {', '.join(missing)}; install what "
-            f"calmasters needs: {sys.executable} -m pip install {package}"
+            f"calmasters needs: {command}"
         )
 
 

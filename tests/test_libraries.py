@@ -11,6 +11,7 @@ import pytest
 
 from calmasters.errors import ConfigError
 from calmasters.libraries import LIBRARIES, require_libraries
+from calmasters.shell_words import shell_words
 
 #: Names to install that differ from those to import.
 _IMPORTED = {"pillow": "PIL", "pyyaml": "yaml"}
@@ -34,4 +35,5 @@ def test_a_missing_library_is_named_with_the_command_that_installs_it() -> None:
         require_libraries(["json", "no_such_library", "nor_this"])
     message = str(raised.value)
     assert f"{sys.prefix} has no no_such_library, nor_this; install" in message
-    assert f"{sys.executable} -m pip install --editable '{Path(__file__).parents[1]}'" in message
+    clone = shell_words([str(Path(__file__).parents[1])])
+    assert f"{sys.executable} -m pip install --editable {clone}" in message

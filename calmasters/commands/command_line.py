@@ -10,8 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
-import subprocess
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
@@ -19,9 +18,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from calmasters import SNAKEFILE, __version__
-from calmasters.commands.settings_file import SETTINGS_FILE, write_settings_file
+from calmasters.commands.settings_file import SETTINGS_FILE, has_settings, write_settings_file
 from calmasters.commands.suggested import WHERE
 from calmasters.errors import CalmastersError, ConfigError, os_error_message
+from calmasters.shell_words import shell_words
 
 __all__ = ["command_parser", "joined_options", "main"]
 
@@ -37,6 +37,9 @@ _TARGETS: Final[Mapping[str, str]] = {
     "bug-report": "write one zip with headers, plan and logs; without pixels and personal paths",
     "engine-check": "check that the installed PixInsight or Siril makes the expected masters",
 }
+
+_CONFIG_FILES: Final = ("--configfile", "--configfiles")
+_PAIR: Final = re.compile(r"(?P<key>[A-Za-z_][\w-]*\w)(?:=|\s*:(?:\s+|$))(?P<value>.*)", re.DOTALL)
 
 #: As shells count a program that Ctrl-C ended.
 _INTERRUPTED: Final = 130
@@ -188,16 +191,17 @@ def _complete_folders(action: argparse.Action) -> None:
 
 
 def _run_target(given: argparse.Namespace, options: Sequence[str]) -> int:
-    os.environ[WHERE] = _joined(_where(given))
+    os.environ[WHERE] = shell_words(_where(given))
     files = _settings_files(given)
     for file in files:
-        print(f"Settings: {file}", file=sys.stderr)
+        note = "" if has_settings(Path(file)) else " (none is active)"
+        print(f"Settings: {file}{note}", file=sys.stderr)
     words = [
         *("--snakefile", str(SNAKEFILE)),
         *(("--cores", given.cores) if given.cores else ()),
         *(("--dry-run",) if given.dry_run else ()),
         *joined_options(
-            joined_options(options, ("--configfile", "--configfiles"), files),
+            _without_empty_files(joined_options(options, _CONFIG_FILES, files)),
             ("--config", "-C"),
             [*_settings(given)],
         ),
@@ -215,7 +219,7 @@ def _watch(given: argparse.Namespace, options: Sequence[str]) -> int:
     command = [sys.executable, "-m", "calmasters.commands.command_line", "masters", *_where(given)]
     for name in ("engine", "cores"):
         command += [f"--{name}", getattr(given, name)] if getattr(given, name) else []
-    command += [word for pair in given.set for word in ("--set", pair)]
+    command += [word for pair in map(_pair, given.set) for word in ("--set", pair)]
     command += ["--dry-run"] if given.dry_run else []
     run_after_arrivals(
         given.frames or ["frames"],
@@ -228,7 +232,8 @@ def _watch(given: argparse.Namespace, options: Sequence[str]) -> int:
 
 def _init(given: argparse.Namespace, _: Sequence[str]) -> int:
     file = write_settings_file(given.folder, given.output and Path(given.output))
-    print(f"Wrote {file}. Edit it, then run: calmasters masters {_joined([str(given.folder)])}")
+    command = shell_words(["calmasters", "masters", str(given.folder)])
+    print(f"Wrote {file}. Edit it, then run: {command}")
     return 0
 
 
@@ -245,10 +250,6 @@ def _explain_pixel(given: argparse.Namespace, _: Sequence[str]) -> int:
 
 def _where(given: argparse.Namespace) -> list[str]:
     return [*given.frames, *(("--output", given.output) if given.output else ())]
-
-
-def _joined(words: Sequence[str]) -> str:
-    return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
 
 
 def _settings_files(given: argparse.Namespace) -> list[str]:
@@ -273,7 +274,30 @@ def _settings(given: argparse.Namespace) -> Iterator[str]:
         yield f"engines={_quoted(engines.split(','))}"
     if getattr(given, "prune", False):
         yield "prune=true"
-    yield from given.set
+    yield from map(_pair, given.set)
+
+
+def _pair(text: str) -> str:
+    """Write ``key: value``, the spelling of files and messages, as Snakemake's ``key=value``."""
+    if not (found := _PAIR.fullmatch(text.lstrip())):
+        raise ConfigError(
+            f"--set {shell_words([text])}: is no setting; give it as KEY=VALUE, such as "
+            "--set minimum_frames=5 or --set 'round={SET-TEMP: 10}'"
+        )
+    return f"{found['key']}={found['value']}"
+
+
+def _without_empty_files(options: Sequence[str]) -> list[str]:
+    """Remove files without settings, such as those in which everything was made a comment."""
+    if _CONFIG_FILES[0] not in options:
+        return [*options]
+    # :func:`joined_options` puts it at the end.
+    at = options.index(_CONFIG_FILES[0])
+    # Snakemake says which file does not exist.
+    files = [
+        file for file in options[at + 1 :] if not Path(file).is_file() or has_settings(Path(file))
+    ]
+    return [*options[:at], *((_CONFIG_FILES[0], *files) if files else ())]
 
 
 def _quoted(value: str | Sequence[str]) -> str:

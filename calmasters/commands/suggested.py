@@ -20,7 +20,8 @@ WHERE: Final = "CALMASTERS_WHERE"
 _SUGGESTED: Final = re.compile(
     r"\bsnakemake (?P<dry>-n )?"
     r"(?P<target>masters|report|summary|why|orphans|scripts|compare|engine_check|bug_report)\b"
-    r"(?P<options>(?: --[a-z]+ (?:'[^']*'|[^\s';]+))*)"
+    # Values as `shell_words` quotes them: 'a b', 'it'"'"'s', on Windows "a b".
+    r"(?P<options>(?: --[a-z]+ (?:'[^']*'(?:\"'\"'[^']*')*|\"[^\"]*\"|[^\s'\";]+))*)"
 )
 #: A setting for one run, outside of such a command.
 _SETTING: Final = re.compile(r"(?<!-- )--config (?='?\w+=)")

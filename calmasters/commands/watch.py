@@ -7,9 +7,12 @@ read again when it is complete.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TypeVar
 
 from calmasters.frame import FRAME_EXTENSIONS
@@ -52,19 +55,47 @@ def run_after_arrivals(
         Look for changes; network folders do not report them.
     """
     # Imported here: nothing else needs it.
-    from watchfiles import watch
+    from watchfiles import Change, watch
+
+    def is_arrival(change: Change, path: str) -> bool:
+        # A folder that is moved in is one event, which names none of its frames.
+        return path.lower().endswith(FRAME_EXTENSIONS) or (
+            change is Change.added and Path(path).is_dir() and bool(_frames_below([path]))
+        )
 
     changes = watch(
         *folders,
-        watch_filter=lambda _, path: path.lower().endswith(FRAME_EXTENSIONS),
+        watch_filter=is_arrival,
         rust_timeout=round(quiet_s * 1000),
         yield_on_timeout=True,
         force_polling=polls or None,
         raise_interrupt=False,
     )
+    before = _frames_below(folders)
     _run(command)
-    for _ in quiet_after(changes):
+    for _ in quiet_after(_with_missed(changes, lambda: _frames_below(folders) != before)):
         _run(command)
+
+
+def _with_missed(changes: Iterable[Changes], missed: Callable[[], bool]) -> Iterator[bool]:
+    """Add what arrived before the first span: nothing is watched before it is asked for."""
+    for place, change in enumerate(changes):
+        yield bool(change) or (place == 0 and missed())
+
+
+def _frames_below(folders: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Return size and time of each frame; folders that cannot be opened have none."""
+    found = {}
+    for folder in folders:
+        for parent, _, names in os.walk(folder):
+            for name in names:
+                if name.lower().endswith(FRAME_EXTENSIONS):
+                    path = os.path.join(parent, name)  # noqa: PTH118 (Path takes longer)
+                    # Removed meanwhile.
+                    with suppress(OSError):
+                        status = os.stat(path)  # noqa: PTH116
+                        found[path] = (status.st_size, status.st_mtime_ns)
+    return found
 
 
 def _run(command: Sequence[str]) -> None:

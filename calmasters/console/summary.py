@@ -14,6 +14,7 @@ from calmasters.frame import Status
 from calmasters.model.layout import LEAVE_OUT, SUGGESTED
 from calmasters.model.master_warning import MasterWarning, WarningKind
 from calmasters.planning.findings import Findings, FrameGroup
+from calmasters.shell_words import shell_words
 
 __all__ = ["Ending", "Failure", "RunResult", "end_of_run"]
 
@@ -254,13 +255,14 @@ def _next(result: RunResult, findings: Findings) -> Iterator[str]:
         if result.ending is Ending.DRY_RUN:
             yield f"  To use them: put them into config/config.yaml (a run writes {file})"
         else:
-            yield f"  To use them: snakemake masters --configfile {file}"
+            yield f"  To use them: snakemake masters --configfile {shell_words([file])}"
     if result.report:
         yield from _listed("The report warns", result.report_warnings)
         if result.to_leave_out:
             frames = f"{_number(result.to_leave_out, 'frame')} that differ"
             file = f"{result.output_dir}/{LEAVE_OUT}"
-            yield f"To leave out {frames}: snakemake masters --configfile {file}"
+            words = shell_words([file])
+            yield f"To leave out {frames}: snakemake masters --configfile {words}"
         yield f"Report: {result.report}"
     elif result.ending is Ending.PLANNED:
         yield f"Each frame: {result.output_dir}/inventory.csv"

@@ -68,7 +68,9 @@ def _read_header(name: str) -> ImageHeader:
             _require_possible(header, file)
             return header
     except (OSError, OverflowError, EOFError, zlib.error) as error:
-        raise FrameError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        # What the system refuses has a text; without one, the content is damaged.
+        system = getattr(error, "strerror", None)
+        raise FrameError(f"cannot be read: {system or f'{error}; copy it again'}") from error
 
 
 def _bzipped_header(path: str) -> ImageHeader:

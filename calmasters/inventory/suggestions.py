@@ -11,6 +11,7 @@ from typing import Any
 from calmasters.atomic_files import write_whole
 from calmasters.frame import Status, Verdict
 from calmasters.settings import Settings
+from calmasters.shell_words import shell_words
 
 __all__ = ["combined_settings", "settings_as_yaml", "suggested_settings", "write_suggestions"]
 
@@ -108,7 +109,7 @@ def write_suggestions(
     )
     lines = [
         "Settings that make refused frames usable. Read the reasons, keep what is true, then run:",
-        f"snakemake masters --configfile {path}",
+        f"snakemake masters --configfile {shell_words([str(path)])}",
         *(
             f"{count} {'frame' if count == 1 else 'frames'}: {remedy}"
             for remedy, count in remedies.most_common()

@@ -12,6 +12,7 @@ from typing import Final
 
 from calmasters.atomic_files import write_whole
 from calmasters.quality.quality_record import QualityRecord
+from calmasters.shell_words import shell_words
 
 __all__ = ["OddFrame", "exclude_exactly", "new_entries", "odd_frames", "write_leave_out"]
 
@@ -143,7 +144,8 @@ class _Line:
 def _head(path: Path, kept: Sequence[str]) -> Iterator[str]:
     yield "# Frames that differ from the others of their master. Read the reasons, put # before the"
     yield "# lines of frames that are good, then run:"
-    yield f"# {_printable(f'snakemake masters --configfile {path}')}"
+    command = f"snakemake masters --configfile {shell_words([str(path)])}"
+    yield f"# {_printable(command)}"
     yield from (f"# {_printable(each)}" for each in kept)
 
 

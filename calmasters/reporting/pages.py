@@ -33,6 +33,7 @@ from calmasters.reporting.digits import measured, short, temperature
 from calmasters.reporting.masters import Master
 from calmasters.reporting.pictures import is_blank
 from calmasters.reporting.plots import draw_dark_temperature, draw_photon_transfer, draw_trend
+from calmasters.shell_words import shell_words
 
 __all__ = ["room_for_pictures", "write_report"]
 
@@ -97,7 +98,7 @@ def write_report(path: Path, content: ReportContent, picture_bytes: int | None =
         temperatures=[(each, draw_dark_temperature(each)) for each in content.temperatures],
         odd_frames=content.odd_frames,
         odd_but_kept=content.odd_but_kept,
-        leave_out_file=(path.parent / LEAVE_OUT).as_posix(),
+        leave_out_file=shell_words([(path.parent / LEAVE_OUT).as_posix()]),
         version=__version__,
         created=datetime.now().astimezone(),
         style=Markup(_template("style.css")),

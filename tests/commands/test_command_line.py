@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from calmasters import SNAKEFILE, __version__
-from calmasters.commands.command_line import joined_options, main
+from calmasters.commands.command_line import _pair, _without_empty_files, joined_options, main
 from calmasters.commands.settings_file import SETTINGS_FILE, settings_text
 from calmasters.commands.suggested import WHERE, as_typed, renamed
 
@@ -179,6 +179,58 @@ def test_two_settings_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFi
     assert "both have settings for this run" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("content", ["", "# minimum_frames: 4\n", "---\n", "{}\n"])
+def test_a_file_in_which_nothing_is_active_is_no_settings(tmp_path: Path, content: str) -> None:
+    empty, other = tmp_path / "empty.yaml", tmp_path / "other.yaml"
+    empty.write_text(content)
+    other.write_text("minimum_frames: 4\n")
+    given = ["--configfile", str(empty), str(other), "no.yaml"]
+    assert _without_empty_files(["-k", *given]) == ["-k", "--configfile", str(other), "no.yaml"]
+    assert _without_empty_files(["-k", *given[:2]]) == ["-k"]
+    assert _without_empty_files(["-k"]) == ["-k"]
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        (b"minimum_frames: 4\nround: {SET-TEMP: 10\n", ", line 3: is not YAML"),
+        (b"minimum_frames: 4\n\tengine: siril\n", ", line 2: is not YAML"),
+        (b"# mine\n\nminimum_frames 4\n", ", line 3: is no setting"),
+        (b"- minimum_frames: 4\n", ", line 1: is no setting"),
+        (b"engine: \xff\n", ": is not text in UTF-8"),
+    ],
+)
+def test_a_typo_is_reported_with_file_line_and_what_to_do(
+    tmp_path: Path, content: bytes, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / SETTINGS_FILE
+    file.write_bytes(content)
+    assert main(["masters", str(tmp_path)]) == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"calmasters: {file}{place}")
+    assert "correct it, or put # before it" in printed or "save it as UTF-8" in printed
+
+
+@pytest.mark.parametrize(
+    ("given", "pair"),
+    [
+        ("round: {SET-TEMP: 10}", "round={SET-TEMP: 10}"),
+        ("round={SET-TEMP: 10}", "round={SET-TEMP: 10}"),
+        ("exclude:\n- a.fits", "exclude=- a.fits"),
+        ("engine=", "engine="),
+    ],
+)
+def test_a_setting_is_taken_as_messages_spell_it(given: str, pair: str) -> None:
+    assert _pair(given) == pair
+
+
+@pytest.mark.parametrize("given", ["minimum_frames", "round:10", "=5", "a.b=5"])
+def test_what_is_no_setting_is_refused(given: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("masters", "watch"):
+        assert main([command, "frames", "--set", given]) == 1
+        assert "is no setting; give it as KEY=VALUE" in capsys.readouterr().err
+
+
 # --- commands in messages -------------------------------------------------------------------------
 
 
@@ -205,6 +257,14 @@ def test_a_module_suggests_the_rules_of_its_outer_workflow() -> None:
             "calmasters compare in -o out -- --config 'engines=[native,siril]'",
         ),
         ("snakemake engine_check", "calmasters engine-check in -o out"),
+        (
+            "snakemake masters --configfile 'it'\"'\"'s B/a.yaml'",
+            "calmasters masters in -o out -- --configfile 'it'\"'\"'s B/a.yaml'",
+        ),
+        (
+            'snakemake masters --configfile "out B/a.yaml"',
+            'calmasters masters in -o out -- --configfile "out B/a.yaml"',
+        ),
         ("Snakemake removes it", "Snakemake removes it"),
         ("set it with --config input_dir=...", "set it with --set input_dir=..."),
     ],

@@ -24,12 +24,12 @@ def watching(tmp_path: Path) -> Iterator[Callable[..., Path]]:
     """Start the watch on a folder; every run adds a line with the sizes of the frames."""
     runs: list[subprocess.Popen[bytes]] = []
 
-    def start(folder: Path) -> Path:
+    def start(folder: Path, afterwards: str = "") -> Path:
         notes = tmp_path / "notes.txt"
         note = (
             "import pathlib, sys; sizes = [p.stat().st_size for p in "
-            "sorted(pathlib.Path(sys.argv[1]).glob('*.fits'))]; "
-            "open(sys.argv[2], 'a').write(f'{sizes}\\n')"
+            "sorted(pathlib.Path(sys.argv[1]).rglob('*.fits'))]; "
+            "open(sys.argv[2], 'a').write(f'{sizes}\\n'); " + afterwards
         )
         command = [sys.executable, "-c", note, str(folder), str(notes)]
         watch = (
@@ -72,3 +72,27 @@ def test_a_frame_that_is_being_written_is_waited_for(
     (folder / "notes.txt").write_text("no frame")
     (folder / "b.fits").write_bytes(bytes(5760))
     assert lines(notes, 3)[-1] == "[28800, 5760]"
+
+
+def test_a_folder_that_is_moved_in_is_seen(tmp_path: Path, watching: Callable[..., Path]) -> None:
+    folder, outside = tmp_path / "frames", tmp_path / "night"
+    folder.mkdir()
+    (outside / "inner").mkdir(parents=True)
+    (outside / "inner" / "a.fits").write_bytes(bytes(2880))
+    notes = watching(folder)
+    lines(notes, 1)
+    time.sleep(2.5)  # the first span without a change is over
+    outside.rename(folder / "night")
+    assert lines(notes, 2) == ["[]", "[2880]"]
+    (folder / "empty").mkdir()
+    time.sleep(2.5)
+    assert lines(notes, 2) == ["[]", "[2880]"]
+
+
+def test_what_arrives_during_the_first_run_is_seen(
+    tmp_path: Path, watching: Callable[..., Path]
+) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    notes = watching(folder, "(p := pathlib.Path(sys.argv[1], 'a.fits')).exists() or p.touch()")
+    assert lines(notes, 2) == ["[]", "[0]"]

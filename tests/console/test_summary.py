@@ -102,6 +102,13 @@ def test_frames_that_the_report_would_leave_out_are_counted() -> None:
     ]
 
 
+def test_shown_commands_quote_a_folder_with_a_blank() -> None:
+    result = replace(BUILT, output_dir="out B", report="out B/report.html", to_leave_out=2)
+    shown = end_of_run(result, replace(GOOD, suggested="float_range: adu16"))
+    for name in ("suggested", "leave_out"):
+        assert f": snakemake masters --configfile 'out B/{name}.yaml'\n" in shown
+
+
 @pytest.mark.parametrize(
     ("planned", "warnings", "findings", "text"),
     [

@@ -74,12 +74,13 @@ def write(path: Path, verdicts: list[Verdict], settings: Settings) -> dict[str, 
 
 
 def test_the_file_has_the_settings_and_the_reasons(settings: Settings, tmp_path: Path) -> None:
-    path = tmp_path / "suggested.yaml"
+    path = tmp_path / "out B" / "suggested.yaml"
+    path.parent.mkdir()
     assert (
         write(path, [refused(GAIN, "if so, set\x07 it"), refused({}, "copy it")], settings) == GAIN
     )
     lines = path.read_text(encoding="utf-8").splitlines()
-    assert f"# snakemake masters --configfile {path}" in lines
+    assert f"# snakemake masters --configfile '{path}'" in lines
     assert "# 1 frame: if so, set? it" in lines
     assert not any("copy it" in line for line in lines)
 

@@ -63,11 +63,13 @@ def test_a_pattern_is_taken_literally() -> None:
 
 
 def test_what_is_excluded_already_stays_excluded(tmp_path: Path) -> None:
-    listed = write(tmp_path / "leave_out.yaml", BRIGHT, exclude=("*cloudy*",))
+    path = tmp_path / "out B" / "leave_out.yaml"
+    path.parent.mkdir()
+    listed = write(path, BRIGHT, exclude=("*cloudy*",))
     assert listed == ["*cloudy*", "/Dark/a.fits"]
-    text = (tmp_path / "leave_out.yaml").read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8")
     assert '"/Dark/a.fits"  # its level is 700 ADU' in text
-    assert f"snakemake masters --configfile {tmp_path}/leave_out.yaml" in text
+    assert f"snakemake masters --configfile '{path}'" in text
 
 
 def test_any_name_is_read_back_as_it_is(tmp_path: Path) -> None:
