@@ -17,9 +17,11 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
+import subprocess
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from math import floor, isfinite, log10
 from pathlib import Path
@@ -39,6 +41,7 @@ __all__ = [
     "message_in_log",
     "os_error_message",
     "plain_number",
+    "shell_words",
 ]
 
 
@@ -136,6 +139,17 @@ def os_error_message(error: OSError) -> str:
             "shorter path, and run again"
         )
     return f"{error.strerror or error}{where}; {remedy}"
+
+
+def shell_words(words: Sequence[str]) -> str:
+    """Write a command of a message, ready to paste: words with blanks are quoted.
+
+    Examples
+    --------
+    >>> shell_words(["calmasters", "masters", "frames"])
+    'calmasters masters frames'
+    """
+    return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
 
 
 @contextmanager

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from calmasters import SNAKEFILE, WORKFLOW_FILES, __version__
-from calmasters.errors import ConfigError
-from calmasters.shell_words import shell_words
+from calmasters.errors import ConfigError, shell_words
 
 __all__ = ["LIBRARIES", "require_libraries", "require_same_version"]
 

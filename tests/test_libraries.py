@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from calmasters.errors import ConfigError
+from calmasters.errors import ConfigError, shell_words
 from calmasters.libraries import LIBRARIES, require_libraries
-from calmasters.shell_words import shell_words
 
 #: Names to install that differ from those to import.
 _IMPORTED = {"pillow": "PIL", "pyyaml": "yaml"}

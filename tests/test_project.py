@@ -23,7 +23,6 @@ PACKAGE = REPOSITORY / "calmasters"
 #: Top-level modules and packages: each imports only from itself and from those before it.
 ORDER = (
     "interrupts",
-    "shell_words",
     "errors",
     "progress",
     "libraries",

@@ -10,11 +10,11 @@ from enum import Enum, auto
 from types import MappingProxyType
 from typing import Final
 
+from calmasters.errors import shell_words
 from calmasters.frame import Status
 from calmasters.model.layout import LEAVE_OUT, SUGGESTED
 from calmasters.model.master_warning import MasterWarning, WarningKind
 from calmasters.planning.findings import Findings, FrameGroup
-from calmasters.shell_words import shell_words
 
 __all__ = ["Ending", "Failure", "RunResult", "end_of_run"]
 

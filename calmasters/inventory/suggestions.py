@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from calmasters.atomic_files import write_whole
+from calmasters.errors import shell_words
 from calmasters.frame import Status, Verdict
 from calmasters.settings import Settings
-from calmasters.shell_words import shell_words
 
 __all__ = ["combined_settings", "settings_as_yaml", "suggested_settings", "write_suggestions"]
 

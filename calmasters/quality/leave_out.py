@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from calmasters.atomic_files import write_whole
+from calmasters.errors import shell_words
 from calmasters.quality.quality_record import QualityRecord
-from calmasters.shell_words import shell_words
 
 __all__ = ["OddFrame", "exclude_exactly", "new_entries", "odd_frames", "write_leave_out"]
 

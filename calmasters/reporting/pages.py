@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from calmasters import __version__
 from calmasters.atomic_files import replacing
+from calmasters.errors import shell_words
 from calmasters.frame import FrameType, Status, format_value
 from calmasters.inventory.table import column_text
 from calmasters.inventory.unused_frames import ignored_by_reason, refused_by_remedy
@@ -33,7 +34,6 @@ from calmasters.reporting.digits import measured, short, temperature
 from calmasters.reporting.masters import Master
 from calmasters.reporting.pictures import is_blank
 from calmasters.reporting.plots import draw_dark_temperature, draw_photon_transfer, draw_trend
-from calmasters.shell_words import shell_words
 
 __all__ = ["room_for_pictures", "write_report"]
 
