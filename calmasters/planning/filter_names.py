@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 
-__all__ = ["FilterName", "spellings"]
+__all__ = ["FilterName", "filters_in_names", "spellings"]
 
 _NANOMETRES: Final = re.compile(r"(\d+(?:[.,]\d+)?)[\s_-]*nm(?![a-z])")
 #: From here on a number is a wavelength and no bandwidth, in nm.
@@ -29,6 +30,14 @@ _LINES: Final[Mapping[str, str]] = {
 _LINE_AND_NUMBER: Final = re.compile(
     rf"({'|'.join(sorted({*_LINES, *_LINES.values()}, key=len, reverse=True))})(\d*)"
 )
+#: Names without case that are filters where a part of a file's or folder's name is nothing else.
+_IN_NAMES: Final = frozenset(
+    [
+        *("l", "lum", "luminance", "r", "red", "g", "green", "b", "blue", "u", "v", "i", "z"),
+        *("ha", "hb", "oiii", "sii", "nii"),
+    ]
+)
+
 #: Bands of photometry: Johnson B, V, R, I are not Stroemgren b, v or Sloan r, i.
 _CASE_COUNTS: Final = frozenset("ubvygriz")
 
@@ -89,3 +98,29 @@ def spellings(values: Iterable[str]) -> Iterator[Sequence[str]]:
         for several in known if len(known) > 1 else [alike]:
             if base and len(several) > 1:
                 yield several
+
+
+def filters_in_names(paths: Iterable[str]) -> Mapping[str, int]:
+    """Return the filters that names of files and folders say, with their numbers of files.
+
+    Empty unless each path says one filter, and not all the same: parts that all paths have are not
+    what makes the difference.
+
+    >>> dict(filters_in_names(["Flats/L_1.fits", "Flats/L_2.fits", "Flats/Ha_1.fits"]))
+    {'L': 2, 'Ha': 1}
+    """
+    found = [
+        {
+            FilterName.of(part).base.casefold(): part
+            for part in re.split(r"[\W_]+", str(PurePosixPath(path).with_suffix("")))
+        }
+        for path in paths
+    ]
+    said = [{base for base in parts if base in _IN_NAMES} for parts in found]
+    common = set.intersection(*said) if said else set()
+    differing = [bases - common for bases in said]
+    if not all(len(bases) == 1 for bases in differing):
+        return {}
+    names = [parts[base] for parts, (base,) in zip(found, map(tuple, differing), strict=True)]
+    spelled = {FilterName.of(name).base.casefold(): name for name in reversed(names)}
+    return Counter(spelled[FilterName.of(name).base.casefold()] for name in names)

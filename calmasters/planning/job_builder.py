@@ -16,6 +16,7 @@ from calmasters.inventory.scan import ScannedFile
 from calmasters.model.job import FrameFile, LeftOut, MasterJob, Recipe, Reference, UsedMaster
 from calmasters.model.master_record import small_group_warning
 from calmasters.model.master_warning import MasterWarning, WarningKind
+from calmasters.planning.filter_names import filters_in_names
 from calmasters.planning.grouping import Group
 from calmasters.planning.matching import Match
 from calmasters.planning.splitting import ORIGIN
@@ -79,7 +80,7 @@ class JobBuilder:
             bias=match.bias,
             dark=match.dark,
             optimize_dark=match.optimize_dark,
-            warnings=(*match.warnings, *_pedestal_warnings(group)),
+            warnings=(*match.warnings, *_pedestal_warnings(group), *_filter_warnings(group)),
             left_out=tuple(self._left_out.get(name, ())),
             reference=reference,
         )
@@ -113,6 +114,21 @@ def _pedestal_warnings(group: Group) -> Iterator[MasterWarning]:
             WarningKind.LEVEL,
             f"PEDESTAL of its frames differs ({values} ADU; 0 where there is none), and so do their"
             " levels: exclude the frames that do not belong to the others",
+        )
+
+
+def _filter_warnings(group: Group) -> Iterator[MasterWarning]:
+    if group.type is not FrameType.FLAT or any(f.keywords.get("FILTER") for f in group.frames):
+        return
+    filters = filters_in_names(frame.path for frame in group.frames)
+    if len(filters) > 1:
+        said = ", ".join(f"{name} for {count}" for name, count in filters.items())
+        names = " and ".join(f"FILTER_{name}" for name in filters)
+        yield MasterWarning(
+            WarningKind.OUTLIERS,
+            f"its flats have no FILTER, but their names say different filters ({said}), which are"
+            f" averaged: write {names} into the names of their files or folders, or name the card"
+            " that has the filter in keyword_aliases",
         )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from pathlib import Path, PurePath
+from statistics import median
 from typing import Final
 
 from calmasters.errors import FrameError
@@ -229,14 +231,18 @@ def measured_temperatures(groups: Iterable[Group]) -> Iterator[str]:
         others = tuple(each for each in group.key if each[0] != "SET-TEMP")
         if group.frames[0].traits.sources.get("SET-TEMP") == MEASURED:
             alike[group.type, others, group.geometry, group.labels].append(group)
-    for several in alike.values():
+    for several in chain.from_iterable(map(_near_in_temperature, alike.values())):
         if len(several) < 2 or min(len(group.frames) for group in several) >= ENOUGH_FRAMES:
             continue
-        temperatures = sorted(float(group.keywords["SET-TEMP"]) for group in several)
-        joining = (
+        temperatures = [_temperature_c(group) for group in several]
+        joining = [
             step for step in _STEPS_C if len({rounded(each, step) for each in temperatures}) == 1
+        ]
+        remedy = (
+            f"set round: {{SET-TEMP: {joining[0]}}}"
+            if joining
+            else f"name their folder SET-TEMP_{median(temperatures):g}"
         )
-        step = next(joining, _STEPS_C[-1])
         first = several[0]
         camera = camera_of(first.keywords) or "the camera"
         exposure = f" of {first.keywords['EXPOSURE']:g} s" * (first.type is FrameType.DARK)
@@ -244,9 +250,23 @@ def measured_temperatures(groups: Iterable[Group]) -> Iterator[str]:
         yield (
             f"{frames} {first.type.value} frames{exposure} of {camera}, which writes no "
             f"set-point, are in {len(several)} groups by the temperature of the sensor, "
-            f"{temperatures[0]:g} to {temperatures[-1]:g} C; to combine them, set round: "
-            f"{{SET-TEMP: {step}}}"
+            f"{temperatures[0]:g} to {temperatures[-1]:g} C; to combine them, {remedy}"
         )
+
+
+def _temperature_c(group: Group) -> float:
+    return float(group.keywords["SET-TEMP"])
+
+
+def _near_in_temperature(groups: Iterable[Group]) -> Iterator[Sequence[Group]]:
+    """Yield groups whose temperatures follow each other without a gap that no step closes."""
+    near: list[Group] = []
+    for group in sorted(groups, key=_temperature_c):
+        if near and _temperature_c(group) - _temperature_c(near[-1]) > _STEPS_C[-1]:
+            yield near
+            near = []
+        near.append(group)
+    yield near
 
 
 def _spelled(aliases: Mapping[str, Sequence[str]]) -> Iterator[str]:

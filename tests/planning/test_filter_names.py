@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from calmasters.planning.filter_names import FilterName, spellings
+from calmasters.planning.filter_names import FilterName, filters_in_names, spellings
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,20 @@ def test_of_two_bandwidths_each_has_spellings_of_its_own() -> None:
 
 def test_a_name_without_letters_is_of_no_filter() -> None:
     assert not FilterName.of("7nm").may_be(FilterName.of("7 nm"))
+
+
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        (["Flats/Flat_L_1.fits", "Flats/Flat_L_2.fits", "Flats/Flat_Ha_1.fits"], {"L": 2, "Ha": 1}),
+        (["R/1.fits", "G/1.fits", "B/1.fits.fz"], {"R": 1, "G": 1, "B": 1}),
+        (["L/H-alpha 1.fits", "L/halpha_2.fits"], {}),  # one filter, and parts that all have
+        (["L/1.fits", "flat_2.fits"], {}),
+        (["Flat_1.fits", "Flat_2.fits"], {}),
+        ([], {}),
+    ],
+)
+def test_filters_are_found_in_names_where_all_files_say_one(
+    paths: list[str], expected: dict[str, int]
+) -> None:
+    assert filters_in_names(paths) == expected

@@ -188,18 +188,28 @@ def test_jitter_does_not_split_groups_and_names_stay_when_frames_arrive(
 
 
 @pytest.mark.parametrize(
-    ("temperatures_c", "step"), [((18, 19, 20), 5), ((19, 20), 2), ((8, 15, 31), 10)]
+    ("temperatures_c", "near", "remedy"),
+    [
+        ((18, 19, 20), 3, "set round: {SET-TEMP: 5}"),
+        ((19, 20), 2, "set round: {SET-TEMP: 2}"),
+        ((-10, 5, 6), 2, "set round: {SET-TEMP: 5}"),
+        ((8, 15, 22), 3, "name their folder SET-TEMP_15"),  # no step makes them equal
+    ],
 )
 def test_darks_split_by_the_temperature_of_the_sensor_are_reported_with_the_setting(
-    settings: Settings, make_frame: MakeFrame, temperatures_c: tuple[float, ...], step: int
+    settings: Settings,
+    make_frame: MakeFrame,
+    temperatures_c: tuple[float, ...],
+    near: int,
+    remedy: str,
 ) -> None:
     frames = [
         make_frame("dark", number, {"SET-TEMP": temperature}, sources={"SET-TEMP": MEASURED})
         for number, temperature in enumerate(temperatures_c * 4)
     ]
     (sentence,) = measured_temperatures(group_frames(frames, settings))
-    assert f"are in {len(temperatures_c)} groups by the temperature of the sensor" in sentence
-    assert sentence.endswith(f"set round: {{SET-TEMP: {step}}}")
+    assert f"are in {near} groups by the temperature of the sensor" in sentence
+    assert sentence.endswith(remedy)
 
 
 @pytest.mark.parametrize(("source", "count"), [({}, 4), ({"SET-TEMP": MEASURED}, 10)])

@@ -135,6 +135,17 @@ def test_pedestals_that_differ_are_reported(settings: Settings, add_frames: AddF
     assert any("PEDESTAL of the flats is 100 ADU" in each.text for each in flat.warnings)
 
 
+def test_flats_whose_names_say_different_filters_make_a_weak_master(
+    settings: Settings, add_frames: AddFrames
+) -> None:
+    add_frames("flat", folder="flats/L", FILTER=None)
+    add_frames("flat", folder="flats/Ha", FILTER=None)
+    (flat,) = [job for job in jobs(settings).values() if job.type is FrameType.FLAT]
+    (text,) = [each.text for each in flat.warnings if "FILTER" in each.text]
+    assert "different filters (Ha for 3, L for 3)" in text
+    assert "write FILTER_Ha and FILTER_L into the names" in text
+
+
 def test_a_group_too_small_makes_no_master_and_says_so(
     settings: Settings, make_settings: Callable[..., Settings], add_frames: AddFrames
 ) -> None:
