@@ -73,7 +73,7 @@ def has_settings(file: Path) -> bool:
         ) from error
     except (ValueError, yaml.YAMLError) as error:
         raise ConfigError(
-            f"{file}: is not text in UTF-8 ({error}): save it as UTF-8, or remove it"
+            f"{file}: cannot be read as YAML in UTF-8 ({error}): correct it, and save it as UTF-8"
         ) from error
     if document and not isinstance(content, dict | None):
         raise ConfigError(f"{file}, line {document.start_mark.line + 1}: is no setting: {remedy}")

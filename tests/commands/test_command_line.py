@@ -197,7 +197,7 @@ def test_a_file_in_which_nothing_is_active_is_no_settings(tmp_path: Path, conten
         (b"minimum_frames: 4\n\tengine: siril\n", ", line 2: is not YAML"),
         (b"# mine\n\nminimum_frames 4\n", ", line 3: is no setting"),
         (b"- minimum_frames: 4\n", ", line 1: is no setting"),
-        (b"engine: \xff\n", ": is not text in UTF-8"),
+        (b"engine: \xff\n", ": cannot be read as YAML in UTF-8"),
     ],
 )
 def test_a_typo_is_reported_with_file_line_and_what_to_do(
@@ -208,7 +208,7 @@ def test_a_typo_is_reported_with_file_line_and_what_to_do(
     assert main(["masters", str(tmp_path)]) == 1
     printed = capsys.readouterr().err
     assert printed.startswith(f"calmasters: {file}{place}")
-    assert "correct it, or put # before it" in printed or "save it as UTF-8" in printed
+    assert "correct it, or put # before it" in printed or "and save it as UTF-8" in printed
 
 
 @pytest.mark.parametrize(
