@@ -86,7 +86,8 @@ def test_a_bug_report_is_asked_for_alone(session):
     shown = session.show("masters", "bug_report", succeeds=False)
     assert len(shown) == 1
     assert "ask for it alone, after the run that shows the problem" in shown[0]
-    assert not session.output.exists()
+    # A plan may have been written: Snakemake looks at the targets in any order.
+    assert session.masters == []
 
 
 def test_a_flat_is_calibrated_with_the_masters_of_its_own_run(made_once):
