@@ -32,6 +32,9 @@ from calmasters.settings import Settings
 from calmasters.synthetic.camera import Camera, write_frame
 from calmasters.synthetic.session import Shot, nina_header
 
+#: For the end of a run that was stopped.
+_END_S = 20
+
 SIZES = ("1000/100", "10000/1000", "50000/1000", "100000/1000")
 
 #: Groups of a gain: one of bias, four of darks, the others of flats with five filters.
@@ -134,7 +137,12 @@ class Site:
             time.sleep(0.005)
         seconds = time.perf_counter() - started
         process.send_signal(signal.SIGTERM)
-        process.communicate()
+        try:
+            process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            # Snakemake 9.27 waits for itself if the signal comes while it notes the end of a job.
+            process.kill()
+            process.wait()
         added.unlink()
         run(self._inventory, self.directory)
         self._write_empty_masters()
