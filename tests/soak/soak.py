@@ -173,7 +173,7 @@ class Soak:
         """Cut a frame; it is left out then."""
         if frames := self.frames(minimum=6):
             path = self.random.choice(frames)
-            os.truncate(path, path.stat().st_size - 2880)
+            os.truncate(path, max(1, path.stat().st_size - 2880))
 
     def change_setting(self) -> None:
         """Change one setting."""
