@@ -13,7 +13,7 @@ from collections.abc import Container, Mapping
 from typing import Final
 
 from calmasters.headers.fits_cards import Cards, CardValue, number_of
-from calmasters.headers.values import UNKNOWN_TEXTS, number_in
+from calmasters.headers.values import CCD_TEMP_CARDS, UNKNOWN_TEXTS, number_in
 
 __all__ = ["is_unusable", "may_have_a_keyword", "unread_cards", "unread_values"]
 
@@ -40,7 +40,10 @@ _SAME_TEMPERATURE: Final = 2.0
 
 def may_have_a_keyword(card: str) -> bool:
     """Return whether a card of this name may have the value of a keyword."""
-    return any(pattern.search(card) for pattern in _RESEMBLING.values())
+    # The temperature of each frame is read, but not as a setting.
+    return card not in CCD_TEMP_CARDS and any(
+        pattern.search(card) for pattern in _RESEMBLING.values()
+    )
 
 
 def unread_cards(keyword: str, read: Container[str], cards: Cards) -> str:

@@ -42,7 +42,7 @@ def test_a_card_that_resembles_a_keyword_is_found_for_it_alone(keyword: str, car
     "card",
     [
         *("FLATS", "READNOIS", "RDNOISE", "READTIME", "RAOFFSET", "FOCOFFS", "AMBTEMP"),
-        *("FOCTEMP", "OBSMODE", "WINDSPD", "OBJECT", "DATE-OBS", "EXPTIME"),
+        *("CCD-TEMP", "DET_TEMP", "FOCTEMP", "OBSMODE", "WINDSPD", "OBJECT", "DATE-OBS", "EXPTIME"),
     ],
 )
 def test_cards_of_other_meanings_resemble_no_keyword(card: str) -> None:
