@@ -29,6 +29,9 @@ __all__ = [
 #: light of the image. The level of a camera drifts less in a night.
 _LIT_OVERSCAN_ADU: Final = 50.0
 _LIT_OVERSCAN: Final = 0.01
+
+#: Steps between values that differ by such a factor are of two scales: 14 bits are shifted by 2.
+_OTHER_STEP: Final = 4.0
 #: The level of an image is measured on one of this many pixels.
 _LEVEL_STEP: Final = 61
 
@@ -159,6 +162,34 @@ def lit_overscan(
             f"the overscan of the flats is {more:.0f} ADU above that of their bias or dark: light"
             " reaches it, and is missing in the flats; give other columns in cameras"
             " (config/README.md), or set overscan: 'off'",
+        )
+
+
+def other_step(
+    measures: Sequence[FrameMeasure], base: FrameMeasure | None
+) -> Iterator[MasterWarning]:
+    """Warn of samples with other steps than those of what is subtracted: another scale.
+
+    Some programs shift the 12 bits of a camera, so that all samples are multiples of 16, and some
+    do not.
+
+    Parameters
+    ----------
+    measures : sequence of FrameMeasure
+        Of flats or darks.
+    base : FrameMeasure or None
+        Of a frame of their bias, or else of their dark.
+    """
+    steps = [each.step_adu for each in measures if each.step_adu]
+    if not steps or base is None or not base.step_adu:
+        return
+    step = float(np.median(steps))
+    if max(step, base.step_adu) >= _OTHER_STEP * min(step, base.step_adu):
+        yield MasterWarning(
+            WarningKind.CALIBRATION,
+            f"its samples have steps of {step:g} ADU, and those of the bias or dark that belongs to"
+            f" it {base.step_adu:g} ADU: another bit depth or scale; take both with one program"
+            " and the same settings",
         )
 
 
