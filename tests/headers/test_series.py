@@ -32,6 +32,7 @@ def plane(number: int, **cards: Any) -> ImageHeader:
         ({"NAXIS": 3, "NAXIS3": -5}, 0),
         ({"NAXIS": 3, "NAXIS3": "five"}, 0),
         ({"NAXIS": 5, "NAXIS3": 5}, 0),
+        ({"NAXIS": 4, "NAXIS3": 10, "NAXIS4": 0}, 0),
     ],
 )
 def test_planes_that_are_no_colours_are_a_series(cards: dict[str, Any], planes: int) -> None:
@@ -39,7 +40,7 @@ def test_planes_that_are_no_colours_are_a_series(cards: dict[str, Any], planes: 
 
 
 def test_a_plane_has_the_header_of_a_frame() -> None:
-    third = plane(3, GAIN=4)
+    third = plane(3, GAIN=4, NAXIS4=1)
     assert third.cards == {"BITPIX": 16, "NAXIS": 2, "NAXIS1": 8, "NAXIS2": 6, "GAIN": 4}
     assert (third.data_offset, third.end_of_data) == (2880 + 2 * 96, 2880 + 3 * 96)
 
@@ -67,7 +68,9 @@ def test_a_date_with_a_time_in_another_card_has_a_cadence_too() -> None:
     assert third.cards["DATE-OBS"] == "2026-01-16T00:00:02"
 
 
-@pytest.mark.parametrize(("total", "left"), [(600.0, None), (600.3, None), (60.0, 60.0)])
+@pytest.mark.parametrize(
+    ("total", "left"), [(600.0, None), (600.3, None), (601.0, 601.0), (60.0, 60.0)]
+)
 def test_the_exposure_of_all_frames_gives_way_to_that_of_one(
     total: float, left: float | None
 ) -> None:
@@ -83,6 +86,7 @@ def test_the_exposure_of_all_frames_gives_way_to_that_of_one(
         ("gzip", 10, "is a series of 10 frames in a compressed file; unpack it"),
         ("tiles", 10, "is a series of 10 frames in a compressed file; unpack it"),
         ("xisf", 10, "is a series of 10 frames in an XISF file; save it as FITS"),
+        ("", 100_000, ""),
         ("", 100_001, "declares 100001 frames (limit 100000); split it into several files"),
     ],
 )

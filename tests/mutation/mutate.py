@@ -426,8 +426,10 @@ def mutate(mutants: Mutants, tests: Sequence[str]) -> dict[Mutant, str]:
 #: Quick tests of modules, where they are not, or not only, in the test module of the same name.
 TESTS: dict[str, tuple[str, ...]] = {
     "headers/frame_types": ("headers/test_frame_types", "headers/test_path_tokens"),
-    "headers/sections": ("headers/test_layouts", "headers/test_odd_values"),
-    "headers/layouts": ("headers/test_layouts", "model/test_layout"),
+    "headers/amplifier_parts": ("headers/test_layouts",),
+    "headers/mosaic": ("headers/test_layouts",),
+    "headers/values": ("headers/test_values", "headers/test_odd_values"),
+    "headers/history": ("headers/test_processing",),
     "inventory/verdicts": (
         "inventory/test_verdicts", "inventory/test_duplicates", "inventory/test_series_frames",
     ),
