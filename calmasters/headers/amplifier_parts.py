@@ -189,8 +189,6 @@ def _only_part(image: SizedImage, binning: tuple[int, int], warnings: list[str])
         sections = scaled
     biases = tuple(sections[: len(overscan)])
     data = sections[-1] if known else remaining(width, height, biases)
-    if not known and data == Section(0, width, 0, height):
-        return
     yield checked(Part(0, "", data, biases, None), image)
 
 

@@ -66,6 +66,9 @@ def test_a_quarter_of_the_image_may_be_an_amplifier() -> None:
         pytest.param({"DSEC11": LEFT, "DSEC12": "[6:8,1:6]"}, id="a gap"),
         pytest.param({"DSEC11": LEFT, "DSEC12": "[4:8,1:6]"}, id="they overlap"),
         pytest.param({"DSEC11": LEFT, "DSEC12": LEFT}, id="they are the same"),
+        pytest.param(
+            {"DSEC11": "[1:4,1:3]", "DSEC12": "[1:4,1:3]", "DSEC13": RIGHT}, id="two are the same"
+        ),
         pytest.param({"DSEC11": LEFT, "DSEC12": "[9:12,1:6]"}, id="one is right of the image"),
         pytest.param({"DSEC11": RIGHT, "DSEC12": "[0:3,1:6]"}, id="one begins left of the image"),
         pytest.param({"DSEC11": "[1:8,1:3]", "DSEC12": "[1:8,7:9]"}, id="one is below the image"),

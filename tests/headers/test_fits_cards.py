@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calmasters.errors import FrameError
-from calmasters.headers.fits_cards import CardValue
+from calmasters.headers.fits_cards import CardValue, parse_value
 from calmasters.headers.image_header import read_cards, read_header
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "real"
@@ -159,6 +159,26 @@ def test_an_unreadable_card_does_not_affect_others(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert read_cards(path)["GAIN"] == 100
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("T", True),
+        ("F", False),
+        (" 7 ", 7),
+        ("1.5D-3", 0.0015),
+        ("1.5d2", 150.0),
+        ("-0.0", 0.0),
+        ("'T'", "T"),
+        ("'it''s  '", "it's"),
+        ("~~~", "~~~"),
+        ("  ", None),
+    ],
+)
+def test_a_value_has_the_type_that_it_is_written_as(text: str, value: CardValue | None) -> None:
+    found = parse_value(text)
+    assert (str(found), type(found)) == (str(value), type(value))
 
 
 # --- the end, the image, the size -----------------------------------------------------------------

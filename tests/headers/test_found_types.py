@@ -9,6 +9,7 @@ import pytest
 from calmasters.frame import OtherType
 from calmasters.headers.found_types import (
     TYPE_CARDS,
+    TYPE_SOURCES,
     FoundTypes,
     flat_kind_in,
     is_stack_by_cards,
@@ -62,6 +63,15 @@ def test_a_header_says_what_kind_of_flat_it_is_or_else_a_folder(
     cards: dict[str, str], folder: str, kind: str
 ) -> None:
     assert flat_kind_in(cards, folder) == kind
+
+
+def test_places_beside_the_header_have_a_name_for_people() -> None:
+    places = found("flat", "flat", "Flats/flat_1.fits").types.keys() - {"header"}
+    assert {place: TYPE_SOURCES[place] for place in places} == {
+        "path": "path",
+        "folder": "folder name",
+        "name": "file name",
+    }
 
 
 def found(header: str | None, token: str | None, path: str) -> FoundTypes:

@@ -77,9 +77,9 @@ def test_a_zipped_file_whose_data_end_early_is_refused(tmp_path: Path) -> None:
 def test_the_data_of_a_zipped_file_of_the_right_length_are_not_unpacked(tmp_path: Path) -> None:
     """Their check takes seconds: they are checked when they are read."""
     noise = np.random.default_rng(1).integers(0, 1 << 15, (300, 400), np.int16)
-    zipped = bytearray(gzip.compress(fits_bytes(noise)))
-    zipped[len(zipped) // 2] ^= 255
-    assert read_cards(written(tmp_path / "x.fits.gz", bytes(zipped)))["NAXIS1"] == 400
+    zipped = gzip.compress(fits_bytes(noise))
+    damaged = zipped[: len(zipped) // 2] + zipped[-8:]  # with checksum and length
+    assert read_cards(written(tmp_path / "x.fits.gz", damaged))["NAXIS1"] == 400
 
 
 def test_what_is_no_zipped_file_is_refused(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def header_only(*cards: str) -> bytes:
 def test_more_pixels_than_any_sensor_has_are_refused(
     tmp_path: Path, height: int, ending: str, is_extension: bool
 ) -> None:
-    size = ("BITPIX  = 8", "NAXIS   = 2", "NAXIS1  = 65536", f"NAXIS2  = {height}")
+    size = ("BITPIX  = 16", "NAXIS   = 2", "NAXIS1  = 65536", f"NAXIS2  = {height}")
     content = header_only("SIMPLE  = T", *size)
     if is_extension:
         small = ("XTENSION= 'IMAGE'", "BITPIX  = 8", "NAXIS   = 1", "NAXIS1  = 1")

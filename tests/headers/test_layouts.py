@@ -63,6 +63,7 @@ DATA, BIAS = Section(0, 48, 0, 40), Section(48, 56, 0, 40)
         {"BIASSECA": "[49:56,1:40]", "DATASECA": "[1:48,1:40]"},
         {"BIASSEC": "(49:56,1:40)", "TRIMSEC": "1:48,1:40"},
         {"BIASSEC": "[49.0:56.0,1:40", "DATASEC": "[1:48,1:40]"},
+        {"BIASSEC": "[49:56,*]", "TRIMSEC": "[*,1:40]"},
     ],
 )
 def test_sections_of_a_header_give_the_layout(cards: dict[str, str]) -> None:
@@ -95,6 +96,19 @@ def test_sections_of_a_header_give_the_layout(cards: dict[str, str]) -> None:
         ),
         pytest.param(
             {"TRIMSEC": "[5:56,3:40]"}, (4, 56, 2, 40), [], id="no overscan, but a border"
+        ),
+        pytest.param(
+            {"BIASSEC": "[51:56,1:40]", "TRIMSEC": "[5:48,*]", "DATASEC": "[1:50,*]"},
+            *((4, 48, 0, 40), [(50, 56, 0, 40)]),
+            id="TRIMSEC in DATASEC",
+        ),
+        *(
+            pytest.param(
+                {"BSEC1": "[51:56,1:40]", f"{card}1": "[5:48,*]"},
+                *((4, 48, 0, 40), [(50, 56, 0, 40)]),
+                id=f"{card} of the only amplifier",
+            )
+            for card in ("TSEC", "DSEC")
         ),
     ],
 )
@@ -419,8 +433,9 @@ def test_a_missing_amplifier_is_refused(missing: int) -> None:
 
 
 def test_a_missing_half_is_known_by_the_size_of_the_sensor() -> None:
-    (problem,) = found_in(several(*QUARTERS[:2], DETSIZE="[1:48,1:40]")).problems
-    assert problem.startswith("lacks an amplifier")
+    for half in (QUARTERS[:2], QUARTERS[2:], QUARTERS[::2], QUARTERS[1::2]):
+        (problem,) = found_in(several(*half, DETSIZE="[1:48,1:40]")).problems
+        assert problem.startswith("lacks an amplifier")
     assert layout_found(found_in(several(*QUARTERS[:2]))).height == 20
 
 
@@ -513,8 +528,9 @@ def test_a_section_of_all_of_a_binned_image_says_nothing(cards: dict[str, str]) 
     assert found(XBINNING=2, YBINNING=2, **cards).is_plain
 
 
-def test_a_section_of_a_binned_image_may_have_all_rows() -> None:
-    cards = {"BIASSEC": "[97:112,*]", "TRIMSEC": "[1:96,*]", "XBINNING": 2, "YBINNING": 2}
+@pytest.mark.parametrize("trim", ["[1:96,*]", "[*,1:80]"])
+def test_a_section_of_a_binned_image_may_have_all_rows_or_columns(trim: str) -> None:
+    cards = {"BIASSEC": "[97:112,*]", "TRIMSEC": trim, "XBINNING": 2, "YBINNING": 2}
     (part,) = layout_found(found(**cards)).parts
     assert (part.data, part.overscan) == (DATA, (BIAS,))
 
@@ -547,6 +563,25 @@ def test_sections_of_amplifiers_count_binned_pixels_or_else_unbinned_ones(data: 
     layout = layout_found(found_in(several(*images, CCDSUM="2 2")))
     assert [part.data for part in layout.parts] == [(0, 20, 0, 20)] * 2
     assert [part.x for part in layout.parts] == [0, 20]
+
+
+def test_a_section_in_unbinned_pixels_may_have_all_columns() -> None:
+    images = [{"DATASEC": "[1:48,*]", "DETSEC": f"[{x}:{x + 47},1:40]"} for x in (1, 49)]
+    layout = layout_found(found_in(several(*images, CCDSUM="2 2")))
+    assert [part.data for part in layout.parts] == [(0, 24, 0, 20)] * 2
+
+
+def test_a_place_may_count_binned_pixels() -> None:
+    images = [{"DETSEC": f"[{x}:{x + 23},1:20]"} for x in (1, 25)]
+    layout = layout_found(found_in(several(*images, CCDSUM="2 2")))
+    assert [part.x for part in layout.parts] == [0, 24]
+
+
+def test_amplifiers_without_a_place_are_pushed_together() -> None:
+    cards = {"DSEC11": "[5:20,3:40]", "DSEC12": "[37:56,3:40]"}
+    result = layout_found(found(**cards))
+    assert (result.width, result.height) == (36, 38)
+    assert [(part.x, part.y, part.image) for part in result.parts] == [(0, 0, 0), (16, 0, 0)]
 
 
 def test_amplifiers_without_a_name_have_numbers() -> None:
@@ -630,9 +665,11 @@ def test_the_configuration_may_leave_an_amplifier_out() -> None:
     )
     result = found_in(several(*images), CAMERA={"amplifiers": amplifiers}, camera="CAMERA")
     assert (layout_found(result).width, result.problems) == (48, ())
-    far = ({**amplifiers[0]}, {**amplifiers[1], "detector": "[900000001:900000024,1:20]"})
-    (problem,) = found_in(several(*images), CAMERA={"amplifiers": far}, camera="CAMERA").problems
-    assert "which cover less than half of them" in problem
+    for place, problems in (("[73:96,1:20]", 0), ("[75:98,1:20]", 1)):
+        far = (amplifiers[0], {**amplifiers[1], "detector": place})
+        result = found_in(several(*images), CAMERA={"amplifiers": far}, camera="CAMERA")
+        assert len(result.problems) == problems
+        assert all("which cover less than half of them" in each for each in result.problems)
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,7 @@ NAMES = {
         Flats|flat_Ha|PLU|flatsHa|FlatR1|Vflat_001|Flats Newton|Newton_Flats|Hellbild|Hellbilder
         Weißbilder|planos|campo plano|FlatWizard|SkyFlats|sky_flats_R|flat_SQA55|Flat_V_003|flat-_1
         2019-09-20_Flat_600|Twilight Flats|M31_Flat_Ha_001|Flat Frames Askar|rawflats|flat-Ha-001
-        2026-01-15_21-00-00_FLAT_L_-10.00_1.50s_0001|flat_asi1600_newton10_green
+        2flat|2026-01-15_21-00-00_FLAT_L_-10.00_1.50s_0001|flat_asi1600_newton10_green
     """,
     "light": "Lights|Light|M31_Light_001|Light_Ha",
     None: """

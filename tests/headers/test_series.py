@@ -6,7 +6,7 @@ import pytest
 
 from calmasters.frame import plane_path, split_plane
 from calmasters.headers.fits_cards import ImageHeader
-from calmasters.headers.series import plane_header, planes_of, series_problem
+from calmasters.headers.series import SERIES_CARDS, plane_header, planes_of, series_problem
 
 CUBE = {"BITPIX": 16, "NAXIS": 3, "NAXIS1": 8, "NAXIS2": 6, "NAXIS3": 10}
 
@@ -105,3 +105,7 @@ def test_paths_of_planes_are_taken_apart_again(plane: int, count: int) -> None:
 def test_a_file_without_planes_is_its_own_path() -> None:
     for path in ("a.fits", "a[1].fits", "a[1]/b.fits", "a[x]", "[3]"):
         assert split_plane(path) == (path, 0)
+
+
+def test_the_cards_that_decide_whether_an_image_is_a_series_are_named() -> None:
+    assert set(SERIES_CARDS) == {"NAXIS", "NAXIS3", "NAXIS4", "NUMKIN"}

@@ -231,8 +231,11 @@ class Warm:
                 chosen = [items[test] for test in self.baseline.tests_of(mutant)]
                 work = partial(self._run, mutant, module, functions, chosen)
                 limit_s = self.baseline.limit_s(mutant)
-                self.results[mutant] = in_child(work, limit_s) if chosen else ""
-                _note(mutant, self.results[mutant])
+                result = in_child(work, limit_s) if chosen else ""
+                # Other constants may be made of this one when modules are imported.
+                if result or mutant.function or mutant.is_script:
+                    self.results[mutant] = result
+                    _note(mutant, result)
         return True
 
     @staticmethod
@@ -249,12 +252,15 @@ class Warm:
 
     def _measure(self, items: Sequence[pytest.Item]) -> Baseline:
         baseline = Baseline()
+        caches = _caches()
         self._tracer.start()
         for item, passed, seconds in run_tests(items):
             lines = self._tracer.stop()
             if passed:
                 baseline.seconds[item.nodeid] = seconds
                 baseline.lines[item.nodeid] = lines
+            for cache in caches:  # or the next test would not reach what this one reached
+                cache.cache_clear()
             self._tracer.start()
         self._tracer.stop()
         return baseline
@@ -267,6 +273,15 @@ def _is_left_out(item: pytest.Item) -> bool:
 
 def first_failure(items: Sequence[pytest.Item]) -> str:
     return next((item.nodeid for item, passed, _ in run_tests(items) if not passed), "")
+
+
+def _caches() -> list[Any]:
+    """Find the cached functions of the project."""
+    return [
+        each
+        for each in gc.get_objects()
+        if hasattr(type(each), "cache_clear") and each.__module__.startswith("calmasters")
+    ]
 
 
 def _functions() -> Functions:
