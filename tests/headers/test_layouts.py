@@ -565,8 +565,9 @@ def test_sections_of_amplifiers_count_binned_pixels_or_else_unbinned_ones(data: 
     assert [part.x for part in layout.parts] == [0, 20]
 
 
-def test_a_section_in_unbinned_pixels_may_have_all_columns() -> None:
-    images = [{"DATASEC": "[1:48,*]", "DETSEC": f"[{x}:{x + 47},1:40]"} for x in (1, 49)]
+@pytest.mark.parametrize("data", ["[1:48,*]", "[1:24,1:20]"])
+def test_a_section_of_a_binned_image_may_have_all_columns(data: str) -> None:
+    images = [{"DATASEC": data, "DETSEC": f"[{x}:{x + 47},1:40]"} for x in (1, 49)]
     layout = layout_found(found_in(several(*images, CCDSUM="2 2")))
     assert [part.data for part in layout.parts] == [(0, 24, 0, 20)] * 2
 
@@ -582,6 +583,12 @@ def test_amplifiers_without_a_place_are_pushed_together() -> None:
     result = layout_found(found(**cards))
     assert (result.width, result.height) == (36, 38)
     assert [(part.x, part.y, part.image) for part in result.parts] == [(0, 0, 0), (16, 0, 0)]
+
+
+@pytest.mark.parametrize("card", ["AMPNAME", "AMPID", "AMPLIFIER", "EXTNAME", "CCDNAME"])
+def test_an_amplifier_has_the_name_of_its_header(card: str) -> None:
+    images = [{**image, "EXTNAME": "", card: f" {number} "} for number, image in enumerate(PAIR, 7)]
+    assert [part.name for part in layout_found(found_in(several(*images))).parts] == ["7", "8"]
 
 
 def test_amplifiers_without_a_name_have_numbers() -> None:

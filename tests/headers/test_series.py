@@ -77,6 +77,7 @@ def test_the_exposure_of_all_frames_gives_way_to_that_of_one(
     cards = plane(1, EXPTIME=total, EXPOSURE=60.0).cards
     assert cards.get("EXPTIME") == left
     assert cards["EXPOSURE"] == 60.0
+    assert "EXPTIME" not in plane(1, EXPTIME=1000.0, EXPOSURE=99.9).cards  # a thousandth less
 
 
 @pytest.mark.parametrize(

@@ -448,6 +448,9 @@ TESTS: dict[str, tuple[str, ...]] = {
     "inventory/verdicts": (
         "inventory/test_verdicts", "inventory/test_duplicates", "inventory/test_series_frames",
     ),
+    "inventory/camera_keywords": (
+        "inventory/test_camera_keywords", "inventory/test_faults", "planning/test_missing_keywords",
+    ),
     "planning/grouping": (
         "planning/test_grouping", "planning/test_splitting", "planning/test_matching",
     ),
