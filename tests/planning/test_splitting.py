@@ -60,6 +60,8 @@ def names(settings: Settings, make_frame: MakeFrame) -> Callable[..., list[str]]
         ("ROTATOR", [90.2, 270.4], ["_ROTATOR-90", "_ROTATOR-270"]),
         ("ROTATOR", [359.2, 1.1], [""]),
         ("ROTATOR", [359.7, 179.0, 1.0], ["_ROTATOR-0", "_ROTATOR-179"]),
+        ("ROTATOR", [0.5, 1.0, 90.0, 359.5], ["_ROTATOR-0", "_ROTATOR-90"]),
+        ("ROTATOR", [-90.0, 0.0], ["_ROTATOR-0", "_ROTATOR-270"]),
         ("ROTATOR", [10.0, 12.0], [""]),
         ("ROTATOR", [10.0, 11.5, 13.0], ["_ROTATOR-10", "_ROTATOR-13"]),
         ("ROTATOR", [11.9, 10.0, 12.1], ["_ROTATOR-10", "_ROTATOR-12"]),
