@@ -464,7 +464,8 @@ def files_of(modules: Iterable[str]) -> list[str]:
     files: dict[str, None] = {}
     for module in modules:
         if module.endswith(".js"):
-            files["tests/pixinsight/test_pixinsight_script.py"] = None
+            names = ("pixinsight/test_pixinsight_functions", "pixinsight/test_pixinsight_script")
+            files |= dict.fromkeys(f"tests/{name}.py" for name in names)
             continue
         path = Path(module).relative_to("calmasters").with_suffix("")
         own = f"{path.parent}/test_{path.name}"
