@@ -454,6 +454,14 @@ TESTS: dict[str, tuple[str, ...]] = {
     "planning/grouping": (
         "planning/test_grouping", "planning/test_splitting", "planning/test_matching",
     ),
+    "planning/checkpoint": (
+        "planning/test_planner", "planning/test_kept_masters", "planning/test_staleness",
+        "planning/test_splitting", "inventory/test_suggestions",
+    ),
+    "planning/planner": (
+        "planning/test_planner", "planning/test_kept_masters", "planning/test_splitting",
+        "planning/test_libraries", "planning/test_missing_keywords",
+    ),
     "engines/native/reference": ("engines/test_native_reference",),
     "engines/native/reference_flats": ("engines/test_native_reference",),
 }  # fmt: skip

@@ -53,6 +53,27 @@ def test_names_of_two_filters_are_not_spellings_of_one(names: str) -> None:
     assert [*spellings(names.split("|"))] == []
 
 
+@pytest.mark.parametrize(
+    ("text", "base", "bandwidth_nm"),
+    [
+        ("Ha 7nm", "ha", 7.0),
+        ("Ha 99,9 nm", "ha", 99.9),
+        ("Ha 100nm", "ha", None),
+        ("656nm Ha 3nm", "ha", 3.0),
+        ("OIII5", "oiii", 5.0),
+        ("OIII5 7nm", "oiii", 7.0),
+        ("O3 Filter", "oiii", None),
+        ("r Filter", "r", None),
+        ("(R)", "R", None),
+        ("7nm", "", 7.0),
+    ],
+)
+def test_a_number_is_a_bandwidth_below_the_shortest_wavelength(
+    text: str, base: str, bandwidth_nm: float | None
+) -> None:
+    assert FilterName.of(text) == (base, bandwidth_nm)
+
+
 def test_of_two_bandwidths_each_has_spellings_of_its_own() -> None:
     values = ["Ha 3nm", "H-alpha 3 nm", "Ha", "HA7", "Ha 7.0nm"]
     assert [*spellings(values)] == [["Ha 3nm", "H-alpha 3 nm"], ["HA7", "Ha 7.0nm"]]

@@ -208,6 +208,12 @@ def test_a_dark_of_the_exposure_of_the_flats_needs_no_bias() -> None:
     assert wanted(job_of("L", dark=DARK)) == []
 
 
+def test_the_settings_of_the_frames_are_listed() -> None:
+    keywords = {"DATE": "2026-01-15", "FILTER": "L", "SET-TEMP": -10.0, "GAIN": 100}
+    (text,) = wanted(job_of("L", keywords=keywords, bias=BIAS))
+    assert text == "dark frames with SET-TEMP -10.00, GAIN 100, for L"
+
+
 def test_flats_without_settings_need_frames_with_those_of_the_flats() -> None:
     assert wanted(job_of("L", keywords={"DATE": "2026-01-15", "FILTER": "L"}, bias=BIAS)) == [
         "dark frames with the settings of the flats, for L"

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from calmasters.frame import Frame, Value
+from calmasters.frame import Frame, FrameType, Geometry, Value
 from calmasters.headers.dialects import MEASURED
+from calmasters.headers.fits_cards import Card
 from calmasters.headers.nights import UTC_SOURCE
 from calmasters.headers.sample_scale import BOTTOM_UP
+from calmasters.images.master_file import write_master
 from calmasters.inventory.camera_keywords import CameraKeywords
+from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
 from calmasters.planning.grouping import Group, group_frames
 from calmasters.planning.notes import (
     filter_spellings,
@@ -20,11 +25,13 @@ from calmasters.planning.notes import (
     masters_without_keywords,
     measured_temperatures,
     reversed_rows,
+    rows_against_each_other,
     uncertain_nights,
 )
-from calmasters.settings import Settings
+from calmasters.settings import Integration, Settings
 
 MakeFrame = Callable[..., Frame]
+AddFile = Callable[..., Path]
 
 
 # --- libraries ------------------------------------------------------------------------------------
@@ -304,3 +311,59 @@ def test_only_groups_with_equal_other_keywords_are_combined(
         )
     ]
     assert not [*measured_temperatures(group_frames(frames, settings))]
+
+
+# --- rows of flats and of what calibrates them ----------------------------------------------------
+
+RECIPE = Recipe("native", 1, Integration(), None, "unit", "xisf")
+
+
+def job_of(kind: FrameType, read_as: str, **masters: UsedMaster | None) -> MasterJob:
+    files = tuple(FrameFile(f"{kind}/{n}.fits", 5760, n, read_as=read_as) for n in range(2))
+    return MasterJob(f"master_{kind}", kind, {}, Geometry(4, 3), files, {}, RECIPE, **masters)
+
+
+@pytest.fixture
+def notes_on_rows(settings: Settings) -> Callable[..., list[str]]:
+    """Notes on bottom-up flats with a bias of a library."""
+
+    def notes_of(bias: Path, read_as: str = "", of_flats: str = BOTTOM_UP) -> list[str]:
+        used = UsedMaster(str(bias), "library", "nearest", read_as=read_as)
+        flat = job_of(FrameType.FLAT, of_flats, bias=used)
+        return [*rows_against_each_other({flat.master: flat}, {flat.master: "flats"}, settings)]
+
+    return notes_of
+
+
+def test_the_rows_of_a_library_master_are_told_by_its_file(
+    notes_on_rows: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    image, gone = np.zeros((3, 4), np.float32), tmp_path / "gone.fits"
+    without, named, other = (tmp_path / f"bias.{name}" for name in ("fits", "fit", "xisf"))
+    write_master(without, image, [])
+    write_master(named, image, [Card("ROWORDER", "TOP-DOWN")])
+    write_master(other, image, [])
+    (note,) = notes_on_rows(without)
+    assert note.startswith("frames of flats say ROWORDER 'BOTTOM-UP'")
+    assert f"those of {without} have no ROWORDER" in note
+    # XISF files have the top row first, and what cannot be read says nothing.
+    for path in (named, other, gone):
+        assert notes_on_rows(path) == []
+    assert notes_on_rows(without, read_as=f"signed, {BOTTOM_UP}") == []
+    assert notes_on_rows(without, of_flats="") == []
+
+
+def test_flats_with_one_bias_share_a_note(settings: Settings, add_frame: AddFile) -> None:
+    add_frame("bias/0.fits", cards={"ROWORDER": None})
+    bias = job_of(FrameType.BIAS, "")
+    used = UsedMaster(bias.master, "run", "nearest")
+    flat = job_of(FrameType.FLAT, BOTTOM_UP, bias=used, dark=None)
+    flats = {f"{n}.xisf": replace(flat, name=str(n)) for n in range(3)}
+    names = {bias.master: "bias", **{path: f"flat {path[0]}" for path in flats}}
+    (note,) = rows_against_each_other({bias.master: bias, **flats}, names, settings)
+    assert note.startswith("frames of flat 0 and 2 more say ROWORDER 'BOTTOM-UP'")
+    assert "those of bias have no ROWORDER" in note
+    (note,) = rows_against_each_other(
+        {bias.master: bias, "0.xisf": flats["0.xisf"]}, names, settings
+    )
+    assert note.startswith("frames of flat 0 say ROWORDER")

@@ -111,7 +111,9 @@ def test_each_member_of_a_master_has_a_line(path: Path) -> None:
     assert '   "short_name": "short flat",' in lines
     assert f'  "{DARK_JOB.master}": {{' in lines
     assert ' "kept": ["bias/old.xisf"],' in lines
-    assert lines[0] == "{"
+    assert (lines[0], lines[-1]) == ("{", "}")
+    assert [line for line in lines if line.strip() == "}"] == ["  }", "}"]
+    assert [line for line in lines if line.strip() == "},"] == ["  },", " },"]
 
 
 @pytest.mark.parametrize(

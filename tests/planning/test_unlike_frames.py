@@ -20,7 +20,7 @@ def notes(settings: Settings, make_frame: MakeFrame) -> Callable[..., list[str]]
     """Sentences about flats of these exposures and keywords, all in one group."""
 
     def notes_of(
-        *exposures_s: float, kind: str = "flat", keywords: Sequence[dict[str, Value]] = ()
+        *exposures_s: float | None, kind: str = "flat", keywords: Sequence[dict[str, Value]] = ()
     ) -> list[str]:
         frames = [
             make_frame(
@@ -69,6 +69,20 @@ def test_flats_of_one_exposure_or_of_a_twilight_are_not(
     notes: Callable[..., list[str]], exposures_s: tuple[float, ...]
 ) -> None:
     assert notes(*exposures_s) == []
+
+
+def test_flats_without_an_exposure_do_not_count(notes: Callable[..., list[str]]) -> None:
+    assert notes(None, None, 9.0, 9.0) == []
+
+
+def test_all_keywords_that_differ_are_named(settings: Settings, make_frame: MakeFrame) -> None:
+    frames = [
+        make_frame("flat", number, {"TELESCOP": name, "FLATKIND": name})
+        for number, name in enumerate(["A", "B"])
+    ]
+    (group,) = group_frames(frames, replace(settings, mixed="warn"))
+    (note,) = unlike_frames({"x": group}, {"x": "short"})
+    assert "frames that differ in TELESCOP, FLATKIND, such as" in note
 
 
 def test_darks_have_their_exposure_in_the_name(notes: Callable[..., list[str]]) -> None:
