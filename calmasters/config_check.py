@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import ValidationError
 
-__all__ = ["check_config", "fill_defaults", "parse_zone", "translated", "typed_config"]
+__all__ = [
+    "check_config",
+    "fill_defaults",
+    "has_settings",
+    "parse_zone",
+    "translated",
+    "typed_config",
+]
 
 #: The default of ``types_from``, with which an old ``folder_types`` counts.
 _TYPES_FROM: Final = ("header", "folder")
@@ -48,7 +55,39 @@ def _fill(config: dict[str, Any], defaults: Mapping[str, Any]) -> None:
             config.setdefault(key, value)
 
 
+def has_settings(file: Path) -> bool:
+    """Return whether a file has a setting that is active; Snakemake takes no file without any.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read as settings: Snakemake names neither the file nor the line.
+    """
+    import yaml
+
+    remedy = "correct it, or put # before it (a setting is a line such as minimum_frames: 5)"
+    try:
+        content = _yaml(file)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f", line {mark.line + 1}" if mark else ""
+        raise ConfigError(
+            f"{file}{line}: is not YAML ({error.problem or error.context}); the fault is there or "
+            f"in the line before: {remedy}"
+        ) from error
+    except (ValueError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"{file}: cannot be read as YAML in UTF-8 ({error}): correct it, and save it as UTF-8"
+        ) from error
+    if not isinstance(content, dict | None):
+        document = yaml.compose(file.read_text(encoding="utf-8"), yaml.SafeLoader)
+        start = document.start_mark.line + 1 if document else 1
+        raise ConfigError(f"{file}, line {start}: is no setting: {remedy}")
+    return bool(content)
+
+
 def _yaml(path: Path) -> Any:
+    # Imported here: ``--help`` does not need it.
     import yaml
 
     # The parser in C, which nearly every build has, is ten times faster, and every run needs it.
