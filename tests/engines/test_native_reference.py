@@ -381,3 +381,25 @@ def test_equal_samples_or_those_at_equal_distances_are_kept(samples: list[float]
     for rejection in reference.REJECTIONS.keys() - {"MinMax", "LinearFit"}:
         limits = {"pcClipLow": 1.0, "pcClipHigh": 1.0}
         assert fates_of(samples, rejection, **limits) == [K] * len(samples), rejection
+
+
+@pytest.mark.parametrize(
+    ("samples", "settings", "fates"),
+    [
+        # As far from the centre: the lowest goes first, and only one of eleven may.
+        ([0, *range(24, 41, 2), 64], {"esdLowRelaxation": 1.0}, [L, *[K] * 10]),
+        # Low ones are given twice as much room.
+        ([0, *range(24, 41, 2), 64], {"esdLowRelaxation": 2.0}, [*[K] * 10, H]),
+        # At least one may go, and all but two.
+        ([8, 8, 60], {"esdOutliersFraction": 0.0, "esdAlpha": 0.9}, [K, K, H]),
+        ([8, 8, 9, 60], {"esdOutliersFraction": 1.0, "esdAlpha": 0.9}, [K, K, H, H]),
+        # 30 is 1.659 sigma from the mean of the middle; limits of five are 1.715 and 1.602.
+        ([8, 12, 16, 20, 30], {"esdAlpha": 0.05}, [K] * 5),
+        ([8, 12, 16, 20, 30], {"esdAlpha": 0.2}, [K, K, K, K, H]),
+    ],
+)
+def test_deviates_are_removed_one_by_one(
+    samples: list[float], settings: dict[str, Any], fates: list[int]
+) -> None:
+    chosen = {"esdOutliersFraction": 0.1, "esdAlpha": 0.5, **settings}
+    assert fates_of(samples, "Rejection_ESD", **chosen) == fates

@@ -10,12 +10,12 @@ from calmasters.planning.filter_names import FilterName, filters_in_names, spell
 @pytest.mark.parametrize(
     "names",
     [
-        "Ha|HA|ha|H-alpha|H alpha|H_Alpha|Halpha|H\u03b1|H-\u03b1|Ha 7nm",
+        "Ha|HA|ha|H-alpha|H alpha|H_Alpha|Halpha|H\u03b1|H-\u03b1|Ha 7nm|Hydrogen alpha",
         "Ha|Ha_7 nm|7nm Ha|Ha7|H-alpha (7.0 nm)",
         "OIII|O3|O-III|O III|oiii|OIII 6.5nm|O3 6,5 nm|Oxygen III",
-        "SII|S2|S-II|sii|SII 8nm|Sulfur II|SII8",
-        "Hb|H-beta|H\u03b2|HBeta 8.5nm",
-        "NII|N2|N-II",
+        "SII|S2|S-II|sii|SII 8nm|Sulfur II|SII8|Sulphur-II",
+        "Hb|H-beta|H\u03b2|HBeta 8.5nm|Hydrogen Beta",
+        "NII|N2|N-II|Nitrogen II",
         "Luminance|luminance|LUMINANCE|Luminance filter",
         "UV/IR Cut|uv-ir cut|UVIRCUT",
         "L|l",
@@ -98,3 +98,16 @@ def test_filters_are_found_in_names_where_all_files_say_one(
     paths: list[str], expected: dict[str, int]
 ) -> None:
     assert filters_in_names(paths) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["L", "Lum", "Luminance", "R", "Red", "G", "Green", "B", "Blue", "U", "V", "I", "Z", "Ha", "Hb",
+     "OIII", "SII", "NII", "O3", "Halpha"],
+)  # fmt: skip
+def test_each_filter_is_found_in_names(name: str) -> None:
+    other = "Ha" if name not in ("Ha", "Halpha") else "Hb"
+    for path in (f"Flats/{name}_1.fits", f"{name}/flat.fits", f"flat-{name.lower()}-1.fits.gz"):
+        found = filters_in_names([path, f"Flats/{other}_1.fits"])
+        assert {*found.values()} == {1}
+        assert len(found) == 2

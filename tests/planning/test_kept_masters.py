@@ -173,10 +173,11 @@ def kept(
         elsewhere: Mapping[str, str] | None = None,
         geometry: Geometry = Geometry(4, 3),  # noqa: B008
         is_recorded: bool = True,
+        problems: tuple[str, ...] = (),
     ) -> KeptMasters:
         files = []
         for name, made_of in masters.items():
-            master = make_frame(path=f"masters/bias/{name}.xisf", master=True)
+            master = make_frame(path=f"masters/bias/{name}.xisf", master=True, problems=problems)
             job = MasterJob(
                 name,
                 FrameType.BIAS,
@@ -261,6 +262,15 @@ def test_a_master_without_a_record_is_all_that_is_left(kept: Callable[..., KeptM
     masters = kept({"a": ["x.fits"]}, [], {}, is_recorded=False)
     assert [each.path for each in masters.candidates] == ["masters/bias/a.xisf"]
     assert masters.warnings == []
+
+
+def test_a_damaged_master_is_not_used_and_not_asked_for(
+    kept: Callable[..., KeptMasters], make_frame: Callable[..., Frame]
+) -> None:
+    frame = make_frame(path="x.fits", mtime_ns=17)
+    for made_of in ("x.fits", "gone.fits"):
+        masters = kept({"a": [made_of]}, [frame], {"x.fits": LEFT_OUT}, problems=("is empty",))
+        assert (masters.candidates, masters.warnings) == ([], [])
 
 
 @pytest.mark.parametrize(
