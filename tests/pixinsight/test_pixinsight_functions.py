@@ -49,7 +49,9 @@ def told(site: Site, *expressions: str, before: str = "", script: str = "") -> l
 def test_reports_are_ascii(site: Site) -> None:
     texts = [r"'a~\u007f\u00e9\u0101\u2028\uffff'", "{a: [1, 'é'], b: null}", "'#/'"]
     calls = (*(f"asciiJson({text})" for text in texts), "asciiJson({a: 1}, 1)")
-    plain, thing, other, indented = told(site, *calls)
+    counts = "asciiJson([9007199254740993n, 7n, 1.5])"  # of 64 bits
+    plain, thing, other, indented, numbers = told(site, *calls, counts)
+    assert numbers == "[9007199254740992,7,1.5]"
     assert plain == r'"a~\u007f\u00e9\u0101\u2028\uffff"'
     assert thing == r'{"a":[1,"\u00e9"],"b":null}'
     assert other == '"#/"'
