@@ -246,6 +246,108 @@ def test_missing_masters_of_a_calibration_are_disabled(site: Site) -> None:
     ]
 
 
+#: A process whose parameters have these names, and are what they are set to.
+_FAKE = """
+function faked(names, results) {
+   return function () {
+      names.forEach(function (name) { this[name] = ""; }, this);
+      for (var name in results)
+         this[name] = results[name];
+      this.executeGlobal = function () { ran = this; return works; };
+   };
+}
+var ran = null, works = true;
+"""
+
+
+def test_the_parameters_of_a_calibration_are_all_set(site: Site, tmp_path: Path) -> None:
+    expected = {
+        "masterFlatEnabled": False,
+        "calibrateBias": False,
+        "calibrateFlat": False,
+        "overscanEnabled": False,
+        "pedestalMode": "Literal",
+        "pedestal": 0,
+        "outputPedestalMode": "OutputPedestal_Literal",
+        "outputSampleFormat": "f32",
+        "outputPrefix": "",
+        "outputPostfix": "_c",
+        "overwriteExistingFiles": False,
+        "onError": "Continue",
+        "evaluateNoise": False,
+        "evaluateSignal": False,
+        "cosmeticCorrectionLow": False,
+        "cosmeticCorrectionHigh": False,
+        "noGUIMessages": True,
+        "outputDirectory": f"{tmp_path.as_posix()}/new/folder",
+        "targetFrames": [[True, "a"], [True, "b"]],
+        "masterBiasEnabled": True,
+        "masterBiasPath": "bias",
+        "masterDarkEnabled": False,
+        "masterDarkPath": "",
+        "calibrateDark": False,
+        "optimizeDarks": False,
+    }
+    folder = f"directory: '{tmp_path.as_posix()}/new/folder'"
+    calibration = f"bias: 'bias', dark: null, optimizeDarks: false, {folder}"
+    further = "parameters: {noGUIMessages: true}"
+    job = f"{{frames: ['a', 'b'], calibration: {{{calibration}, {further}}}}}"
+    made = (tmp_path / "made").as_posix()
+    Path(made).touch()
+    before = f"""{_FAKE}
+    ImageCalibration = faked({json.dumps([*expected])}, {{outputData: [["{made}"], ["{made}"]]}});
+    """
+    frames, ran, failed = told(
+        site,
+        f"calibrate({job})",
+        "(ran.outputData = undefined, ran)",
+        f"(works = false, calibrate({job}))",
+        before=before,
+    )
+    assert frames == [{"path": made, "k": None}] * 2
+    assert ran == expected
+    assert failed == "Error: ImageCalibration failed; the reason is in the console output"
+    assert (tmp_path / "new" / "folder").is_dir()
+
+
+def test_the_parameters_of_an_integration_are_all_set(site: Site) -> None:
+    expected = {
+        "evaluateSNR": False,
+        "useCache": False,
+        "subtractPedestals": False,
+        "generate64BitResult": False,
+        "generateIntegratedImage": True,
+        "generateDrizzleData": False,
+        "closePreviousImages": False,
+        "useROI": False,
+        "largeScaleClipLow": False,
+        "largeScaleClipHigh": False,
+        "autoMemorySize": True,
+        "autoMemoryLimit": 0.75,
+        "showImages": False,
+        "images": [[True, "a", "", ""], [True, "b", "", ""]],
+        "overrideImageType": True,
+        "imageType": 3,
+        "generateSlopeMaps": False,
+        "sigmaLow": 4,
+        "generateRejectionMaps": False,
+    }
+    results = "{integrationImageId: 'i', imageData: [[0, 0, 0, 1, 0, 0, 2]]}"
+    before = f"{_FAKE} ImageIntegration = faked({json.dumps([*expected])}, {results});"
+    parameters = "integration: {sigmaLow: 4, generateRejectionMaps: false}"
+    job = f"{{imageType: 3, {parameters}}}"
+    made, ran, failed = told(
+        site,
+        f"integrate({job}, ['a', 'b'])",
+        "(ran.imageData = ran.integrationImageId = undefined, ran)",
+        f"(works = false, integrate({job}, []))",
+        before=before,
+    )
+    assert made == {"images": ["i"], "rejected": [[1, 2]]}
+    assert ran == expected
+    assert failed == "Error: ImageIntegration failed; the reason is in the console output"
+
+
 def test_every_frame_must_be_calibrated(site: Site, tmp_path: Path) -> None:
     made = [(tmp_path / name).as_posix() for name in ("a_c.xisf", "b_c.xisf")]
     for path in made:

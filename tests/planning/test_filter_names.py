@@ -79,8 +79,19 @@ def test_of_two_bandwidths_each_has_spellings_of_its_own() -> None:
     assert [*spellings(values)] == [["Ha 3nm", "H-alpha 3 nm"], ["HA7", "Ha 7.0nm"]]
 
 
-def test_a_name_without_letters_is_of_no_filter() -> None:
-    assert not FilterName.of("7nm").may_be(FilterName.of("7 nm"))
+@pytest.mark.parametrize(
+    ("one", "other", "may_be"),
+    [
+        ("Ha 7nm", "H-alpha", True),
+        ("Ha 7nm", "HA 7 nm", True),
+        ("Ha", "HA", True),
+        ("Ha 3nm", "Ha 7nm", False),
+        ("Ha", "OIII", False),
+        ("7nm", "7 nm", False),
+    ],
+)
+def test_two_names_may_be_of_one_filter(one: str, other: str, may_be: bool) -> None:
+    assert FilterName.of(one).may_be(FilterName.of(other)) is may_be
 
 
 @pytest.mark.parametrize(

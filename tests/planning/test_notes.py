@@ -318,8 +318,11 @@ def test_only_groups_with_equal_other_keywords_are_combined(
 RECIPE = Recipe("native", 1, Integration(), None, "unit", "xisf")
 
 
-def job_of(kind: FrameType, read_as: str, **masters: UsedMaster | None) -> MasterJob:
-    files = tuple(FrameFile(f"{kind}/{n}.fits", 5760, n, read_as=read_as) for n in range(2))
+def job_of(kind: FrameType, *read_as: str, **masters: UsedMaster | None) -> MasterJob:
+    """A job of two frames, of which the first counts."""
+    files = tuple(
+        FrameFile(f"{kind}/{n}.fits", 5760, n, read_as=each) for n, each in enumerate(read_as)
+    )
     return MasterJob(f"master_{kind}", kind, {}, Geometry(4, 3), files, {}, RECIPE, **masters)
 
 
@@ -329,7 +332,7 @@ def notes_on_rows(settings: Settings) -> Callable[..., list[str]]:
 
     def notes_of(bias: Path, read_as: str = "", of_flats: str = BOTTOM_UP) -> list[str]:
         used = UsedMaster(str(bias), "library", "nearest", read_as=read_as)
-        flat = job_of(FrameType.FLAT, of_flats, bias=used)
+        flat = job_of(FrameType.FLAT, of_flats, "", bias=used)
         return [*rows_against_each_other({flat.master: flat}, {flat.master: "flats"}, settings)]
 
     return notes_of
@@ -355,9 +358,9 @@ def test_the_rows_of_a_library_master_are_told_by_its_file(
 
 def test_flats_with_one_bias_share_a_note(settings: Settings, add_frame: AddFile) -> None:
     add_frame("bias/0.fits", cards={"ROWORDER": None})
-    bias = job_of(FrameType.BIAS, "")
+    bias = job_of(FrameType.BIAS, "", BOTTOM_UP)
     used = UsedMaster(bias.master, "run", "nearest")
-    flat = job_of(FrameType.FLAT, BOTTOM_UP, bias=used, dark=None)
+    flat = job_of(FrameType.FLAT, BOTTOM_UP, "", bias=used, dark=None)
     flats = {f"{n}.xisf": replace(flat, name=str(n)) for n in range(3)}
     names = {bias.master: "bias", **{path: f"flat {path[0]}" for path in flats}}
     (note,) = rows_against_each_other({bias.master: bias, **flats}, names, settings)
