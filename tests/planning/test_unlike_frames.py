@@ -39,6 +39,7 @@ def notes(settings: Settings, make_frame: MakeFrame) -> Callable[..., list[str]]
     [
         ((1.0, 1.0, 1.5, 1.5), "1 s (2 frames) and 1.5 s (2 frames)"),
         ((2.0, 1.0, 2.0, 1.0), "1 s (2 frames) and 2 s (2 frames)"),
+        ((1.0, 1.2, 2.0, 2.4), "1 to 1.2 s (2 frames) and 2 to 2.4 s (2 frames)"),
         ((1.0, 1.1, 1.2, 3.0, 3.3), "1 to 1.2 s (3 frames) and 3 to 3.3 s (2 frames)"),
         ((0.5, 0.5, 10.0, 10.0, 10.0, 0.0), "0.5 s (2 frames) and 10 s (3 frames)"),
         ((100.0, 100.0, 200.0, 200.0), "100 s (2 frames) and 200 s (2 frames)"),
@@ -95,10 +96,11 @@ def test_a_keyword_that_tells_the_exposures_apart_is_named(
     keywords: list[dict[str, Value]] = [
         {"USBLIMIT": 1, "APERTUR": "f/4", "BOTH": 1},
         {"USBLIMIT": 1, "APERTUR": "f/4", "BOTH": 2},
+        {"USBLIMIT": 1, "APERTUR": "f/4", "BOTH": 2},
         {"USBLIMIT": 1, "APERTUR": "f/8", "BOTH": 1},
         {"USBLIMIT": 1, "APERTUR": "f/8", "BOTH": 2},
     ]
-    (note,) = notes(1.0, 1.0, 2.0, 2.0, keywords=keywords)
+    (note,) = notes(1.0, 1.1, 1.2, 3.0, 3.0, keywords=keywords)
     assert note.endswith("add APERTUR to required_keywords.flat")
 
 
