@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from calmasters.engines.hot_pixels import HotPixels, find_hot_pixels
 from calmasters.images.assembled_frame import AssembledFrame
 from calmasters.images.open_frame import OpenedFrame
 from calmasters.images.raw_frame import Image, RawFrame
@@ -45,6 +46,9 @@ _CUT: Final = 6.0
 #: Number of differences, about, that are used for their median.
 _MEDIAN_SAMPLES: Final = 20_000
 
+#: Largest number of rows in which hot pixels are looked for.
+_HOT_ROWS: Final = 64
+
 #: Usually the fewest samples have the highest value. Where the camera cuts higher ones off, they
 #: are more than this many times those of the next lower value, and more than chance.
 _PLATEAU_RATIO: Final = 2
@@ -70,6 +74,7 @@ class FrameMeasure:
         Standard deviation of a sample, from differences of samples of one colour in one row.
     cell_noise : float
         That of a cell's level.
+    hot_pixels : HotPixels
     highest : float
         The highest sample, in [0, 1].
     plateau : float
@@ -87,6 +92,7 @@ class FrameMeasure:
     cells: Cells
     noise: float
     cell_noise: float
+    hot_pixels: HotPixels
     highest: float = 1.0
     plateau: float = 0.0
     white: float = 1.0
@@ -162,13 +168,17 @@ def _measure(
     cells = means.reshape(count // 2, 2, columns, parts).swapaxes(1, 2)
     sorted_parts = np.sort(cells.reshape(count // 2, columns, -1), axis=2)
     kept = sorted_parts[..., : math.ceil(_KEPT * 2 * parts)]
-    noise = _noise(pairs[::2, 0].astype(np.float32), unity / 65535) / unity
+    one_adu = unity / 65535
+    stored_noise = _noise(pairs[::2, 0].astype(np.float32), one_adu)
+    noise = stored_noise / unity
+    lines = pairs.reshape(-1, width)[:: math.ceil(count * rows / _HOT_ROWS)]
+    hot_pixels = find_hot_pixels(lines, stored_noise, one_adu)
     samples = 2 * _KEPT * rows * width / columns
     cell_noise = noise / math.sqrt(samples)
     stored, plateau = _highest(pairs)
     highest = (stored + zero) / unity
     level = float(np.median(means))
-    return FrameMeasure(level, kept.mean(axis=2), noise, cell_noise, highest, plateau)
+    return FrameMeasure(level, kept.mean(axis=2), noise, cell_noise, hot_pixels, highest, plateau)
 
 
 def _highest(samples: NDArray[np.float32 | np.int16]) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """Find frames that differ from the other frames of their group, and groups that change.
 
-Bias frames and darks are compared by level and noise, flats by their shape: the levels of regions
-on a coarse grid, divided by the level of the frame. See
+Bias frames and darks are compared by level, noise, the levels of regions on a coarse grid, and hot
+pixels; flats by their shape: the levels of regions, divided by the level of the frame. See
 ``docs/decisions/0035-frames-are-compared-before-they-are-combined.md`` for the limits.
 """
 
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calmasters.engines.frame_measures import FrameMeasure
+from calmasters.engines.hot_pixels import frames_with_others
 from calmasters.errors import plain_number
 from calmasters.frame import FrameType, Geometry
 
@@ -30,12 +31,23 @@ _ADU: Final = 1 / 65535
 _LEVEL_NOISES: Final = 2.0
 _LEVEL_ADU: Final = 2.0
 
-#: Noise is at least that of rounding to an integer.
+#: Noise is at least that of rounding to a step.
 _ROUNDING_NOISE: Final = 0.29 * _ADU
 
 #: Ratio of different noises, and this many times the relative error of a noise.
 _NOISE_RATIO: Final = 1.5
 _RATIO_ERRORS: Final = 8.0
+
+#: Regions of bias frames and darks, less the level of the frame, differ by this many times the
+#: noise of a pixel and of a cell, by this many ADU, and by this share of what they usually are
+#: above the level: the glow of an amplifier depends on the temperature.
+_REGION_NOISES: Final = 1.0
+_REGION_CELL_NOISES: Final = 6.0
+_REGION_ADU: Final = 10.0
+_REGION_SHARE: Final = 0.5
+
+#: Number of cells in a row of which the median is compared.
+_SMOOTHED: Final = 5
 
 #: Flats differ where a cell differs by this share, and by this many times its noise.
 _SHAPE_SHARE: Final = 0.01
@@ -126,29 +138,87 @@ def find_outliers(
 
 def _compare_levels(geometry: Geometry, measures: Sequence[FrameMeasure]) -> Outliers:
     levels = np.array([each.level for each in measures])
-    noises = np.array([max(each.noise, _ROUNDING_NOISE) for each in measures])
+    rounding = _ROUNDING_NOISE * max(1.0, *(each.step_adu for each in measures))
+    noises = np.array([max(each.noise, rounding) for each in measures])
     usual = float(np.median(noises))
     level_limit = max(_LEVEL_NOISES * usual, _LEVEL_ADU * _ADU)
     # The noise of a small frame is measured on few samples: the ratio of equal ones varies.
     samples = len(measures[0].cells) * geometry.width
     ratio = max(_NOISE_RATIO, 1 + _RATIO_ERRORS / math.sqrt(samples))
-    values = np.stack([levels / level_limit, np.log(noises) / np.log(ratio)], axis=1)
+    cells = np.array([each.cells for each in measures])
+    cell_noise = float(np.median([each.cell_noise for each in measures]))
+    floor = max(_REGION_ADU * _ADU, _REGION_NOISES * usual, _REGION_CELL_NOISES * cell_noise)
+    regions = _region_values(cells, floor)
+    values = np.column_stack(
+        [levels / level_limit, np.log(noises) / np.log(ratio), regions.reshape(len(cells), -1)]
+    )
+
+    def compared(column: int, frame: int, others: list[int]) -> tuple[str, str, str]:
+        """Return what differs, and its values in ADU in a frame and in others."""
+        if column < 2:
+            name, numbers = (("level", levels), ("noise", noises))[column]
+        else:
+            distances = regions[frame] - np.median(regions[others], axis=0)
+            largest = distances.flat[column - 2]
+            where = distances * np.sign(largest) >= min(1, abs(largest))
+            margin = cells.shape[2] - where.shape[1]
+            where = np.pad(where, ((0, 0), (margin // 2, margin - margin // 2)), mode="edge")
+            name = f"level of {_place(where, geometry)}"
+            numbers = np.median(cells[:, where], axis=1)
+        both = float(numbers[frame]), float(np.median(numbers[others]))
+        number, other = (plain_number(each / _ADU, 4) for each in both)
+        return name, number, other
 
     def difference(frame: int, column: int, others: list[int]) -> str:
-        name, numbers = (("level", levels), ("noise", noises))[column]
-        both = numbers[frame], np.median(numbers[others])
-        number, other = (plain_number(float(each) / _ADU, 4) for each in both)
+        name, number, other = compared(column, frame, others)
         return f"{name} {number} ADU where the others have {other} ADU"
 
     def drift(first: int, last: int, column: int) -> str:
-        name, numbers = (("level", levels), ("noise", noises))[column]
-        begin, end = (plain_number(numbers[each] / _ADU, 4) for each in (first, last))
+        name, end, begin = compared(column, last, [first])
         return (
             f"the {name} of the frames drifts from {begin} to {end} ADU: let the sensor "
             "reach its temperature, keep light out, and take them again"
         )
 
-    return _outliers(values, difference, drift)
+    return _with_hot_pixels(_outliers(values, difference, drift), measures)
+
+
+def _region_values(cells: Float64, floor: float) -> Float64:
+    """Return how far regions differ from their usual level, less that of their frame, in limits."""
+    usual = np.median(cells, axis=0)
+    differences = cells - usual
+    differences -= np.median(differences, axis=(1, 2), keepdims=True)
+    limits = np.maximum(floor, _REGION_SHARE * _smooth(np.abs(usual - np.median(usual))))
+    return _smooth(differences) / limits
+
+
+def _smooth(cells: Float64) -> Float64:
+    """Return medians of cells in a row, without cosmic rays, hot pixels and columns of few cells.
+
+    Rows are not combined: cameras read them out one by one, so that banding is along them.
+    """
+    window = min(_SMOOTHED, cells.shape[-1])
+    return np.median(np.lib.stride_tricks.sliding_window_view(cells, window, axis=-1), axis=-1)
+
+
+def _place(cells: NDArray[np.bool_], geometry: Geometry) -> str:
+    """Return the rows and columns that contain such cells, counted from 1."""
+    parts = []
+    for name, side, axis in (("rows", geometry.height, 1), ("columns", geometry.width, 0)):
+        inside = np.flatnonzero(cells.any(axis=axis))
+        first, last = (edge * side // cells.shape[1 - axis] for edge in (inside[0], inside[-1] + 1))
+        parts.append(f"{name} {first + 1} to {last}")
+    return ", ".join(parts)
+
+
+def _with_hot_pixels(found: Outliers, measures: Sequence[FrameMeasure]) -> Outliers:
+    """Add frames with other hot pixels than those that do not differ otherwise."""
+    others = [frame for frame in range(len(measures)) if frame not in found.frames]
+    if not others:
+        return found
+    unlike = frames_with_others([measures[frame].hot_pixels for frame in others])
+    frames = {**found.frames, **{others[each]: how for each, how in unlike.items()}}
+    return replace(found, frames=dict(sorted(frames.items())))
 
 
 def _compare_shapes(
