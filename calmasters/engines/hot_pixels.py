@@ -121,9 +121,8 @@ def frames_with_others(frames: Sequence[HotPixels]) -> Mapping[int, str]:
     there = warm[:, lasting].sum(axis=1)
     is_apart = (there <= _UNLIKE * expected) & (shares[:, main].max(axis=1) <= _UNLIKE)
     return {
-        frame: f"{there[frame]:.0f} of the {expected} hot pixels of the others are in it, in the "
-        f"rows that were compared, and {len(frames[frame].hot)} elsewhere: another camera or "
-        "subframe, or the image is shifted or flipped"
+        frame: f"hot pixels at other places, {there[frame]:.0f} of {expected} where the others "
+        "have theirs: another camera or subframe, or a shifted or flipped image"
         for frame in np.flatnonzero(is_apart & ~main).tolist()
         if len(frames[frame].hot) >= _FEWEST
     }

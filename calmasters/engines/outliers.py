@@ -31,7 +31,7 @@ _ADU: Final = 1 / 65535
 _LEVEL_NOISES: Final = 2.0
 _LEVEL_ADU: Final = 2.0
 
-#: Noise is at least that of rounding to a step.
+#: Noise is at least that of rounding to an integer.
 _ROUNDING_NOISE: Final = 0.29 * _ADU
 
 #: Ratio of different noises, and this many times the relative error of a noise.
@@ -138,8 +138,7 @@ def find_outliers(
 
 def _compare_levels(geometry: Geometry, measures: Sequence[FrameMeasure]) -> Outliers:
     levels = np.array([each.level for each in measures])
-    rounding = _ROUNDING_NOISE * max(1.0, *(each.step_adu for each in measures))
-    noises = np.array([max(each.noise, rounding) for each in measures])
+    noises = np.array([max(each.noise, _ROUNDING_NOISE) for each in measures])
     usual = float(np.median(noises))
     level_limit = max(_LEVEL_NOISES * usual, _LEVEL_ADU * _ADU)
     # The noise of a small frame is measured on few samples: the ratio of equal ones varies.
@@ -214,8 +213,6 @@ def _place(cells: NDArray[np.bool_], geometry: Geometry) -> str:
 def _with_hot_pixels(found: Outliers, measures: Sequence[FrameMeasure]) -> Outliers:
     """Add frames with other hot pixels than those that do not differ otherwise."""
     others = [frame for frame in range(len(measures)) if frame not in found.frames]
-    if not others:
-        return found
     unlike = frames_with_others([measures[frame].hot_pixels for frame in others])
     frames = {**found.frames, **{others[each]: how for each, how in unlike.items()}}
     return replace(found, frames=dict(sorted(frames.items())))
