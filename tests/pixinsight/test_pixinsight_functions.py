@@ -444,7 +444,9 @@ def test_a_master_is_written_with_its_maps_and_closed_also_after_a_failure(site:
        } catch (error) {
           calls.push(error.message);
        }
-       return calls.map(function (call) { return call[0] === "exportProperties" ? call[0] : call; });
+       return calls.map(function (call) {
+          return call[0] === "exportProperties" ? call[0] : call;
+       });
     }
     var storing = true;
     """
