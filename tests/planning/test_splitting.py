@@ -69,6 +69,10 @@ def names(settings: Settings, make_frame: MakeFrame) -> Callable[..., list[str]]
         ("ROTATOR", [10.0, 11.5, 13.0], ["_ROTATOR-10", "_ROTATOR-13"]),
         ("ROTATOR", [11.9, 10.0, 12.1], ["_ROTATOR-10", "_ROTATOR-12"]),
         ("ROTATOR", [10.0, 12.1], ["_ROTATOR-10", "_ROTATOR-12"]),
+        ("GRATING", ["Grism 7", "none"], ["_GRATING-Grism 7", "_GRATING-none"]),
+        ("GRATING", [600, 1200], ["_GRATING-600", "_GRATING-1200"]),
+        ("SLIT", ["1.0 arcsec", "1.0  ARCSEC"], [""]),
+        ("SLIT", [1.0003, 1.0004], [""]),
     ],
 )
 def test_flats_that_differ_in_a_distinguishing_keyword_have_it_in_their_names(
@@ -254,6 +258,8 @@ def test_averaged_flats_that_differ_are_reported(
         "FOCALLEN": (300, 400),
         "CAMERAID": ("1", "2"),
         "ROTATOR": (10.0, 20.0),
+        "GRATING": (600, 1200),
+        "SLIT": ("long", "mask 1"),
         "FLATKIND": ("dflat", "sflat"),
     }
     card = "IMAGETYP" if keyword == "FLATKIND" else keyword
