@@ -438,6 +438,8 @@ def mutate(mutants: Mutants, tests: Sequence[str]) -> dict[Mutant, str]:
     return results
 
 
+#: Quick tests of scripts for PixInsight.
+SCRIPT_TESTS = ("pixinsight/test_pixinsight_functions", "pixinsight/test_pixinsight_script")
 #: Quick tests of modules, where they are not, or not only, in the test module of the same name.
 TESTS: dict[str, tuple[str, ...]] = {
     "headers/frame_types": ("headers/test_frame_types", "headers/test_path_tokens"),
@@ -451,6 +453,9 @@ TESTS: dict[str, tuple[str, ...]] = {
     "inventory/camera_keywords": (
         "inventory/test_camera_keywords", "inventory/test_faults", "planning/test_missing_keywords",
     ),
+    "inventory/header_cache": (
+        "inventory/test_header_cache", "inventory/test_series_frames", "headers/test_ap_common",
+    ),
     "planning/grouping": (
         "planning/test_grouping", "planning/test_splitting", "planning/test_matching",
     ),
@@ -462,6 +467,8 @@ TESTS: dict[str, tuple[str, ...]] = {
         "planning/test_planner", "planning/test_kept_masters", "planning/test_splitting",
         "planning/test_libraries", "planning/test_missing_keywords",
     ),
+    "pixinsight/user": (*SCRIPT_TESTS[:1], "pixinsight/test_pixinsight_user_scripts"),
+    "pixinsight/all_by_hand": (*SCRIPT_TESTS[:1], "pixinsight/test_pixinsight_user_scripts"),
     "engines/native/reference": ("engines/test_native_reference",),
     "engines/native/reference_flats": ("engines/test_native_reference",),
 }  # fmt: skip
@@ -471,13 +478,12 @@ def files_of(modules: Iterable[str]) -> list[str]:
     """Return the test modules of modules: those in the table, or that with the same name."""
     files: dict[str, None] = {}
     for module in modules:
+        path = Path(module).with_suffix("")
         if module.endswith(".js"):
-            names = ("pixinsight/test_pixinsight_functions", "pixinsight/test_pixinsight_script")
-            files |= dict.fromkeys(f"tests/{name}.py" for name in names)
-            continue
-        path = Path(module).relative_to("calmasters").with_suffix("")
-        own = f"{path.parent}/test_{path.name}"
-        names = TESTS.get(path.as_posix(), (own,))
+            names = TESTS.get(path.as_posix(), SCRIPT_TESTS)
+        else:
+            path = path.relative_to("calmasters")
+            names = TESTS.get(path.as_posix(), (f"{path.parent}/test_{path.name}",))
         files |= dict.fromkeys(f"tests/{name}.py" for name in names)
     return list(files)
 

@@ -564,6 +564,58 @@ def test_warnings_in_a_log_are_recorded_once(site: Site) -> None:
     ]
 
 
+def test_the_record_of_a_master_has_its_numbers(site: Site, tmp_path: Path) -> None:
+    folder = tmp_path.as_posix()
+    record = {
+        "frames": [{"path": "a", "mtime_ns": "1768500000123456789"}, {"path": "b"}],
+        "versions": {"calmasters": "1"},
+        "warnings": [{"kind": "script", "text": "by hand"}],
+        "digest": "aa",
+    }
+    level = "level: {limit: 0.25, kind: 'level', text: 'is %1 ADU'}"
+    job = f"{{record: {json.dumps(record)}, recordFile: '{folder}/r', type: 'dark', {level}}}"
+    pixels = "{mean: 0.5, median: 0.5, minimum: 0, maximum: 1}"
+    result = f"{{rejected: [[1, 2], [3, 4]], k: %s, pixels: {pixels}}}"
+    before = """
+    var size = 77;
+    fileSize = function () { return size; };
+    var warning = [{kind: "other", text: "odd"}];
+    """
+    uncalibrated = job.replace(f"{folder}/r", f"{folder}/uncalibrated")
+    assert (
+        told(
+            site,
+            f"writeRecord({job}, {result % '[0.5, 1]'}, warning, 1.5)",
+            f"(size = null, writeRecord({uncalibrated}, {result % '[]'}, [], 1.5))",
+            before=before,
+        )
+        == ["undefined"] * 2
+    )
+    text = (tmp_path / "r").read_text()
+    assert '  "mtime_ns": 1768500000123456789,' in text.replace("   ", "  ")
+    assert text.startswith('{\n "frames": [\n')
+    level_warning = {"kind": "level", "text": "is 32768 ADU"}
+    warnings = [*record["warnings"], {"kind": "other", "text": "odd"}, level_warning]
+    assert json.loads(text) == {
+        **record,
+        "frames": [
+            {"path": "a", "mtime_ns": 1768500000123456789, "low": 1, "high": 2, "k": 0.5},
+            {"path": "b", "low": 3, "high": 4, "k": 1},
+        ],
+        "rejected_low": 4,
+        "rejected_high": 6,
+        **{"mean": 0.5, "median": 0.5, "minimum": 0, "maximum": 1, "seconds": 1.5},
+        "versions": {"calmasters": "1", "PixInsight": "1.9.4"},
+        "warnings": warnings,
+        "warning_count": 3,
+        "master_bytes": 77,
+    }
+    stored = json.loads((tmp_path / "uncalibrated").read_text())
+    assert [frame["k"] for frame in stored["frames"]] == [None, None]
+    assert stored["warnings"] == [*record["warnings"], level_warning]
+    assert "master_bytes" not in stored
+
+
 def test_a_level_that_is_wrong_is_said(site: Site) -> None:
     def level(kind: str, minimum: float, median: float) -> str:
         job = f"{{type: '{kind}', level: {{limit: 0.25, kind: 'level', text: 'is %1 ADU'}}}}"
