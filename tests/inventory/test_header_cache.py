@@ -507,3 +507,21 @@ def test_the_cache_is_written_only_if_something_changed(
     cache.read(files, settings.input_dir)
     cache.save()
     assert not path.exists()
+
+
+def test_samples_are_looked_at_where_a_frame_may_be_used(
+    settings: Settings, add_frame: Callable[..., Path]
+) -> None:
+    kinds: dict[str, tuple[str, dict[str, Any]]] = {
+        "light": ("light", {}),
+        "calibrated": ("bias", {"CALSTAT": "B"}),
+        "bias": ("bias", {}),
+    }
+    for name, (kind, cards) in kinds.items():
+        rewrite(add_frame(f"{name}.fits", kind, cards), np.full((3, 4), 1e9, np.float32))
+    problems = {path.removesuffix(".fits"): each.problems for path, each in read(settings).items()}
+    assert problems["light"] == ()
+    (problem,) = problems["calibrated"]
+    assert problem.startswith("is already calibrated")
+    (problem,) = problems["bias"]
+    assert problem.startswith("contains samples")
