@@ -185,7 +185,7 @@ def _extensions(file: IO[bytes], start: int) -> Iterator[ImageHeader]:
         header = _header_at(file, start, b"XTENSION")
         if header is None:
             return
-        columns = header.cards.get("TFIELDS", 0)
+        columns = header.cards.get("TFIELDS")
         # astropy loops over the columns, and with a huge number would not return.
         if not 0 <= (number_of(columns) or 0) <= _MOST_COLUMNS:
             raise FrameError(f"is damaged: its header declares {columns} columns; copy it again")
