@@ -668,3 +668,45 @@ def test_warm_sensors_give_a_warning_or_a_problem(
     assert refused.traits.warnings == ()
     (problem,) = refused.traits.problems
     assert problem.startswith(f"{text}; retake it")
+
+
+# --- exposures and nights -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cards", "exposure_s", "warns"),
+    [
+        ({"EXPTIME": 0.0, "EXPOSURE": 0.0}, 0.0, False),
+        ({"EXPTIME": 0.0, "EXPOSURE": 1.0}, 0.0, True),
+        ({"EXPTIME": 1.0, "EXPOSURE": 0.0}, 1.0, True),
+        ({"EXPTIME": 1.0, "EXPOSURE": 1.001}, 1.0, False),
+        ({"EXPTIME": 1.0}, 1.0, False),
+        ({"EXPOINUS": 2_500_000}, 2.5, False),
+        ({"EXPOINUS": "many"}, None, False),
+    ],
+)
+def test_two_exposures_of_a_frame_should_be_equal(
+    cards: dict[str, Any], exposure_s: float | None, warns: bool
+) -> None:
+    header = read_keywords({**IMAGE, **cards}, PurePosixPath("x.fits"), HeaderRules())
+    assert header.traits.keywords.get("EXPOSURE") == exposure_s
+    assert any("differs from EXPOSURE" in each for each in header.traits.warnings) is warns
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "warns"),
+    [
+        ("FLAT", {"DATE": "2026-01-15T20:00:00"}, True),
+        ("FLAT", {}, False),
+        ("BIAS", {"DATE": "2026-01-15T20:00:00"}, False),
+    ],
+)
+def test_a_flat_whose_date_cannot_be_read_says_that_its_night_is_of_another_card(
+    kind: str, more: Cards, warns: bool
+) -> None:
+    cards = {**IMAGE, "IMAGETYP": kind, "DATE-OBS": "yesterday", **more}
+    traits = read_keywords(cards, PurePosixPath("x.fits"), HeaderRules()).traits
+    assert ("DATE" in traits.keywords) is bool(more)
+    told = [each for each in traits.warnings if "the night is that of another source" in each]
+    assert len(told) == warns
+    assert all("yesterday" in each for each in told)
