@@ -710,3 +710,43 @@ def test_a_flat_whose_date_cannot_be_read_says_that_its_night_is_of_another_card
     told = [each for each in traits.warnings if "the night is that of another source" in each]
     assert len(told) == warns
     assert all("yesterday" in each for each in told)
+
+
+#: Cards that a keyword is read from, by programs and observatories.
+READ: dict[str, tuple[Value, tuple[str, ...]]] = {
+    "INSTRUME": ("Cam 1", ("INSTRUME", "CAMERA", "CAMERAID", "HEAD", "DETECTOR")),
+    "SET-TEMP": (-10.0, ("SET-TEMP", "SETTEMP", "SET_TEMP", "CCD-TSET")),
+    "GAIN": (100, ("GAIN", "ISOSPEED", "ISO", "GAINRAW", "CAMGAIN")),
+    "OFFSET": (50, ("OFFSET", "BLKLEVEL", "BLACKLEV", "BLKLVL")),
+    "READOUTM": (
+        "Low Noise", ("READOUTM", "READMODE", "READOUT", "RDMODE", "CONVGAIN", "LOWNOISE"),
+    ),
+    "EXPOSURE": (2.5, ("EXPTIME", "EXPOSURE", "EXP", "EXP_TIME", "ELAPTIME", "DARKTIME")),
+    "TELESCOP": ("Newton", ("TELESCOP",)),
+    "FOCALLEN": (800, ("FOCALLEN", "FOCAL")),
+    "CAMERAID": ("left", ("CAMERAID", "CAMID", "CAM-ID")),
+    "GRATING": (
+        "600B", ("GRATING", "GRISM", "DISPERSR", "DISPERSE", "GRATNAME", "GRISNAME", "GRNAME",
+                 "ALGRNM", "ISIGRAT", "ESO INS GRIS1 NAME", "ESO INS GRAT NAME",
+                 "ESO INS GRISM NAME"),
+    ),
+    "SLIT": (
+        "1.0 arcsec", ("SLIT", "SLITNAME", "SLITMASK", "MASKNAME", "DECKER", "DECKNAME",
+                       "ALAPRTNM", "ESO INS SLIT NAME", "ESO INS SLIT1 NAME"),
+    ),
+    "ROTATOR": (90.0, ("ROTATOR", "ROTATANG", "ROTANGLE", "ROTANG", "ROTATPOS")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("keyword", "name"), [(keyword, name) for keyword, (_, names) in READ.items() for name in names]
+)
+def test_each_card_of_a_keyword_is_read(keyword: str, name: str) -> None:
+    value = READ[keyword][0]
+    cards = {**IMAGE, "IMAGETYP": "FLAT", name: value}
+    traits = read_keywords(cards, PurePosixPath("x.fits"), RULES).traits
+    assert traits.keywords[keyword] == value
+    # The first card of the list counts more.
+    both = {**cards, name: "other", READ[keyword][1][0]: value}
+    traits = read_keywords(both, PurePosixPath("x.fits"), RULES).traits
+    assert traits.keywords[keyword] == value

@@ -454,6 +454,10 @@ TESTS: dict[str, tuple[str, ...]] = {
     "headers/amplifier_parts": ("headers/test_layouts",),
     "headers/mosaic": ("headers/test_layouts",),
     "headers/values": ("headers/test_values", "headers/test_odd_values"),
+    "headers/dialects": (
+        "headers/test_dialects", "headers/test_keyword_reader", "headers/test_odd_values",
+        "headers/test_distinctions",
+    ),
     "headers/history": ("headers/test_processing",),
     "inventory/verdicts": (
         "inventory/test_verdicts", "inventory/test_duplicates", "inventory/test_series_frames",
