@@ -472,6 +472,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         "planning/test_grouping", "planning/test_splitting", "planning/test_matching",
     ),
     "planning/checkpoint": (
+        "planning/test_checkpoint",
         "planning/test_planner", "planning/test_kept_masters", "planning/test_staleness",
         "planning/test_splitting", "inventory/test_suggestions",
     ),
