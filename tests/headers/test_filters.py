@@ -62,6 +62,9 @@ def test_where_no_wheel_has_a_filter_the_first_stays(text: str) -> None:
         ({"FILTER": "Clear", "FILTER1": "g", "FILTER2": "V"}, ("g+V", "FILTER1, FILTER2")),
         ({"FILTER": "Clear", "FILTER1": "g"}, ("g", "FILTER1")),
         ({"FILTER": "Unknown", "FILTER1": "g"}, ("g", "FILTER1")),
+        ({"FILTER": "g+V", "FILT-1": "g", "FILT-2": "V"}, ("g+V", "FILTER")),
+        ({"FILTER": "Clear", "FILT-1": "g"}, ("g", "FILT-1")),
+        ({"FILTER1": "H  alpha", "FILTER2": "V"}, ("H alpha+V", "FILTER1, FILTER2")),
         # A card that is not of a wheel is used as it is.
         ({"FILTNAME": "Clear", "FILTER2": "V"}, ("Clear", "FILTNAME")),
         ({"FILTER": 656, "FILTER2": "Open"}, (656, "FILTER")),
