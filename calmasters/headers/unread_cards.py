@@ -20,7 +20,7 @@ __all__ = ["is_unusable", "may_have_a_keyword", "unread_cards", "unread_values"]
 #: Names of cards that may have the value of a keyword, without those of other meanings: the noise
 #: or duration of the readout, the offset of a telescope or focuser.
 _RESEMBLING: Final[Mapping[str, re.Pattern[str]]] = {
-    "FILTER": re.compile(r"FI?LT|FILPOS|FL(?:NAM|POS)|BAND|WHEEL|COLOU?R|OPTI[0-9]"),
+    "FILTER": re.compile(r"FI?LT|FILPOS|FL(?:NAM|POS)|BAND|WHEEL|^COLOU?R$|OPTI[0-9]"),
     "GAIN": re.compile(r"GAIN|^CVF$|^ISO|SENSITIV"),
     "OFFSET": re.compile(r"BLACK|BLKL|(?:CAM|CCD|DET|ADC)[-_ ]?OFF"),
     "READOUTM": re.compile(
