@@ -46,8 +46,10 @@ _REGION_CELL_NOISES: Final = 6.0
 _REGION_ADU: Final = 10.0
 _REGION_SHARE: Final = 0.5
 
-#: Number of cells in a row of which the median is compared.
+#: Number of cells in a row of which the median is compared. Cells below each other are combined
+#: only if they have fewer rows than this: few cosmic rays fill them. Banding is along rows.
 _SMOOTHED: Final = 5
+_TALL: Final = 8
 
 #: Flats differ where a cell differs by this share, and by this many times its noise.
 _SHAPE_SHARE: Final = 0.01
@@ -147,7 +149,8 @@ def _compare_levels(geometry: Geometry, measures: Sequence[FrameMeasure]) -> Out
     cells = np.array([each.cells for each in measures])
     cell_noise = float(np.median([each.cell_noise for each in measures]))
     floor = max(_REGION_ADU * _ADU, _REGION_NOISES * usual, _REGION_CELL_NOISES * cell_noise)
-    regions = _region_values(cells, floor)
+    rows = 1 if geometry.height >= _TALL * cells.shape[1] else 3
+    regions = _region_values(cells, rows, floor)
     values = np.column_stack(
         [levels / level_limit, np.log(noises) / np.log(ratio), regions.reshape(len(cells), -1)]
     )
@@ -160,8 +163,8 @@ def _compare_levels(geometry: Geometry, measures: Sequence[FrameMeasure]) -> Out
             distances = regions[frame] - np.median(regions[others], axis=0)
             largest = distances.flat[column - 2]
             where = distances * np.sign(largest) >= min(1, abs(largest))
-            margin = cells.shape[2] - where.shape[1]
-            where = np.pad(where, ((0, 0), (margin // 2, margin - margin // 2)), mode="edge")
+            margins = np.subtract(cells.shape[1:], where.shape)
+            where = np.pad(where, [(each // 2, each - each // 2) for each in margins], mode="edge")
             name = f"level of {_place(where, geometry)}"
             numbers = np.median(cells[:, where], axis=1)
         both = float(numbers[frame]), float(np.median(numbers[others]))
@@ -182,22 +185,20 @@ def _compare_levels(geometry: Geometry, measures: Sequence[FrameMeasure]) -> Out
     return _with_hot_pixels(_outliers(values, difference, drift), measures)
 
 
-def _region_values(cells: Float64, floor: float) -> Float64:
+def _region_values(cells: Float64, rows: int, floor: float) -> Float64:
     """Return how far regions differ from their usual level, less that of their frame, in limits."""
     usual = np.median(cells, axis=0)
     differences = cells - usual
     differences -= np.median(differences, axis=(1, 2), keepdims=True)
-    limits = np.maximum(floor, _REGION_SHARE * _smooth(np.abs(usual - np.median(usual))))
-    return _smooth(differences) / limits
+    excess = np.abs(usual - np.median(usual))[np.newaxis]
+    return _smooth(differences, rows) / np.maximum(floor, _REGION_SHARE * _smooth(excess, rows))
 
 
-def _smooth(cells: Float64) -> Float64:
-    """Return medians of cells in a row, without cosmic rays, hot pixels and columns of few cells.
-
-    Rows are not combined: cameras read them out one by one, so that banding is along them.
-    """
-    window = min(_SMOOTHED, cells.shape[-1])
-    return np.median(np.lib.stride_tricks.sliding_window_view(cells, window, axis=-1), axis=-1)
+def _smooth(cells: Float64, rows: int) -> Float64:
+    """Return medians of near cells, without cosmic rays, hot pixels and columns of few of them."""
+    window = min(rows, cells.shape[1]), min(_SMOOTHED, cells.shape[2])
+    near = np.lib.stride_tricks.sliding_window_view(cells, window, axis=(1, 2))
+    return np.median(near, axis=(3, 4))
 
 
 def _place(cells: NDArray[np.bool_], geometry: Geometry) -> str:

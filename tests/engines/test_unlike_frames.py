@@ -79,7 +79,7 @@ LIKE = {
     "little noise, in steps of 16": lambda: [frame(A, 5, step=16) for _ in range(10)],
     "an uncooled camera that warms up": lambda: [frame(A * (1 + 0.3 * i)) for i in range(10)],
     "one frame much colder": lambda: [frame(A * (0.1 if i == 3 else 1)) for i in range(10)],
-    "small frames with cosmic rays": lambda: [frame(A[:48, :48], hits=20) for _ in range(10)],
+    "small frames with cosmic rays": lambda: [frame(A[:48, :48], hits=30) for _ in range(10)],
     "the glow of an amplifier": lambda: [frame(GLOW * (1 + 0.01 * i)) for i in range(10)],
     "banding that is other in each frame": lambda: [
         frame(RNG.normal(0, 2, (SIDE, 1)) + 0 * X) for _ in range(10)
@@ -100,7 +100,7 @@ def test_healthy_groups_of_all_sizes_are_not_reported() -> None:
         side, noise = int(RNG.choice([48, 96, 160])), float(RNG.choice([1.5, 4, 20]))
         pixels = hot(float(RNG.choice([1e-3, 1e-2])), 20 * noise, side)
         warmth = RNG.uniform(0.85, 1.15, RNG.integers(2, 15))
-        found = compare([frame(pixels * each, noise, RNG.integers(10)) for each in warmth])
+        found = compare([frame(pixels * each, noise, RNG.integers(31)) for each in warmth])
         assert (dict(found.frames), found.drift) == ({}, "")
 
 
