@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import ValidationError
 
-__all__ = ["check_config", "fill_defaults", "parse_zone", "translated", "typed_config"]
+__all__ = [
+    "check_config",
+    "fill_defaults",
+    "parse_zone",
+    "read_yaml",
+    "translated",
+    "typed_config",
+]
 
 #: The default of ``types_from``, with which an old ``folder_types`` counts.
 _TYPES_FROM: Final = ("header", "folder")
@@ -37,7 +44,7 @@ def fill_defaults(config: dict[str, Any], defaults: Path) -> None:
     defaults : Path
         The complete ``config.yaml``.
     """
-    _fill(config, _yaml(defaults))
+    _fill(config, read_yaml(defaults))
 
 
 def _fill(config: dict[str, Any], defaults: Mapping[str, Any]) -> None:
@@ -48,7 +55,8 @@ def _fill(config: dict[str, Any], defaults: Mapping[str, Any]) -> None:
             config.setdefault(key, value)
 
 
-def _yaml(path: Path) -> Any:
+def read_yaml(path: Path) -> Any:
+    """Read one of the project's own YAML files."""
     import yaml
 
     # The parser in C, which nearly every build has, is ten times faster, and every run needs it.
@@ -102,10 +110,11 @@ def check_config(config: Mapping[str, Any], schema: Path) -> None:
         raise ConfigError("\n  ".join(["the configuration is not valid:", *mistakes]))
 
 
+@cache
 def _validator(schema: Path) -> Draft202012Validator:
     from jsonschema import Draft202012Validator
 
-    return Draft202012Validator(_yaml(schema))
+    return Draft202012Validator(read_yaml(schema))
 
 
 def _mistakes(config: Mapping[str, Any], schema: Path) -> Iterator[str]:
