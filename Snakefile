@@ -19,7 +19,7 @@ from snakemake.logging import logger
 from snakemake.utils import min_version
 
 from calmasters import WORKFLOW_FILES
-from calmasters.config_check import fill_defaults, translated, typed_config
+from calmasters.config_check import fill_defaults, has_settings, translated, typed_config
 from calmasters.console.console import install
 from calmasters.errors import CalmastersError
 from calmasters.frame import FrameType
@@ -36,17 +36,23 @@ CONSOLE = install(workflow, logger)
 min_version("9.27")  # pathvars
 
 
+SCHEMA = WORKFLOW_FILES / "config" / "config.schema.yaml"
+OWN_CONFIG = Path("config/config.yaml")
+
+try:
+    require_writable_directory()
+    has_own_config = OWN_CONFIG.is_file() and has_settings(OWN_CONFIG)
+except CalmastersError as error:
+    raise WorkflowError(str(error)) from error
+
 # A config/config.yaml of the working directory has priority over the defaults. In a module of another
 # workflow, Snakemake does not read it: `config:` of the module takes its place.
-if Path("config/config.yaml").is_file():
+if has_own_config:
 
     configfile: "config/config.yaml"
 
 
-SCHEMA = WORKFLOW_FILES / "config" / "config.schema.yaml"
-
 try:
-    require_writable_directory()
     require_same_version(Path(workflow.source_path("config/config.yaml")))
     # In place: this is the dictionary that scripts get.
     fill_defaults(config, WORKFLOW_FILES / "config" / "config.yaml")

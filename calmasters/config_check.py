@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "check_config",
     "fill_defaults",
+    "has_settings",
     "parse_zone",
     "read_yaml",
     "translated",
@@ -55,8 +56,40 @@ def _fill(config: dict[str, Any], defaults: Mapping[str, Any]) -> None:
             config.setdefault(key, value)
 
 
+def has_settings(file: Path) -> bool:
+    """Return whether a file has a setting that is active; Snakemake takes no file without any.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read as settings: Snakemake names neither the file nor the line.
+    """
+    import yaml
+
+    remedy = "correct it, or put # before it (a setting is a line such as minimum_frames: 5)"
+    try:
+        content = read_yaml(file)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f", line {mark.line + 1}" if mark else ""
+        raise ConfigError(
+            f"{file}{line}: is not YAML ({error.problem or error.context}); the fault is there or "
+            f"in the line before: {remedy}"
+        ) from error
+    except (ValueError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"{file}: cannot be read as YAML in UTF-8 ({error}): correct it, and save it as UTF-8"
+        ) from error
+    if not isinstance(content, dict | None):
+        document = yaml.compose(file.read_text(encoding="utf-8"), yaml.SafeLoader)
+        start = document.start_mark.line + 1 if document else 1
+        raise ConfigError(f"{file}, line {start}: is no setting: {remedy}")
+    return bool(content)
+
+
 def read_yaml(path: Path) -> Any:
-    """Read one of the project's own YAML files."""
+    """Read a YAML file."""
+    # Imported here: ``--help`` does not need it.
     import yaml
 
     # The parser in C, which nearly every build has, is ten times faster, and every run needs it.

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from calmasters import SNAKEFILE, __version__
-from calmasters.commands.settings_file import SETTINGS_FILE, has_settings, write_settings_file
+from calmasters.commands.settings_file import SETTINGS_FILE, write_settings_file
 from calmasters.commands.suggested import WHERE
+from calmasters.config_check import has_settings
 from calmasters.errors import CalmastersError, ConfigError, os_error_message, shell_words
 
 __all__ = ["command_parser", "joined_options", "main"]

@@ -11,7 +11,7 @@ from calmasters import WORKFLOW_FILES
 from calmasters.atomic_files import write_whole
 from calmasters.errors import ConfigError
 
-__all__ = ["SETTINGS_FILE", "has_settings", "settings_text", "write_settings_file"]
+__all__ = ["SETTINGS_FILE", "settings_text", "write_settings_file"]
 
 #: In the folder of the frames; ``calmasters COMMAND FRAMES`` reads it.
 SETTINGS_FILE: Final = "calmasters.yaml"
@@ -46,38 +46,6 @@ def write_settings_file(frames: Path, output: Path | None) -> Path:
         raise ConfigError(f"{file} is there already: edit it, or remove it and try again")
     write_whole(file, settings_text(frames, output))
     return file
-
-
-def has_settings(file: Path) -> bool:
-    """Return whether a file has a setting that is active; Snakemake takes no file without any.
-
-    Raises
-    ------
-    ConfigError
-        If it cannot be read as settings: Snakemake names neither the file nor the line.
-    """
-    # Imported here: ``--help`` does not need it.
-    import yaml
-
-    remedy = "correct it, or put # before it (a setting is a line such as minimum_frames: 5)"
-    try:
-        text = file.read_text(encoding="utf-8")
-        content = yaml.safe_load(text)
-        document = yaml.compose(text, yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f", line {mark.line + 1}" if mark else ""
-        raise ConfigError(
-            f"{file}{line}: is not YAML ({error.problem or error.context}); the fault is there or "
-            f"in the line before: {remedy}"
-        ) from error
-    except (ValueError, yaml.YAMLError) as error:
-        raise ConfigError(
-            f"{file}: cannot be read as YAML in UTF-8 ({error}): correct it, and save it as UTF-8"
-        ) from error
-    if document and not isinstance(content, dict | None):
-        raise ConfigError(f"{file}, line {document.start_mark.line + 1}: is no setting: {remedy}")
-    return bool(content)
 
 
 def settings_text(frames: Path, output: Path | None) -> str:

@@ -227,7 +227,7 @@ def _left_out(findings: Findings) -> Iterator[str]:
 
 
 def _remedy(group: FrameGroup) -> str:
-    reason = group.reason.removesuffix(group.remedy).rstrip("; ")
+    reason = group.reason.removesuffix(group.remedy).rstrip("; :")
     example = f"{group.example} {reason}".rstrip()
     return f"{_number(group.count, 'frame')}: {group.remedy} ({example})"
 

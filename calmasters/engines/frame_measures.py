@@ -50,6 +50,11 @@ _MEDIAN_SAMPLES: Final = 20_000
 _PLATEAU_RATIO: Final = 2
 _CHANCE_SAMPLES: Final = 16
 
+#: Samples of a frame in which the step between values is looked for, and the fewest different
+#: values: of fewer, all may be even by chance.
+_STEP_SAMPLES: Final = 4096
+_STEP_VALUES: Final = 6
+
 
 @dataclass(frozen=True, slots=True)
 class FrameMeasure:
@@ -74,6 +79,8 @@ class FrameMeasure:
         The sample from which on pixels are saturated, in [0, 1].
     overscan_adu : float or None
         Level of the overscan that was subtracted; None where it is not known, or there is none.
+    step_adu : float
+        Step between values of samples: 16 for 12 bits that are shifted; 0 where it is not known.
     """
 
     level: float
@@ -84,6 +91,7 @@ class FrameMeasure:
     plateau: float = 0.0
     white: float = 1.0
     overscan_adu: float | None = None
+    step_adu: float = 0.0
 
 
 def measure_frames(frames: Sequence[OpenedFrame], threads: int) -> list[FrameMeasure]:
@@ -107,7 +115,15 @@ def _measure_rows(frame: OpenedFrame) -> FrameMeasure:
     for start, pair in zip(starts, codes, strict=True):
         frame.read_codes(start * width, pair)
     stored = codes.byteswap(inplace=True).view(np.int16) if _SWAPPED else codes.view(np.int16)
-    return _measure(stored.reshape(-1, rows, width), zero=32768, unity=65535)
+    measure = _measure(stored.reshape(-1, rows, width), zero=32768, unity=65535)
+    return replace(measure, step_adu=_step_adu(stored.reshape(-1)))
+
+
+def _step_adu(codes: NDArray[np.int16]) -> float:
+    values = np.unique(codes[:: max(1, codes.size // _STEP_SAMPLES)])
+    if len(values) < _STEP_VALUES:
+        return 0.0
+    return float(np.gcd.reduce(np.diff(values.astype(np.int64))))
 
 
 def measure_image(image: Image) -> FrameMeasure:

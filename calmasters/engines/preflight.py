@@ -24,6 +24,7 @@ from calmasters.engines.result_warnings import (
     clipped_flats,
     constant_frames,
     lit_overscan,
+    other_step,
     structured_bias,
     weak_dark,
     weak_flats,
@@ -187,17 +188,21 @@ def measure_reference(job: MasterJob, input_dir: Path, output_dir: Path) -> Fram
 def measure_subtracted(
     job: MasterJob, master: Image, input_dir: Path, output_dir: Path
 ) -> FrameMeasure:
-    """Measure what is subtracted from flats, and the overscan of a frame that it was made of."""
+    """Measure what is subtracted from flats, and a raw frame that it was made of.
+
+    Only that frame has an overscan and a step between values.
+    """
     measure = measure_image(master)
     used = job.bias or job.dark
-    if used is None or not job.geometry.is_levelled:
+    if used is None:
         return measure
     try:
         record = MasterRecord.read(used.located(output_dir).with_suffix(".json"))
         with open_frame_of(job, input_dir / record.frames[0].path) as frame:
-            return replace(measure, overscan_adu=measure_frame(frame).overscan_adu)
+            raw = measure_frame(frame)
     except (OSError, FrameError, RecordError, IndexError):
         return measure  # it is of a library, or its frames are elsewhere now
+    return replace(measure, overscan_adu=raw.overscan_adu, step_adu=raw.step_adu)
 
 
 def judge_frames(
@@ -251,8 +256,10 @@ def _weak(
         # Saturated flats also differ in shape and level.
         yield from clipped_flats(paths, measures)
         yield from lit_overscan(measures, base)
+        yield from other_step(measures, base)
         yield from weak_flats(paths, [level - base_level for level in levels], measures[0].white)
     elif base:
+        yield from other_step(measures, base)
         yield from weak_dark(65535 * (median(levels) - base_level), 65535 * base_level)
 
 

@@ -29,6 +29,12 @@ __all__ = [
 #: light of the image. The level of a camera drifts less in a night.
 _LIT_OVERSCAN_ADU: Final = 50.0
 _LIT_OVERSCAN: Final = 0.01
+
+#: Share of the pixels at 0 from which on a column is dark.
+_DARK_COLUMN: Final = 0.95
+
+#: Steps between values that differ by such a factor are of two scales: 14 bits are shifted by 2.
+_OTHER_STEP: Final = 4.0
 #: The level of an image is measured on one of this many pixels.
 _LEVEL_STEP: Final = 61
 
@@ -66,16 +72,29 @@ _BIAS_SPREAD_ADU: Final = 100.0
 def zero_pixels(flat: Image) -> Iterator[MasterWarning]:
     """Warn of pixels of a master flat that are at 0, or nearly so: lights are divided by it."""
     level = float(np.median(flat.reshape(-1)[::_LEVEL_STEP]))
-    if zeros := int(np.count_nonzero(flat <= ZERO_SHARE * level)):
-        yield zeros_warning(f"{zeros} pixel{'s are' if zeros > 1 else ' is'}")
+    dark = flat <= ZERO_SHARE * level
+    if zeros := int(np.count_nonzero(dark)):
+        yield zeros_warning(f"{zeros} pixel{'s are' if zeros > 1 else ' is'}", _dark_edges(dark))
 
 
-def zeros_warning(count: str) -> MasterWarning:
+def zeros_warning(count: str, edges: str = "") -> MasterWarning:
     """Warn of some pixels of a master flat that are at 0, or nearly so."""
     return MasterWarning(
         WarningKind.SAMPLES,
         f"{count} at 0 (below {ZERO_SHARE:.1%} of the level): dead, or as bright in the bias or"
-        " dark as in the flats; mask them in lights that are divided by this flat",
+        f" dark as in the flats; mask them in lights that are divided by this flat{edges}",
+    )
+
+
+def _dark_edges(dark: NDArray[np.bool_]) -> str:
+    """Say which whole columns at the edges are dark: they may be an overscan."""
+    lit = np.flatnonzero(dark.mean(axis=0) < _DARK_COLUMN)
+    left, right = (lit[0], dark.shape[1] - 1 - lit[-1]) if len(lit) else (0, 0)
+    if not left and not right:
+        return ""
+    return (
+        f"; {left} whole columns at the left edge and {right} at the right are dark: if that is the"
+        " overscan of the camera, give its sections in cameras (docs/overscan.md)"
     )
 
 
@@ -159,6 +178,34 @@ def lit_overscan(
             f"the overscan of the flats is {more:.0f} ADU above that of their bias or dark: light"
             " reaches it, and is missing in the flats; give other columns in cameras"
             " (config/README.md), or set overscan: 'off'",
+        )
+
+
+def other_step(
+    measures: Sequence[FrameMeasure], base: FrameMeasure | None
+) -> Iterator[MasterWarning]:
+    """Warn of samples with other steps than those of what is subtracted: another scale.
+
+    Some programs shift the 12 bits of a camera, so that all samples are multiples of 16, and some
+    do not.
+
+    Parameters
+    ----------
+    measures : sequence of FrameMeasure
+        Of flats or darks.
+    base : FrameMeasure or None
+        Of a frame of their bias, or else of their dark.
+    """
+    steps = [each.step_adu for each in measures if each.step_adu]
+    if not steps or base is None or not base.step_adu:
+        return
+    step = float(np.median(steps))
+    if max(step, base.step_adu) >= _OTHER_STEP * min(step, base.step_adu):
+        yield MasterWarning(
+            WarningKind.CALIBRATION,
+            f"its samples have steps of {step:g} ADU, and those of the bias or dark that belongs to"
+            f" it {base.step_adu:g} ADU: another bit depth or scale; take both with one program"
+            " and the same settings",
         )
 
 

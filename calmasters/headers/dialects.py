@@ -11,7 +11,7 @@ and any other card that the configuration names. Later stages use only canonical
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
@@ -19,7 +19,7 @@ from pathlib import PurePath, PurePosixPath
 from typing import Final, NamedTuple
 
 from calmasters.frame import FrameType, Geometry, OtherType, Traits, Value
-from calmasters.headers.filters import FIRST_WHEEL, MORE_WHEELS, filter_in
+from calmasters.headers.filters import FIRST_WHEEL, MORE_WHEELS, OTHER_FILTER_CARDS, filter_in
 from calmasters.headers.fits_cards import Cards, CardValue, first_of, number_of
 from calmasters.headers.found_types import (
     CALIBRATION_TYPES,
@@ -52,6 +52,7 @@ from calmasters.headers.processing import (
     processing,
 )
 from calmasters.headers.reject_marks import exclude_pattern, is_marked_name
+from calmasters.headers.unread_cards import may_have_a_keyword, unread_cards
 from calmasters.headers.values import (
     MAYBE_NUMBERS,
     NUMBERS,
@@ -80,7 +81,7 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "GAIN": ("GAIN", "ISOSPEED", "ISO", "GAINRAW", "CAMGAIN"),
     "OFFSET": ("OFFSET", "BLKLEVEL", "BLACKLEV", "BLKLVL"),
     "READOUTM": ("READOUTM", "READMODE", "READOUT", "RDMODE", "CONVGAIN", "LOWNOISE"),
-    "FILTER": FIRST_WHEEL,
+    "FILTER": (*FIRST_WHEEL, *OTHER_FILTER_CARDS),
     "EXPOSURE": ("EXPTIME", "EXPOSURE", "EXP", "EXP_TIME", "ELAPTIME", "DARKTIME"),
     "TELESCOP": ("TELESCOP",),
     "FOCALLEN": ("FOCALLEN", "FOCAL"),
@@ -162,6 +163,14 @@ class _FromCards(NamedTuple):
     warnings: tuple[str, ...]
 
 
+class _TraitCards(dict[str, bool]):
+    """Whether traits depend on a card, by its name; found out once for a name."""
+
+    def __missing__(self, name: str) -> bool:
+        self[name] = may_have_a_keyword(name)
+        return self[name]
+
+
 def read_keywords(cards: Cards, path: PurePath, rules: HeaderRules) -> FrameHeader:
     """Translate the cards of one file; for many files use :class:`KeywordReader`."""
     return KeywordReader(rules).read(cards, path.as_posix())
@@ -182,7 +191,9 @@ class KeywordReader:
     def __init__(self, rules: HeaderRules) -> None:
         self._rules = rules
         self._names = _names(rules)
-        self._trait_cards = frozenset((*_TRAIT_CARDS, *chain(*self._names.values())))
+        self._is_trait_card = _TraitCards.fromkeys(
+            (*_TRAIT_CARDS, *chain(*self._names.values())), True
+        )
         self._has_token = key_pattern((*ALIASES, *rules.aliases, *rules.extra)).search
         self._traits = lru_cache(_CACHED)(self._find_traits)
         self._from_cards = lru_cache(_CACHED)(self._read_cards)
@@ -201,7 +212,7 @@ class KeywordReader:
         outside : int, optional
             Length of the first part of the path whose folders give no type: a library.
         """
-        names = tuple(filter(self._trait_cards.__contains__, cards))
+        names = tuple(filter(self._is_trait_card.__getitem__, cards))
         values = tuple(map(cards.__getitem__, names))
         types = tuple(map(type, values))  # part of the cache key: 1, 1.0 and True are equal
         folder, slash, name = path.rpartition("/")
@@ -355,12 +366,12 @@ def _names(rules: HeaderRules) -> dict[str, tuple[str, ...]]:
     return {**names, "DATE": ()}
 
 
-def _in_header(keyword: str, names: Iterable[str], cards: Cards) -> tuple[Value | None, str]:
+def _in_header(keyword: str, names: Sequence[str], cards: Cards) -> tuple[Value | None, str]:
     if keyword == "TYPE":
         return type_in(cards, names)
     if keyword == "FILTER":
         value, source = filter_in(cards, names)
-        return (None, "") if str(value).strip().casefold() in UNKNOWN_TEXTS else (value, source)
+        return value, source or unread_cards(keyword, names, cards)
     unusable = ""
     for name in names:
         raw = cards.get(name)
@@ -373,7 +384,7 @@ def _in_header(keyword: str, names: Iterable[str], cards: Cards) -> tuple[Value 
         unusable = unusable or f"{name} {raw!r}, which {why}"
     if keyword == "EXPOSURE" and (microseconds := number_of(cards.get("EXPOINUS"))) is not None:
         return round_to(microseconds / 1e6, 6), "EXPOINUS"
-    return None, unusable
+    return None, unusable or unread_cards(keyword, names, cards)
 
 
 def _round_to_configured_step(keyword: str, value: Value, rules: HeaderRules) -> Value:

@@ -8,9 +8,9 @@ from typing import Final
 
 from calmasters.frame import Value
 from calmasters.headers.fits_cards import Cards, CardValue, first_of
-from calmasters.headers.values import typed_value
+from calmasters.headers.values import UNKNOWN_TEXTS, typed_value
 
-__all__ = ["FIRST_WHEEL", "MORE_WHEELS", "filter_in"]
+__all__ = ["FIRST_WHEEL", "MORE_WHEELS", "OTHER_FILTER_CARDS", "filter_in"]
 
 #: Cards of the filter in the first or only wheel, in order of preference.
 FIRST_WHEEL: Final = ("FILTER", "FILT-1", "FILTER1", "FILTNAM1", "ESO INS FILT1 NAME")
@@ -19,6 +19,10 @@ MORE_WHEELS: Final = tuple(
     (f"FILTER{wheel}", f"FILT-{wheel}", f"FILTNAM{wheel}", f"ESO INS FILT{wheel} NAME")
     for wheel in (2, 3, 4)
 )
+#: Cards of the filter that some cameras of observatories have instead; they are used as they are.
+OTHER_FILTER_CARDS: Final = (
+    "FILTNAME", "FILTNAM", "FILTERID", "FILTID", "INSFLNAM", "WFFBAND", "ACAMFILT",
+)  # fmt: skip
 #: Names of empty positions in filter wheels, without case and separators: 'NO_FILTER', 'Open 2'.
 _EMPTY_POSITION: Final = re.compile(
     r"(?:nofilter|nofilt|nofilterinuse|none|clear|clr|open|air|empty|blank|hole|free|notused|unused)?"
@@ -32,7 +36,7 @@ def filter_in(cards: Cards, names: Iterable[str]) -> tuple[Value | None, str]:
     FILTER beside FILTER1 sums up all wheels, unless it only repeats FILTER1. Where no wheel has a
     filter, the value of the first one stays: 'Clear' may be a filter.
     """
-    name, raw = first_of(cards, names)
+    name, raw = first_of(cards, [name for name in names if not _is_unknown(cards.get(name))])
     value = typed_value("FILTER", raw)
     one = first_of(cards, FIRST_WHEEL[1:])[1]
     sums_up = name == FIRST_WHEEL[0] and one is not None and _filter_text(one) != _filter_text(raw)
@@ -57,4 +61,8 @@ def filter_in(cards: Cards, names: Iterable[str]) -> tuple[Value | None, str]:
 def _filter_text(raw: CardValue | None) -> str:
     """Return the name of a filter for comparison; empty for an empty position of a wheel."""
     text = re.sub(r"[\W_]+", "", str(raw if isinstance(raw, str) else "")).casefold()
-    return "" if _EMPTY_POSITION.fullmatch(text) else text
+    return "" if _is_unknown(raw) or _EMPTY_POSITION.fullmatch(text) else text
+
+
+def _is_unknown(raw: CardValue | None) -> bool:
+    return raw is None or str(raw).strip().casefold() in UNKNOWN_TEXTS

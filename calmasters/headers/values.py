@@ -9,6 +9,7 @@ from calmasters.frame import Value
 from calmasters.headers.fits_cards import Cards, CardValue, number_of
 
 __all__ = [
+    "CCD_TEMP_CARDS",
     "MAYBE_NUMBERS",
     "NUMBERS",
     "UNKNOWN_TEXTS",
@@ -20,7 +21,8 @@ __all__ = [
     "typed_value",
 ]
 
-_CCD_TEMP: Final = (
+#: Cards of the measured temperature of the sensor, in order of preference.
+CCD_TEMP_CARDS: Final = (
     "CCD-TEMP", "CCD_TEMP", "CCDTEMP", "TEMPERAT", "CAMTCCD", "DET-TEMP", "DET_TEMP",
     "SENSOR-TEMP", "TEMP", "CAMTEMP",
 )  # fmt: skip
@@ -77,7 +79,7 @@ def is_known(keyword: str, value: Value) -> bool:
 
 def temperature_c(cards: Cards) -> float | None:
     """Return the measured temperature of the sensor, degrees Celsius; None if unknown."""
-    for name in _CCD_TEMP:
+    for name in CCD_TEMP_CARDS:
         raw = cards.get(name)
         if raw is not None:
             celsius = raw if type(raw) is float else number_in("SET-TEMP", raw)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from typing import Final
 
 from calmasters.engines import needs_of
 from calmasters.frame import FrameType, Status, Value, Verdict
+from calmasters.headers.unread_cards import unread_values
 from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.listing import kept_identities
 from calmasters.inventory.scan import ScannedFile
@@ -23,6 +25,9 @@ from calmasters.planning.splitting import ORIGIN
 from calmasters.settings import Integration, Settings
 
 __all__ = ["JobBuilder", "UsedMasters", "integration_of"]
+
+#: Values of a card in a warning.
+_SHOWN: Final = 4
 
 
 def integration_of(group: Group, settings: Settings) -> Integration:
@@ -80,7 +85,12 @@ class JobBuilder:
             bias=match.bias,
             dark=match.dark,
             optimize_dark=match.optimize_dark,
-            warnings=(*match.warnings, *_pedestal_warnings(group), *_filter_warnings(group)),
+            warnings=(
+                *match.warnings,
+                *_pedestal_warnings(group),
+                *_filter_warnings(group),
+                *_unread_warnings(group, self._settings),
+            ),
             left_out=tuple(self._left_out.get(name, ())),
             reference=reference,
         )
@@ -130,6 +140,24 @@ def _filter_warnings(group: Group) -> Iterator[MasterWarning]:
             f" averaged: write {names} into the names of their files or folders, or name the card"
             " that has the filter in keyword_aliases",
         )
+
+
+def _unread_warnings(group: Group, settings: Settings) -> Iterator[MasterWarning]:
+    """Yield a warning for each card that may have the value of a keyword, and differs."""
+    known = group.keywords.keys()
+    for keyword in (
+        each for each in settings.required_keywords[group.type.value] if each not in known
+    ):
+        sources = Counter(frame.traits.sources.get(keyword, "") for frame in group.frames)
+        for card, values in unread_values(keyword, sources).items():
+            shown = [f"{value or 'nothing'} in {count}" for value, count in sorted(values.items())]
+            more = [f"{len(shown) - _SHOWN} other values"] if len(shown) > _SHOWN else []
+            yield MasterWarning(
+                WarningKind.OUTLIERS,
+                f"its frames have no {keyword}, but differ in {card}, which is not read"
+                f" ({', '.join([*shown[:_SHOWN], *more])} frames): if {card} is the {keyword}, set"
+                f" keyword_aliases: {{{keyword}: [{card}]}}",
+            )
 
 
 def _common_cards(group: Group, *, is_calibrated: bool) -> dict[str, Value]:

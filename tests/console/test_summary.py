@@ -251,6 +251,12 @@ def test_nothing_usable_ends_with_the_error_after_the_reasons() -> None:
     ]
 
 
+def test_the_remedy_is_not_repeated_after_the_reason() -> None:
+    few = FrameGroup(2, "take at least 3", "a.fits", "only 2 frames of this group: take at least 3")
+    lines = end_of_run(BUILT, replace(GOOD, refused=(few,))).splitlines()
+    assert "Left out: 2 frames: take at least 3 (a.fits only 2 frames of this group)" in lines
+
+
 def test_an_interrupted_run_says_how_to_go_on() -> None:
     result = replace(BUILT, ending=Ending.INTERRUPTED, seconds=125)
     assert end_of_run(result, GOOD).splitlines()[:2] == [

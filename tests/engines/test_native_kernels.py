@@ -257,13 +257,10 @@ def test_fast_kernels_give_the_bytes_of_the_exact_ones(
     assert_same(made(codes, chosen), made(codes, chosen, exact=True))
 
 
-@pytest.mark.parametrize("n", [4, 7, 10, 30, 100])
-def test_the_bound_decides_right_next_to_the_limits(n: int) -> None:
-    # The first sample of each pixel is moved to where the exact kernels begin to reject it. A bound
-    # that is much too small does not see that the fast kernels may err there.
-    chosen = Integration(sigmaHigh=2.0 if n < 10 else 3.0, generateRejectionMaps=True)
-    samples = np.random.default_rng(n).normal(0.002, 0.0003, (n, 2000)).astype(np.float32)
-    kept, rejected = samples.max(axis=0), np.full(2000, 0.02, np.float32)
+def assert_same_right_next_to_the_limits(samples: np.ndarray, high: float) -> None:
+    """Move the first sample of each pixel to where the exact kernels begin to reject it."""
+    chosen = Integration(sigmaHigh=high, generateRejectionMaps=True)
+    kept, rejected = samples.max(axis=0), np.full(samples.shape[1], 0.02, np.float32)
     for _ in range(32):
         samples[0] = (kept + rejected) / 2
         maps = made(samples, chosen, exact=True).maps
@@ -276,6 +273,46 @@ def test_the_bound_decides_right_next_to_the_limits(n: int) -> None:
     for sample in (np.nextafter(kept, np.float32(0)), kept, rejected):
         samples[0] = sample
         assert_same(made(samples, chosen), made(samples, chosen, exact=True))
+
+
+@pytest.mark.parametrize("n", [4, 7, 10, 30, 100])
+def test_the_bound_decides_right_next_to_the_limits(n: int) -> None:
+    # A bound that is much too small does not see that the fast kernels may err there.
+    samples = np.random.default_rng(n).normal(0.002, 0.0003, (n, 2000)).astype(np.float32)
+    assert_same_right_next_to_the_limits(samples, 2.0 if n < 10 else 3.0)
+
+
+def huber_sigmas(samples: np.ndarray, steps: int) -> np.ndarray:
+    """Sigma of each pixel after each of Huber's steps, which begin with a normal estimate."""
+    values, centre = np.sort(samples, axis=0), np.median(samples, axis=0)
+    sigma = 1.4826 * np.median(abs(values - centre), axis=0)
+    sigmas = []
+    for _ in range(steps):
+        values = np.clip(values, centre - 1.5 * sigma, centre + 1.5 * sigma)
+        centre, sigma = values.mean(axis=0), 1.134 * values.std(axis=0, ddof=1)
+        sigmas.append(sigma)
+    return np.array(sigmas)
+
+
+@pytest.mark.parametrize("n", [8, 10, 17, 39])
+def test_the_enclosure_holds_where_sigma_changes_late(n: int) -> None:
+    # Samples are changed at random to stacks whose sigma falls by up to 6 %, the width of the
+    # enclosure, only after the two steps that precede it: as far as it may, and still be enclosed.
+    rng, pixels = np.random.default_rng(n), 600
+    samples = rng.normal(0.002, 0.0003, (n, pixels))
+    samples[0] = 0.008
+    wanted = rng.uniform(0.01, 0.06, pixels)
+    miss = np.full(pixels, np.inf)
+    for spread in np.repeat([3e-4, 1e-4, 3e-5], 120):
+        tried = samples.copy()
+        moved = rng.integers(1, n, (2, pixels))
+        tried[moved, np.arange(pixels)] += rng.normal(0, spread, (2, pixels))
+        sigmas = huber_sigmas(tried, 20)
+        miss_now = abs(1 - sigmas[-1] / sigmas[1] - wanted)
+        samples = np.where(miss_now < miss, tried, samples)
+        miss = np.minimum(miss, miss_now)
+    assert np.median(miss) < 0.001
+    assert_same_right_next_to_the_limits(samples.astype(np.float32), 2.0 if n < 10 else 3.0)
 
 
 def test_fast_kernels_give_the_bytes_of_the_exact_ones_at_the_limits() -> None:

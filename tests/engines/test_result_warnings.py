@@ -138,6 +138,23 @@ def test_pixels_of_a_flat_at_zero_are_counted(zeros: int, expected: str | None) 
     assert all(f"{expected} at 0" in warning.text for warning in warnings)
 
 
+@pytest.mark.parametrize(
+    ("dark", "expected"),
+    [
+        (np.s_[:, 37:], "0 whole columns at the left edge and 3 at the right are dark"),
+        (np.s_[:, :2], "2 whole columns at the left edge and 0 at the right are dark"),
+        (np.s_[:, 5:9], None),
+        (np.s_[:20, :4], None),
+    ],
+)
+def test_dark_columns_at_an_edge_may_be_an_overscan(dark: slice, expected: str | None) -> None:
+    image = np.full((40, 40), 0.4, np.float32)
+    image[dark] = 1e-5
+    (warning,) = zero_pixels(image)
+    assert ("whole columns" in warning.text) == (expected is not None)
+    assert (expected or "mask them") in warning.text
+
+
 def files(count: int) -> tuple[FrameFile, ...]:
     return tuple(FrameFile(f"{number}.fits", 1, 1) for number in range(count))
 

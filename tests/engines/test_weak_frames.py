@@ -13,7 +13,7 @@ from calmasters.engines.native.engine import NativeEngine
 from calmasters.engines.preflight import check_frames
 from calmasters.engines.siril.engine import SirilEngine
 from calmasters.frame import FrameType
-from calmasters.model.job import MasterJob, Reference
+from calmasters.model.job import MasterJob, Reference, UsedMaster
 from calmasters.model.master_warning import MasterWarning, WarningKind
 from calmasters.settings import BadFrames, Siril
 
@@ -154,6 +154,40 @@ def test_darks_are_compared_with_their_bias_though_no_flat_uses_them(
     job = site.job(site.write(frames(dark_adu)), SHAPE, DARK)
     warnings = found(site, replace(job, reference=reference))
     assert [expected in each.text for each in warnings] == [True] * (expected is not None)
+
+
+@pytest.mark.parametrize(
+    ("bias_shift", "shift", "is_reported"),
+    [(0, 4, True), (4, 0, True), (0, 2, True), (4, 4, False), (0, 0, False), (0, 1, False)],
+)
+@pytest.mark.parametrize("kind", [DARK, FLAT])
+def test_frames_of_another_bit_depth_than_their_bias_are_reported(
+    site: Any, kind: FrameType, bias_shift: int, shift: int, is_reported: bool
+) -> None:
+    biases = site.write(frames(64) << bias_shift, "bias")
+    if kind is DARK:
+        job = site.job(site.write(frames(80) << shift), SHAPE, DARK)
+        job = replace(job, reference=Reference(biases[0].path, "frame"))
+    else:
+        made = site.output_dir / "bias.xisf"
+        job = site.job(biases, SHAPE)
+        NativeEngine(threads=1).make(job, site.input_dir, site.output_dir, made, site.log)
+        flats = site.write(digitized(2000, 12, shift))
+        job = site.job(flats, SHAPE, FLAT, bias=UsedMaster("bias.xisf", "run", "of the test"))
+    steps = [each.text for each in found(site, job) if "steps of" in each.text]
+    assert len(steps) == is_reported
+    if steps:
+        said = f"steps of {2**shift} ADU, and those of the bias or dark that belongs to it"
+        assert f"{said} {2**bias_shift} ADU" in steps[0]
+
+
+def test_a_step_is_not_looked_for_in_few_values(site: Any) -> None:
+    # All of these happen to be multiples of 16.
+    constant = np.full((5, *SHAPE), 512, np.uint16)
+    job = site.job(site.write(frames(600)), SHAPE, DARK)
+    reference = Reference(site.write(constant, "bias")[0].path, "frame")
+    warnings = found(site, replace(job, reference=reference))
+    assert not [each for each in warnings if "steps of" in each.text]
 
 
 def test_a_bias_that_cannot_be_read_does_not_stop_the_dark(site: Any) -> None:

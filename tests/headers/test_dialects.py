@@ -462,7 +462,11 @@ PROGRAMS: Mapping[str, Program] = {
         },
         "2017-10-19T02:10:33",
         -15.3,
-        sources={"SET-TEMP": "CCD-TEMP, rounded", "DATE": "DATE-OBS, UTC"},
+        sources={
+            "SET-TEMP": "CCD-TEMP, rounded",
+            "GAIN": "E-GAIN '0.46', not read as GAIN",
+            "DATE": "DATE-OBS, UTC",
+        },
     ),
     "Andor Solis": Program(
         {

@@ -44,6 +44,11 @@ def keywords_of(path: str = "a/b.fits", /, **cards: CardValue) -> dict[str, obje
         ({"FILTER": "Clear"}, "Clear", None),
         ({"FILTER": "None", "FILTER2": "NO_FILTER"}, "None", None),
         ({"FILTER": "L", "FILTER1": " "}, "L", None),
+        ({"INSFLNAM": "Har V"}, "Har V", "INSFLNAM"),
+        ({"FILTER": "Unknown", "FILTNAME": "V"}, "V", "FILTNAME"),
+        ({"FILTER": "Unknown", "FILTER1": "V"}, "V", "FILTER1"),
+        ({"FILTER": "B", "FILTER2": "unknown"}, "B", None),
+        ({"FILTER": "B", "FILTNAME": "Bessell B"}, "B", None),
     ],
 )
 def test_the_filter_is_that_of_all_wheels(

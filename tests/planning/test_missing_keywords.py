@@ -81,7 +81,7 @@ def test_an_old_camera_makes_masters_at_the_first_try(
     ]
     assert decision.suggested == {}
     sources = column_text(decision.inventory["sources"])
-    assert {*sources} == {"GAIN: not written; OFFSET: not written"}
+    assert {*sources} == {"GAIN: not written (EGAIN '0.8', not read as GAIN); OFFSET: not written"}
 
 
 def test_a_camera_without_a_set_point_makes_masters(
@@ -91,6 +91,54 @@ def test_a_camera_without_a_set_point_makes_masters(
     decision = decide(settings)
     assert "SETTEMP" not in names(decision)[0]
     assert decision.absent_keywords == {"ATR585M": ("SET-TEMP",)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "keyword", "card", "one", "other"),
+    [
+        ("flat", "FILTER", "FLTNM", "V", "B"),
+        ("bias", "GAIN", "EGAIN", 0.25, 1.3),
+        ("dark", "OFFSET", "BLACKLVL", 10, 50),
+        ("bias", "READOUTM", "RDSPEED", "fast", "slow"),
+        ("dark", "SET-TEMP", "DETTEMP", -20.1, -9.8),
+    ],
+)
+def test_frames_that_differ_in_a_card_that_is_not_read_make_a_weak_master(
+    settings: Settings,
+    add_frames: AddFrames,
+    kind: str,
+    keyword: str,
+    card: str,
+    one: object,
+    other: object,
+) -> None:
+    without: dict[str, object] = {**dict.fromkeys([keyword, "CCD-TEMP"]), card: one}
+    add_frames("a", kind, **without)
+    add_frames("b", kind, 2, **{**without, card: other})
+    (job,) = decide(settings).jobs
+    (text,) = (each.text for each in job.warnings if card in each.text)
+    assert text.startswith(f"its frames have no {keyword}, but differ in {card}")
+    assert text.endswith(f"set keyword_aliases: {{{keyword}: [{card}]}}")
+
+
+def test_frames_that_differ_in_a_card_make_a_master_each_as_the_warning_says(
+    make_settings: MakeSettings, add_frames: AddFrames
+) -> None:
+    for name in ("V", "B"):
+        add_frames(name, "flat", FILTER=None, FLTNM=name)
+    (job,) = decide(make_settings()).jobs
+    assert any("(B in 3, V in 3 frames)" in each.text for each in job.warnings)
+    several = decide(make_settings(keyword_aliases={"FILTER": ["FLTNM"]})).jobs
+    assert [each.keywords["FILTER"] for each in several] == ["B", "V"]
+    assert not any("FLTNM" in warning.text for each in several for warning in each.warnings)
+
+
+def test_frames_that_agree_in_cards_that_are_not_read_make_a_master_without_a_warning(
+    settings: Settings, add_frames: AddFrames
+) -> None:
+    add_frames("flat", "flat", FILTER=None, FLTNM="V")
+    (job,) = decide(settings).jobs
+    assert not any("FLTNM" in each.text for each in job.warnings)
 
 
 def test_of_two_cameras_each_is_judged_by_itself(settings: Settings, add_frames: AddFrames) -> None:

@@ -113,17 +113,26 @@ class Soak:
     # --- changes
 
     def by_kind(self) -> dict[str, list[Path]]:
-        """Frames by filter or type."""
+        """Frames that are not damaged by filter or type."""
         found: dict[str, list[Path]] = {}
-        for path in sorted(self.workflow.frames.rglob("*.fits")):
+        paths = sorted(self.workflow.frames.rglob("*.fits"))
+        whole = max(path.stat().st_size for path in paths)
+        for path in (path for path in paths if path.stat().st_size == whole):
             kind = next((each for each in ("_B_", "_Ha_") if each in path.name), path.parent.name)
             found.setdefault(kind, []).append(path)
         return found
 
     def frames(self, minimum: int = 0) -> list[Path]:
-        """Frames of types that have more than a minimum."""
-        groups = self.by_kind().values()
-        return [path for frames in groups if len(frames) > minimum for path in frames]
+        """Frames of types that have more than a minimum, without copies.
+
+        Where too few are left, the master is kept, and flats use it: a clean run does not have it.
+        """
+        return [
+            path
+            for frames in self.by_kind().values()
+            if len({path.read_bytes() for path in frames}) > minimum
+            for path in frames
+        ]
 
     def add_frame(self) -> None:
         """Add a frame that is like another one."""
@@ -406,7 +415,13 @@ def soak(folder: Path, options: argparse.Namespace) -> int:
                 print(f"  seconds: {dict(at_work.seconds)}", flush=True)
     except AssertionError as error:
         kept = tempfile.mkdtemp(prefix="soak-kept-", dir=folder.parent)
-        shutil.copytree(folder, kept, dirs_exist_ok=True, symlinks=True)
+        shutil.copytree(
+            folder,
+            kept,
+            ignore=shutil.ignore_patterns("warm-python-*"),
+            dirs_exist_ok=True,
+            symlinks=True,
+        )
         print(f"seed {options.seed}, run {number}: {str(error)[-4000:]}\nThe tree is kept: {kept}")
         return 1
     return 0

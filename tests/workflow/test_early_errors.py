@@ -21,6 +21,19 @@ def refused(workflow: Workflow, *arguments: str) -> str:
     return run.output
 
 
+# --- the configuration ----------------------------------------------------------------------------
+
+
+def test_a_typo_in_the_configuration_is_reported_with_file_and_line(session: Workflow) -> None:
+    file = session.directory / "config" / "config.yaml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("minimum_frames: 4\nround: {SET-TEMP: 10\n")
+    assert "config/config.yaml, line 3: is not YAML" in session.run("-n", succeeds=False).output
+    # As if all were a comment: the defaults.
+    file.write_text("")
+    assert "master_bias" in session.run("-n", "masters").output
+
+
 # --- the engine -----------------------------------------------------------------------------------
 
 
