@@ -134,7 +134,7 @@ class Site:
         return self.folder / "output"
 
     def engine(self, *, keep: bool = False, **options: Any) -> PixInsightEngine:
-        settings = {"timeout_minutes": 1.0, "retries": 0, "js_engine": self.program.js_engine}
+        settings = {"timeout_minutes": 3.0, "retries": 0, "js_engine": self.program.js_engine}
         made = PixInsight(binary=self.program.binary, **{**settings, **self.options, **options})
         return PixInsightEngine(made, Calibrated(keep=keep))
 

@@ -133,7 +133,7 @@ def test_a_pixel_a_keyword_and_a_count_that_differ_are_found(checked: Site) -> N
 @pytest.mark.parametrize(
     ("planted", "case", "shown"),
     [
-        ("big_int", "dark", ".status.json: TypeError: a BigInt"),
+        ("big_int", "dark", "TypeError: a BigInt"),
         ("profile_189", "flat, bias and dark not scaled", "no parameter 'cosmeticCorrectionLow'"),
         ("flipped", "rows bottom-up", "384 differ"),
     ],
