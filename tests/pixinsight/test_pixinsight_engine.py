@@ -371,7 +371,13 @@ def assert_nothing_left(site: Site, job: MasterJob) -> None:
 
 @pytest.mark.usefixtures("mode", "way")
 @pytest.mark.parametrize(
-    ("mode", "way"), [("sm", "per_master"), ("v8", "per_master"), ("v8", "shared")], indirect=True
+    ("mode", "way"),
+    [
+        ("sm", "per_master"),
+        ("v8", "shared"),
+        pytest.param("v8", "per_master", marks=pytest.mark.slow),
+    ],
+    indirect=True,
 )
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_ends_in_a_message_and_nothing_left(site: Site, fault: str) -> None:
