@@ -30,8 +30,11 @@ from calmasters.engines.result_warnings import (
     weak_flats,
     weak_master_dark,
 )
+from calmasters.engines.unlike_flats import flats_of_two_kinds
 from calmasters.errors import ConfigError, EngineError, FrameError, RecordError
 from calmasters.frame import FrameType, split_plane
+from calmasters.headers.fits_cards import Cards
+from calmasters.headers.image_header import read_cards
 from calmasters.images.master_file import read_image
 from calmasters.images.open_frame import open_frame
 from calmasters.images.raw_frame import Image
@@ -137,7 +140,7 @@ def check_frames(
     base = measure_reference(job, input_dir, output_dir)
     if subtracted is not None:
         base = measure_subtracted(job, subtracted, input_dir, output_dir)
-    checked = judge_frames(job, job.frames_without(bad), measures, base, rules)
+    checked = judge_frames(job, job.frames_without(bad), measures, base, rules, input_dir)
     checked = replace(checked, left_out=[*bad, *checked.left_out])
     if bias is None or dark is None:
         return checked
@@ -211,6 +214,7 @@ def judge_frames(
     measures: Sequence[FrameMeasure],
     base: FrameMeasure | None,
     rules: BadFrames,
+    input_dir: Path,
 ) -> CheckedFrames:
     """Compare the frames of a job with each other and with what they should be.
 
@@ -225,6 +229,7 @@ def judge_frames(
         For flats, of the bias, or else the dark, that is subtracted from them; for darks, of a
         bias (:func:`measure_reference`).
     rules : BadFrames
+    input_dir : Path
 
     Raises
     ------
@@ -236,7 +241,18 @@ def judge_frames(
     outliers = {frame.path for frame in checked.left_out}
     used = [each for each in zip(files, measures, strict=True) if each[0].path not in outliers]
     paths, left = [file.path for file, _ in used], [measure for _, measure in used]
-    return replace(checked, warnings=[*checked.warnings, *_weak(job.type, paths, left, base)])
+    warnings = [*checked.warnings, *_weak(job.type, paths, left, base)]
+    if job.type is FrameType.FLAT and left:
+        warnings += flats_of_two_kinds(paths, left, base, lambda path: _cards(input_dir, path))
+    return replace(checked, warnings=warnings)
+
+
+def _cards(input_dir: Path, path: str) -> Cards:
+    """Read a header; none of one that is gone meanwhile."""
+    try:
+        return read_cards(input_dir / split_plane(path)[0])
+    except FrameError:
+        return {}
 
 
 def _weak(

@@ -47,7 +47,6 @@ _LONG: Final[Mapping[str, str]] = {
     "TSEC": "TRIMSEC",
     "DSEC": "DATASEC",
     "BSEC": "BIASSEC",
-    "CSEC": "CCDSEC",
 }
 #: All names of such cards: one look at a header without any must not take long.
 SECTION_CARDS: Final = frozenset(
@@ -176,7 +175,7 @@ def _only_part(image: SizedImage, binning: tuple[int, int], warnings: list[str])
     sections = [each.in_image(width, height) for each in given]
     if not all(each.is_inside(width, height) for each in sections):
         scaled = [each.binned(width, height, binning) for each in given]
-        if max(binning) == 1 or not all(each.is_inside(width, height) for each in scaled):
+        if not all(each.is_inside(width, height) for each in scaled):
             outside = next(
                 str(each)
                 for each, section in zip(given, sections, strict=True)
@@ -190,8 +189,6 @@ def _only_part(image: SizedImage, binning: tuple[int, int], warnings: list[str])
         sections = scaled
     biases = tuple(sections[: len(overscan)])
     data = sections[-1] if known else remaining(width, height, biases)
-    if not known and data == Section(0, width, 0, height):
-        return
     yield checked(Part(0, "", data, biases, None), image)
 
 
@@ -211,7 +208,7 @@ def _overscan_cards(cards: Cards) -> list[str]:
 def _says_nothing(section: CardSection, width: int, height: int, binning: tuple[int, int]) -> bool:
     """Return whether a section is as large as the image, or larger: what it cuts off is gone."""
     found = section.in_image(width, height)
-    if max(binning) > 1 and not found.is_inside(width, height):
+    if not found.is_inside(width, height):
         binned = section.binned(width, height, binning)
         found = binned if binned.is_inside(width, height) else found
     return found.width >= width and found.height >= height

@@ -88,6 +88,18 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "CAMERAID": ("CAMERAID", "CAMID", "CAM-ID"),
 }
 
+#: Keywords of spectrographs and their cards. Names of files say no such keyword: 'slit_0001.fits'.
+_SPECTROGRAPHS: Final[Mapping[str, tuple[str, ...]]] = {
+    "GRATING": (
+        "GRATING", "GRISM", "DISPERSR", "DISPERSE", "GRATNAME", "GRISNAME", "GRNAME", "ALGRNM",
+        "ISIGRAT", "ESO INS GRIS1 NAME", "ESO INS GRAT NAME", "ESO INS GRISM NAME",
+    ),
+    "SLIT": (
+        "SLIT", "SLITNAME", "SLITMASK", "MASKNAME", "DECKER", "DECKNAME", "ALAPRTNM",
+        "ESO INS SLIT NAME", "ESO INS SLIT1 NAME",
+    ),
+}  # fmt: skip
+
 #: Cards of the angle of a rotator, in degrees.
 _ROTATOR: Final = ("ROTATOR", "ROTATANG", "ROTANGLE", "ROTANG", "ROTATPOS")
 
@@ -359,8 +371,8 @@ class KeywordReader:
 
 def _names(rules: HeaderRules) -> dict[str, tuple[str, ...]]:
     """Return the cards of each wanted keyword, in order of preference."""
-    wanted = dict.fromkeys(("TYPE", *ALIASES, *rules.aliases, *rules.extra))
-    known = {**ALIASES, "TYPE": TYPE_CARDS}
+    known = {"TYPE": TYPE_CARDS, **ALIASES, **_SPECTROGRAPHS}
+    wanted = dict.fromkeys((*known, *rules.aliases, *rules.extra))
     names = {key: (*rules.aliases.get(key, ()), *known.get(key, (key,))) for key in wanted}
     # The night comes from other cards, which no trait depends on.
     return {**names, "DATE": ()}

@@ -110,7 +110,7 @@ class LayoutFinder:
             parts, source, level, warnings = self._parts(images, camera, geometry)
             if not parts:
                 return FoundLayout(warnings=tuple(warnings))
-            layout = layout_of(parts, images, geometry, level)
+            layout = layout_of(parts, images, geometry, level, may_have_gaps=source == "cameras")
         except WrongSectionError as error:
             return FoundLayout(problems=(str(error),))
         if layout is None:
@@ -161,8 +161,9 @@ def _relevant(cards: Cards) -> Iterator[tuple[str, Any]]:
 
 def _sized(cards: Cards) -> SizedImage:
     width, height = (cards.get(name) for name in ("NAXIS1", "NAXIS2"))
-    is_plane = type(width) is int and type(height) is int
-    return SizedImage(cards, *((int(width or 0), int(height or 0)) if is_plane else (0, 0)))
+    if type(width) is int and type(height) is int:
+        return SizedImage(cards, width, height)
+    return SizedImage(cards, 0, 0)
 
 
-_KEPT: Final = frozenset({"NAXIS", "NAXIS1", "NAXIS2", *LAYOUT_CARDS, *AMPLIFIER_NAMES})
+_KEPT: Final = frozenset({"NAXIS1", "NAXIS2", *LAYOUT_CARDS, *AMPLIFIER_NAMES})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Final
 
 from calmasters.frame import Geometry
@@ -29,9 +30,25 @@ _LEAST_COVERED: Final = 0.5
 
 
 def layout_of(
-    parts: Sequence[Part], images: Sequence[SizedImage], geometry: Geometry, level: str
+    parts: Sequence[Part],
+    images: Sequence[SizedImage],
+    geometry: Geometry,
+    level: str,
+    *,
+    may_have_gaps: bool = False,
 ) -> FrameLayout | None:
-    """Place the parts in the frame; None if they are the image as it is."""
+    """Place the parts in the frame; None if they are the image as it is.
+
+    Parameters
+    ----------
+    parts : sequence of Part
+    images : sequence of SizedImage
+    geometry : Geometry
+    level : str
+        How the level of the overscan is measured; empty if it is not subtracted.
+    may_have_gaps : bool
+        Whether a gap as large as an amplifier is none that is missing.
+    """
     bare = [part.name for part in parts if not part.overscan]
     if level and bare and len(bare) < len(parts):
         raise WrongSectionError(
@@ -41,7 +58,7 @@ def layout_of(
         raise WrongSectionError(
             f"has the sections of {len(parts)} amplifiers (limit {_MOST_PARTS}); {REMEDY}"
         )
-    placed = _arranged(parts, images, geometry)
+    placed = _arranged(parts, images, geometry, may_have_gaps)
     width, height = (max(part.place[end] for part in placed) for end in (1, 3))
     layout = FrameLayout.of(width, height, placed, level)
     is_plain = len(images) == 1 and all(
@@ -53,14 +70,14 @@ def layout_of(
 
 
 def _arranged(
-    parts: Sequence[Part], images: Sequence[SizedImage], geometry: Geometry
+    parts: Sequence[Part], images: Sequence[SizedImage], geometry: Geometry, may_have_gaps: bool
 ) -> list[FramePart]:
     if len(parts) == 1:
         (part,) = parts
         flips = _flips(part) if part.place else (False, False)
         return [FramePart(part.data, 0, 0, *flips, part.overscan, part.image, part.name)]
     if all(part.place for part in parts):
-        return _by_place(parts, images, geometry)
+        return _by_place(parts, images, geometry, may_have_gaps)
     without = [part.name for part in parts if not part.place]
     if len(images) > 1:
         raise WrongSectionError(
@@ -77,11 +94,13 @@ def _flips(part: Part) -> tuple[bool, bool]:
 
 
 def _by_place(
-    parts: Sequence[Part], images: Sequence[SizedImage], geometry: Geometry
+    parts: Sequence[Part], images: Sequence[SizedImage], geometry: Geometry, may_have_gaps: bool
 ) -> list[FramePart]:
     sections = [_on_sensor(part, (geometry.xbinning, geometry.ybinning)) for part in parts]
     require_apart(sections, "their sections of the sensor (DETSEC)")
-    _require_complete(sections, images, geometry)
+    _require_near(sections)
+    if not may_have_gaps:
+        _require_complete(sections, images, geometry)
     left = min(section.left for section in sections)
     top = min(section.top for section in sections)
     return [
@@ -121,21 +140,17 @@ def _pushed_together(parts: Sequence[Part]) -> list[FramePart]:
         {ends: sum(last - first for first, last in axis if last <= ends[0]) for ends in axis}
         for axis in (columns, rows)
     )
-    placed = [
+    return [
         FramePart(
             *(part.data, xs[part.data[:2]], ys[part.data[2:]], False, False),
             *(part.overscan, part.image, part.name),
         )
         for part in parts
     ]
-    require_apart([part.place for part in placed], "their places in the frame")
-    return placed
 
 
-def _require_complete(
-    sections: Sequence[Section], images: Sequence[SizedImage], geometry: Geometry
-) -> None:
-    """Refuse a frame in which an amplifier is missing: a gap as large as the smallest one."""
+def _require_near(sections: Sequence[Section]) -> None:
+    """Refuse amplifiers far from each other: a wrong place would make a huge frame."""
     frame = _box(sections)
     covered = sum(section.width * section.height for section in sections)
     if covered < _LEAST_COVERED * frame.width * frame.height:
@@ -143,20 +158,19 @@ def _require_complete(
             f"has {len(sections)} amplifiers at {frame.width}x{frame.height} pixels of the sensor, "
             f"which cover less than half of them; {REMEDY}"
         )
-    sensor = _sensor(images[0].cards, geometry)
-    spans = [
-        (frame.left == sensor.left, frame.right == sensor.right),
-        (frame.top == sensor.top, frame.bottom == sensor.bottom),
-    ]
-    # A subframe does not reach from edge to edge; what lacks an amplifier does.
-    is_incomplete = any(all(axis) for axis in spans) and all(any(axis) for axis in spans)
-    whole = sensor if is_incomplete else frame
+
+
+def _require_complete(
+    sections: Sequence[Section], images: Sequence[SizedImage], geometry: Geometry
+) -> None:
+    """Refuse a frame in which an amplifier is missing: a gap as large as the smallest one."""
+    frame, sensor = _box(sections), _sensor(images[0].cards, geometry)
+    whole = sensor if sensor and _spans(frame, sensor) else frame
     width = min(section.width for section in sections)
     height = min(section.height for section in sections)
-    lefts = {section.left for section in sections}
-    tops = {section.top for section in sections}
-    for left in lefts | {frame.right, frame.left - width}:
-        for top in tops | {frame.bottom, frame.top - height}:
+    # A gap begins where an amplifier or the frame does, or where an amplifier ends.
+    for left in sorted({frame.left - width, *chain(*(each[:2] for each in sections))}):
+        for top in sorted({frame.top - height, *chain(*(each[2:] for each in sections))}):
             gap = Section(left, left + width, top, top + height)
             is_in_frame = (
                 whole.left <= gap.left
@@ -172,17 +186,24 @@ def _require_complete(
                 )
 
 
+def _spans(frame: Section, sensor: Section) -> bool:
+    """Return whether a frame reaches from edge to edge of the sensor, as a subframe does not."""
+    ends = [
+        (frame.left == sensor.left, frame.right == sensor.right),
+        (frame.top == sensor.top, frame.bottom == sensor.bottom),
+    ]
+    return any(all(axis) for axis in ends) and all(any(axis) for axis in ends)
+
+
 def _box(sections: Sequence[Section]) -> Section:
     lefts, rights, tops, bottoms = zip(*sections, strict=True)
     return Section(min(lefts), max(rights), min(tops), max(bottoms))
 
 
-def _sensor(cards: Cards, geometry: Geometry) -> Section:
-    """Return the sensor in binned pixels, by DETSIZE; nothing without it."""
+def _sensor(cards: Cards, geometry: Geometry) -> Section | None:
+    """Return the sensor in binned pixels, by DETSIZE; None without it."""
     size = first_section(cards, ("DETSIZE",))
-    if size is None:
-        return Section(-1, -1, -1, -1)
-    return size.binned(0, 0, (geometry.xbinning, geometry.ybinning))
+    return size and size.binned(0, 0, (geometry.xbinning, geometry.ybinning))
 
 
 def placed_geometry(

@@ -20,14 +20,18 @@ __all__ = ["is_unusable", "may_have_a_keyword", "unread_cards", "unread_values"]
 #: Names of cards that may have the value of a keyword, without those of other meanings: the noise
 #: or duration of the readout, the offset of a telescope or focuser.
 _RESEMBLING: Final[Mapping[str, re.Pattern[str]]] = {
-    "FILTER": re.compile(r"FI?LT|FLNAM|BAND|WHEEL"),
+    "FILTER": re.compile(r"FI?LT|FILPOS|FL(?:NAM|POS)|BAND|WHEEL|COLOU?R|OPTI[0-9]"),
     "GAIN": re.compile(r"GAIN|^CVF$|^ISO|SENSITIV"),
     "OFFSET": re.compile(r"BLACK|BLKL|(?:CAM|CCD|DET|ADC)[-_ ]?OFF"),
     "READOUTM": re.compile(
-        r"(?:READ|RDO?UT|RD)[-_ ]?(?:OUT)?[-_ ]?(?:M|SP|RATE)|(?:CCD|CAM|ADC?|AMP)[-_ ]?(?:MOD|SP)"
+        r"^(?!.*(?:WIND|TRA?C?K|DOME|GUID|SLEW|SCOPE|FAN|NOI)).*(?:SPEED|SPD"
+        r"|(?:READ|RDO?UT|RD)[-_ ]?(?:OUT)?[-_ ]?(?:MO?D|RATE)|^MODE$|PIXRATE|OUTPTAMP"
+        r"|(?:CCD|CAM|QHY|ADC?|AMP|SENS|DET)[-_ ]?MOD)"
     ),
     "SET-TEMP": re.compile(
-        r"(?:CCD|CAM|DET|CHIP|SENS|COOL)[A-Z]*[-_ ]?TE?M?P|TE?M?P[-_ ]?(?:CCD|CAM|DET)"
+        r"(?:CCD|CAM(?:ERA)?|DET|CHIP|SENS(?:OR)?|COOL(?:ER)?|CRYO|FPA|IMG|^TEC?)[-_ ]?"
+        r"(?:TE?M?P?$|SET)|(?:^T|TE?M?P)[-_ ]?(?:CCD|CAM|DET|CHIP|SENS|SET)"
+        r"|(?:REQ|TARG|SET)[A-Z]*[-_ ]?TE?M?P|SETPOINT"
     ),
 }
 _MOST_CARDS: Final = 4

@@ -88,8 +88,6 @@ class CameraKeywords:
 
     def is_unwritten(self, camera: str, keyword: str) -> bool:
         """Return whether no frame and no master of a camera has a keyword."""
-        if keyword == "INSTRUME":
-            return not self.has_names
         return keyword not in ESSENTIAL and not self.known(camera, keyword)
 
     def absent(self, lacking: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:

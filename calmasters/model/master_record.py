@@ -79,6 +79,8 @@ _COMMENTS: Final[Mapping[str, str]] = {
     "FILTER": "filter",
     "CAMERAID": "id of the camera",
     "ROTATOR": "[deg] angle of the rotator",
+    "GRATING": "grating or grism",
+    "SLIT": "slit, mask or decker",
     "FLATKIND": "kind of flat: dome, sky, panel, internal",
     "NIGHT": "night of observation (local date at its start)",
     "EXPTIME": "[s] median exposure of the frames",

@@ -78,11 +78,10 @@ def uncertain_nights(groups: Iterable[Group]) -> Iterator[str]:
     times = sorted(frame.date_obs for frame in flats if frame.date_obs)
     if not times or _hours(times[0], times[-1]) < _ONE_TWILIGHT_H:
         return
-    count = "1 flat is" if len(flats) == 1 else f"{len(flats)} flats are"
     yield (
-        f"the nights of flats are uncertain: {count} without local time and longitude, so a night "
-        "is taken from noon to noon UTC; set night.timezone to the zone of the observatory, "
-        "such as night: {timezone: Pacific/Honolulu}"
+        f"the nights of flats are uncertain: {len(flats)} flats are without local time and "
+        "longitude, so a night is taken from noon to noon UTC; set night.timezone to the zone of "
+        "the observatory, such as night: {timezone: Pacific/Honolulu}"
     )
 
 
@@ -245,7 +244,8 @@ def measured_temperatures(groups: Iterable[Group]) -> Iterator[str]:
         )
         first = several[0]
         camera = camera_of(first.keywords) or "the camera"
-        exposure = f" of {first.keywords['EXPOSURE']:g} s" * (first.type is FrameType.DARK)
+        is_dark = first.type is FrameType.DARK
+        exposure = f" of {first.keywords['EXPOSURE']:g} s" if is_dark else ""
         frames = sum(len(group.frames) for group in several)
         yield (
             f"{frames} {first.type.value} frames{exposure} of {camera}, which writes no "

@@ -24,8 +24,10 @@ ORIGIN: Final = ("XORGSUBF", "YORGSUBF")
 SPLITTING: Final[Mapping[FrameType, tuple[str, ...]]] = {
     FrameType.BIAS: (),
     FrameType.DARK: (),
-    FrameType.FLAT: ("TELESCOP", "FOCALLEN", "CAMERAID", "ROTATOR", "FLATKIND"),
-}
+    FrameType.FLAT: (
+        "TELESCOP", "FOCALLEN", "CAMERAID", "ROTATOR", "GRATING", "SLIT", "FLATKIND",
+    ),
+}  # fmt: skip
 
 #: Angles that differ less are the same position of a rotator, in degrees.
 _ANGLE_TOLERANCE: Final = 2.0
@@ -100,6 +102,9 @@ def _value(traits: Traits, keyword: str) -> Value | None:
     if keyword in ("FOCALLEN", "ROTATOR"):
         is_known = isinstance(value, int | float) and (keyword == "ROTATOR" or value > 0)
         return value if is_known else None
+    if keyword in ("GRATING", "SLIT"):
+        # Decimals are a width or an angle, which is measured. 'None' is an empty position.
+        return None if isinstance(value, float) else value
     return None if value is None or _plain(value) in _UNSPECIFIC else value
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from calmasters.errors import plain_number
 from calmasters.frame import FrameType, Value, format_value
-from calmasters.headers.fits_cards import CardValue
+from calmasters.headers.fits_cards import Cards, CardValue
 from calmasters.quality.quality_record import Finding, Level
 from calmasters.quality.sample import Float32
 
@@ -25,6 +25,7 @@ __all__ = [
     "level_clusters",
     "shape_clusters",
     "split",
+    "telling_cards",
 ]
 
 #: The frames of one of two clusters, by their index.
@@ -259,11 +260,22 @@ def _telling_keywords(sides: tuple[Side, Side], grouping: Sequence[str]) -> Iter
         is_constant = len(one) == len(other) == 1 and one != other
         if is_constant or (keyword == "EXPOSURE" and _step(one, other)):
             yield keyword
-    names = sorted({name for side in sides for each in side for name in each.cards})
-    for name in names:
-        if name in canonical or name in _NO_KEYWORDS or any(w in name for w in _MEASURED_CARDS):
+    cards = ([each.cards for each in side] for side in sides)
+    yield from (name for name in telling_cards(*cards) if name not in canonical)
+
+
+def telling_cards(one: Sequence[Cards], other: Sequence[Cards]) -> Iterator[str]:
+    """Yield cards that all frames have, and whose values differ between clusters, not inside them.
+
+    Parameters
+    ----------
+    one, other : sequence of Cards
+        The headers of the frames of two clusters.
+    """
+    for name in sorted({name for cards in one for name in cards}):
+        if name in _NO_KEYWORDS or any(word in name for word in _MEASURED_CARDS):
             continue
-        first, second = ({each.cards.get(name) for each in side} for side in sides)
+        first, second = ({each.get(name) for each in side} for side in (one, other))
         if len(first) == len(second) == 1 and first != second and None not in first | second:
             yield name
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -225,3 +226,180 @@ def test_crop_is_centred() -> None:
     np.testing.assert_array_equal(reference_flats.centred_crop(image, 3), image[1:4, 1:4])
     assert reference_flats.centred_crop(image, 0).shape == (5, 6)
     assert reference_flats.centred_crop(image, 6).shape == (5, 6)
+
+
+# Tiny stacks, by hand -------------------------------------------------------------------
+
+K, L, H = Fate.KEPT, Fate.LOW, Fate.HIGH
+
+
+def fates_of(samples: Sequence[float], rejection: str, **settings: Any) -> list[int]:
+    """Reject samples, which are given in 64ths, so that they and their sums are exact."""
+    stack = (np.array(samples) / 64).astype(np.float32)
+    return [*integrate_pixel(stack, stack, Integration(rejection=rejection, **settings)).fates]
+
+
+@pytest.mark.parametrize("rejection", reference.REJECTIONS)
+@pytest.mark.parametrize("samples", [[7.0], [7.0, 60.0], [60.0, 7.0]])
+def test_one_or_two_samples_are_kept(rejection: str, samples: list[float]) -> None:
+    limits = {"minMaxLow": 0, "minMaxHigh": 0, "pcClipLow": 1.0, "pcClipHigh": 1.0}
+    assert fates_of(samples, rejection, **limits) == [K] * len(samples)
+
+
+@pytest.mark.parametrize(
+    ("settings", "fates"),
+    [
+        ({"minMaxLow": 1, "minMaxHigh": 1}, [K, L, K, H, K]),
+        ({"minMaxLow": 2, "minMaxHigh": 0}, [K, L, L, K, K]),
+        ({"minMaxLow": 0, "minMaxHigh": 2}, [H, K, K, H, K]),
+        ({"minMaxLow": 9, "minMaxHigh": 9}, [L] * 5),
+        ({"minMaxLow": 3, "minMaxHigh": 9}, [H, L, L, H, L]),
+        ({"minMaxLow": 1, "minMaxHigh": 1, "clipLow": False}, [K, K, K, H, K]),
+        ({"minMaxLow": 1, "minMaxHigh": 1, "clipHigh": False}, [K, L, K, K, K]),
+    ],
+)
+def test_min_max_drops_the_outermost(settings: dict[str, Any], fates: list[int]) -> None:
+    assert fates_of([40, 10, 20, 50, 30], "MinMax", **settings) == fates
+
+
+@pytest.mark.parametrize(
+    ("samples", "settings", "fates"),
+    [
+        # The median is 32: 16 and 48 differ from it by a half, which is still inside.
+        ([16, 32, 48], {"pcClipLow": 0.5, "pcClipHigh": 0.5}, [K, K, K]),
+        ([15, 32, 49], {"pcClipLow": 0.5, "pcClipHigh": 0.5}, [L, K, H]),
+        ([15, 32, 49], {"pcClipLow": 0.5, "pcClipHigh": 0.5, "clipLow": False}, [K, K, H]),
+        ([15, 32, 49], {"pcClipLow": 0.5, "pcClipHigh": 0.5, "clipHigh": False}, [L, K, K]),
+        ([15, 32, 49], {"pcClipLow": 0.6, "pcClipHigh": 0.5}, [K, K, H]),
+        ([15, 32, 49], {"pcClipLow": 0.5, "pcClipHigh": 0.6}, [L, K, K]),
+        ([49, 15, 33, 31], {"pcClipLow": 0.5, "pcClipHigh": 0.5}, [H, L, K, K]),
+        ([0, 0, 60], {"pcClipLow": 0.1, "pcClipHigh": 0.1}, [K, K, K]),
+    ],
+)
+def test_percentiles_are_fractions_of_the_median(
+    samples: list[float], settings: dict[str, Any], fates: list[int]
+) -> None:
+    assert fates_of(samples, "PercentileClip", **settings) == fates
+
+
+@pytest.mark.parametrize(
+    ("samples", "settings", "fates"),
+    [
+        # Median 8 and, of seven times 8 and 40, the deviation sqrt(32^2 * 7/8 / 7) = 11.31.
+        ([8, 8, 8, 40, 8, 8, 8, 8], {"sigmaHigh": 2.82}, [K, K, K, H, K, K, K, K]),
+        ([8, 8, 8, 40, 8, 8, 8, 8], {"sigmaHigh": 2.83}, [K] * 8),
+        ([8, 8, 8, 40, 8, 8, 8, 8], {"sigmaHigh": 2.82, "clipHigh": False}, [K] * 8),
+        ([40, 40, 8, 40, 40, 40, 40, 40], {"sigmaLow": 2.82}, [K, K, L, K, K, K, K, K]),
+        ([40, 40, 8, 40, 40, 40, 40, 40], {"sigmaLow": 2.83}, [K] * 8),
+        ([40, 40, 8, 40, 40, 40, 40, 40], {"sigmaLow": 2.82, "clipLow": False}, [K] * 8),
+        # Without 60, 20 is an outlier of the others, too; then all are equal.
+        ([8, 60, 8, 8, 20, 8, 8, 8, 8, 8], {"sigmaHigh": 2.5}, [K, H, K, K, H, *[K] * 5]),
+        # Two are left, and no more are rejected.
+        ([8, 20, 60], {"sigmaHigh": 1.0, "sigmaLow": 0.1}, [L, K, H]),
+        ([8, 20, 60, 20], {"sigmaHigh": 1.0, "sigmaLow": 0.4}, [L, K, H, K]),
+        ([8] * 5, {"sigmaHigh": 0.1, "sigmaLow": 0.1}, [K] * 5),
+    ],
+)
+def test_sigma_clipping_is_about_the_median_until_nothing_is_rejected(
+    samples: list[float], settings: dict[str, Any], fates: list[int]
+) -> None:
+    assert fates_of(samples, "SigmaClip", **settings) == fates
+
+
+@pytest.mark.parametrize(
+    ("samples", "settings", "fates"),
+    [
+        # Median 16: the gain is sqrt(48^2/16 / 4) = 6, and sigma 6 * sqrt(1/4) / 8 of 64ths…
+        ([16, 16, 64, 16, 16], {"sigmaHigh": 1.99}, [K, K, H, K, K]),
+        ([16, 16, 64, 16, 16], {"sigmaHigh": 2.01}, [K] * 5),
+        ([16, 16, 4, 16, 16], {"sigmaLow": 1.99}, [K, K, L, K, K]),
+        ([16, 16, 4, 16, 16], {"sigmaLow": 2.01}, [K] * 5),
+        # Dark pixels have no noise to compare with: all are rejected.
+        ([0, 0, 0, 50], {}, [L, L, L, L]),
+    ],
+)
+def test_averaged_sigma_grows_with_the_root_of_the_median(
+    samples: list[float], settings: dict[str, Any], fates: list[int]
+) -> None:
+    assert fates_of(samples, "AveragedSigmaClip", **settings) == fates
+
+
+def test_averaged_sigma_has_the_gain_of_all_samples() -> None:
+    stack = np.array([0.25, 0.25, 0.25, 0.25, 1.0], np.float32)
+    estimate = reference.averaged_estimate(stack)
+    # Squares over the median: 0.75^2 / 0.25 = 2.25, over four: gain 0.75; sigma 0.75 * 0.5.
+    assert estimate(stack, 0) == (0.25, 0.375)
+    assert estimate(stack[3:], 1) == (0.625, 0.75 * math.sqrt(0.625))
+    (centre, sigma) = reference.averaged_estimate(stack[:1])(stack[:1], 0)
+    assert (centre, sigma) == (0.25, 0)
+
+
+@pytest.mark.parametrize(
+    ("samples", "settings", "fates"),
+    [
+        # On a line but for 4.5 and 40: the mean deviation is 33.5/7, and 33 is 3.447 sigma.
+        ([1, 2, 3, 4.5, 5, 6, 40], {"linearFitHigh": 3.44}, [*[K] * 6, H]),
+        ([1, 2, 3, 4.5, 5, 6, 40], {"linearFitHigh": 3.45}, [K] * 7),
+        ([1, 2, 3, 4.5, 5, 6, 40], {"linearFitHigh": 3.44, "clipHigh": False}, [K] * 7),
+        ([1, 35, 36, 37.5, 38, 39, 40], {"linearFitLow": 3.44}, [L, *[K] * 6]),
+        ([1, 35, 36, 37.5, 38, 39, 40], {"linearFitLow": 3.45}, [K] * 7),
+        ([1, 35, 36, 37.5, 38, 39, 40], {"linearFitLow": 3.44, "clipLow": False}, [K] * 7),
+        # Sigma is 2 * (2 + 6)/8, and the residual of 14 exactly three times that.
+        ([6, 8, 8, 8, 8, 8, 8, 14], {"linearFitHigh": 3.0}, [*[K] * 7, H]),
+        (
+            [2, 8, 8, 8, 8, 8, 8, 10],
+            {"linearFitLow": 3.0, "linearFitHigh": 50.0},
+            [L, *[K] * 7],
+        ),
+        # Without 60, the line finds 30, too.
+        ([6, 8, 8, 8, 8, 8, 8, 8, 30, 60], {"linearFitHigh": 3.4}, [*[K] * 8, H, H]),
+        # Four samples have no line at first, but later.
+        ([6, 8, 8, 60], {"linearFitHigh": 1.0}, [K] * 4),
+        ([6, 8, 8, 8, 60], {"linearFitHigh": 2.4}, [K, K, K, K, H]),
+    ],
+)
+def test_linear_fit_clips_about_the_line_through_the_sorted_samples(
+    samples: list[float], settings: dict[str, Any], fates: list[int]
+) -> None:
+    assert fates_of(samples, "LinearFit", **{"linearFitLow": 50.0, **settings}) == fates
+
+
+def test_a_line_may_be_steep() -> None:
+    """Sigma grows with the slope in samples per frame, of which 1 is the whole range."""
+    values = np.array([0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 1.0], np.float32)
+    intercept, slope, deviation = reference.least_absolute_line(values.astype(np.float64))
+    assert (intercept, slope, deviation) == (0.0, 0.125, 0.25 / 7)
+    # 0.25 over 2 * 0.25/7 * sqrt(1 + 1/64) is 3.473.
+    for limit, fate in ((3.47, H), (3.48, K), (3.5, K)):
+        settings = Integration(rejection="LinearFit", linearFitHigh=limit, linearFitLow=50.0)
+        assert integrate_pixel(values, values, settings).fates[-1] == fate
+
+
+@pytest.mark.parametrize("samples", [[8] * 5, [12, 8, 10, 11, 9]])
+def test_equal_samples_or_those_at_equal_distances_are_kept(samples: list[float]) -> None:
+    """Saturated pixels, and those of a sensor that is quieter than 1 ADU, have equal samples."""
+    for rejection in reference.REJECTIONS.keys() - {"MinMax", "LinearFit"}:
+        limits = {"pcClipLow": 1.0, "pcClipHigh": 1.0}
+        assert fates_of(samples, rejection, **limits) == [K] * len(samples), rejection
+
+
+@pytest.mark.parametrize(
+    ("samples", "settings", "fates"),
+    [
+        # As far from the centre: the lowest goes first, and only one of eleven may.
+        ([0, *range(24, 41, 2), 64], {"esdLowRelaxation": 1.0}, [L, *[K] * 10]),
+        # Low ones are given twice as much room.
+        ([0, *range(24, 41, 2), 64], {"esdLowRelaxation": 2.0}, [*[K] * 10, H]),
+        # At least one may go, and all but two.
+        ([8, 8, 60], {"esdOutliersFraction": 0.0, "esdAlpha": 0.9}, [K, K, H]),
+        ([8, 8, 9, 60], {"esdOutliersFraction": 1.0, "esdAlpha": 0.9}, [K, K, H, H]),
+        # 30 is 1.659 sigma from the mean of the middle; limits of five are 1.715 and 1.602.
+        ([8, 12, 16, 20, 30], {"esdAlpha": 0.05}, [K] * 5),
+        ([8, 12, 16, 20, 30], {"esdAlpha": 0.2}, [K, K, K, K, H]),
+    ],
+)
+def test_deviates_are_removed_one_by_one(
+    samples: list[float], settings: dict[str, Any], fates: list[int]
+) -> None:
+    chosen = {"esdOutliersFraction": 0.1, "esdAlpha": 0.5, **settings}
+    assert fates_of(samples, "Rejection_ESD", **chosen) == fates

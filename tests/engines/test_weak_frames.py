@@ -181,6 +181,29 @@ def test_frames_of_another_bit_depth_than_their_bias_are_reported(
         assert f"{said} {2**bias_shift} ADU" in steps[0]
 
 
+@pytest.mark.parametrize(
+    ("card", "levels", "expected"),
+    [
+        ("LAMPNAME", [20000] * 3 + [24000] * 3, "clusters of level, and of LAMPNAME: "),
+        ("LAMPNAME", [20000] * 6, ""),
+        ("LAMPNAME", [20000, 21000, 22000, 23000, 24000, 25000], ""),  # a twilight
+        ("PIERSIDE", [20000] * 3 + [24000] * 3, ""),
+    ],
+)
+def test_flats_of_two_levels_and_two_values_of_a_card_are_reported(
+    site: Any, card: str, levels: list[float], expected: str
+) -> None:
+    flats = [
+        site.write_one(frames(level * VIGNETTING + 64, 90, count=1)[0], f"{i}.fits", {card: value})
+        for i, (level, value) in enumerate(zip(levels, "aaabbb", strict=True))
+    ]
+    bias = site.master(np.full(SHAPE, 64 / 65535), "bias.fits")
+    warnings = found(site, site.job(flats, SHAPE, FLAT, bias=bias))
+    texts = [each.text for each in warnings if "two clusters" in each.text]
+    assert len(texts) == bool(expected)
+    assert all(expected in text and "a (3 flats, " in text for text in texts)
+
+
 def test_a_step_is_not_looked_for_in_few_values(site: Any) -> None:
     # All of these happen to be multiples of 16.
     constant = np.full((5, *SHAPE), 512, np.uint16)

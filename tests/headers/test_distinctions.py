@@ -62,6 +62,26 @@ def test_empty_further_wheels_give_no_filter() -> None:
     assert "FILTER" not in keywords_of(FILTER2="Clear", FILTER3="Open")
 
 
+@pytest.mark.parametrize(
+    ("cards", "keyword", "value"),
+    [
+        ({"GRISM": "Grism_#7"}, "GRATING", "Grism_#7"),
+        ({"GRATING": 600}, "GRATING", 600),
+        ({"ESO INS GRIS1 NAME": "GRIS_600B"}, "GRATING", "GRIS_600B"),
+        ({"SLITNAME": "long_1.0"}, "SLIT", "long_1.0"),
+        ({"GRISM": "unknown", "DISPERSR": "B600"}, "GRATING", "B600"),
+    ],
+)
+def test_spectrographs_have_a_grating_and_a_slit(
+    cards: dict[str, CardValue], keyword: str, value: object
+) -> None:
+    assert keywords_of(**cards)[keyword] == value
+
+
+def test_names_of_files_give_no_slit() -> None:
+    assert "SLIT" not in keywords_of("flats/SLIT_0001.fits")
+
+
 def test_a_configured_card_for_the_filter_is_used_as_it_is() -> None:
     rules = HeaderRules(aliases={"FILTER": ("WHEEL",)})
     cards = {**IMAGE, "WHEEL": "Open", "FILTER": "B", "FILTER2": "ND1"}

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calmasters.errors import FrameError
-from calmasters.headers.fits_cards import CardValue
+from calmasters.headers.fits_cards import CardValue, parse_value
 from calmasters.headers.image_header import read_cards, read_header
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "real"
@@ -161,6 +161,26 @@ def test_an_unreadable_card_does_not_affect_others(tmp_path: Path) -> None:
         assert read_cards(path)["GAIN"] == 100
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("T", True),
+        ("F", False),
+        (" 7 ", 7),
+        ("1.5D-3", 0.0015),
+        ("1.5d2", 150.0),
+        ("-0.0", 0.0),
+        ("'T'", "T"),
+        ("'it''s  '", "it's"),
+        ("~~~", "~~~"),
+        ("  ", None),
+    ],
+)
+def test_a_value_has_the_type_that_it_is_written_as(text: str, value: CardValue | None) -> None:
+    found = parse_value(text)
+    assert (str(found), type(found)) == (str(value), type(value))
+
+
 # --- the end, the image, the size -----------------------------------------------------------------
 
 
@@ -212,6 +232,61 @@ def test_several_images_share_the_cards_that_are_equal(
     assert header.end_of_data == header.parts[1].end_of_data
 
 
+def test_the_size_of_several_images_is_that_of_the_first(tmp_path: Path) -> None:
+    scaled = ("BZERO   = 32768", "BSCALE  = 2")
+    cube = (*EXTENSION[:2], "NAXIS   = 3", "NAXIS1  = 4", "NAXIS2  = 3", "NAXIS3  = 2", *scaled)
+    flat = (EXTENSION[0], "BITPIX  = 8", "NAXIS   = 2", "NAXIS1  = 5", "NAXIS2  = 6", "BZERO   = 1")
+    structures = (
+        {"BITPIX": 16, "NAXIS": 3, "NAXIS1": 4, "NAXIS2": 3, "NAXIS3": 2, "BZERO": 32768,
+         "BSCALE": 2},
+        {"BITPIX": 8, "NAXIS": 2, "NAXIS1": 5, "NAXIS2": 6, "BZERO": 1},
+    )  # fmt: skip
+    for images, structure in (((cube, flat), structures[0]), ((flat, cube), structures[1])):
+        content = b"".join(block(*cards) + DATA for cards in images)
+        header = read_header(write(tmp_path, block(*EMPTY_PRIMARY) + content))
+        assert {key: header.cards.get(key) for key in structures[0]} == {
+            key: structure.get(key) for key in structures[0]
+        }
+
+
+@pytest.mark.parametrize(
+    ("cards", "size"),
+    [
+        (IMAGE, 24),
+        ((*IMAGE[:4], "NAXIS2  = 1"), 8),
+        ((*IMAGE[:2], "NAXIS   = 3", "NAXIS1  = 4", "NAXIS2  = 3", "NAXIS3  = 5"), 120),
+        ((IMAGE[0], "BITPIX  = -32", *IMAGE[2:]), 48),
+        ((IMAGE[0], "BITPIX  = 8", *IMAGE[2:]), 12),
+        ((*IMAGE, "PCOUNT  = 100"), 24),
+        ((*IMAGE[:3], "NAXIS1  = 0", "NAXIS2  = 3"), 0),
+    ],
+)
+def test_an_image_has_as_many_bytes_as_its_samples(
+    tmp_path: Path, cards: tuple[str, ...], size: int
+) -> None:
+    header = read_header(write(tmp_path, block(*cards) + DATA))
+    assert header.end_of_data - header.data_offset == size
+
+
+def test_an_extension_may_have_a_heap(tmp_path: Path) -> None:
+    extension = block(*EXTENSION[:-2], "PCOUNT  = 100")
+    header = read_header(write(tmp_path, block(*EMPTY_PRIMARY) + extension + DATA))
+    assert header.end_of_data - header.data_offset == 2 * (12 + 100)
+
+
+def test_a_header_may_have_as_many_blocks_as_any_real_one(tmp_path: Path) -> None:
+    cards = ["COMMENT"] * (1003 * 36 - len(IMAGE)) + ["GAIN    = 7"]
+    assert read_cards(write(tmp_path, block(*IMAGE, *cards) + DATA))["GAIN"] == 7
+    with pytest.raises(FrameError, match="its header has no END"):
+        read_cards(write(tmp_path, block(*IMAGE, *cards, *["COMMENT"] * 36) + DATA))
+
+
+def test_lines_without_a_value_are_no_cards(tmp_path: Path) -> None:
+    cards = ("COMMENT = 5", "NOTE      5", "GAIN    = 7", "OFFSET  =", "        = 3")
+    found = read_cards(write(tmp_path, block(*IMAGE, *cards) + DATA))
+    assert found.keys() == {"SIMPLE", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "GAIN"}
+
+
 def test_the_data_of_a_compressed_image_are_a_table_and_its_heap(tmp_path: Path) -> None:
     extension = block(*table(8, 5000, *TILED[6:]))
     content = block(*EMPTY_PRIMARY, "GAIN    = 100") + extension + 2 * DATA + TABLE
@@ -225,6 +300,8 @@ def test_the_data_of_a_compressed_image_are_a_table_and_its_heap(tmp_path: Path)
     }
     assert header.packing == "tiles"
     assert header.end_of_data == header.data_offset + 8 + 5000
+    assert header.cards["XTENSION"] == "IMAGE"
+    assert {"AIN", "IMAGE", "COUNT"}.isdisjoint(header.cards)
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import warnings
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +27,128 @@ def test_files_that_cannot_be_opened_are_refused_with_a_reason(tmp_path: Path, n
         (tmp_path / name).mkdir()
     with pytest.raises(FrameError, match="cannot be read"):
         read_cards(tmp_path / name)
+
+
+# --- zipped files ---------------------------------------------------------------------------------
+
+PACKERS = {"gzip": ("x.fits.gz", gzip.compress), "bzip2": ("x.fits.bz2", bz2.compress)}
+
+
+def fits_bytes(*images: Any, **cards: Any) -> bytes:
+    """Write images as extensions; the only one as primary image."""
+    header = fits.Header(cards)
+    hdus = [fits.PrimaryHDU(images[0], header)]
+    if len(images) > 1:
+        hdus = [fits.PrimaryHDU(header=header), *map(fits.ImageHDU, images)]
+    file = BytesIO()
+    fits.HDUList(hdus).writeto(file)
+    return file.getvalue()
+
+
+def written(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+IMAGE = np.zeros((3, 4), np.int16)
+
+
+@pytest.mark.parametrize("packing", PACKERS)
+def test_a_zipped_file_has_the_cards_of_the_file_in_it(tmp_path: Path, packing: str) -> None:
+    name, packed = PACKERS[packing]
+    header = read_header(written(tmp_path / name.upper(), packed(fits_bytes(IMAGE, GAIN=7))))
+    assert (header.cards["GAIN"], header.packing, header.end_of_data) == (7, packing, 0)
+    header = read_header(written(tmp_path / name, packed(fits_bytes(IMAGE, IMAGE))))
+    assert [(part.packing, part.end_of_data) for part in header.parts] == [(packing, 0)] * 2
+
+
+def test_a_zipped_file_whose_data_end_early_is_refused(tmp_path: Path) -> None:
+    content = fits_bytes(IMAGE)
+    end = 2880 + IMAGE.nbytes
+    for size in (len(content) + 2880, len(content), end):  # what follows the data may be missing
+        zipped = gzip.compress(content.ljust(size, b"\0")[:size])
+        assert read_header(written(tmp_path / "x.fits.gz", zipped)).packing == "gzip"
+    with pytest.raises(
+        FrameError, match=f"is truncated: {end - 1} bytes where {len(content)} were expected"
+    ):
+        read_header(written(tmp_path / "x.fits.gz", gzip.compress(content[: end - 1])))
+
+
+def test_the_data_of_a_zipped_file_of_the_right_length_are_not_unpacked(tmp_path: Path) -> None:
+    """Their check takes seconds: they are checked when they are read."""
+    noise = np.random.default_rng(1).integers(0, 1 << 15, (300, 400), np.int16)
+    zipped = gzip.compress(fits_bytes(noise))
+    damaged = zipped[: len(zipped) // 2] + zipped[-8:]  # with checksum and length
+    assert read_cards(written(tmp_path / "x.fits.gz", damaged))["NAXIS1"] == 400
+
+
+def test_what_is_no_zipped_file_is_refused(tmp_path: Path) -> None:
+    for name in ("x.fits.gz", "x.fits.bz2"):
+        with pytest.raises(FrameError, match=r"cannot be read: .*; copy it again"):
+            read_cards(written(tmp_path / name, fits_bytes(IMAGE)))
+
+
+# --- frames of a series ---------------------------------------------------------------------------
+
+
+def test_a_path_with_a_number_is_one_frame_of_a_series(tmp_path: Path) -> None:
+    cube = np.zeros((10, 3, 4), np.int16)
+    written(tmp_path / "cube.fits", fits_bytes(cube, GAIN=7))
+    third = read_header(tmp_path / "cube.fits[03]")
+    assert (third.cards["NAXIS"], third.cards["GAIN"]) == (2, 7)
+    assert third.data_offset == read_header(tmp_path / "cube.fits").data_offset + 2 * 24
+    assert read_header(tmp_path / "cube.fits[10]").cards["NAXIS"] == 2
+    written(tmp_path / "packed.fits.gz", gzip.compress(fits_bytes(cube)))
+    written(tmp_path / "several.fits", fits_bytes(cube, cube))
+    written(tmp_path / "single.fits", fits_bytes(IMAGE))
+    for path in ("cube.fits[11]", "packed.fits.gz[3]", "several.fits[3]", "single.fits[1]"):
+        with pytest.raises(FrameError, match=r"has no frame \d+ that can be read; run again"):
+            read_header(tmp_path / path)
+
+
+# --- absurd sizes ---------------------------------------------------------------------------------
+
+
+def header_only(*cards: str) -> bytes:
+    return "".join(card.ljust(80) for card in (*cards, "END")).ljust(2880).encode()
+
+
+@pytest.mark.parametrize("height", [32768, 32769])
+@pytest.mark.parametrize("ending", ["", ".gz", ".bz2"])
+@pytest.mark.parametrize("is_extension", [False, True])
+def test_more_pixels_than_any_sensor_has_are_refused(
+    tmp_path: Path, height: int, ending: str, is_extension: bool
+) -> None:
+    size = ("BITPIX  = 16", "NAXIS   = 2", "NAXIS1  = 65536", f"NAXIS2  = {height}")
+    content = header_only("SIMPLE  = T", *size)
+    if is_extension:
+        small = ("XTENSION= 'IMAGE'", "BITPIX  = 8", "NAXIS   = 1", "NAXIS1  = 1")
+        content = header_only("SIMPLE  = T", "BITPIX  = 8", "NAXIS   = 0")
+        content += header_only(*small) + bytes(2880) + header_only("XTENSION= 'IMAGE'", *size)
+    if ending == ".gz":
+        content = gzip.compress(content)
+    elif ending == ".bz2":
+        content = bz2.compress(content)
+    path = written(tmp_path / f"x.fits{ending}", content)
+    if height > 32768:
+        with pytest.raises(FrameError, match=r"declares 65536 x 32769 pixels \(limit 2147483648\)"):
+            read_header(path)
+    elif ending != ".gz":  # of which the length is known
+        assert read_header(path).cards["SIMPLE"] is True
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_packed_image_cannot_be_in_a_small_file(tmp_path: Path, more: int) -> None:
+    pixels = 1100 * 3 * 2880 + more
+    tiles = ("XTENSION= 'BINTABLE'", "BITPIX  = 8", "NAXIS   = 2", "NAXIS1  = 8", "NAXIS2  = 1",
+             "ZIMAGE  = T", "ZBITPIX = 16", "ZNAXIS  = 1", f"ZNAXIS1 = {pixels}")  # fmt: skip
+    primary = header_only("SIMPLE  = T", "BITPIX  = 8", "NAXIS   = 0")
+    path = written(tmp_path / "x.fits", primary + header_only(*tiles) + bytes(2880))
+    if more:
+        with pytest.raises(FrameError, match=f"{pixels} pixels cannot be in 8640 bytes"):
+            read_header(path)
+    else:
+        assert read_header(path).packing == "tiles"
 
 
 # --- any bytes ------------------------------------------------------------------------------------

@@ -63,6 +63,7 @@ DATA, BIAS = Section(0, 48, 0, 40), Section(48, 56, 0, 40)
         {"BIASSECA": "[49:56,1:40]", "DATASECA": "[1:48,1:40]"},
         {"BIASSEC": "(49:56,1:40)", "TRIMSEC": "1:48,1:40"},
         {"BIASSEC": "[49.0:56.0,1:40", "DATASEC": "[1:48,1:40]"},
+        {"BIASSEC": "[49:56,*]", "TRIMSEC": "[*,1:40]"},
     ],
 )
 def test_sections_of_a_header_give_the_layout(cards: dict[str, str]) -> None:
@@ -95,6 +96,19 @@ def test_sections_of_a_header_give_the_layout(cards: dict[str, str]) -> None:
         ),
         pytest.param(
             {"TRIMSEC": "[5:56,3:40]"}, (4, 56, 2, 40), [], id="no overscan, but a border"
+        ),
+        pytest.param(
+            {"BIASSEC": "[51:56,1:40]", "TRIMSEC": "[5:48,*]", "DATASEC": "[1:50,*]"},
+            *((4, 48, 0, 40), [(50, 56, 0, 40)]),
+            id="TRIMSEC in DATASEC",
+        ),
+        *(
+            pytest.param(
+                {"BSEC1": "[51:56,1:40]", f"{card}1": "[5:48,*]"},
+                *((4, 48, 0, 40), [(50, 56, 0, 40)]),
+                id=f"{card} of the only amplifier",
+            )
+            for card in ("TSEC", "DSEC")
         ),
     ],
 )
@@ -419,8 +433,9 @@ def test_a_missing_amplifier_is_refused(missing: int) -> None:
 
 
 def test_a_missing_half_is_known_by_the_size_of_the_sensor() -> None:
-    (problem,) = found_in(several(*QUARTERS[:2], DETSIZE="[1:48,1:40]")).problems
-    assert problem.startswith("lacks an amplifier")
+    for half in (QUARTERS[:2], QUARTERS[2:], QUARTERS[::2], QUARTERS[1::2]):
+        (problem,) = found_in(several(*half, DETSIZE="[1:48,1:40]")).problems
+        assert problem.startswith("lacks an amplifier")
     assert layout_found(found_in(several(*QUARTERS[:2]))).height == 20
 
 
@@ -524,3 +539,214 @@ def test_layouts_survive_a_file() -> None:
     assert str(geometry) == (
         "40x20 binned 1x1, 2 amplifiers, overscan subtracted (median of each line)"
     )
+
+
+# --- sections that are easily confused ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        {"TRIMSEC": "[1:56,1:40]"},
+        {"TRIMSEC": "[1:112,1:80]"},
+        {"TRIMSEC": "[*,1:80]"},
+        {"DATASEC": "[1:112,*]"},
+    ],
+)
+def test_a_section_of_all_of_a_binned_image_says_nothing(cards: dict[str, str]) -> None:
+    assert found(XBINNING=2, YBINNING=2, **cards).is_plain
+
+
+@pytest.mark.parametrize("trim", ["[1:96,*]", "[*,1:80]"])
+def test_a_section_of_a_binned_image_may_have_all_rows_or_columns(trim: str) -> None:
+    cards = {"BIASSEC": "[97:112,*]", "TRIMSEC": trim, "XBINNING": 2, "YBINNING": 2}
+    (part,) = layout_found(found(**cards)).parts
+    assert (part.data, part.overscan) == (DATA, (BIAS,))
+
+
+def test_an_overscan_above_leaves_the_rows_below() -> None:
+    (part,) = layout_found(found(BIASSEC="[1:56,1:4]")).parts
+    assert part.data == (0, 56, 4, 40)
+
+
+@pytest.mark.parametrize("binning", [1, 2])
+def test_the_section_that_is_not_in_the_image_is_named(binning: int) -> None:
+    """Also if the image is binned, and the section has neither its pixels nor those before."""
+    cards = {"BIASSEC": "[49:56,1:40]", "TRIMSEC": "[9:200,1:39]"}
+    (warning,) = found(XBINNING=binning, YBINNING=binning, **cards).warnings
+    assert "the section [9:200,1:39] of its header is not inside" in warning
+
+
+def test_a_wrong_section_is_of_an_amplifier_only_if_there_are_several() -> None:
+    cards = {"BIASSEC": "[45:56,1:40]", "TRIMSEC": "[1:48,1:40]"}
+    (problem,) = found(**cards).problems
+    assert "has the overscan [45:56,1:40], which overlaps" in problem
+    second = {**PAIR[1], "DATASEC": "[1:30,1:20]"}
+    (problem,) = found_in(several(PAIR[0], second)).problems
+    assert "has the section [1:30,1:20] of amplifier B, which is not inside" in problem
+
+
+@pytest.mark.parametrize("data", ["[1:20,*]", "[1:40,*]", "[1:40,1:40]"])
+def test_sections_of_amplifiers_count_binned_pixels_or_else_unbinned_ones(data: str) -> None:
+    images = [{"DATASEC": data, "DETSEC": f"[{x}:{x + 39},1:40]"} for x in (1, 41)]
+    layout = layout_found(found_in(several(*images, CCDSUM="2 2")))
+    assert [part.data for part in layout.parts] == [(0, 20, 0, 20)] * 2
+    assert [part.x for part in layout.parts] == [0, 20]
+
+
+@pytest.mark.parametrize("data", ["[1:48,*]", "[1:24,1:20]"])
+def test_a_section_of_a_binned_image_may_have_all_columns(data: str) -> None:
+    images = [{"DATASEC": data, "DETSEC": f"[{x}:{x + 47},1:40]"} for x in (1, 49)]
+    layout = layout_found(found_in(several(*images, CCDSUM="2 2")))
+    assert [part.data for part in layout.parts] == [(0, 24, 0, 20)] * 2
+
+
+def test_a_place_may_count_binned_pixels() -> None:
+    images = [{"DETSEC": f"[{x}:{x + 23},1:20]"} for x in (1, 25)]
+    layout = layout_found(found_in(several(*images, CCDSUM="2 2")))
+    assert [part.x for part in layout.parts] == [0, 24]
+
+
+def test_amplifiers_without_a_place_are_pushed_together() -> None:
+    cards = {"DSEC11": "[5:20,3:40]", "DSEC12": "[37:56,3:40]"}
+    result = layout_found(found(**cards))
+    assert (result.width, result.height) == (36, 38)
+    assert [(part.x, part.y, part.image) for part in result.parts] == [(0, 0, 0), (16, 0, 0)]
+
+
+@pytest.mark.parametrize("card", ["AMPNAME", "AMPID", "AMPLIFIER", "EXTNAME", "CCDNAME"])
+def test_an_amplifier_has_the_name_of_its_header(card: str) -> None:
+    images = [{**image, "EXTNAME": "", card: f" {number} "} for number, image in enumerate(PAIR, 7)]
+    assert [part.name for part in layout_found(found_in(several(*images))).parts] == ["7", "8"]
+
+
+def test_amplifiers_without_a_name_have_numbers() -> None:
+    images = [{**image, "EXTNAME": ""} for image in PAIR]
+    assert [part.name for part in layout_found(found_in(several(*images))).parts] == ["1", "2"]
+
+
+@pytest.mark.parametrize("card", ["DETSEC", "CCDSEC", "CSEC"])
+def test_an_amplifier_of_an_image_may_have_a_place_on_the_sensor(card: str) -> None:
+    """Without a place, amplifiers are beside each other as in the image."""
+    cards = {"DSEC11": "[1:28,1:40]", "DSEC12": "[29:56,1:40]"}
+    places = {f"{card}11": "[29:56,1:40]", f"{card}12": "[1:28,1:40]"}
+    assert [part.x for part in layout_found(found(**cards, **places)).parts] == [28, 0]
+    assert found(**cards, **{f"{card}11": places[f"{card}11"]}, XORGSUBF=7).is_plain
+
+
+def test_an_amplifier_that_is_read_backwards_is_turned() -> None:
+    cards = {"DSEC11": "[1:28,1:40]", "DSEC12": "[29:56,1:40]"}
+    places = {"DETSEC11": "[1:28,1:40]", "DETSEC12": "[56:29,1:40]"}
+    layout = layout_found(found(**cards, **places))
+    assert [part.flip_x for part in layout.parts] == [False, True]
+
+
+def test_the_place_of_amplifiers_that_are_not_all_placed_is_that_of_the_image() -> None:
+    cards = {"DSEC11": "[1:20,1:40]", "BSEC11": "[21:24,1:40]", "DETSEC11": "[101:120,1:40]",
+             "DSEC12": "[37:56,1:40]", "BSEC12": "[33:36,1:40]"}  # fmt: skip
+    result = geometry_found(found(**cards, XORGSUBF=7, YORGSUBF=9))
+    assert (result.width, result.xorigin, result.yorigin) == (40, 7, 9)
+
+
+@pytest.mark.parametrize(
+    ("offsets", "place"),
+    [
+        ({"LTV1": 0.0, "LTV2": -20.0}, (0, 20)),
+        ({"LTV1": -20.0, "LTV2": 0.0}, (20, 0)),
+        ({"LTV1": -20.0, "LTV2": -20.0}, (20, 20)),
+        ({"LTV1": -20.0, "LTV2": 0.0, "LTM1_1": 0.5, "LTM2_2": 0.5}, (20, 0)),
+    ],
+)
+def test_a_place_may_be_an_offset(offsets: dict[str, float], place: tuple[int, int]) -> None:
+    binned = "2 2" if "LTM1_1" in offsets else "1 1"
+    scales = {key: value for key, value in offsets.items() if key.startswith("LTM")}
+    data = {"DATASEC": "[1:20,1:20]"}
+    quarters = [
+        {**data, "LTV1": x, "LTV2": y, **scales} for x in (0.0, -20.0) for y in (0.0, -20.0)
+    ]
+    result = layout_found(found_in(several(*quarters, CCDSUM=binned)))
+    placed = {(part.x, part.y): part.image for part in result.parts}
+    image = quarters.index({**data, **offsets, **scales})
+    assert placed[place] == image
+
+
+def test_whole_images_side_by_side_in_the_sensor_are_a_mosaic() -> None:
+    """Also if each image has the samples of its amplifier where the frame has them."""
+    images = [{"DATASEC": f"[{x}:{x + 27},*]", "DETSEC": f"[{x}:{x + 27},1:40]"} for x in (1, 29)]
+    layout = layout_found(found_in(several(*images, size=(56, 40))))
+    assert [(part.image, part.x) for part in layout.parts] == [(0, 0), (1, 28)]
+
+
+def test_an_incomplete_binned_pixel_may_be_missing() -> None:
+    images = [{"DATASEC": "[1:20,*]", "DETSEC": f"[{x}:{x + 40},1:41]"} for x in (1, 43)]
+    result = geometry_found(found_in(several(*images, CCDSUM="2 2")))
+    assert (result.width, result.height) == (41, 20)
+
+
+def test_a_missing_amplifier_in_the_middle_of_a_row_is_found() -> None:
+    row = [{"DETSEC": f"[{x}:{x + 23},1:20]"} for x in (1, 25, 49, 73)]
+    for missing, gap in ((1, "[25:48,1:20]"), (2, "[49:72,1:20]")):
+        (problem,) = found_in(several(*row[:missing], *row[missing + 1 :])).problems
+        assert problem.startswith(f"lacks an amplifier: none of its 3 is at {gap} of the frame")
+
+
+def test_the_configuration_may_leave_an_amplifier_out() -> None:
+    """As the reason for which such frames are refused says."""
+    images = [{**image, "EXTNAME": f"E{number}"} for number, image in enumerate(QUARTERS[:3])]
+    (problem,) = found_in(several(*images)).problems
+    assert "if the camera reads only these, give their places in cameras" in problem
+    amplifiers = tuple(
+        {"extension": image["EXTNAME"], "data": "[*,*]", "detector": image["DETSEC"]}
+        for image in images
+    )
+    result = found_in(several(*images), CAMERA={"amplifiers": amplifiers}, camera="CAMERA")
+    assert (layout_found(result).width, result.problems) == (48, ())
+    for place, problems in (("[73:96,1:20]", 0), ("[75:98,1:20]", 1)):
+        far = (amplifiers[0], {**amplifiers[1], "detector": place})
+        result = found_in(several(*images), CAMERA={"amplifiers": far}, camera="CAMERA")
+        assert len(result.problems) == problems
+        assert all("which cover less than half of them" in each for each in result.problems)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        pytest.param([((1, 20), (1, 20)), ((21, 40), (21, 40))], id="half of the frame"),
+        pytest.param([((1, 24), (1, 20)), ((37, 48), (1, 20))], id="as wide as the smaller one"),
+        pytest.param([((1, 24), (1, 40)), ((25, 48), (1, 10))], id="as high as the smaller one"),
+    ],
+)
+def test_a_gap_of_an_amplifier_is_found(images: list[tuple[tuple[int, int], ...]]) -> None:
+    cards = [
+        {"DATASEC": f"[1:{x1 - x0 + 1},1:{y1 - y0 + 1}]", "DETSEC": f"[{x0}:{x1},{y0}:{y1}]"}
+        for (x0, x1), (y0, y1) in images
+    ]
+    (problem,) = found_in(several(*cards, size=(24, 40))).problems
+    assert problem.startswith("lacks an amplifier: none of its 2 is at [")
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [{"NAXIS1": 0}, {"NAXIS2": 0}, {"NAXIS2": 20.0}, {"NAXIS1": "24"}, {"NAXIS2": True}],
+)
+def test_a_part_without_pixels_is_refused(cards: dict[str, Any]) -> None:
+    (problem,) = found_in(several(PAIR[0], {**PAIR[1], **cards})).problems
+    assert "contains 2 images (extensions), not all of two dimensions" in problem
+
+
+def test_without_overscan_amplifiers_are_put_together_as_they_are() -> None:
+    layout = layout_found(found_in(several(*PAIR), overscan="off"))
+    assert (layout.width, layout.level, layout.is_levelled) == (40, "", False)
+    assert [part.overscan for part in layout.parts] == [(), ()]
+
+
+def test_a_known_camera_counts_where_one_image_has_no_place() -> None:
+    amplifiers = tuple(
+        {"extension": number, "data": "[*,*]", "detector": f"[{first}:{first + 23},1:20]"}
+        for number, first in ((1, 1), (2, 25))
+    )
+    finder = LayoutFinder(LayoutRules(), {"Two": {"size": (24, 20), "amplifiers": amplifiers}})
+    header = several({"EXTNAME": "A", "DETSEC": "[1:24,1:20]"}, {"EXTNAME": "B"})
+    assert finder.find(header, "Two", geometry_of(header.cards)).source == "known camera Two"
+    placed = several(*({"DETSEC": f"[{x}:{x + 23},1:20]"} for x in (1, 25)))
+    assert finder.find(placed, "Two", geometry_of(placed.cards)).source == "header"

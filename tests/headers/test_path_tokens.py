@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from calmasters.headers.path_tokens import (
+    key_pattern,
     master_type_from_name,
     path_tokens,
     type_from_folder,
@@ -46,12 +47,64 @@ def tokens(path: str) -> dict[str, str]:
             {"EXPOSURE": "60.00", "INSTRUME": "ATR585M", "SET-TEMP": "-10.00", "GAIN": "100"},
         ),
         ("GAIN_7.fits.gz", {"GAIN": "7"}),
+        ("GAIN_7.fits.bz2", {"GAIN": "7"}),
         ("DATE-OBS-2026-01-15_x.fits", {"DATE": "2026-01-15"}),
     ],
-    ids=["WBPP dark", "WBPP flat", "ap-create-master", "ap library", "ours", "zipped", "DATE-OBS"],
+    ids=[
+        "WBPP dark",
+        "WBPP flat",
+        "ap-create-master",
+        "ap library",
+        "ours",
+        "gzip",
+        "bzip2",
+        "DATE-OBS",
+    ],
 )
 def test_tokens_of_the_names_of_every_program(name: str, expected: dict[str, str]) -> None:
     assert tokens(name) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "keyword"),
+    [
+        ("SETTEMP", "SET-TEMP"),
+        ("SET-TEMP", "SET-TEMP"),
+        ("EXP", "EXPOSURE"),
+        ("EXPTIME", "EXPOSURE"),
+        ("EXPOSURE", "EXPOSURE"),
+        ("CAMERA", "INSTRUME"),
+        ("INSTRUME", "INSTRUME"),
+        ("IMAGETYP", "TYPE"),
+        ("TYPE", "TYPE"),
+        ("DATE", "DATE"),
+        ("DATE-OBS", "DATE"),
+        ("BIN", "BINNING"),
+        ("BINNING", "BINNING"),
+        ("GAIN", "GAIN"),
+    ],
+)
+def test_a_key_may_have_several_names(key: str, keyword: str) -> None:
+    assert tokens(f"{key}_1/x.fits") == tokens(f"a_{key}-1.fits") == {keyword: "1"}
+    assert key_pattern(KEYWORDS).search(f"a_{key}-1.fits")
+    assert key_pattern(KEYWORDS).search(f"{key}_1.fits")
+
+
+@pytest.mark.parametrize("name", ["masterbias.fits", "Super_dark.fits"])
+def test_the_name_of_a_master_is_searched_for_tokens(name: str) -> None:
+    assert key_pattern(KEYWORDS).search(name)
+    assert not key_pattern(KEYWORDS).search(f"my {name}")
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["INSTRUME", "SET-TEMP", "SETTEMP", "GAIN", "READOUTM", "FILTER", "EXPOSURE", "EXP", "EXPTIME",
+     "TELESCOP", "FOCALLEN", "CAMERA", "DATE", "DATE-OBS", "BIN", "BINNING", "TYPE", "IMAGETYP"],
+)  # fmt: skip
+def test_values_of_settings_are_no_words_for_types(key: str) -> None:
+    for name in (f"flat_{key}_dark", f"flat_{key}-dark_1", f"{key}_dark_flat"):
+        assert type_from_folder(PurePosixPath(name) / "x.fits") == "flat"
+        assert type_from_name(PurePosixPath(f"{name}.fits")) == "flat"
 
 
 @pytest.mark.parametrize(
@@ -125,7 +178,7 @@ NAMES = {
         Flats|flat_Ha|PLU|flatsHa|FlatR1|Vflat_001|Flats Newton|Newton_Flats|Hellbild|Hellbilder
         Weißbilder|planos|campo plano|FlatWizard|SkyFlats|sky_flats_R|flat_SQA55|Flat_V_003|flat-_1
         2019-09-20_Flat_600|Twilight Flats|M31_Flat_Ha_001|Flat Frames Askar|rawflats|flat-Ha-001
-        2026-01-15_21-00-00_FLAT_L_-10.00_1.50s_0001|flat_asi1600_newton10_green
+        2flat|2026-01-15_21-00-00_FLAT_L_-10.00_1.50s_0001|flat_asi1600_newton10_green
     """,
     "light": "Lights|Light|M31_Light_001|Light_Ha",
     None: """

@@ -13,6 +13,13 @@ from calmasters.headers.dialects import read_keywords
 from calmasters.headers.fits_cards import BIAS_HISTORY
 from calmasters.headers.history import pixel_process_in
 from calmasters.headers.image_header import read_cards
+from calmasters.headers.processing import (
+    PROCESSING_CARDS,
+    bias_removal,
+    is_stack,
+    overscan_removal,
+    processing,
+)
 from calmasters.settings import HeaderRules
 
 RAW = {"NAXIS": 2, "NAXIS1": 48, "NAXIS2": 40, "IMAGETYP": "FLAT"}
@@ -44,6 +51,68 @@ def traits_of(path: str = "x.fits", **cards: Any) -> Traits:
 def test_a_calibrated_frame_is_refused_with_the_sign(cards: dict[str, Any], sign: str) -> None:
     (problem,) = traits_of(**cards).problems
     assert problem.startswith(f"is already calibrated ({sign}); use the raw frame")
+
+
+@pytest.mark.parametrize(
+    "card",
+    ["ZEROCOR", "BIASCOR", "BIASCORR", "SUBBIAS", "BIASSUB", "ZEROSUB", "L1IDBIAS", "DARKCOR",
+     "DARKCORR", "SUBDARK", "DARKSUB", "L1IDDARK", "FLATCOR", "FLATCORR", "FLATDIV", "L1IDFLAT",
+     "CCDPROC", "OVERSCAN", "SUBOSCAN", "GAINCOR", "ILLUMCOR", "FRINGCOR"],
+)  # fmt: skip
+def test_the_card_of_a_step_says_whether_it_was_done(card: str) -> None:
+    assert processing({card: "Jan 22 14:14"}, "x.fits") == card
+    assert processing({card: True}, "x.fits") == (card if card != "OVERSCAN" else "")
+    is_bias = any(word in card for word in ("BIAS", "ZERO"))
+    assert bias_removal({card: "done"}) == (card if is_bias else "")
+    assert overscan_removal({card: "done"}) == (card if "OSCAN" in card or "VERS" in card else "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "-", "--", "F", "False", "N", "no", "None", "off", "0", "N/A", "nan", "null",
+     "unknown", "OMIT", "omitted", "PERFORM", "pending", "skipped", "raw", "Uncalibrated"],
+)  # fmt: skip
+def test_a_step_that_was_not_done_is_none(text: str) -> None:
+    cards = {"FLATCOR": text, "BIASCOR": text, "OVERSCAN": text, "CALSTAT": text}
+    assert processing(cards, "x.fits") == bias_removal(cards) == overscan_removal(cards) == ""
+
+
+@pytest.mark.parametrize(
+    ("cards", "stack"),
+    [
+        *(({card: 2}, True) for card in ("STACKCNT", "NCOMBINE", "NUMFRAME", "NCOMB", "NDARKS")),
+        *(({card: text}, True) for card in ("ISMASTER", "MASTER") for text in (True, "T", "yes")),
+        *(({"MASTER": text}, True) for text in ("true", "Y", "1")),
+        *(({card: ""}, True) for card in ("IMCOM001", "IMCMB001")),
+        ({"NCOMBINE": 1}, False),
+        ({"NCOMBINE": "many"}, False),
+        ({"ISMASTER": False, "MASTER": "no"}, False),
+        ({"CALSTAT": "BDF"}, False),
+        ({"CALSTAT": "bm"}, True),
+        ({"CALSTAT": "omit"}, False),
+    ],
+)
+def test_a_stack_is_known_by_its_cards(cards: dict[str, Any], stack: bool) -> None:
+    assert is_stack(cards) is stack
+
+
+def test_every_card_that_is_read_is_named_among_them() -> None:
+    """Frames with equal values of these cards are read once."""
+    read = set()
+
+    class Noted(dict[str, Any]):
+        def get(self, name: str, default: Any = None) -> Any:
+            read.add(name)
+            return default
+
+        def __contains__(self, name: object) -> bool:
+            read.add(str(name))
+            return False
+
+    assert not is_stack(Noted())
+    assert processing(Noted(), "x_c.fits") == "name 'x_c.fits'"
+    assert bias_removal(Noted()) == ""
+    assert read - {"FILTER"} == {*PROCESSING_CARDS}
 
 
 @pytest.mark.parametrize(
@@ -83,6 +152,8 @@ def test_names_of_raw_frames_mark_nothing(name: str) -> None:
 
 def test_a_name_that_ends_with_its_filter_marks_nothing() -> None:
     assert traits_of("flat_c.fits", FILTER="Clear").problems == ()
+    assert traits_of("flat_c_cc.fits", FILTER="Clear").problems != ()
+    assert traits_of("flat_c.fits", FILTER="Red").problems != ()
 
 
 @pytest.mark.parametrize(

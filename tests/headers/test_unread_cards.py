@@ -17,6 +17,8 @@ KEYWORDS = ("FILTER", "GAIN", "OFFSET", "READOUTM", "SET-TEMP")
         ("FILTER", "ESO INS FILT1 ID"),
         ("FILTER", "BANDPASS"),
         ("FILTER", "WHEEL1"),
+        ("FILTER", "FILPOS"),
+        ("FILTER", "COLOR"),
         ("GAIN", "EGAIN"),
         ("GAIN", "CAMGN-GAIN"),
         ("GAIN", "ISOVALUE"),
@@ -26,9 +28,17 @@ KEYWORDS = ("FILTER", "GAIN", "OFFSET", "READOUTM", "SET-TEMP")
         ("READOUTM", "READ-SPD"),
         ("READOUTM", "READRATE"),
         ("READOUTM", "CCDMODE"),
+        ("READOUTM", "SPEED"),
+        ("READOUTM", "HSSPEED"),
+        ("READOUTM", "QHYMODE"),
+        ("READOUTM", "MODE"),
+        ("READOUTM", "PIXRATE"),
         ("SET-TEMP", "DETTEMP"),
         ("SET-TEMP", "CAMTMP"),
         ("SET-TEMP", "TEMP_CCD"),
+        *(("SET-TEMP", card) for card in ("T-CCD", "TDET", "CAMERAT", "CCDTEM", "SENSORT")),
+        *(("SET-TEMP", card) for card in ("TE-TEMP", "TECSET", "COOLSET", "TEMPSET", "TSET")),
+        *(("SET-TEMP", card) for card in ("SETPOINT", "REQTEMP", "TARGTEMP", "CRYOTEMP")),
     ],
 )
 def test_a_card_that_resembles_a_keyword_is_found_for_it_alone(keyword: str, card: str) -> None:
@@ -42,7 +52,18 @@ def test_a_card_that_resembles_a_keyword_is_found_for_it_alone(keyword: str, car
     "card",
     [
         *("FLATS", "READNOIS", "RDNOISE", "READTIME", "RAOFFSET", "FOCOFFS", "AMBTEMP"),
-        *("CCD-TEMP", "DET_TEMP", "FOCTEMP", "OBSMODE", "WINDSPD", "OBJECT", "DATE-OBS", "EXPTIME"),
+        *(
+            "CCD-TEMP",
+            "DET_TEMP",
+            "FOCTEMP",
+            "OBSMODE",
+            "WINDSPD",
+            "TRKSPEED",
+            "DEWTEMP",
+            "OBJECT",
+            "DATE-OBS",
+            "EXPTIME",
+        ),
     ],
 )
 def test_cards_of_other_meanings_resemble_no_keyword(card: str) -> None:

@@ -90,6 +90,19 @@ def test_with_refuse_nothing_is_absent(settings: Settings, make_frame: MakeFrame
     assert missing_keywords(frame.traits, "bias", refusing, cameras) == ["GAIN"]
 
 
+def test_only_raw_calibration_frames_lack_keywords(
+    settings: Settings, make_frame: MakeFrame
+) -> None:
+    assert lacking_keywords([make_frame("bias"), make_frame("flat")], settings) == {}
+    others = [
+        make_frame("light", keywords={"GAIN": None}),
+        make_frame("dark", keywords={"GAIN": None}, master=True),
+    ]
+    assert lacking_keywords(others, settings) == {}
+    dark = make_frame("dark", keywords={"OFFSET": None, "GAIN": None})
+    assert lacking_keywords([*others, dark], settings) == {"ATR585M": ["GAIN", "OFFSET"]}
+
+
 # --- frames without the name of a camera ----------------------------------------------------------
 
 

@@ -11,9 +11,10 @@ import pytest
 from astropy.io import fits
 
 from calmasters.commands.summary import summarize
-from calmasters.frame import Status
+from calmasters.frame import Frame, Status
 from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.scan import ScannedFile
+from calmasters.inventory.verdicts import mark_duplicates
 from calmasters.planning.planner import decide
 from calmasters.settings import Settings
 
@@ -162,7 +163,7 @@ def test_a_packed_twin_may_be_in_another_folder_if_the_header_has_a_time(
     settings: Settings, add_frame: AddFrame, time: str | None
 ) -> None:
     for name in "abc":
-        path = add_frame(f"{name}.fits", cards={"DATE-OBS": time, "DATE-LOC": time})
+        path = add_frame(f"plain/{name}.fits", cards={"DATE-OBS": time, "DATE-LOC": time})
         other = add_frame(f"fz/{name}.fits", cards={"DATE-OBS": time, "DATE-LOC": time})
         tiled(other)
         other.unlink()
@@ -174,3 +175,27 @@ def test_the_twin_of_a_damaged_frame_is_used(settings: Settings, frames: list[Pa
     zipped(frames[0])
     os.truncate(frames[0], 2890)
     assert used(settings) == ["a.fits.gz", "b.fits", "c.fits"]
+
+
+def test_copies_of_a_packed_twin_are_copies_of_the_plain_frame(
+    settings: Settings, frames: list[Path]
+) -> None:
+    zipped(frames[0])
+    packed = frames[0].with_name("a.fits.gz")
+    (frames[0].parent / "again").mkdir()
+    shutil.copy(packed, frames[0].parent / "again" / packed.name)
+    verdicts = decide(settings).verdicts
+    for path in ("a.fits.gz", "again/a.fits.gz"):
+        assert verdicts[path].reason == "is a copy of a.fits"
+
+
+def test_a_camera_raw_and_the_dng_made_of_it_count_once(
+    settings: Settings, make_frame: Callable[..., Frame]
+) -> None:
+    frames = [
+        make_frame(path=path, size=size)
+        for size, path in enumerate(("1/a.CR2", "1/a.dng", "1/b.dng", "2/A.DNG"))
+    ]
+    files = [ScannedFile(*frame[:3]) for frame in frames]
+    marked = mark_duplicates(frames, files, settings, ContentDigests(settings))
+    assert [frame.copy_of for frame in marked] == [None, "1/a.CR2", None, "1/a.CR2"]

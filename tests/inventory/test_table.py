@@ -202,6 +202,15 @@ def test_columns_are_typed(settings: Settings, add_frame: Callable[..., Path]) -
     assert unread["DATE-OBS"] is pd.NaT
 
 
+def test_columns_without_a_value_have_their_type() -> None:
+    table = inventory_table([frame("a.fits")], {"a.fits": USED})
+    text = ["status", "reason", "group", "TYPE", "INSTRUME", "READOUTM", "FILTER", "bayerpat",
+            "sources", "warnings"]  # fmt: skip
+    assert {str(table[name].dtype) for name in text} == {"category"}
+    assert {str(table[name].dtype) for name in ("SET-TEMP", "EXPOSURE", "CCD-TEMP")} == {"float64"}
+    assert {str(table[name].dtype) for name in ("GAIN", "OFFSET", "width")} == {"Int64"}
+
+
 def test_frames_without_a_filter_are_a_group() -> None:
     frames = [frame("a.fits", keywords={"TYPE": "bias"})]
     frames += [frame(f"{n}.fits", keywords={"TYPE": "flat", "FILTER": "Ha"}) for n in range(2)]
@@ -283,6 +292,7 @@ def write_and_read(tmp_path: Path, table: pd.DataFrame) -> pd.DataFrame:
         "=1+1",
         "'=1+1",
         "''=1",
+        "'X=1",
         "-Ha",
         "'-5",
         "-5",

@@ -10,12 +10,12 @@ from calmasters.planning.filter_names import FilterName, filters_in_names, spell
 @pytest.mark.parametrize(
     "names",
     [
-        "Ha|HA|ha|H-alpha|H alpha|H_Alpha|Halpha|H\u03b1|H-\u03b1|Ha 7nm",
+        "Ha|HA|ha|H-alpha|H alpha|H_Alpha|Halpha|H\u03b1|H-\u03b1|Ha 7nm|Hydrogen alpha",
         "Ha|Ha_7 nm|7nm Ha|Ha7|H-alpha (7.0 nm)",
         "OIII|O3|O-III|O III|oiii|OIII 6.5nm|O3 6,5 nm|Oxygen III",
-        "SII|S2|S-II|sii|SII 8nm|Sulfur II|SII8",
-        "Hb|H-beta|H\u03b2|HBeta 8.5nm",
-        "NII|N2|N-II",
+        "SII|S2|S-II|sii|SII 8nm|Sulfur II|SII8|Sulphur-II",
+        "Hb|H-beta|H\u03b2|HBeta 8.5nm|Hydrogen Beta",
+        "NII|N2|N-II|Nitrogen II",
         "Luminance|luminance|LUMINANCE|Luminance filter",
         "UV/IR Cut|uv-ir cut|UVIRCUT",
         "L|l",
@@ -53,13 +53,45 @@ def test_names_of_two_filters_are_not_spellings_of_one(names: str) -> None:
     assert [*spellings(names.split("|"))] == []
 
 
+@pytest.mark.parametrize(
+    ("text", "base", "bandwidth_nm"),
+    [
+        ("Ha 7nm", "ha", 7.0),
+        ("Ha 99,9 nm", "ha", 99.9),
+        ("Ha 100nm", "ha", None),
+        ("656nm Ha 3nm", "ha", 3.0),
+        ("OIII5", "oiii", 5.0),
+        ("OIII5 7nm", "oiii", 7.0),
+        ("O3 Filter", "oiii", None),
+        ("r Filter", "r", None),
+        ("(R)", "R", None),
+        ("7nm", "", 7.0),
+    ],
+)
+def test_a_number_is_a_bandwidth_below_the_shortest_wavelength(
+    text: str, base: str, bandwidth_nm: float | None
+) -> None:
+    assert FilterName.of(text) == (base, bandwidth_nm)
+
+
 def test_of_two_bandwidths_each_has_spellings_of_its_own() -> None:
     values = ["Ha 3nm", "H-alpha 3 nm", "Ha", "HA7", "Ha 7.0nm"]
     assert [*spellings(values)] == [["Ha 3nm", "H-alpha 3 nm"], ["HA7", "Ha 7.0nm"]]
 
 
-def test_a_name_without_letters_is_of_no_filter() -> None:
-    assert not FilterName.of("7nm").may_be(FilterName.of("7 nm"))
+@pytest.mark.parametrize(
+    ("one", "other", "may_be"),
+    [
+        ("Ha 7nm", "H-alpha", True),
+        ("Ha 7nm", "HA 7 nm", True),
+        ("Ha", "HA", True),
+        ("Ha 3nm", "Ha 7nm", False),
+        ("Ha", "OIII", False),
+        ("7nm", "7 nm", False),
+    ],
+)
+def test_two_names_may_be_of_one_filter(one: str, other: str, may_be: bool) -> None:
+    assert FilterName.of(one).may_be(FilterName.of(other)) is may_be
 
 
 @pytest.mark.parametrize(
@@ -77,3 +109,16 @@ def test_filters_are_found_in_names_where_all_files_say_one(
     paths: list[str], expected: dict[str, int]
 ) -> None:
     assert filters_in_names(paths) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["L", "Lum", "Luminance", "R", "Red", "G", "Green", "B", "Blue", "U", "V", "I", "Z", "Ha", "Hb",
+     "OIII", "SII", "NII", "O3", "Halpha"],
+)  # fmt: skip
+def test_each_filter_is_found_in_names(name: str) -> None:
+    other = "Ha" if name not in ("Ha", "Halpha") else "Hb"
+    for path in (f"Flats/{name}_1.fits", f"{name}/flat.fits", f"flat-{name.lower()}-1.fits.gz"):
+        found = filters_in_names([path, f"Flats/{other}_1.fits"])
+        assert {*found.values()} == {1}
+        assert len(found) == 2

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import pytest
 
+from calmasters.frame import Frame, FrameType, Geometry, Status, Verdict
+from calmasters.model.job import FrameFile, MasterJob, Recipe
 from calmasters.model.master_record import MasterRecord
 from calmasters.planning.checkpoint import refresh_plan
+from calmasters.planning.kept_masters import KeptMasters, fate_of_frames
 from calmasters.planning.planner import Decision, decide
-from calmasters.settings import Settings
+from calmasters.settings import Integration, Settings
 
 
 @pytest.fixture
@@ -149,3 +152,155 @@ def test_a_master_without_a_record_is_used(settings: Settings, made: Decision) -
     for number in range(2):
         (settings.input_dir / f"bias/{number}.fits").unlink()
     assert bias_of_flat(decide(settings)) == "kept"
+
+
+# --- each master by itself ------------------------------------------------------------------------
+
+RECIPE = Recipe("native", 1, Integration(), None, "unit", "xisf")
+LEFT_OUT = Verdict(Status.REFUSED, "is damaged; copy it again", "copy it again")
+
+
+@pytest.fixture
+def kept(
+    tmp_path: Path, make_frame: Callable[..., Frame], write_record: Callable[..., MasterRecord]
+) -> Callable[..., KeptMasters]:
+    """Masters by name, each with the names of the frames that it was made of."""
+
+    def make(
+        masters: Mapping[str, Iterable[str]],
+        frames: Iterable[Frame],
+        verdicts: Mapping[str, Verdict],
+        elsewhere: Mapping[str, str] | None = None,
+        geometry: Geometry = Geometry(4, 3),  # noqa: B008
+        is_recorded: bool = True,
+        problems: tuple[str, ...] = (),
+    ) -> KeptMasters:
+        files = []
+        for name, made_of in masters.items():
+            master = make_frame(path=f"masters/bias/{name}.xisf", master=True, problems=problems)
+            job = MasterJob(
+                name,
+                FrameType.BIAS,
+                master.keywords,
+                geometry,
+                tuple(FrameFile(path, 1000, 17) for path in made_of),
+                {},
+                RECIPE,
+            )
+            if is_recorded:
+                write_record(job, tmp_path / master.path)
+            files.append(master)
+        return KeptMasters(files, frames, verdicts, tmp_path, elsewhere or {})
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("there", "gone", "fate"),
+    [
+        ({"a": "one", "b": "two", "c": "one"}, 0, "its frames make one, two now"),
+        ({"a": "", "b": ""}, 0, "2 of its frames are left out: is damaged; copy it again"),
+        ({"a": "one"}, 2, "2 of its 3 frames are missing; its frames make one now"),
+        (
+            {"a": "", "b": "one"}, 1,
+            "1 of its 3 frames are missing; its frames make one now; 1 of its frames are left out: "
+            "is damaged; copy it again",
+        ),
+        ({}, 5, "its frames are missing"),
+    ],
+)  # fmt: skip
+def test_what_became_of_the_frames_of_a_master_is_said(
+    there: dict[str, str], gone: int, fate: str
+) -> None:
+    verdicts = {
+        path: Verdict(Status.USED, group=group) if group else LEFT_OUT
+        for path, group in there.items()
+    }
+    assert fate_of_frames([*there], verdicts, gone) == fate
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["a"], "a: 1 of its frames are left out: is damaged; copy it again; to use it anyway, copy"
+                " it to a directory"),
+        (["a", "b"], "a, b: 1 of their frames are left out: is damaged; copy it again; to use them "
+                     "anyway, copy them to a directory"),
+        (["a", "b", "c"], "a, b, c: 1 of their"),
+        (["a", "b", "c", "d"], "a, b, c and 1 more: 1 of their"),
+        (["a", "b", "c", "d", "e"], "a, b, c and 2 more: 1 of their"),
+    ],
+)  # fmt: skip
+def test_masters_of_one_fate_are_one_sentence(
+    kept: Callable[..., KeptMasters], make_frame: Callable[..., Frame], names: list[str], said: str
+) -> None:
+    frame = make_frame(path="x.fits", mtime_ns=17)
+    masters = kept({name: ["x.fits"] for name in names}, [frame], {"x.fits": LEFT_OUT})
+    assert masters.candidates == []
+    (note,) = masters.warnings
+    assert note.startswith(f"output_dir: no flat uses {said}")
+
+
+def test_a_frame_is_there_by_its_path_or_as_the_same_file_in_another_folder(
+    kept: Callable[..., KeptMasters], make_frame: Callable[..., Frame]
+) -> None:
+    def is_used(**changes: object) -> bool:
+        frame = make_frame(**{"path": "1/x.fits", "mtime_ns": 17, "size": 1000, **changes})
+        masters = kept({"a": ["1/x.fits", "1/y.fits"]}, [frame], {frame.path: LEFT_OUT})
+        assert bool(masters.candidates) != bool(masters.warnings)
+        return bool(masters.candidates)
+
+    assert not is_used()
+    assert not is_used(mtime_ns=18)  # changed since
+    assert not is_used(path="2/x.fits")
+    assert is_used(path="2/x.fits", mtime_ns=18)
+    assert is_used(path="2/x.fits", size=1001)
+    assert is_used(path="2/z.fits")
+
+
+def test_a_master_without_a_record_is_all_that_is_left(kept: Callable[..., KeptMasters]) -> None:
+    masters = kept({"a": ["x.fits"]}, [], {}, is_recorded=False)
+    assert [each.path for each in masters.candidates] == ["masters/bias/a.xisf"]
+    assert masters.warnings == []
+
+
+def test_a_damaged_master_is_not_used_and_not_asked_for(
+    kept: Callable[..., KeptMasters], make_frame: Callable[..., Frame]
+) -> None:
+    frame = make_frame(path="x.fits", mtime_ns=17)
+    for made_of in ("x.fits", "gone.fits"):
+        masters = kept({"a": [made_of]}, [frame], {"x.fits": LEFT_OUT}, problems=("is empty",))
+        assert (masters.candidates, masters.warnings) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("recorded", "expected"),
+    [
+        (Geometry(4, 3, 1, 1, None, 70, 80), Geometry(4, 3, 1, 1, None, 70, 80)),
+        (Geometry(4, 3, bayerpat="RGGB"), Geometry(4, 3)),
+    ],
+)
+def test_the_record_of_a_master_has_its_position(
+    kept: Callable[..., KeptMasters], recorded: Geometry, expected: Geometry
+) -> None:
+    (candidate,) = kept({"a": ["x.fits"]}, [], {}, geometry=recorded).candidates
+    assert candidate.geometry == expected
+
+
+def test_a_master_that_is_made_elsewhere_now_is_not_asked_for(
+    kept: Callable[..., KeptMasters], make_frame: Callable[..., Frame]
+) -> None:
+    frame = make_frame(path="x.fits", mtime_ns=17)
+    now = {f"masters/bias/{name}.xisf": f"masters/{name}.fits" for name in "ab"}
+    masters = kept({"a": ["x.fits"], "b": ["x.fits"]}, [frame], {"x.fits": LEFT_OUT}, now)
+    assert masters.warnings == [
+        "output_dir: no flat uses 2 masters of an earlier master_format or layout: "
+        "masters/bias/a.xisf is masters/a.fits now; delete them, or run: snakemake orphans "
+        "--config prune=true"
+    ]
+    # One whose frames are gone is used, wherever it is.
+    masters = kept({"a": ["x.fits"], "b": ["gone.fits"]}, [frame], {"x.fits": LEFT_OUT}, now)
+    assert [each.path for each in masters.candidates] == ["masters/bias/b.xisf"]
+    (note,) = masters.warnings
+    assert "no flat uses 1 master of an earlier master_format or layout: masters/bias/a" in note
+    assert "delete it, or run" in note

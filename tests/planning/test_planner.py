@@ -161,6 +161,9 @@ def test_a_group_too_small_makes_no_master_and_says_so(
     assert "take at least 3 (minimum_frames)" in verdict.reason
     assert only(settings, "flat").bias is None
     assert len(decide(make_settings(minimum_frames=4)).not_made) == 2
+    (settings.input_dir / "bias" / "1.fits").unlink()
+    (left_out,) = decide(settings).not_made
+    assert left_out.reason.startswith("only 1 frame of this group: take")
 
 
 def test_a_damaged_frame_is_listed_by_the_master_it_would_belong_to(
@@ -205,8 +208,11 @@ def test_damaged_frames_stop_everything_where_that_is_asked_for(
     with pytest.raises(FrameError) as caught:
         refresh_plan(settings)
     message = str(caught.value)
-    assert "bias/11.fits: is not a FITS file: it is empty" in message
-    assert "and 2 more: snakemake summary" in message
+    first, *lines = message.splitlines()
+    assert first.startswith("12 damaged frames, and on_bad_frame is fail; copy them again")
+    assert [line[:7] for line in lines] == ["  bias/"] * 10 + ["  and 2"]
+    assert lines[1].startswith("  bias/11.fits: is not a FITS file: it is empty")
+    assert lines[-1] == "  and 2 more: snakemake summary"
     # A group too small is no damage, and a plan can be looked at all the same.
     assert "dark" not in message
     assert len(decide(settings).jobs) == 1
@@ -1009,6 +1015,11 @@ def test_rows_in_another_order_than_those_of_the_bias_for_want_of_a_card_are_rep
     assert flat.bias is not None
     notes = [each for each in decision.warnings if "upside down" in each]
     assert len(notes) == is_reported
+    names = [decision.short_names.get(path, path) for path in (flat.master, flat.bias.path)]
+    for note in notes:
+        bottom_up, without = names if of_flats else reversed(names)
+        assert note.startswith(f"frames of {bottom_up} say ROWORDER 'BOTTOM-UP'")
+        assert f"those of {without} have no ROWORDER" in note
 
 
 @pytest.mark.parametrize(("count", "says"), [(1, "1 flat has an"), (3, "3 flats have an")])
@@ -1033,3 +1044,49 @@ def test_two_small_groups_of_one_value_are_joined_in_one_direction(
     assert suggested == {"value_aliases": {"FILTER": {"HA": ["Ha"]}}}
     (job,) = decide(make_settings(**suggested)).jobs
     assert len(job.frames) == 4
+
+
+def test_nights_and_numbers_have_no_spellings(settings: Settings, add_frames: AddFrames) -> None:
+    for number, (gain, night) in enumerate([(100, 15), (200, 15), (100, 16)]):
+        time = f"2026-01-{night}T20:00:0{number}"
+        cards = {"GAIN": gain, "DATE__OBS": time, "DATE__LOC": time}
+        add_frames("flat", 1 + 3 * (number == 0), f"{gain}/{night}", **cards)
+    decision = decide(settings)
+    assert [len(group.frames) for group in decision.not_made] == [1, 1]
+    assert decision.suggested == {}
+
+
+def test_a_dark_is_compared_with_a_frame_from_the_middle_of_its_bias(
+    settings: Settings, add_frames: AddFrames
+) -> None:
+    add_frames("bias", 7)
+    add_frames("dark")
+    assert jobs(settings)[DARK].reference == ("bias/3.fits", "frame")
+    assert jobs(settings)[BIAS].reference is None
+
+
+@pytest.mark.parametrize(
+    ("cards", "texts"),
+    [
+        ({}, ("no overscan", "overscan subtracted (median of each line)")),
+        (
+            {"BIASSEC": "[4:4,1:3]", "TRIMSEC": "[1:3,1:3]"},
+            ("other sections", "theirs"),
+        ),
+    ],
+)
+def test_frames_of_another_layout_than_most_say_which(
+    settings: Settings, add_frames: AddFrames, cards: dict[str, str], texts: tuple[str, str]
+) -> None:
+    most = {"BIASSEC": "[1:1,1:3]", "TRIMSEC": "[2:4,1:3]"}
+    add_frames("bias", 4, "most", **most)
+    if not cards:  # of the size of the cut frames
+        cards = {"TRIMSEC": "[2:4,1:3]"}
+        texts = ("cut to [2:4,1:3]", texts[1])
+    add_frames("bias", 2, "other", **cards)
+    verdict = decide(settings).verdicts["other/0.fits"]
+    ours, theirs = texts
+    assert verdict.reason.startswith(
+        f"has another layout than most of its group: {ours}, not {theirs}; they are not averaged"
+    )
+    assert verdict.group == BIAS

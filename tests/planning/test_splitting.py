@@ -18,7 +18,7 @@ from calmasters.planning.grouping import find_group, group_frames
 from calmasters.planning.naming import name_groups
 from calmasters.planning.planner import decide
 from calmasters.planning.short_names import short_names
-from calmasters.planning.splitting import ORIGIN, SPLITTING
+from calmasters.planning.splitting import ORIGIN, SPLITTING, belongs
 from calmasters.settings import Settings
 
 MakeFrame = Callable[..., Frame]
@@ -56,14 +56,23 @@ def names(settings: Settings, make_frame: MakeFrame) -> Callable[..., list[str]]
         ),
         ("FOCALLEN", [800, 640], ["_FOCALLEN-640", "_FOCALLEN-800"]),
         ("FOCALLEN", [500, 510], [""]),
+        ("FOCALLEN", [0, 500], [""]),
+        ("FOCALLEN", [1, 500], ["_FOCALLEN-1", "_FOCALLEN-500"]),
         ("FOCALLEN", [500, 511], ["_FOCALLEN-500", "_FOCALLEN-511"]),
         ("ROTATOR", [90.2, 270.4], ["_ROTATOR-90", "_ROTATOR-270"]),
         ("ROTATOR", [359.2, 1.1], [""]),
         ("ROTATOR", [359.7, 179.0, 1.0], ["_ROTATOR-0", "_ROTATOR-179"]),
+        ("ROTATOR", [0.5, 1.0, 90.0, 359.5], ["_ROTATOR-0", "_ROTATOR-90"]),
+        ("ROTATOR", [-90.0, 0.0], ["_ROTATOR-0", "_ROTATOR-270"]),
+        ("ROTATOR", [1.0, 90.0, 91.0, 180.0], [f"_ROTATOR-{x}" for x in (1, 90, 180)]),
         ("ROTATOR", [10.0, 12.0], [""]),
         ("ROTATOR", [10.0, 11.5, 13.0], ["_ROTATOR-10", "_ROTATOR-13"]),
         ("ROTATOR", [11.9, 10.0, 12.1], ["_ROTATOR-10", "_ROTATOR-12"]),
         ("ROTATOR", [10.0, 12.1], ["_ROTATOR-10", "_ROTATOR-12"]),
+        ("GRATING", ["Grism 7", "none"], ["_GRATING-Grism 7", "_GRATING-none"]),
+        ("GRATING", [600, 1200], ["_GRATING-600", "_GRATING-1200"]),
+        ("SLIT", ["1.0 arcsec", "1.0  ARCSEC"], [""]),
+        ("SLIT", [1.0003, 1.0004], [""]),
     ],
 )
 def test_flats_that_differ_in_a_distinguishing_keyword_have_it_in_their_names(
@@ -249,6 +258,8 @@ def test_averaged_flats_that_differ_are_reported(
         "FOCALLEN": (300, 400),
         "CAMERAID": ("1", "2"),
         "ROTATOR": (10.0, 20.0),
+        "GRATING": (600, 1200),
+        "SLIT": ("long", "mask 1"),
         "FLATKIND": ("dflat", "sflat"),
     }
     card = "IMAGETYP" if keyword == "FLATKIND" else keyword
@@ -303,3 +314,22 @@ def test_the_keyword_that_separates_two_exposures_is_named(
     settings = make_settings(optional_keywords=["READOUTM", "FILTER", "LAMP"])
     (note,) = decide(settings).warnings
     assert "add LAMP to required_keywords.flat" in note
+
+
+@pytest.mark.parametrize(
+    ("keywords", "is_one"),
+    [
+        ({"TELESCOP": "N", "FOCALLEN": 800}, True),
+        ({"TELESCOP": "n", "FOCALLEN": 816}, True),
+        ({"TELESCOP": "N"}, True),
+        ({}, True),
+        ({"TELESCOP": "N", "FOCALLEN": 400}, False),
+        ({"TELESCOP": "R", "FOCALLEN": 800}, False),
+    ],
+)
+def test_a_frame_belongs_to_a_group_if_all_its_values_are_alike(
+    make_frame: MakeFrame, keywords: dict[str, Value], is_one: bool
+) -> None:
+    traits = make_frame("flat", keywords=keywords).traits
+    assert belongs(traits, (("TELESCOP", "N"), ("FOCALLEN", 800))) is is_one
+    assert belongs(traits, ())

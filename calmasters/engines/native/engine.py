@@ -317,7 +317,7 @@ class _MasterBuilder:
             if subtracted is not None:
                 base = measure_subtracted(self._job, subtracted, self._input_dir, self._output_dir)
         files = self._files
-        checked = judge_frames(self._job, files, measures, base, self._bad_frames)
+        checked = judge_frames(self._job, files, measures, base, self._bad_frames, self._input_dir)
         self._warn_all(checked.warnings)
         self._differences = checked.differences
         for outlier in checked.left_out:
