@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from calmasters.engines.clusters import split
 from calmasters.frame import FrameType
-from calmasters.quality.clusters import FrameFacts, cluster_finding, split
+from calmasters.quality.clusters import FrameFacts, cluster_finding
 from calmasters.quality.quality_record import Finding
 
 #: The frames of the first cluster: two of five.
