@@ -260,6 +260,9 @@ class Traits:
     overscan_removal : str
         The sign that the overscan of a master's frames was subtracted, such as ``OVERSCAN``; empty
         without one.
+    unread : mapping of str to mapping of str to str
+        By keyword the cards that may have its value, with theirs, and are not read:
+        ``{'FILTER': {'FLTNM': 'V'}}``.
     """
 
     keywords: Mapping[str, Value] = field(default_factory=dict)
@@ -274,6 +277,7 @@ class Traits:
     bias_removal: str = ""
     pedestal_adu: float = 0.0
     overscan_removal: str = ""
+    unread: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def is_levelled(self) -> bool:

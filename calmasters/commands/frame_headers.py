@@ -9,10 +9,12 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
 from calmasters.headers.camera_raw import is_camera_raw
+from calmasters.headers.fits_cards import MOST_EXTENSIONS
 from calmasters.headers.nights import LONGITUDE_CARDS
 
 __all__ = ["FrameHeaders", "without_site"]
@@ -154,7 +156,7 @@ def _fits_headers(path: Path) -> Iterator[tuple[int, int]]:
         try:
             # A compressed image stays the table that it is stored as.
             with fits.open(path, memmap=False, disable_image_compression=True) as hdus:
-                for hdu in hdus:
+                for hdu in islice(hdus, MOST_EXTENSIONS):  # a damaged one leads back to another
                     place = hdu.fileinfo()
                     yield place["hdrLoc"], place["datLoc"] - place["hdrLoc"]
         except (OSError, ValueError, TypeError, KeyError, IndexError):

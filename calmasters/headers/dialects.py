@@ -165,6 +165,8 @@ class _FromCards(NamedTuple):
     problems : tuple of str
         Of the image.
     warnings : tuple of str
+    unread : mapping of str to mapping
+        As in :class:`~calmasters.frame.Traits`.
     """
 
     cards: Cards
@@ -173,6 +175,7 @@ class _FromCards(NamedTuple):
     geometry: Geometry | None
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
+    unread: Mapping[str, Mapping[str, str]]
 
 
 class _TraitCards(dict[str, bool]):
@@ -203,6 +206,8 @@ class KeywordReader:
     def __init__(self, rules: HeaderRules) -> None:
         self._rules = rules
         self._names = _names(rules)
+        wheels = chain(self._names["FILTER"], *MORE_WHEELS)
+        self._read_names = {**self._names, "FILTER": frozenset(wheels)}
         self._is_trait_card = _TraitCards.fromkeys(
             (*_TRAIT_CARDS, *chain(*self._names.values())), True
         )
@@ -304,6 +309,7 @@ class KeywordReader:
             bias_removal=removal,
             pedestal_adu=number_of(cards.get("PEDESTAL")) or 0.0,
             overscan_removal=overscan_removal(cards) if master else "",
+            unread=known.unread,
         )
 
     def _read_cards(
@@ -323,6 +329,7 @@ class KeywordReader:
             geometry,
             tuple(image_problems(cards, geometry)),
             tuple(_warnings(cards)),
+            unread_cards(self._read_names, cards),
         )
 
     def _read_keywords(
@@ -382,8 +389,7 @@ def _in_header(keyword: str, names: Sequence[str], cards: Cards) -> tuple[Value 
     if keyword == "TYPE":
         return type_in(cards, names)
     if keyword == "FILTER":
-        value, source = filter_in(cards, names)
-        return value, source or unread_cards(keyword, names, cards)
+        return filter_in(cards, names)
     unusable = ""
     for name in names:
         raw = cards.get(name)
@@ -396,7 +402,7 @@ def _in_header(keyword: str, names: Sequence[str], cards: Cards) -> tuple[Value 
         unusable = unusable or f"{name} {raw!r}, which {why}"
     if keyword == "EXPOSURE" and (microseconds := number_of(cards.get("EXPOINUS"))) is not None:
         return round_to(microseconds / 1e6, 6), "EXPOINUS"
-    return None, unusable or unread_cards(keyword, names, cards)
+    return None, unusable
 
 
 def _round_to_configured_step(keyword: str, value: Value, rules: HeaderRules) -> Value:

@@ -24,6 +24,7 @@ from calmasters.headers.history import bias_process_in, pixel_process_in
 __all__ = [
     "BIAS_HISTORY",
     "COMMENTARY",
+    "MOST_EXTENSIONS",
     "Card",
     "CardValue",
     "Cards",
@@ -53,7 +54,8 @@ _BLOCKS: Final = 4 * _BLOCK
 _MOST_PARSED: Final = 8192
 #: A normal header has a few blocks; one of 3 MB is damaged or malicious.
 _MOST_BLOCKS: Final = 1000
-_MOST_EXTENSIONS: Final = 100
+#: Extensions that are looked at for an image.
+MOST_EXTENSIONS: Final = 100
 #: Maximum number of columns of a table (FITS standard 4.0, section 7.3.1).
 _MOST_COLUMNS: Final = 999
 _MOST_BYTES: Final = 1 << 50
@@ -181,17 +183,17 @@ def _of_extensions(file: IO[bytes], primary: ImageHeader) -> ImageHeader:
 
 
 def _extensions(file: IO[bytes], start: int) -> Iterator[ImageHeader]:
-    for _ in range(_MOST_EXTENSIONS):
+    for _ in range(MOST_EXTENSIONS):
         header = _header_at(file, start, b"XTENSION")
         if header is None:
             return
-        columns = header.cards.get("TFIELDS", 0)
+        columns = header.cards.get("TFIELDS")
         # astropy loops over the columns, and with a huge number would not return.
         if not 0 <= (number_of(columns) or 0) <= _MOST_COLUMNS:
             raise FrameError(f"is damaged: its header declares {columns} columns; copy it again")
         yield header
         start = padded(header.end_of_data)
-    raise FrameError(f"has more than {_MOST_EXTENSIONS} extensions; use a file with one image")
+    raise FrameError(f"has more than {MOST_EXTENSIONS} extensions; use a file with one image")
 
 
 def _image_cards(table: Cards) -> Cards:

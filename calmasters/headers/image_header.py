@@ -117,15 +117,16 @@ def _require_possible(header: ImageHeader, file: IO[bytes]) -> None:
         _require_possible(part, file)
     if header.parts:
         return
-    # A sample has at least one byte, so a small image needs no further check.
-    if not header.packing and 0 < header.end_of_data - header.data_offset <= _MOST_SAMPLES:
-        return
     axes = axes_of(header.cards)
-    samples, size = abs(prod(axes)), " x ".join(map(str, axes))
+    samples = abs(prod(axes))
     if samples > _MOST_SAMPLES:
+        size = " x ".join(map(str, axes))
         raise FrameError(
             f"is damaged: its header declares {size} pixels (limit {_MOST_SAMPLES}); copy it again"
         )
+    if header.packing not in ("tiles", "xisf"):
+        return
     file_size = os.fstat(file.fileno()).st_size
-    if header.packing in ("tiles", "xisf") and samples > _MOST_PACKED * file_size:
+    if samples > _MOST_PACKED * file_size:
+        size = " x ".join(map(str, axes))
         raise FrameError(f"is damaged: {size} pixels cannot be in {file_size} bytes; copy it again")

@@ -160,10 +160,9 @@ def _relevant(cards: Cards) -> Iterator[tuple[str, Any]]:
 
 
 def _sized(cards: Cards) -> SizedImage:
-    width, height = (cards.get(name) for name in ("NAXIS1", "NAXIS2"))
-    if type(width) is int and type(height) is int:
-        return SizedImage(cards, width, height)
-    return SizedImage(cards, 0, 0)
+    sizes = (cards.get(name) for name in ("NAXIS1", "NAXIS2"))
+    width, height = (size if type(size) is int else 0 for size in sizes)
+    return SizedImage(cards, width, height)
 
 
 _KEPT: Final = frozenset({"NAXIS1", "NAXIS2", *LAYOUT_CARDS, *AMPLIFIER_NAMES})

@@ -65,6 +65,11 @@ LONGITUDE_CARDS: Final = (
 #: Zones differ from the mean time of their places by up to 3 hours.
 _SAME_ZONE_HOURS: Final = 3.5
 
+#: Modified Julian dates count days from here; later ones than the year 2099 are no dates.
+_MJD_ZERO: Final = datetime(1858, 11, 17)
+_MJD_ZERO_JD: Final = 2_400_000.5
+_MOST_MJD: Final = 88_000
+
 _NO_VALUE: Final = frozenset({"", "-", "n/a", "nan", "none", "unknown"})
 #: Some programs write an unknown date as year 1.
 _FIRST_YEAR: Final = 1900
@@ -127,6 +132,9 @@ def night_of(cards: Cards, zone: str) -> Night:
     if best:
         moment = utc + timedelta(hours=best.hours)
         return Night(_to_night(moment), "DATE-OBS, site longitude", warning)
+    own = _moment(cards, _UTC)
+    if own and own.time.utcoffset():
+        return Night(_to_night(own.time), f"{own.card}, its zone")
     return Night(_to_night(utc), UTC_SOURCE)
 
 
@@ -156,9 +164,18 @@ def utc_of(cards: Cards) -> datetime | None:
     """Return the start of the exposure, UTC, naive; None if the header has no time of day."""
     found = _moment(cards, _UTC)
     if found is None:
-        return None
+        return _of_julian_date(cards)
     moment = found.time
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+def _of_julian_date(cards: Cards) -> datetime | None:
+    days = number_of(cards.get("MJD-OBS"))
+    if days is None and (julian := number_of(cards.get("JD"))) is not None:
+        days = julian - _MJD_ZERO_JD
+    if days is None or not 0 < days < _MOST_MJD:
+        return None
+    return (_MJD_ZERO + timedelta(days=days)).replace(microsecond=0)
 
 
 def _to_night(local: datetime) -> str:

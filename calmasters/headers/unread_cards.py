@@ -1,26 +1,26 @@
 """Cards that may have a keyword's value, but are not read: FLTNM 'V' for FILTER.
 
-Cameras of observatories have cards with names of their own. Where a keyword has no value, its
-source names the cards that resemble it. Frames that differ in such a card are perhaps of two
-filters, gains or temperatures, and no master may be made of them without a warning.
+Cameras of observatories have cards with names of their own. Frames of one group that differ in such
+a card are perhaps of two filters, gains or temperatures, and no master may be made of them without
+a warning.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from typing import Final
 
 from calmasters.headers.fits_cards import Cards, CardValue, number_of
 from calmasters.headers.values import CCD_TEMP_CARDS, UNKNOWN_TEXTS, number_in
 
-__all__ = ["is_unusable", "may_have_a_keyword", "unread_cards", "unread_values"]
+__all__ = ["differing_cards", "may_have_a_keyword", "unread_cards"]
 
 #: Names of cards that may have the value of a keyword, without those of other meanings: the noise
 #: or duration of the readout, the offset of a telescope or focuser.
 _RESEMBLING: Final[Mapping[str, re.Pattern[str]]] = {
-    "FILTER": re.compile(r"FI?LT|FILPOS|FL(?:NAM|POS)|BAND|WHEEL|COLOU?R|OPTI[0-9]"),
+    "FILTER": re.compile(r"FI?LT|FILPOS|^FW(?!HM)|FL(?:NAM|POS)|BAND|WHEEL|^COLOU?R$|OPTI[0-9]"),
     "GAIN": re.compile(r"GAIN|^CVF$|^ISO|SENSITIV"),
     "OFFSET": re.compile(r"BLACK|BLKL|(?:CAM|CCD|DET|ADC)[-_ ]?OFF"),
     "READOUTM": re.compile(
@@ -34,10 +34,8 @@ _RESEMBLING: Final[Mapping[str, re.Pattern[str]]] = {
         r"|(?:REQ|TARG|SET)[A-Z]*[-_ ]?TE?M?P|SETPOINT"
     ),
 }
-_MOST_CARDS: Final = 4
 #: So many different numbers may be those of settings, however few frames there are.
 _FEW: Final = 3
-_CARD_AND_VALUE: Final = re.compile(r"([^',]+) '([^']*)'(?:, )?")
 #: Measured temperatures that differ by less, in degrees Celsius or kelvins, are one set-point.
 _SAME_TEMPERATURE: Final = 2.0
 
@@ -50,37 +48,36 @@ def may_have_a_keyword(card: str) -> bool:
     )
 
 
-def unread_cards(keyword: str, read: Container[str], cards: Cards) -> str:
-    """Return the cards that may have the value of a keyword; empty if there are none.
+def unread_cards(read: Mapping[str, Container[str]], cards: Cards) -> dict[str, dict[str, str]]:
+    """Return for each keyword the cards that may have its value, and are not read for it.
 
     Parameters
     ----------
-    keyword : str
-    read : container of str
-        The cards of the keyword that are read.
+    read : mapping of str to container of str
+        The cards that are read, by keyword.
     cards : Cards
 
     Examples
     --------
-    >>> unread_cards("FILTER", ["FILTER"], {"FLTNM": "V", "GAIN": 100})
-    "FLTNM 'V', not read as FILTER"
+    >>> names = dict.fromkeys(("FILTER", "GAIN", "OFFSET", "READOUTM", "SET-TEMP"), ("GAIN",))
+    >>> unread_cards(names, {"FLTNM": "V", "GAIN": 100})
+    {'FILTER': {'FLTNM': 'V'}}
     """
-    pattern = _RESEMBLING.get(keyword)
-    found = [
-        f"{name} '{text}'"
-        for name, raw in cards.items()
-        if pattern and name not in read and pattern.search(name) and (text := _text(keyword, raw))
-    ]
-    return f"{', '.join(found[:_MOST_CARDS])}, not read as {keyword}" if found else ""
+    found = {
+        keyword: {
+            name: text
+            for name, raw in cards.items()
+            if name not in read[keyword] and pattern.search(name) and (text := _text(keyword, raw))
+        }
+        for keyword, pattern in _RESEMBLING.items()
+    }
+    return {keyword: values for keyword, values in found.items() if values}
 
 
-def is_unusable(keyword: str, source: str) -> bool:
-    """Return whether the source of a keyword without a value names a card that is read."""
-    return bool(source) and not source.endswith(f", not read as {keyword}")
-
-
-def unread_values(keyword: str, sources: Mapping[str, int]) -> Mapping[str, Mapping[str, int]]:
-    """Return the values of unread cards in which frames differ, with their numbers of frames.
+def differing_cards(
+    keyword: str, frames: Sequence[tuple[Mapping[str, str], int]]
+) -> Mapping[str, Mapping[str, int]]:
+    """Return the unread cards in which frames differ: their values with the numbers of frames.
 
     Numbers of which most frames have one of their own are measurements, not settings, and are left
     out.
@@ -88,24 +85,14 @@ def unread_values(keyword: str, sources: Mapping[str, int]) -> Mapping[str, Mapp
     Parameters
     ----------
     keyword : str
-        One that none of the frames has.
-    sources : mapping of str to int
-        Results of :func:`unread_cards`, or other texts, each with its number of frames.
-
-    Examples
-    --------
-    >>> unread_values("FILTER", {"FLTNM 'V', not read as FILTER": 5, "": 1})
-    {'FLTNM': {'V': 5, '': 1}}
+    frames : sequence of (mapping of str to str, int)
+        The unread cards of the keyword, each with the number of frames that have them.
     """
-    found = [
-        ({} if is_unusable(keyword, source) else dict(_CARD_AND_VALUE.findall(source)), frames)
-        for source, frames in sources.items()
-    ]
     counts: dict[str, dict[str, int]] = {}
-    for card in dict.fromkeys(card for cards, _ in found for card in cards):
+    for card in dict.fromkeys(card for cards, _ in frames for card in cards):
         values: dict[str, int] = defaultdict(int)
-        for cards, frames in found:
-            values[cards.get(card, "")] += frames
+        for cards, count in frames:
+            values[cards.get(card, "")] += count
         if _are_settings(keyword, values):
             counts[card] = {**values}
     return counts
@@ -118,7 +105,7 @@ def _text(keyword: str, raw: CardValue) -> str:
     if isinstance(raw, float):
         # No filter has such a number: it is the angle of a wheel, which is measured.
         return "" if keyword == "FILTER" and not raw.is_integer() else f"{raw:.4g}"
-    text = " ".join(str(raw).replace("'", "").split())
+    text = " ".join(str(raw).split())
     return "" if text.casefold() in UNKNOWN_TEXTS else text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container, Mapping
 from typing import Final
 
 from calmasters.frame import Value
@@ -46,6 +47,13 @@ _SECONDS: Final = {
 _CELSIUS: Final = frozenset(
     {"", "c", "°", "°c", "º", "ºc", "degc", "deg", "deg c", "celsius", "degrees", "degrees c"}
 )
+_FAHRENHEIT: Final = frozenset({"f", "°f", "ºf", "degf", "deg f", "fahrenheit", "degrees f"})
+_KELVIN: Final = frozenset({"k", "kelvin"})
+
+_UNITS: Final[Mapping[str, Container[str]]] = {
+    "SET-TEMP": _CELSIUS | _FAHRENHEIT | _KELVIN,
+    "EXPOSURE": _SECONDS,
+}
 
 #: Texts that stand for an unknown value. 'None' is not one of them: it is an empty filter.
 UNKNOWN_TEXTS: Final = frozenset(
@@ -53,8 +61,9 @@ UNKNOWN_TEXTS: Final = frozenset(
 )
 #: Numbers that stand for an unknown gain or offset: -1, -99, -999…
 _UNKNOWN_NUMBER: Final = re.compile(r"-1|-9{2,}")
-#: Temperatures of sensors, degrees Celsius; others stand for an unknown one.
+#: Temperatures of sensors, degrees Celsius; others stand for an unknown one, or are kelvins.
 _COLDEST_C, _WARMEST_C = -273.15, 150.0
+_WARMEST_K: Final = 330.0
 #: Rounding error of float32, with which some programs write decimal numbers.
 _FLOAT32_ERROR: Final = 1e-7
 
@@ -82,7 +91,7 @@ def temperature_c(cards: Cards) -> float | None:
     for name in CCD_TEMP_CARDS:
         raw = cards.get(name)
         if raw is not None:
-            celsius = raw if type(raw) is float else number_in("SET-TEMP", raw)
+            celsius = number_in("SET-TEMP", raw)
             if celsius is not None and _COLDEST_C < celsius <= _WARMEST_C:
                 return celsius
     return None
@@ -109,18 +118,27 @@ def typed_value(keyword: str, raw: CardValue | None) -> Value | None:
 
 def number_in(keyword: str, raw: CardValue) -> float | None:
     """Read a number or a text with a number in the unit of its keyword; None for anything else."""
-    number = number_of(raw)
-    if number is not None or not isinstance(raw, str):
-        return number
-    found = _NUMBER_TEXT.fullmatch(raw.strip())
-    if not found:
-        return None
-    unit = found["unit"].casefold()
-    units = {"SET-TEMP": _CELSIUS, "EXPOSURE": _SECONDS.keys()}.get(keyword, {""})
-    if unit not in units or (found["divisor"] and keyword != "EXPOSURE"):
-        return None
-    number = float(found["number"].replace(",", ".")) / float(found["divisor"] or 1)
+    number, unit = number_of(raw), ""
+    if number is None:
+        found = _NUMBER_TEXT.fullmatch(raw.strip()) if isinstance(raw, str) else None
+        if not found:
+            return None
+        unit = found["unit"].casefold()
+        if unit not in _UNITS.get(keyword, {""}) or (found["divisor"] and keyword != "EXPOSURE"):
+            return None
+        number = float(found["number"].replace(",", ".")) / float(found["divisor"] or 1)
+    if keyword == "SET-TEMP":
+        return _celsius(number, unit)
     return number * _SECONDS[unit] if keyword == "EXPOSURE" else number
+
+
+def _celsius(number: float, unit: str) -> float:
+    """Convert a temperature to degrees Celsius; no sensor is at 260 of them, but many at 260 K."""
+    if unit in _FAHRENHEIT:
+        return round_to((number - 32) / 1.8, 6)
+    if unit in _KELVIN or (not unit and _WARMEST_C < number <= _WARMEST_K):
+        return round_to(number - 273.15, 6)
+    return number
 
 
 def _without_float32_error(number: float) -> float:

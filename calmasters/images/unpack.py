@@ -15,6 +15,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from io import FileIO
+from itertools import islice
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 
 from calmasters.errors import FrameError
 from calmasters.headers.camera_raw import CAMERA_RAW, opened_raw
-from calmasters.headers.fits_cards import ImageHeader
+from calmasters.headers.fits_cards import MOST_EXTENSIONS, ImageHeader
 
 __all__ = ["unpack_frame", "xisf_samples"]
 
@@ -94,11 +95,16 @@ def _untile(path: Path, header: ImageHeader, size: int, file: FileIO) -> None:
     from astropy.io import fits
 
     with fits.open(path, disable_image_compression=True) as hdus:
-        number, table = [
+        # Not all: a damaged size leads astropy from a later extension back to an earlier one.
+        images = (
             (number, hdu)
-            for number, hdu in enumerate(hdus)
+            for number, hdu in enumerate(islice(hdus, MOST_EXTENSIONS))
             if hdu.header.get("ZIMAGE") is True or (hdu.is_image and hdu.header.get("NAXIS"))
-        ][header.number]
+        )
+        found = next(islice(images, header.number, None), None)
+        if found is None:
+            raise ValueError(f"its first {MOST_EXTENSIONS} extensions have no such image")
+        number, table = found
         _require_bounded_tiles(table)
     with fits.open(path, do_not_scale_image_data=True) as hdus:
         image = hdus[number]

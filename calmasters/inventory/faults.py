@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple
 
 from calmasters.frame import FrameType, Traits, Value
 from calmasters.headers.geometry import FLOAT_RANGE_REMEDY, OWN_RANGE_REMEDY, SERIES_REMEDY
-from calmasters.headers.unread_cards import is_unusable
 from calmasters.inventory.camera_keywords import (
     ESSENTIAL,
     CameraKeywords,
@@ -176,15 +175,9 @@ def _missing(
 
 def _what_is_missing(missing: Sequence[str], traits: Traits) -> str:
     """Write 'lacks GAIN and has EXPTIME '30 x', which is not a number'."""
-    unusable = {
-        keyword: source
-        for keyword in missing
-        if is_unusable(keyword, source := traits.sources.get(keyword, ""))
-    }
-    lacked = ", ".join(keyword for keyword in missing if keyword not in unusable)
-    return " and ".join(
-        [*([f"lacks {lacked}"] if lacked else []), *map("has {}".format, unusable.values())]
-    )
+    lacked = ", ".join(keyword for keyword in missing if keyword not in traits.sources)
+    unusable = [traits.sources[keyword] for keyword in missing if keyword in traits.sources]
+    return " and ".join([*([f"lacks {lacked}"] if lacked else []), *map("has {}".format, unusable)])
 
 
 def assumed_values(

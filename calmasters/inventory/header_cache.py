@@ -311,7 +311,7 @@ def _to_json(traits: Traits) -> list[Any]:
     texts = (traits.warnings, traits.problems)
     samples = (traits.read_as, traits.has_8_bits)
     removals = (traits.bias_removal, traits.pedestal_adu, traits.overscan_removal)
-    return [*stored, *texts, traits.other_type, *samples, *removals]
+    return [*stored, *texts, traits.other_type, *samples, *removals, traits.unread]
 
 
 def _from_json(stored: list[Any]) -> Traits:

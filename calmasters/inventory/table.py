@@ -150,10 +150,8 @@ def _traits_texts(
 
 def _sources(traits: Traits, absent: Mapping[str, Sequence[str]]) -> str:
     unwritten = absent.get(camera_of(traits.keywords), ()) if traits.keywords else ()
-    sources = dict(traits.sources)
-    for key in (each for each in unwritten if each not in traits.keywords):
-        sources[key] = f"not written ({sources[key]})" if key in sources else "not written"
-    return "; ".join(f"{key}: {text}" for key, text in sources.items())
+    sources = {key: "not written" for key in unwritten if key not in traits.keywords}
+    return "; ".join(f"{key}: {text}" for key, text in {**traits.sources, **sources}.items())
 
 
 def _table(paths: Iterable[str], columns: Mapping[str, Any]) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from typing import Final
 
 from calmasters.engines import needs_of
 from calmasters.frame import FrameType, Status, Value, Verdict
-from calmasters.headers.unread_cards import unread_values
+from calmasters.headers.unread_cards import differing_cards
 from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.listing import kept_identities
 from calmasters.inventory.scan import ScannedFile
@@ -144,17 +144,19 @@ def _filter_warnings(group: Group) -> Iterator[MasterWarning]:
 
 def _unread_warnings(group: Group, settings: Settings) -> Iterator[MasterWarning]:
     """Yield a warning for each card that may have the value of a keyword, and differs."""
-    known = group.keywords.keys()
-    for keyword in (
-        each for each in settings.required_keywords[group.type.value] if each not in known
-    ):
-        sources = Counter(frame.traits.sources.get(keyword, "") for frame in group.frames)
-        for card, values in unread_values(keyword, sources).items():
+    known = group.keywords
+    frames = [*Counter(frame.traits for frame in group.frames).items()]
+    for keyword in settings.required_keywords[group.type.value]:
+        if keyword == "SET-TEMP" and keyword in known:
+            continue  # other temperatures are of other parts of the camera
+        unread = [(traits.unread.get(keyword, {}), count) for traits, count in frames]
+        for card, values in differing_cards(keyword, unread).items():
             shown = [f"{value or 'nothing'} in {count}" for value, count in sorted(values.items())]
             more = [f"{len(shown) - _SHOWN} other values"] if len(shown) > _SHOWN else []
+            has = f"{keyword} {known[keyword]}" if keyword in known else f"no {keyword}"
             yield MasterWarning(
                 WarningKind.OUTLIERS,
-                f"its frames have no {keyword}, but differ in {card}, which is not read"
+                f"its frames have {has}, but differ in {card}, which is not read"
                 f" ({', '.join([*shown[:_SHOWN], *more])} frames): if {card} is the {keyword}, set"
                 f" keyword_aliases: {{{keyword}: [{card}]}}",
             )

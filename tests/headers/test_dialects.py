@@ -462,11 +462,7 @@ PROGRAMS: Mapping[str, Program] = {
         },
         "2017-10-19T02:10:33",
         -15.3,
-        sources={
-            "SET-TEMP": "CCD-TEMP, rounded",
-            "GAIN": "E-GAIN '0.46', not read as GAIN",
-            "DATE": "DATE-OBS, UTC",
-        },
+        sources={"SET-TEMP": "CCD-TEMP, rounded", "DATE": "DATE-OBS, UTC"},
     ),
     "Andor Solis": Program(
         {
@@ -668,3 +664,85 @@ def test_warm_sensors_give_a_warning_or_a_problem(
     assert refused.traits.warnings == ()
     (problem,) = refused.traits.problems
     assert problem.startswith(f"{text}; retake it")
+
+
+# --- exposures and nights -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cards", "exposure_s", "warns"),
+    [
+        ({"EXPTIME": 0.0, "EXPOSURE": 0.0}, 0.0, False),
+        ({"EXPTIME": 0.0, "EXPOSURE": 1.0}, 0.0, True),
+        ({"EXPTIME": 1.0, "EXPOSURE": 0.0}, 1.0, True),
+        ({"EXPTIME": 1.0, "EXPOSURE": 1.001}, 1.0, False),
+        ({"EXPTIME": 1.0}, 1.0, False),
+        ({"EXPOINUS": 2_500_000}, 2.5, False),
+        ({"EXPOINUS": "many"}, None, False),
+    ],
+)
+def test_two_exposures_of_a_frame_should_be_equal(
+    cards: dict[str, Any], exposure_s: float | None, warns: bool
+) -> None:
+    header = read_keywords({**IMAGE, **cards}, PurePosixPath("x.fits"), HeaderRules())
+    assert header.traits.keywords.get("EXPOSURE") == exposure_s
+    assert any("differs from EXPOSURE" in each for each in header.traits.warnings) is warns
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "warns"),
+    [
+        ("FLAT", {"DATE": "2026-01-15T20:00:00"}, True),
+        ("FLAT", {}, False),
+        ("BIAS", {"DATE": "2026-01-15T20:00:00"}, False),
+    ],
+)
+def test_a_flat_whose_date_cannot_be_read_says_that_its_night_is_of_another_card(
+    kind: str, more: Cards, warns: bool
+) -> None:
+    cards = {**IMAGE, "IMAGETYP": kind, "DATE-OBS": "yesterday", **more}
+    traits = read_keywords(cards, PurePosixPath("x.fits"), HeaderRules()).traits
+    assert ("DATE" in traits.keywords) is bool(more)
+    told = [each for each in traits.warnings if "the night is that of another source" in each]
+    assert len(told) == warns
+    assert all("yesterday" in each for each in told)
+
+
+#: Cards that a keyword is read from, by programs and observatories.
+READ: dict[str, tuple[Value, tuple[str, ...]]] = {
+    "INSTRUME": ("Cam 1", ("INSTRUME", "CAMERA", "CAMERAID", "HEAD", "DETECTOR")),
+    "SET-TEMP": (-10.0, ("SET-TEMP", "SETTEMP", "SET_TEMP", "CCD-TSET")),
+    "GAIN": (100, ("GAIN", "ISOSPEED", "ISO", "GAINRAW", "CAMGAIN")),
+    "OFFSET": (50, ("OFFSET", "BLKLEVEL", "BLACKLEV", "BLKLVL")),
+    "READOUTM": (
+        "Low Noise", ("READOUTM", "READMODE", "READOUT", "RDMODE", "CONVGAIN", "LOWNOISE"),
+    ),
+    "EXPOSURE": (2.5, ("EXPTIME", "EXPOSURE", "EXP", "EXP_TIME", "ELAPTIME", "DARKTIME")),
+    "TELESCOP": ("Newton", ("TELESCOP",)),
+    "FOCALLEN": (800, ("FOCALLEN", "FOCAL")),
+    "CAMERAID": ("left", ("CAMERAID", "CAMID", "CAM-ID")),
+    "GRATING": (
+        "600B", ("GRATING", "GRISM", "DISPERSR", "DISPERSE", "GRATNAME", "GRISNAME", "GRNAME",
+                 "ALGRNM", "ISIGRAT", "ESO INS GRIS1 NAME", "ESO INS GRAT NAME",
+                 "ESO INS GRISM NAME"),
+    ),
+    "SLIT": (
+        "1.0 arcsec", ("SLIT", "SLITNAME", "SLITMASK", "MASKNAME", "DECKER", "DECKNAME",
+                       "ALAPRTNM", "ESO INS SLIT NAME", "ESO INS SLIT1 NAME"),
+    ),
+    "ROTATOR": (90.0, ("ROTATOR", "ROTATANG", "ROTANGLE", "ROTANG", "ROTATPOS")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("keyword", "name"), [(keyword, name) for keyword, (_, names) in READ.items() for name in names]
+)
+def test_each_card_of_a_keyword_is_read(keyword: str, name: str) -> None:
+    value = READ[keyword][0]
+    cards = {**IMAGE, "IMAGETYP": "FLAT", name: value}
+    traits = read_keywords(cards, PurePosixPath("x.fits"), RULES).traits
+    assert traits.keywords[keyword] == value
+    # The first card of the list counts more.
+    both = {**cards, name: "other", READ[keyword][1][0]: value}
+    traits = read_keywords(both, PurePosixPath("x.fits"), RULES).traits
+    assert traits.keywords[keyword] == value

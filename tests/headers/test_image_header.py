@@ -151,6 +151,17 @@ def test_a_packed_image_cannot_be_in_a_small_file(tmp_path: Path, more: int) -> 
         assert read_header(path).packing == "tiles"
 
 
+def test_an_xisf_image_cannot_be_in_a_small_file(tmp_path: Path) -> None:
+    xml = (
+        b'<xisf version="1.0" xmlns="http://www.pixinsight.com/xisf"><Image geometry="5000:4000:1" '
+        b'sampleFormat="UInt16" location="attachment:2048:24" compression="zlib:40000000"/></xisf>'
+    )
+    head = b"XISF0100" + len(xml).to_bytes(4, "little") + bytes(4) + xml
+    path = written(tmp_path / "x.xisf", head.ljust(2048, b"\0") + bytes(24))
+    with pytest.raises(FrameError, match=r"5000 x 4000 pixels cannot be in 2072 bytes"):
+        read_header(path)
+
+
 # --- any bytes ------------------------------------------------------------------------------------
 
 

@@ -398,7 +398,7 @@ def test_configured_cards_come_first_and_new_keywords_can_be_added() -> None:
         ({"DATE-OBS": "2026-01-15T08:00:00", "SITELONG": "x"}, "auto", "2026-01-14", "UTC"),
         ({"DATE-OBS": "2026-01-15T22:00:00.0000000"}, "auto", "2026-01-15", "UTC"),
         ({"DATE-OBS": "2026-01-15T22:00:00Z"}, "auto", "2026-01-15", "UTC"),
-        ({"DATE-OBS": "2026-01-15T23:00:00-05:00"}, "auto", "2026-01-15", "UTC"),
+        ({"DATE-OBS": "2026-01-15T23:00:00-05:00"}, "auto", "2026-01-15", "its zone"),
         ({"DATE-OBS": "2026-01-15", "TIME-OBS": "03:00:00"}, "auto", "2026-01-14", "UTC"),
         ({"DATE-OBS": "15/01/26", "UT": "22:00:00"}, "auto", "2026-01-15", "UTC"),
         ({"DATE-OBS": "2026-01-15"}, "auto", "2026-01-15", "DATE-OBS"),

@@ -284,6 +284,8 @@ def test_a_wrong_section_in_the_configuration_is_refused() -> None:
 def test_a_known_camera_counts_where_the_header_says_nothing() -> None:
     result = found_in(header_of(56, 40, {}), "Plain CCD")
     assert layout_found(result).width == 48
+    (warning,) = result.warnings
+    assert "it is cut as the known camera Plain* writes frames" in warning
     assert result.source == "known camera Plain*"
     assert found_in(header_of(48, 40, {}), "Plain CCD").is_plain
     assert found_in(header_of(56, 40, {}), "Plain CCD", "off").is_plain

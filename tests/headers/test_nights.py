@@ -80,6 +80,8 @@ def test_nights_do_not_depend_on_the_computers_time_zone(machine: str) -> None:
         ({"DATE-OBS": "2026-01-15T20:00:00"}, "DATE-OBS, UTC"),
         ({"DATE-OBS": "2026-01-15T20:00:00", "SITELONG": 11}, "DATE-OBS, site longitude"),
         ({"DATE-OBS": "2026-01-15"}, "DATE-OBS"),
+        ({"DATE-OBS": "2026-01-15T12:30:00+09:00"}, "DATE-OBS, its zone"),
+        ({"MJD-OBS": 61055.8}, "DATE-OBS, UTC"),
     ],
 )
 def test_the_source_of_the_night_is_named(cards: Mapping[str, str], source: str) -> None:
@@ -97,6 +99,23 @@ def test_times_are_converted_to_utc() -> None:
     assert moment is not None
     assert moment.isoformat() == "2026-01-16T04:00:00"
     assert utc_of({"DATE-OBS": "2026-01-15"}) is None
+
+
+@pytest.mark.parametrize(
+    ("cards", "time"),
+    [
+        ({"MJD-OBS": 61055.75}, "2026-01-15T18:00:00"),
+        ({"JD": 2461056.25}, "2026-01-15T18:00:00"),
+        ({"DATE-OBS": "2026-01-15", "MJD-OBS": "61055.75"}, "2026-01-15T18:00:00"),
+        ({"DATE-OBS": "2026-01-15T19:00:00", "MJD-OBS": 61055.75}, "2026-01-15T19:00:00"),
+        ({"MJD-OBS": 0.0}, None),
+        ({"JD": 0}, None),
+        ({"MJD-OBS": 2461056.25}, None),
+    ],
+)
+def test_a_julian_date_is_a_time(cards: Mapping[str, str], time: str | None) -> None:
+    found = utc_of(cards)
+    assert (found and found.isoformat()) == time
 
 
 def test_a_creation_date_may_have_no_time() -> None:

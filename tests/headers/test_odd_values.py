@@ -111,7 +111,7 @@ def test_a_measured_temperature_may_be_a_text() -> None:
             "EXPTIME 'half a minute', which is not a number",
         ),
         ({"EXPTIME": "1.234,5"}, "EXPOSURE", "EXPTIME '1.234,5', which is not a number"),
-        ({"SET-TEMP": "263 K"}, "SET-TEMP", "SET-TEMP '263 K', which is not a number"),
+        ({"SET-TEMP": "263 X"}, "SET-TEMP", "SET-TEMP '263 X', which is not a number"),
         ({"GAIN": -1}, "GAIN", "GAIN -1, which stands for an unknown value"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from calmasters.frame import Value
+from calmasters.headers.fits_cards import CardValue
 from calmasters.headers.values import (
     is_known,
     number_in,
@@ -38,7 +39,7 @@ def test_a_temperature_may_have_a_unit(unit: str) -> None:
     assert number_in("SET-TEMP", f"-10,5 {unit}") == -10.5
 
 
-@pytest.mark.parametrize("text", ["263 K", "-10 F", "-10/2", "cold", "", "1.234,5"])
+@pytest.mark.parametrize("text", ["263 X", "-10 R", "-10/2", "cold", "", "1.234,5"])
 def test_other_texts_are_no_temperature(text: str) -> None:
     assert number_in("SET-TEMP", text) is None
 
@@ -112,7 +113,7 @@ def test_the_measured_temperature_is_read_from_the_card_of_any_program(card: str
     assert temperature_c({card: "-9,8 °C"}) == -9.8
 
 
-@pytest.mark.parametrize(("celsius", "known"), [(150.0, True), (150.1, False), (-273.15, False)])
+@pytest.mark.parametrize(("celsius", "known"), [(150.0, True), (330.1, False), (-273.15, False)])
 def test_a_temperature_that_cannot_be_is_unknown(celsius: float, known: bool) -> None:
     assert temperature_c({"CCD-TEMP": celsius}) == (celsius if known else None)
     assert temperature_c({"CCD-TEMP": celsius, "CAMTEMP": 5}) == (celsius if known else 5)
@@ -123,3 +124,22 @@ def test_rounding_gives_no_negative_zero() -> None:
     assert str(rounded(-2.4, 5)) == "0.0"
     assert rounded(-12.6, 5) == -15.0
     assert rounded(0.3, 0.1) == 0.3
+
+
+@pytest.mark.parametrize(
+    ("raw", "celsius"),
+    [
+        (263.15, -10.0),
+        (153, -120.15),
+        ("263.15 K", -10.0),
+        ("14 F", -10.0),
+        ("-4 °F", -20.0),
+        ("100 K", -173.15),
+        (330.0, 56.85),
+    ],
+)
+def test_temperatures_in_kelvin_and_fahrenheit_are_converted(
+    raw: CardValue, celsius: float
+) -> None:
+    assert typed_value("SET-TEMP", raw) == celsius
+    assert temperature_c({"CCD-TEMP": raw}) == celsius

@@ -170,5 +170,17 @@ def test_values_of_other_frames_are_listed(
     assert fault.settings == fix
 
 
+def test_a_setting_is_complete_only_if_each_keyword_has_one_value(
+    settings: Settings, make_frame: MakeFrame
+) -> None:
+    others = [make_frame(keywords={"OFFSET": offset}) for offset in (10, 20)]
+    without = make_frame(keywords={"GAIN": None, "OFFSET": None})
+    (fault,) = faults_of(without, settings, None, CameraKeywords.of(settings, others))
+    assert "were taken with GAIN 100, OFFSET 10 or 20, as other frames" in fault.remedy
+    assert fault.settings == {}
+    (fault,) = faults_of(without, settings, None, CameraKeywords.of(settings, others[:1]))
+    assert fault.settings == {"assume_keywords": {"ATR585M": {"GAIN": 100, "OFFSET": 10}}}
+
+
 def test_several_settings_are_one_line_of_yaml() -> None:
     assert in_one_line({"a": {"b": [1, "ä"]}, "c": "d"}) == 'a: {"b": [1, "ä"]}, c: "d"'

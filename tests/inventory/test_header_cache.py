@@ -17,7 +17,7 @@ from xisf import XISF
 
 from calmasters.frame import Frame, Status, Verdict
 from calmasters.inventory.header_cache import HeaderCache
-from calmasters.inventory.scan import scan_frames
+from calmasters.inventory.scan import ScannedFile, scan_frames
 from calmasters.inventory.verdicts import check_frame
 from calmasters.settings import Settings
 
@@ -270,7 +270,7 @@ import sys, yaml
 from pathlib import Path
 from typing import Any
 from calmasters.inventory.header_cache import HeaderCache
-from calmasters.inventory.scan import scan_frames
+from calmasters.inventory.scan import ScannedFile, scan_frames
 from calmasters.settings import Settings
 
 config, schema, frames, output = map(Path, sys.argv[1:])
@@ -402,3 +402,126 @@ def test_frames_of_a_warm_sensor_are_refused_with_the_action_refuse(
     assert all(
         check_frame(read(warning)[path], warning) is None for path in ("warm.fits", "near.fits")
     )
+
+
+# --- what the cache adds to a header --------------------------------------------------------------
+
+
+def rewrite(path: Path, pixels: np.ndarray, **cards: Any) -> None:
+    header = fits.getheader(path)
+    for card in ("BZERO", "BSCALE"):
+        header.remove(card, ignore_missing=True)
+    fits.writeto(path, pixels, header, overwrite=True)
+    with fits.open(path, mode="update") as hdus:
+        hdus[0].header.update(cards)
+
+
+def test_frames_of_8_bits_are_known(settings: Settings, add_frame: Callable[..., Path]) -> None:
+    add_frame("fine.fits")
+    rewrite(add_frame("coarse.fits"), np.full((3, 4), 7, np.uint8))
+    frames = read(settings)
+    assert {path: each.traits.has_8_bits for path, each in frames.items()} == {
+        "fine.fits": False,
+        "coarse.fits": True,
+    }
+
+
+def test_the_layout_of_a_frame_is_a_part_of_it(
+    settings: Settings, add_frame: Callable[..., Path]
+) -> None:
+    cut = {"BIASSEC": "[4:4,1:3]", "TRIMSEC": "[1:3,1:3]"}
+    outside = {"BIASSEC": "[5:8,1:3]", "TRIMSEC": "[1:4,1:3]"}
+    wrong = {"BIASSEC": "[3:4,1:3]", "TRIMSEC": "[1:3,1:3]"}
+    for name, cards in (("plain", {}), ("cut", cut), ("outside", outside), ("wrong", wrong)):
+        add_frame(f"{name}.fits", cards={"PEDESTAL": -100, **cards})
+    for _ in range(2):  # read, and from the cache
+        frames = {path.removesuffix(".fits"): each.traits for path, each in read(settings).items()}
+        sizes = {name: each.geometry and each.geometry.width for name, each in frames.items()}
+        assert sizes == {"plain": 4, "cut": 3, "outside": 4, "wrong": 4}
+        assert "median of each line) (header)" in frames["cut"].sources["LAYOUT"]
+        assert not any("LAYOUT" in frames[name].sources for name in ("plain", "outside", "wrong"))
+        # What a program added to all samples is in its overscan, too.
+        pedestals = {name: each.pedestal_adu for name, each in frames.items()}
+        assert len({pedestals[name] for name in ("plain", "outside", "wrong")}) == 1
+        assert pedestals["cut"] == 1000 != pedestals["plain"]
+        assert "is not inside of the image" in "".join(frames["outside"].warnings)
+        assert "overlaps the image section" in "".join(frames["wrong"].problems)
+        assert frames["plain"].warnings == frames["plain"].problems == ()
+
+
+def test_the_layout_of_a_camera_in_the_configuration_is_used(
+    make_settings: Callable[..., Settings], add_frame: Callable[..., Path]
+) -> None:
+    add_frame("a.fits")
+    settings = make_settings(cameras={"ATR585M": {"data": "[1:3,1:3]"}})
+    geometry = read(settings)["a.fits"].geometry
+    assert geometry is not None
+    assert geometry.width == 3
+
+
+def test_a_master_of_several_images_is_refused(
+    settings: Settings, add_frame: Callable[..., Path]
+) -> None:
+    path = add_frame("a.fits", cards={"STACKCNT": 9})
+    image = fits.ImageHDU(np.zeros((3, 4), np.uint16))
+    fits.HDUList([fits.PrimaryHDU(header=fits.getheader(path)), image, image.copy()]).writeto(
+        path, overwrite=True
+    )
+    assert problem(settings, "a.fits").startswith("contains 2 images (extensions); use one")
+
+
+def test_a_file_that_cannot_be_opened_is_a_frame_with_a_problem(settings: Settings) -> None:
+    file = ScannedFile("x/a.fits", 5, 17, "is a folder")
+    (frame,) = HeaderCache(settings).read([file], settings.input_dir)
+    assert (frame.path, frame.size, frame.mtime_ns) == ("x/a.fits", 5, 17)
+    assert frame.problems == ("is a folder",)
+
+
+def test_the_folders_above_a_library_give_no_type(
+    make_settings: Callable[..., Settings], add_frame: Callable[..., Path], tmp_path: Path
+) -> None:
+    for folder in ("", "Flats"):
+        add_frame(f"Darks/library/{folder}/a.fits", cards={"IMAGETYP": None})
+    library = tmp_path / "frames" / "Darks" / "library"
+    settings = make_settings(library={"bias": [], "dark": [str(library)]})
+    files = [
+        ScannedFile(path.as_posix(), path.stat().st_size, 17)
+        for path in (library / "a.fits", library / "Flats" / "a.fits")
+    ]
+    above, inside = HeaderCache(settings).read(files, Path())
+    assert (above.keywords.get("TYPE"), inside.keywords.get("TYPE")) == (None, "flat")
+    (other,) = HeaderCache(make_settings()).read(files[:1], Path())
+    assert other.keywords.get("TYPE") == "dark"
+
+
+def test_the_cache_is_written_only_if_something_changed(
+    settings: Settings, add_frame: Callable[..., Path]
+) -> None:
+    add_frame("a.fits")
+    cache = HeaderCache(settings)
+    files = scan_frames(settings)
+    cache.read(files, settings.input_dir)
+    cache.save()
+    (path,) = settings.output_dir.rglob("*header*")
+    path.unlink()
+    cache.read(files, settings.input_dir)
+    cache.save()
+    assert not path.exists()
+
+
+def test_samples_are_looked_at_where_a_frame_may_be_used(
+    settings: Settings, add_frame: Callable[..., Path]
+) -> None:
+    kinds: dict[str, tuple[str, dict[str, Any]]] = {
+        "light": ("light", {}),
+        "calibrated": ("bias", {"CALSTAT": "B"}),
+        "bias": ("bias", {}),
+    }
+    for name, (kind, cards) in kinds.items():
+        rewrite(add_frame(f"{name}.fits", kind, cards), np.full((3, 4), 1e9, np.float32))
+    problems = {path.removesuffix(".fits"): each.problems for path, each in read(settings).items()}
+    assert problems["light"] == ()
+    (problem,) = problems["calibrated"]
+    assert problem.startswith("is already calibrated")
+    (problem,) = problems["bias"]
+    assert problem.startswith("contains samples")

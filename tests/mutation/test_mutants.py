@@ -116,7 +116,10 @@ def test_tokens_of_scripts_are_changed() -> None:
 def test_each_equivalent_mutant_is_still_made_and_has_a_reason() -> None:
     known = defaultdict(set)
     for module in {key[0] for key in equivalents()}:
-        known[module] = {mutant.key for mutant, _ in mutants_of(read(REPOSITORY / module), module)}
+        path = REPOSITORY / module
+        is_script = module.endswith(".js")
+        made = script_mutants(path.read_text("ascii"), module) if is_script else None
+        known[module] = {mutant.key for mutant, _ in made or mutants_of(read(path), module)}
     assert [key for key in equivalents() if key not in known[key[0]]] == []
     assert all(why.endswith(".") for why in equivalents().values())
 

@@ -411,6 +411,140 @@ def test_a_step_of_writing_that_fails_is_named(site: Site) -> None:
     ]
 
 
+def test_a_master_is_written_with_its_maps_and_closed_also_after_a_failure(site: Site) -> None:
+    before = """
+    var calls, fails;
+    function note(name) {
+       return function () {
+          calls.push([name].concat(Array.prototype.slice.call(arguments)));
+          return name !== fails;
+       };
+    }
+    findWindow = function (id) {
+       var view = {image: "pixels of " + id, exportProperties: note("exportProperties")};
+       return {mainView: view, imageType: "type of " + id};
+    };
+    masterKeywords = function () { return "cards"; };
+    ImageDescription = function () { this.imageType = 0; };
+    FileFormat = function () {
+       note("FileFormat").apply(null, arguments);
+       this.canStoreProperties = storing;
+       this.supportsViewProperties = true;
+    };
+    FileFormatInstance = function (format) {
+       ["create", "setOptions", "setImageId", "writeImage", "close"].forEach(function (name) {
+          this[name] = note(name);
+       }, this);
+    };
+    function write(failing, ids) {
+       calls = [];
+       fails = failing;
+       try {
+          writeMaster({extension: ".xisf", outputHints: "hints"}, ids, "path");
+       } catch (error) {
+          calls.push(error.message);
+       }
+       return calls.map(function (call) {
+          return call[0] === "exportProperties" ? call[0] : call;
+       });
+    }
+    var storing = true;
+    """
+    whole, plain, not_created, not_written, not_closed = told(
+        site,
+        "write('', ['a', 'b'])",
+        "(storing = false, write('', ['a']))",
+        "write('create', ['a'])",
+        "write('writeImage', ['a'])",
+        "write('close', ['a'])",
+        before=before,
+    )
+
+    def image(name: str, window: str, *properties: str) -> list[Any]:
+        options = {
+            "bitsPerSample": 32,
+            "ieeefpSampleFormat": True,
+            "imageType": f"type of {window}",
+        }
+        return [
+            ["setOptions", options],
+            *properties,
+            ["setImageId", name],
+            ["writeImage", f"pixels of {window}"],
+        ]
+
+    opened = [["FileFormat", ".xisf", False, True], ["create", "path", "hints", 1]]
+    assert whole == [
+        opened[0],
+        ["create", "path", "hints", 2],
+        *image("integration", "a", "exportProperties"),
+        *image("rejection_low", "b", "exportProperties"),
+        ["close"],
+    ]
+    assert plain == [*opened, *image("integration", "a"), ["close"]]
+    assert not_created == [*opened, "PixInsight could not create path"]
+    failure = "PixInsight could not write the image into path"
+    assert not_written == [*opened, *image("integration", "a"), ["close"], failure]
+    assert not_closed == [*plain, "PixInsight could not close path"]
+
+
+def test_the_pixels_of_a_master_are_measured(site: Site) -> None:
+    image = ", ".join(
+        f"{name}: function () {{ return '{value}'; }}"
+        for name, value in (("mean", 2.5), ("median", 2), ("minimum", 0), ("maximum", 5))
+    )
+    assert told(site, f"pixelStatistics({{{image}}})") == [
+        {"mean": 2.5, "median": 2, "minimum": 0, "maximum": 5}
+    ]
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_frames_of_a_failed_master_are_removed_unless_they_are_kept(
+    site: Site, keeps: bool
+) -> None:
+    before = """
+    var log = [];
+    calibrate = function () { log.push("calibrate"); return [{path: "c", k: 0.5}]; };
+    removeFrames = function (frames) { log.push("remove " + frames[0].path); };
+    closeWindows = function (ids) { log.push("close " + ids.join()); };
+    writeMaster = function () { if (fails) throw new Error("full"); };
+    findWindow = function () { return {mainView: {image: "image"}}; };
+    pixelStatistics = function (image) { return image; };
+    integrate = function (job, paths) {
+       log.push("integrate " + paths.join());
+       return {images: ["i"], rejected: [[1, 2]]};
+    };
+    var fails = false;
+    function made(calibration, record) {
+       log = [];
+       try {
+          return makeMaster({frames: ["f"], calibration: calibration, record: record},
+                            function (step) { log.push(step); });
+       } catch (error) {
+          return error.message;
+       }
+    }
+    """
+    calibration = f"{{keep: {str(keeps).lower()}}}"
+    whole, log, uncalibrated, its_log, failed, log_of_failed = told(
+        site,
+        f"made({calibration}, {{}})",
+        "log",
+        "made(null, null)",
+        "log",
+        f"(fails = true, made({calibration}, {{}}))",
+        "log",
+        before=before,
+    )
+    removed = [] if keeps else ["remove c"]
+    steps = ["calibrating 1 frames", "calibrate", "integrating 1 frames", "integrate c"]
+    assert whole == {"rejected": [[1, 2]], "k": [0.5], "pixels": "image"}
+    assert log == log_of_failed == [*steps, "writing the master", "close i", *removed]
+    assert uncalibrated == {"rejected": [[1, 2]], "k": []}
+    assert its_log == ["integrating 1 frames", "integrate f", "writing the master", "close i"]
+    assert failed == "full"
+
+
 # user.js, all_by_hand.js -----------------------------------------------------------------
 
 
@@ -428,6 +562,58 @@ def test_warnings_in_a_log_are_recorded_once(site: Site) -> None:
         [{"kind": "other", "text": "one"}, {"kind": "other", "text": "two"}],
         [],
     ]
+
+
+def test_the_record_of_a_master_has_its_numbers(site: Site, tmp_path: Path) -> None:
+    folder = tmp_path.as_posix()
+    record = {
+        "frames": [{"path": "a", "mtime_ns": "1768500000123456789"}, {"path": "b"}],
+        "versions": {"calmasters": "1"},
+        "warnings": [{"kind": "script", "text": "by hand"}],
+        "digest": "aa",
+    }
+    level = "level: {limit: 0.25, kind: 'level', text: 'is %1 ADU'}"
+    job = f"{{record: {json.dumps(record)}, recordFile: '{folder}/r', type: 'dark', {level}}}"
+    pixels = "{mean: 0.5, median: 0.5, minimum: 0, maximum: 1}"
+    result = f"{{rejected: [[1, 2], [3, 4]], k: %s, pixels: {pixels}}}"
+    before = """
+    var size = 77;
+    fileSize = function () { return size; };
+    var warning = [{kind: "other", text: "odd"}];
+    """
+    uncalibrated = job.replace(f"{folder}/r", f"{folder}/uncalibrated")
+    assert (
+        told(
+            site,
+            f"writeRecord({job}, {result % '[0.5, 1]'}, warning, 1.5)",
+            f"(size = null, writeRecord({uncalibrated}, {result % '[]'}, [], 1.5))",
+            before=before,
+        )
+        == ["undefined"] * 2
+    )
+    text = (tmp_path / "r").read_text()
+    assert '  "mtime_ns": 1768500000123456789,' in text.replace("   ", "  ")
+    assert text.startswith('{\n "frames": [\n')
+    level_warning = {"kind": "level", "text": "is 32768 ADU"}
+    warnings = [*record["warnings"], {"kind": "other", "text": "odd"}, level_warning]
+    assert json.loads(text) == {
+        **record,
+        "frames": [
+            {"path": "a", "mtime_ns": 1768500000123456789, "low": 1, "high": 2, "k": 0.5},
+            {"path": "b", "low": 3, "high": 4, "k": 1},
+        ],
+        "rejected_low": 4,
+        "rejected_high": 6,
+        **{"mean": 0.5, "median": 0.5, "minimum": 0, "maximum": 1, "seconds": 1.5},
+        "versions": {"calmasters": "1", "PixInsight": "1.9.4"},
+        "warnings": warnings,
+        "warning_count": 3,
+        "master_bytes": 77,
+    }
+    stored = json.loads((tmp_path / "uncalibrated").read_text())
+    assert [frame["k"] for frame in stored["frames"]] == [None, None]
+    assert stored["warnings"] == [*record["warnings"], level_warning]
+    assert "master_bytes" not in stored
 
 
 def test_a_level_that_is_wrong_is_said(site: Site) -> None:

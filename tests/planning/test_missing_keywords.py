@@ -81,7 +81,7 @@ def test_an_old_camera_makes_masters_at_the_first_try(
     ]
     assert decision.suggested == {}
     sources = column_text(decision.inventory["sources"])
-    assert {*sources} == {"GAIN: not written (EGAIN '0.8', not read as GAIN); OFFSET: not written"}
+    assert {*sources} == {"GAIN: not written; OFFSET: not written"}
 
 
 def test_a_camera_without_a_set_point_makes_masters(
@@ -131,6 +131,29 @@ def test_frames_that_differ_in_a_card_make_a_master_each_as_the_warning_says(
     several = decide(make_settings(keyword_aliases={"FILTER": ["FLTNM"]})).jobs
     assert [each.keywords["FILTER"] for each in several] == ["B", "V"]
     assert not any("FLTNM" in warning.text for each in several for warning in each.warnings)
+
+
+@pytest.mark.parametrize(
+    ("kind", "keyword", "card"),
+    [("dark", "GAIN", "GAINMODE"), ("bias", "READOUTM", "CCDSPEED"), ("flat", "FILTER", "FWNAME")],
+)
+def test_a_card_that_differs_beside_a_keyword_that_does_not_is_reported(
+    settings: Settings, add_frames: AddFrames, kind: str, keyword: str, card: str
+) -> None:
+    for value in ("one", "other"):
+        add_frames(value, kind, **{card: value})
+    (job,) = decide(settings).jobs
+    (text,) = (each.text for each in job.warnings if card in each.text)
+    assert text.startswith(f"its frames have {keyword} {job.keywords[keyword]}, but differ in")
+
+
+def test_wheels_that_are_read_and_other_temperatures_are_not_reported(
+    settings: Settings, add_frames: AddFrames
+) -> None:
+    for number in (1, 2):
+        add_frames(f"{number}", "flat", FILTER2=number, DETTEMP=10.0 * number)
+    (job,) = decide(settings).jobs
+    assert not any("not read" in each.text for each in job.warnings)
 
 
 def test_frames_that_agree_in_cards_that_are_not_read_make_a_master_without_a_warning(
