@@ -500,8 +500,9 @@ class Workflow:
     def used_input(self, used: UsedMaster | None) -> Input:
         """Give the file of a bias or dark as an input.
 
-        Kept and library masters are made by no rule; see :func:`path_of_no_output`. A library master that is ahead of the clock is no input, since Snakemake would refuse
-        the flat; its content is part of the job anyway.
+        Kept and library masters are made by no rule; see :func:`path_of_no_output`. A library
+        master that is ahead of the clock is no input, since Snakemake would refuse the flat; its
+        content is part of the job anyway.
         """
         if used is None:
             return []

@@ -51,8 +51,8 @@ def test_a_master_is_used_when_all_its_frames_are_gone(settings: Settings, made:
     assert decision.jobs[-1].digest == made.jobs[-1].digest
     name = Path(made.jobs[0].master).stem
     assert decision.warnings == (
-        f"output_dir: 1 flat uses {name}, kept there: its frames are not in input_dir; if it is not "
-        "to be used, delete it",
+        f"output_dir: 1 flat uses {name}, kept there: its frames are not in input_dir; if it is "
+        "not to be used, delete it",
     )
 
 
@@ -177,9 +177,8 @@ def test_flats_that_use_masters_without_frames_are_one_sentence(
         return Match(used[0], used[1] if used[1:] else None, False, ())
 
     sentences = [*kept_in_use(map(match, flats))]
-    assert [sentence.startswith(f"output_dir: {said}") for sentence in sentences] == [True] * bool(
-        said
-    )
+    assert len(sentences) == bool(said)
+    assert all(sentence.startswith(f"output_dir: {said}") for sentence in sentences)
 
 
 def test_a_master_without_a_record_is_used(settings: Settings, made: Decision) -> None:
