@@ -22,17 +22,24 @@ _STACK_FLAGS: Final = ("ISMASTER", "MASTER")
 _STACK_PARTS: Final = ("IMCOM001", "IMCMB001")
 
 #: Cards that IRAF, ccdproc, banzai and others add to a frame from which a bias was subtracted.
-_BIAS_CARDS: Final = ("ZEROCOR", "BIASCOR", "BIASCORR", "SUBBIAS", "BIASSUB", "ZEROSUB", "L1IDBIAS")
+_BIAS_CARDS: Final = (
+    "ZEROCOR", "BIASCOR", "BIASCORR", "SUBBIAS", "BIASSUB", "ZEROSUB", "L1IDBIAS", "BIASIM",
+    "DEBIAS",
+)  # fmt: skip
 #: Cards that IRAF (and this project), ccdproc and others add where an overscan was subtracted.
-_OVERSCAN_CARDS: Final = ("OVERSCAN", "SUBOSCAN")
+_OVERSCAN_CARDS: Final = ("OVERSCAN", "SUBOSCAN", "OSCANSUB")
 _STEP_CARDS: Final = (
     *_BIAS_CARDS,
-    "DARKCOR", "DARKCORR", "SUBDARK", "DARKSUB", "L1IDDARK",
-    "FLATCOR", "FLATCORR", "FLATDIV", "L1IDFLAT",
+    "DARKCOR", "DARKCORR", "SUBDARK", "DARKSUB", "L1IDDARK", "DARKIM", "DEDARK",
+    "FLATCOR", "FLATCORR", "FLATDIV", "L1IDFLAT", "FLATIM", "DEFLAT",
+    # 'raw' or 0 where nothing was done, in archives of NOAO and Las Cumbres Observatory.
+    "PROCTYPE", "RLEVEL", "ESO PRO CATG", "CALIBRAT", "REDUCED",
     "CCDPROC", *_OVERSCAN_CARDS, "GAINCOR", "ILLUMCOR", "FRINGCOR",
 )  # fmt: skip
 #: Cards that have a number or a logical for a property of the camera: only a text is a step.
 _ONLY_TEXT: Final = frozenset({"OVERSCAN"})
+#: Cards that may have other texts: only a logical is a step.
+_ONLY_TRUE: Final = frozenset({"CALIBRAT", "REDUCED"})
 #: Cards that this module reads.
 PROCESSING_CARDS: Final = (
     "CALSTAT", "HISTORY", BIAS_HISTORY, *_STACK_COUNT, *_STACK_FLAGS, *_STACK_PARTS, *_STEP_CARDS
@@ -47,7 +54,7 @@ _TRUE: Final = frozenset({"t", "true", "y", "yes", "1"})
 
 #: Names that WBPP (flat_001_c.xisf, _c_cc_d_r) and Siril (pp_flat_00001.fit) give.
 _PROCESSED_NAME: Final = re.compile(
-    r"^(?:(?:r|bkg|cc|s|c|b|m)_)*pp_|(?:_cc?(?:_(?:cc|d|r|n|ln|a|b|h))*|_calibrated)\.\w+(?:\.\w+)?$"
+    r"^(?:(?:r|bkg|cc|s|c|b|m)_)*pp_|^calibrated[_-]|(?:_cc?(?:_(?:cc|d|r|n|ln|a|b|h))*|_calibrated)\.\w+(?:\.\w+)?$"
 )
 
 
@@ -116,7 +123,7 @@ def _calibration_letters(cards: Cards) -> str:
 def _is_done(card: str, value: CardValue | None) -> bool:
     if value is None or (card in _ONLY_TEXT and not isinstance(value, str)):
         return False
-    return _text(value) not in _NOT_DONE
+    return _text(value) in _TRUE if card in _ONLY_TRUE else _text(value) not in _NOT_DONE
 
 
 def _text(value: CardValue) -> str:

@@ -57,7 +57,8 @@ def test_a_calibrated_frame_is_refused_with_the_sign(cards: dict[str, Any], sign
     "card",
     ["ZEROCOR", "BIASCOR", "BIASCORR", "SUBBIAS", "BIASSUB", "ZEROSUB", "L1IDBIAS", "DARKCOR",
      "DARKCORR", "SUBDARK", "DARKSUB", "L1IDDARK", "FLATCOR", "FLATCORR", "FLATDIV", "L1IDFLAT",
-     "CCDPROC", "OVERSCAN", "SUBOSCAN", "GAINCOR", "ILLUMCOR", "FRINGCOR"],
+     "CCDPROC", "OVERSCAN", "SUBOSCAN", "GAINCOR", "ILLUMCOR", "FRINGCOR", "BIASIM", "DEBIAS",
+     "DARKIM", "DEDARK", "FLATIM", "DEFLAT", "PROCTYPE", "RLEVEL", "ESO PRO CATG", "OSCANSUB"],
 )  # fmt: skip
 def test_the_card_of_a_step_says_whether_it_was_done(card: str) -> None:
     assert processing({card: "Jan 22 14:14"}, "x.fits") == card
@@ -65,6 +66,18 @@ def test_the_card_of_a_step_says_whether_it_was_done(card: str) -> None:
     is_bias = any(word in card for word in ("BIAS", "ZERO"))
     assert bias_removal({card: "done"}) == (card if is_bias else "")
     assert overscan_removal({card: "done"}) == (card if "OSCAN" in card or "VERS" in card else "")
+
+
+@pytest.mark.parametrize("card", ["CALIBRAT", "REDUCED"])
+def test_a_card_that_may_have_other_texts_is_a_step_if_it_is_true(card: str) -> None:
+    assert processing({card: True}, "x.fits") == card
+    assert not processing({card: False}, "x.fits")
+    assert not processing({card: "HeNeAr"}, "x.fits")
+
+
+def test_the_name_of_a_calibrated_frame_may_say_so() -> None:
+    assert processing({}, "calibrated_flat.fits") == "name 'calibrated_flat.fits'"
+    assert not processing({}, "uncalibrated_flat.fits")
 
 
 @pytest.mark.parametrize(
