@@ -2,7 +2,7 @@
 # make dag            draw the plan to output/pictures
 # make watch          make masters each time frames have arrived and the folder is quiet
 # make test           run the tests, but those that run Snakemake very often
-# make test-fast      run the tests that start no programs and make few masters, in a minute
+# make test-fast      run the tests of decisions and one of the workflow, in a minute
 # make test-all       run all tests (add test-browser and test-slurm)
 # make test-browser   test the report in a real browser (Chromium), if there is one
 # make test-lowest    run the tests with the lowest versions that pyproject.toml allows (Python 3.11)
@@ -11,6 +11,7 @@
 # make soak           a thousand runs with random changes, kills and full disks between (hours)
 # make fuzz           test the readers with changed and damaged files, for five minutes
 # make mutate         change MODULE=calmasters/….py in many small ways: do the tests see it?
+# make coverage       which branches of the library do the tests run? docs/coverage.md
 # make bench          measure, and print today's ratios beside those of the last release
 # make docs           build the documentation as a site in build/site
 # make links          check the links of the documentation to other sites
@@ -34,17 +35,20 @@ USABLE := $(shell grep -qsF '$(CURDIR)/$(VENV)' $(VENV)/pyvenv.cfg && $(BIN)/pyt
 # Without bytecode, each of some thousand processes of the tests would compile the library again.
 unexport PYTHONDONTWRITEBYTECODE
 
-# The tests that need neither a browser nor a cluster. The process that has no tests left takes some
-# from the other.
-HERE := --numprocesses 2 --dist worksteal --quiet --ignore tests/browser --ignore tests/slurm
+# The tests that need neither a browser nor a cluster. Many wait for programs: three processes keep two
+# cores busy. One that has no tests left takes some from the others.
+HERE := --numprocesses 3 --dist worksteal --quiet --ignore tests/browser --ignore tests/slurm
 # Those that do not run Snakemake very often.
 QUICK := $(HERE) -m "not slow"
-# What starts programs, or makes many masters: test-fast leaves it out.
-LONG := comparison documentation dslr engines hostile pixinsight reporting running soak workflow \
-	test_benchmarks.py test_makefile.py
+# What starts few programs and makes few masters; one test of the workflow, and a few of the engines.
+FAST := $(addprefix tests/,commands console headers images inventory model mutation planning \
+	engines/test_early_checks.py engines/test_golden_masters.py engines/test_registry.py \
+	engines/test_result_warnings.py workflow/test_run_properties.py) \
+	$(filter-out %_changes.py %_gain.py %_telegraph.py %_verification.py,$(wildcard tests/quality/test_*.py)) \
+	$(filter-out %_benchmarks.py %_makefile.py,$(wildcard tests/test_*.py))
 
 .PHONY: masters dag watch test test-fast test-all test-browser test-lowest test-newest test-slurm fuzz
-.PHONY: bench soak mutate docs links check format lock environment clean
+.PHONY: bench soak mutate coverage docs links check format lock environment clean
 
 masters: $(VENV)/ready
 	test -d frames || $(BIN)/python -m calmasters.synthetic frames
@@ -60,7 +64,7 @@ test: $(VENV)/ready
 	$(BIN)/pytest $(QUICK)
 
 test-fast: $(VENV)/ready
-	$(BIN)/pytest $(QUICK) $(LONG:%=--ignore tests/%)
+	$(BIN)/pytest $(QUICK) $(FAST)
 
 # Each run of Snakemake, and each of its jobs, in a Python that is started for it.
 test-all: $(VENV)/ready
@@ -116,6 +120,14 @@ soak: $(VENV)/ready
 mutate: $(VENV)/ready
 	$(BIN)/python tests/mutation/mutate.py $(if $(SAMPLE),--sample $(SAMPLE)) \
 		$(or $(MODULE),$(error make mutate MODULE=calmasters/headers/nights.py))
+
+# The library's branches, in all processes that the tests start. pyproject.toml says what counts.
+coverage: $(VENV)/ready
+	rm -rf build/coverage
+	$(BIN)/python -m coverage run -m pytest $(QUICK)
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage html --quiet --directory build/coverage/html
+	$(BIN)/python -m coverage report --skip-covered --sort cover
 
 # Each build begins from nothing: Sphinx warns only of pages that it reads.
 docs: $(VENV)/docs

@@ -19,7 +19,12 @@ from snakemake.logging import logger
 from snakemake.utils import min_version
 
 from calmasters import WORKFLOW_FILES
-from calmasters.config_check import fill_defaults, has_settings, translated, typed_config
+from calmasters.config_check import (
+    fill_defaults,
+    has_settings,
+    translated,
+    typed_config,
+)
 from calmasters.console.console import install
 from calmasters.errors import CalmastersError
 from calmasters.frame import FrameType

@@ -26,6 +26,7 @@ __all__ = [
     "fill_defaults",
     "has_settings",
     "parse_zone",
+    "read_yaml",
     "translated",
     "typed_config",
 ]
@@ -44,7 +45,7 @@ def fill_defaults(config: dict[str, Any], defaults: Path) -> None:
     defaults : Path
         The complete ``config.yaml``.
     """
-    _fill(config, _yaml(defaults))
+    _fill(config, read_yaml(defaults))
 
 
 def _fill(config: dict[str, Any], defaults: Mapping[str, Any]) -> None:
@@ -67,7 +68,7 @@ def has_settings(file: Path) -> bool:
 
     remedy = "correct it, or put # before it (a setting is a line such as minimum_frames: 5)"
     try:
-        content = _yaml(file)
+        content = read_yaml(file)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""
@@ -86,7 +87,8 @@ def has_settings(file: Path) -> bool:
     return bool(content)
 
 
-def _yaml(path: Path) -> Any:
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file."""
     # Imported here: ``--help`` does not need it.
     import yaml
 
@@ -141,10 +143,11 @@ def check_config(config: Mapping[str, Any], schema: Path) -> None:
         raise ConfigError("\n  ".join(["the configuration is not valid:", *mistakes]))
 
 
+@cache
 def _validator(schema: Path) -> Draft202012Validator:
     from jsonschema import Draft202012Validator
 
-    return Draft202012Validator(_yaml(schema))
+    return Draft202012Validator(read_yaml(schema))
 
 
 def _mistakes(config: Mapping[str, Any], schema: Path) -> Iterator[str]:

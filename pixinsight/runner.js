@@ -16,16 +16,22 @@ function runForRunner(job) {
       result = { error: String(error) };
    }
    result.console = endLog();
-   report(job, state, result);
+   var problem = report(job, state, result);
+   // Such as a number that this engine cannot write: the runner would wait for the report in vain.
+   if (problem !== "")
+      report(job, "failed", { error: problem, console: result.console });
 }
 
-// A report that cannot be written must not end the script: others follow it.
+// A report that cannot be written must not end the script: others follow it. Return the problem.
 function report(job, state, fields) {
    try {
       fields.state = state;
       fields.version = coreVersion();
       writeWhole(job.status, asciiJson(fields));
+      return "";
    } catch (error) {
-      console.criticalln("could not write " + job.status + ": " + error);
+      var problem = "could not write " + job.status + ": " + error;
+      console.criticalln(problem);
+      return problem;
    }
 }

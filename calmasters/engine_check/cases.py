@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from calmasters import WORKFLOW_FILES
+from calmasters.config_check import read_yaml
 from calmasters.errors import EngineError
 from calmasters.frame import FrameType, Value
 from calmasters.headers.fits_cards import Card
@@ -115,7 +115,7 @@ CASES: Final = (
 
 def default_config() -> dict[str, Any]:
     """Return the default configuration: a check does not depend on the user's rules for frames."""
-    config: dict[str, Any] = yaml.safe_load(_CONFIG.read_text(encoding="utf-8"))
+    config: dict[str, Any] = read_yaml(_CONFIG)
     return config
 
 

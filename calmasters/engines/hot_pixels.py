@@ -103,10 +103,8 @@ def frames_with_others(frames: Sequence[HotPixels]) -> Mapping[int, str]:
     places, counts = np.unique(np.concatenate([each.hot for each in frames]), return_counts=True)
     most = np.argsort(-counts, kind="stable")[: min(_PLACES, np.count_nonzero(counts > 1))]
     places = places[most]
-    hot, warm = (
-        np.array([np.isin(places, found) for found in each], np.float32)
-        for each in ([each.hot for each in frames], [each.warm for each in frames])
-    )
+    hot = np.array([np.isin(places, each.hot) for each in frames], np.float32)
+    warm = np.array([np.isin(places, each.warm) for each in frames], np.float32)
     number = hot.sum(axis=1)
     is_enough = number >= _FEWEST
     shares = (is_enough / np.maximum(number, 1))[:, np.newaxis] * (hot @ warm.T)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
+from calmasters.engines.clusters import flats_of_two_kinds
 from calmasters.engines.dark_scaling import (
     FEWEST_THERMAL_PIXELS,
     DarkScaling,
@@ -30,7 +31,6 @@ from calmasters.engines.result_warnings import (
     weak_flats,
     weak_master_dark,
 )
-from calmasters.engines.unlike_flats import flats_of_two_kinds
 from calmasters.errors import ConfigError, EngineError, FrameError, RecordError
 from calmasters.frame import FrameType, split_plane
 from calmasters.headers.fits_cards import Cards

@@ -7,10 +7,12 @@ headers with long strings (``CONTINUE``) are parsed by astropy.
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from io import BytesIO
 from itertools import starmap
 from math import prod
 from struct import Struct
@@ -137,7 +139,26 @@ def read_fits_header(file: IO[bytes]) -> ImageHeader:
     if primary is None:
         what = "is not a FITS file" if file.tell() else "is not a FITS file: it is empty"
         raise FrameError(f"{what}; copy it again, or leave it out (exclude)")
-    return _of_extensions(file, primary) if primary.cards.get("NAXIS") == 0 else primary
+    if primary.cards.get("NAXIS") == 0:
+        return _of_extensions(file, primary)
+    if _is_preview(file, primary):
+        cards = {key: value for key, value in primary.cards.items() if key not in _STRUCTURE}
+        return _of_extensions(file, primary._replace(cards=cards))
+    return primary
+
+
+def _is_preview(file: IO[bytes], primary: ImageHeader) -> bool:
+    """Return whether an extension has a larger image than the primary header."""
+    end = padded(primary.end_of_data)
+    if isinstance(file, BytesIO) or os.fstat(file.fileno()).st_size <= end:
+        return False
+    pixels = prod(axes_of(primary.cards))
+    return any(
+        extension.cards.get("XTENSION") == "IMAGE"
+        and extension.cards.get("NAXIS")
+        and prod(axes_of(extension.cards)) > pixels
+        for extension in _extensions(file, end)
+    )
 
 
 def _header_at(file: IO[bytes], start: int, first: bytes) -> ImageHeader | None:

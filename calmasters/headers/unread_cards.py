@@ -34,7 +34,7 @@ _RESEMBLING: Final[Mapping[str, re.Pattern[str]]] = {
         r"|(?:REQ|TARG|SET)[A-Z]*[-_ ]?TE?M?P|SETPOINT"
     ),
 }
-#: So many different numbers may be those of settings, however few frames there are.
+#: Up to this number of different values may be those of settings, however few frames there are.
 _FEW: Final = 3
 #: Measured temperatures that differ by less, in degrees Celsius or kelvins, are one set-point.
 _SAME_TEMPERATURE: Final = 2.0

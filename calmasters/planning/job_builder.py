@@ -216,7 +216,7 @@ class UsedMasters:
         digests: ContentDigests,
         settings: Settings,
     ) -> None:
-        used = {each.path for match in matches for each in (match.bias, match.dark) if each}
+        used = {each.path for match in matches for each in match.masters}
         used_kept = [file for file in kept if file.path in used]
         self._jobs = {path: job.digest for path, job in jobs.items()}
         self._jobs |= kept_identities(used_kept, settings.output_dir, digests)

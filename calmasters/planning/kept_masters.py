@@ -14,9 +14,9 @@ from calmasters.frame import Frame, Status, Verdict
 from calmasters.model.job import FrameFile
 from calmasters.model.layout import record_path
 from calmasters.model.master_record import MasterRecord
-from calmasters.planning.matching import Candidate, candidate_of
+from calmasters.planning.matching import Candidate, Match, candidate_of
 
-__all__ = ["KeptMasters", "fate_of_frames"]
+__all__ = ["KeptMasters", "fate_of_frames", "kept_in_use"]
 
 #: Masters that a sentence names.
 _SHOWN: Final = 3
@@ -112,6 +112,32 @@ def _unused_sentence(fate: str, names: Sequence[str]) -> str:
         f"output_dir: no flat uses {_named(names)}: {fate}; to use {them} anyway, copy {them} to a "
         "directory of library.bias or library.dark"
     )
+
+
+def kept_in_use(matches: Iterable[Match]) -> Iterator[str]:
+    """Say that flats use masters whose frames are gone.
+
+    Whoever deletes bad frames, and not their master, may believe that the master is gone as well.
+
+    Parameters
+    ----------
+    matches : iterable of Match
+        One for each flat.
+    """
+    flats = [
+        names
+        for match in matches
+        if (names := [each.path for each in match.masters if each.origin == "kept"])
+    ]
+    if flats:
+        names = [*dict.fromkeys(PurePath(path).stem for paths in flats for path in paths)]
+        who = "1 flat uses" if len(flats) == 1 else f"{len(flats)} flats use"
+        which, what = ("its", "it is") if len(names) == 1 else ("their", "they are")
+        them = "it" if len(names) == 1 else "them"
+        yield (
+            f"output_dir: {who} {_named(names)}, kept there: {which} frames are not in input_dir; "
+            f"if {what} not to be used, delete {them}"
+        )
 
 
 class _Present:

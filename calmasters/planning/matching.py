@@ -104,6 +104,11 @@ class Match:
     optimize_dark: bool
     warnings: tuple[MasterWarning, ...]
 
+    @property
+    def masters(self) -> tuple[UsedMaster, ...]:
+        """The bias and the dark, as far as there are any."""
+        return tuple(each for each in (self.bias, self.dark) if each)
+
 
 def candidate_of(frame: Frame, origin: str) -> Candidate | None:
     """Take a file of a library for a master; None where it is not a bias or dark master."""

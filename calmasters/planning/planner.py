@@ -31,7 +31,7 @@ from calmasters.model.master_record import MasterRecord, warnings_in
 from calmasters.model.master_warning import WarningKind
 from calmasters.planning.grouping import Group, Identity, find_group, group_frames, identity
 from calmasters.planning.job_builder import JobBuilder, UsedMasters, integration_of
-from calmasters.planning.kept_masters import KeptMasters
+from calmasters.planning.kept_masters import KeptMasters, kept_in_use
 from calmasters.planning.matching import Candidate, candidate_of, match_darks, match_flats
 from calmasters.planning.naming import name_groups
 from calmasters.planning.near_misses import Difference
@@ -239,6 +239,7 @@ def decide(
             *library_warnings(library),
             *masters_without_keywords(unmade, settings, cameras),
             *kept_masters.warnings,
+            *kept_in_use(matches),
             *superseded_sentences(superseded),
             *unlike_frames(large, short),
             *uncertain_nights(flats.values()),

@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from calmasters.atomic_files import temporary_folder, write_whole
-from calmasters.errors import OutputError
+from calmasters.errors import OutputError, RecordError
 from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.listing import kept_identities
 from calmasters.inventory.scan import scan_masters
@@ -184,7 +184,7 @@ def write_job_files(jobs: Iterable[MasterJob], output_dir: Path) -> None:
     for job in jobs:
         path = output_dir / job.file
         times = FileTimes(output_dir)
-        is_same = read_made_of(path) == job.made_of
+        is_same = _says(path, job)
         made_ns = times.of_master(job.master)
         if made_ns == inf:
             if not is_same:
@@ -199,6 +199,17 @@ def write_job_files(jobs: Iterable[MasterJob], output_dir: Path) -> None:
             written[path] = made_ns
     for path, made_ns in written.items():
         _wait_until_newer(path, made_ns)
+
+
+def _says(path: Path, job: MasterJob) -> bool:
+    """Return whether a job file has all of a job, also what changes no pixel.
+
+    Such as the origin of a bias whose frames are archived: the report and the scripts read it here.
+    """
+    try:
+        return read_made_of(path) == job.made_of and MasterJob.read(path) == job
+    except (OSError, RecordError):
+        return False
 
 
 def _wait_until_newer(path: Path, than_ns: float) -> None:

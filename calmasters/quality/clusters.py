@@ -12,40 +12,19 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from calmasters.engines.clusters import Partition, split, telling_cards
 from calmasters.errors import plain_number
 from calmasters.frame import FrameType, Value, format_value
-from calmasters.headers.fits_cards import Cards, CardValue
+from calmasters.headers.fits_cards import CardValue
 from calmasters.quality.quality_record import Finding, Level
 from calmasters.quality.sample import Float32
 
 __all__ = [
     "FrameFacts",
-    "Partition",
     "cluster_finding",
-    "level_clusters",
     "shape_clusters",
-    "split",
-    "telling_cards",
 ]
 
-#: The frames of one of two clusters, by their index.
-Partition: TypeAlias = frozenset[int]
-
-#: Fewest frames in a cluster.
-_FEWEST: Final = 2
-
-#: The gap between two clusters over the range inside the larger one that normal, uniform and
-#: steadily changing values of this many frames have in one of a thousand cases.
-_FRAMES: Final = (4, 5, 6, 8, 12, 20, 50, 200)
-_GAPS: Final = (42.0, 15.0, 9.4, 4.6, 2.4, 1.3, 0.65, 0.3)
-
-#: Levels of bias frames and darks: the resolution, and the smallest gap that matters: in ADU, and
-#: in units of the noise of a frame. The engine finds single frames that differ by as much.
-_RESOLUTION_ADU: Final = 0.2
-_LEAST_ADU: Final = 2.0
-_LEAST_NOISES: Final = 2.0
-#: Smallest gap between levels of flats, as a logarithm: lamps vary, with long tails.
-_LEAST_SHARE: Final = 0.1
 #: The same of scores of shapes.
 _SHAPE_RESOLUTION: Final = 1e-4
 _SHAPE_LEAST: Final = 0.01
@@ -56,14 +35,6 @@ _CELLS: Final = (12, 16)
 #: Keywords that are shown first where several tell clusters apart, and canonical keywords that
 #: grouping has anyway.
 _FIRST: Final = ("EXPOSURE", "FILTER", "TELESCOP", "SET-TEMP", "GAIN", "OFFSET", "READOUTM")
-#: Cards of which a canonical keyword is made, or that describe a file and not a frame.
-_NO_KEYWORDS: Final = frozenset(
-    {"EXPTIME", "EXPOSURE", "COMMENT", "HISTORY", "", "CHECKSUM", "DATASUM", "BZERO", "BSCALE"}
-    | {"BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "CCD-TEMP", "SIMPLE", "EXTEND", "PEDESTAL"}
-)
-#: Words in the names of cards that tell a time or what was measured of the frame.
-_MEASURED_CARDS: Final = ("DATE", "TIME", "JD", "DATA", "MEAN", "MEDIAN", "WHITE", "BLACK", "AIRM")
-
 #: Temperatures of a sensor differ if they are this far apart, in degrees.
 _LEAST_C: Final = 1.0
 #: Two times of night are apart by this many times the longest pause inside.
@@ -98,55 +69,6 @@ class FrameFacts:
     cards: Mapping[str, CardValue]
     ccd_temp_c: float | None = None
     time_s: float | None = None
-
-
-def split(values: Sequence[float], resolution: float, least: float) -> Partition | None:
-    """Split values into two clusters of at least two; None where they are one.
-
-    Parameters
-    ----------
-    values : sequence of float
-    resolution : float
-        Added to the range inside the clusters: values that are closer are equal.
-    least : float
-        The smallest gap between clusters that matters.
-
-    Returns
-    -------
-    frozenset of int
-        Indices of the smaller cluster; of two of equal size, of the one with higher values.
-    """
-    count = len(values)
-    if count < 2 * _FEWEST or not np.isfinite(values).all():
-        return None
-    order = np.argsort(values, kind="stable")
-    ordered = np.asarray(values, np.float64)[order]
-    gaps = np.diff(ordered)[_FEWEST - 1 : count - _FEWEST]
-    before = np.arange(_FEWEST, count - _FEWEST + 1)
-    inside = np.maximum(ordered[before - 1] - ordered[0], ordered[-1] - ordered[before])
-    ratios = gaps / (inside + resolution)
-    best = int(ratios.argmax())
-    limit = math.exp(np.interp(math.log(count), np.log(_FRAMES), np.log(_GAPS)))
-    if ratios[best] < limit or gaps[best] < least:
-        return None
-    first = int(before[best])
-    low, high = order[:first], order[first:]
-    return frozenset(map(int, low if len(low) < len(high) else high))
-
-
-def level_clusters(kind: FrameType, levels: Sequence[float], noise: float) -> Partition | None:
-    """Find two clusters of levels, ADU: of flats by their ratio, of other frames by difference.
-
-    Parameters
-    ----------
-    kind : FrameType
-    levels : sequence of float
-    noise : float
-        Of one bias frame or dark; levels closer than twice that are one cluster.
-    """
-    if kind is FrameType.FLAT:
-        return split([math.log(max(1e-3, level)) for level in levels], 1e-3, _LEAST_SHARE)
-    return split(levels, _RESOLUTION_ADU, max(_LEAST_ADU, _LEAST_NOISES * noise))
 
 
 def shape_scores(frames: Float32) -> list[float]:
@@ -262,22 +184,6 @@ def _telling_keywords(sides: tuple[Side, Side], grouping: Sequence[str]) -> Iter
             yield keyword
     cards = ([each.cards for each in side] for side in sides)
     yield from (name for name in telling_cards(*cards) if name not in canonical)
-
-
-def telling_cards(one: Sequence[Cards], other: Sequence[Cards]) -> Iterator[str]:
-    """Yield cards that all frames have, and whose values differ between clusters, not inside them.
-
-    Parameters
-    ----------
-    one, other : sequence of Cards
-        The headers of the frames of two clusters.
-    """
-    for name in sorted({name for cards in one for name in cards}):
-        if name in _NO_KEYWORDS or any(word in name for word in _MEASURED_CARDS):
-            continue
-        first, second = ({each.get(name) for each in side} for side in (one, other))
-        if len(first) == len(second) == 1 and first != second and None not in first | second:
-            yield name
 
 
 def _step(one: set[Value | None], other: set[Value | None]) -> float | None:

@@ -10,10 +10,11 @@ from typing import Final
 
 import numpy as np
 
+from calmasters.engines.clusters import Partition, level_clusters
 from calmasters.frame import FrameType
 from calmasters.model.master_warning import WarningKind
 from calmasters.quality import clusters
-from calmasters.quality.clusters import FrameFacts, Partition
+from calmasters.quality.clusters import FrameFacts
 from calmasters.quality.judgement import OFFSET_WITHOUT_LIGHT
 from calmasters.quality.measurement import Measurement
 from calmasters.quality.quality_record import (
@@ -126,15 +127,13 @@ class FrameFindings:
         standing_out = frozenset(apart) if 2 <= len(apart) <= count - 2 else None
         kind = self._job.type
         if kind is not FrameType.FLAT:
-            return clusters.level_clusters(
-                kind, self._levels, self._measured.noise
-            ) or standing_out, False
+            return level_clusters(kind, self._levels, self._measured.noise) or standing_out, False
         # Flats of several levels are usual: clusters matter where something else is wrong.
         is_doubtful = any(finding.number in _OF_UNLIKE_FRAMES for finding in outside)
         is_doubtful |= any(each.kind is WarningKind.OUTLIERS for each in self._record.warnings)
         if not apart and not is_doubtful:
             return None, False
-        by_level = clusters.level_clusters(kind, self._levels, 0.0)
+        by_level = level_clusters(kind, self._levels, 0.0)
         by_shape = None if by_level else clusters.shape_clusters(self._measured.lit.frames)
         found = by_level or by_shape or standing_out
         if apart and not self._explained(found) and standing_out is None:

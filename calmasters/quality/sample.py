@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self, TypeAlias
@@ -90,15 +90,6 @@ class FrameSample:
     def less(self, bias: Float32 | float) -> Self:
         """Return the sample with a bias, ADU, subtracted from all frames."""
         return replace(self, frames=self.frames - np.float32(bias))
-
-    def planes(self) -> Iterator[Float32]:
-        """Return the frames by colour: the four planes of a mosaic, otherwise all pixels."""
-        if not self.mosaic:
-            yield self.frames
-            return
-        for row in range(2):
-            for column in range(2):
-                yield self.frames[:, row::2, column::2]
 
 
 def bands(geometry: Geometry, frames: int) -> tuple[list[int], int]:

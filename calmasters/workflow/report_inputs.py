@@ -21,7 +21,7 @@ from calmasters.quality import MEASURE_VERSION
 from calmasters.quality.camera import bias_of, previous_night, settings_with_defects
 from calmasters.running import job_resources
 from calmasters.settings import Settings
-from calmasters.workflow.workflow import Input, Workflow
+from calmasters.workflow.workflow import Input, Workflow, path_of_no_output
 
 __all__ = ["ReportInputs"]
 
@@ -119,8 +119,8 @@ class ReportInputs:
         path = quality_path(master_name(job.bias.path))
         if job.bias.origin == "run":
             return self._path(path)
-        kept = (self._settings.output_dir / path).absolute()
-        return f"{kept.parent.as_posix()}/./{kept.name}" if kept.is_file() else []
+        kept = self._settings.output_dir / path
+        return path_of_no_output(kept) if kept.is_file() else []
 
     def night_before(self, name: str) -> Input:
         """Give the master of the night before with the same settings."""

@@ -58,7 +58,7 @@ from calmasters.workflow.targets import nearest_target, unknown_target_message
 if TYPE_CHECKING:
     from calmasters.planning.planner import Decision
 
-__all__ = ["Input", "Workflow"]
+__all__ = ["Input", "Workflow", "path_of_no_output"]
 
 #: A file as an input of a rule; Snakemake writes "none" as an empty list.
 Input: TypeAlias = str | list[str]
@@ -500,18 +500,18 @@ class Workflow:
     def used_input(self, used: UsedMaster | None) -> Input:
         """Give the file of a bias or dark as an input.
 
-        Kept and library masters are made by no rule: with ``/./`` their path matches no output.
-        A library master that is ahead of the clock is no input, since Snakemake would refuse
-        the flat; its content is part of the job anyway.
+        Kept and library masters are made by no rule; see :func:`path_of_no_output`. A library
+        master that is ahead of the clock is no input, since Snakemake would refuse the flat; its
+        content is part of the job anyway.
         """
         if used is None:
             return []
         if used.origin == "run":
             return self.path(used.path)
-        file = used.located(self._output_dir).absolute()
+        file = used.located(self._output_dir)
         if used.origin == "library" and _is_ahead(file):
             return []
-        return f"{file.parent.as_posix()}/./{file.name}"
+        return path_of_no_output(file)
 
     # --- resources --------------------------------------------------------------------------------
 
@@ -530,6 +530,18 @@ class Workflow:
     def scripts_digest(self) -> str:
         """Give a digest of what PixInsight's scripts depend on besides the jobs."""
         return fingerprint(self._settings.pixinsight, self._settings.calibrated, Path.cwd())
+
+
+def path_of_no_output(file: Path) -> str:
+    """Write the path of a file that no rule makes, so that it matches the output of no rule.
+
+    The ``/./`` is where no wildcard can take it in: ``output_dir`` may be absolute, too.
+
+    >>> path_of_no_output(Path("/data/masters/bias/masterBias.xisf"))
+    '/./data/masters/bias/masterBias.xisf'
+    """
+    file = file.absolute()
+    return f"{Path(file.anchor).as_posix()}./{file.relative_to(file.anchor).as_posix()}"
 
 
 def _require_folder(output_dir: Path) -> None:

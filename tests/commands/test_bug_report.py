@@ -17,7 +17,7 @@ import yaml
 from astropy.io import fits
 from xisf import XISF
 
-from calmasters.commands.bug_report import replay, write_bug_report
+from calmasters.commands.bug_report import main, replay, write_bug_report
 from calmasters.commands.frame_headers import FrameHeaders, without_site
 from calmasters.errors import OutputError, RecordError
 from calmasters.frame import Status
@@ -288,3 +288,20 @@ def test_a_report_is_not_written_over_files_or_out_of_its_folder(
     (tmp_path / "no.zip").write_text("no zip")
     with pytest.raises(RecordError, match="a bug report"):
         replay(tmp_path / "no.zip", tmp_path / "again")
+
+
+def test_the_command_says_how_to_plan_again_or_what_is_wrong(
+    add_frame: Callable[..., Path],
+    config_of: Callable[..., dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    add_frame("bias/1.fits", "bias")
+    bundle, folder = write_bug_report(config_of()), tmp_path / "again"
+    monkeypatch.setattr("sys.argv", ["bug_report", str(bundle), str(folder)])
+    assert main() == 0
+    assert capsys.readouterr().out == f"snakemake --directory {folder} -n masters\n"
+    assert [path.name for path in folder.rglob("*.fits")] == ["1.fits"]
+    assert main() == 1
+    assert "is not empty: choose a new folder" in capsys.readouterr().err

@@ -10,7 +10,14 @@ import pytest
 import yaml
 
 from calmasters import SNAKEFILE, __version__
-from calmasters.commands.command_line import _pair, _without_empty_files, joined_options, main
+from calmasters.commands.command_line import (
+    _pair,
+    _settings,
+    _without_empty_files,
+    command_parser,
+    joined_options,
+    main,
+)
 from calmasters.commands.settings_file import SETTINGS_FILE, settings_text
 from calmasters.commands.suggested import WHERE, as_typed, renamed
 
@@ -276,3 +283,32 @@ def test_suggested_commands_are_those_that_the_user_types(
     assert as_typed(message) == message
     monkeypatch.setenv(WHERE, "in -o out")
     assert as_typed(message) == typed
+
+
+@pytest.mark.parametrize(
+    ("words", "settings"),
+    [
+        (["masters", "a b", "--output", "1"], {"input_dir": "a b", "output_dir": "1"}),
+        (["masters", "a", "2", "--engine", "siril"], {"input_dir": ["a", "2"], "engine": "siril"}),
+        (["compare", "--engines", "native,siril"], {"engines": ["native", "siril"]}),
+        (["orphans", "--prune", "--set", "layout=flat"], {"prune": True, "layout": "flat"}),
+    ],
+)
+def test_options_are_settings(words: list[str], settings: dict[str, object]) -> None:
+    pairs = [pair.partition("=") for pair in _settings(command_parser().parse_args(words))]
+    assert {key: yaml.safe_load(value) for key, _, value in pairs} == settings
+
+
+def test_the_watch_runs_masters_with_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[list[str], list[str], dict[str, object]]] = []
+    monkeypatch.setattr(
+        "calmasters.commands.watch.run_after_arrivals",
+        lambda folders, command, **options: asked.append((folders, command, options)),
+    )
+    assert main(["watch", "night", "--engine", "siril", "-n", "--poll", "--", "--verbose"]) == 0
+    ((folders, command, options),) = asked
+    assert folders == ["night"]
+    assert command[:3] == [sys.executable, "-m", "calmasters.commands.command_line"]
+    assert command[3:5] == ["masters", "night"]
+    assert command[5:] == ["--engine", "siril", "--dry-run", "--", "--verbose"]
+    assert options == {"quiet_s": 30.0, "polls": True}

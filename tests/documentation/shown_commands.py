@@ -18,8 +18,6 @@ from typing import Any
 
 import yaml
 from shown_sessions import REPOSITORY
-from snakemake.cli import get_argument_parser
-from snakemake.cli import parse_config as snakemake_config
 
 from calmasters.commands.command_line import command_parser
 from calmasters.config_check import check_config
@@ -110,7 +108,7 @@ def accept(words: Sequence[str]) -> None:
 
 def _snakemake(words: Sequence[str]) -> None:
     given = _snakemake_parser().parse_args([*words])
-    check_settings(snakemake_config(given.config))
+    check_settings(_snakemake_config(given.config))
     for target in given.targets:
         # A module of another workflow has names such as a_masters.
         names = {target, target.partition("_")[2]}
@@ -126,9 +124,20 @@ def targets(command: Command) -> set[str]:
     return {*_snakemake_parser().parse_args(command.words[1:]).targets} & _rules()
 
 
+# Snakemake is imported late: each process of pytest imports this file, but few use it.
+
+
 @cache
 def _snakemake_parser() -> ArgumentParser:
+    from snakemake.cli import get_argument_parser
+
     return get_argument_parser()
+
+
+def _snakemake_config(given: Sequence[str]) -> dict[str, Any]:
+    from snakemake.cli import parse_config
+
+    return parse_config(given)
 
 
 @cache
@@ -144,7 +153,7 @@ def _calmasters(words: Sequence[str]) -> None:
     given = [numbers.get(word, word) for word in words[:end]]
     if given and given[0] != "--print-completion":
         settings = vars(command_parser().parse_args(given)).get("set", [])
-        check_settings(snakemake_config(settings))
+        check_settings(_snakemake_config(settings))
     _snakemake(words[end + 1 :])
 
 

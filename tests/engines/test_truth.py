@@ -7,14 +7,11 @@ known, so the master of N frames must scatter about the truth by sigma / sqrt(N)
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-import ccdproc  # type: ignore[import-untyped]
 import numpy as np
 import pytest
-from astropy import units
 from astropy.io import fits
-from astropy.nddata import CCDData
-from astropy.stats import sigma_clip
 
 from calmasters.engines.native.engine import NativeEngine
 from calmasters.engines.native.needs import NEEDS
@@ -372,14 +369,20 @@ class TestClosedForm:
 
 
 class TestSecondOpinion:
-    """Where astropy or ccdproc compute the same quantity, the results agree."""
+    """Where astropy or ccdproc compute the same quantity, the results agree.
+
+    They are imported late: each process of pytest imports this file, but few run these tests.
+    """
 
     camera = Camera(width=64, height=48)
 
     def frames(self) -> list[np.ndarray]:
         return [self.camera.dark_frame(60.0, seed) for seed in range(N)]
 
-    def combiner(self, frames: list[np.ndarray]) -> ccdproc.Combiner:
+    def combiner(self, frames: list[np.ndarray]) -> Any:
+        import ccdproc
+        from astropy.nddata import CCDData
+
         return ccdproc.Combiner([CCDData(frame, unit="adu") for frame in frames], dtype=float)
 
     def test_average_is_that_of_ccdproc(self, bench: Bench) -> None:
@@ -397,6 +400,8 @@ class TestSecondOpinion:
         np.testing.assert_allclose(master.adu, combiner.average_combine().data, rtol=2e-7)
 
     def test_sigma_clipping_is_that_of_astropy(self, bench: Bench) -> None:
+        from astropy.stats import sigma_clip
+
         frames = self.frames()
         method = Integration(rejection="SigmaClip", sigmaLow=2.55, sigmaHigh=2.05)
         master = bench.master(FrameType.DARK, frames, method)
@@ -414,6 +419,10 @@ class TestSecondOpinion:
         assert rejected == clipped.mask.sum(axis=(1, 2)).tolist()
 
     def test_calibrated_and_scaled_flats_are_those_of_ccdproc(self, bench: Bench) -> None:
+        import ccdproc
+        from astropy import units
+        from astropy.nddata import CCDData
+
         bias = bench.master(FrameType.BIAS, [self.camera.bias_frame(n) for n in range(5)])
         dark = bench.master(FrameType.DARK, [self.camera.dark_frame(1.5, n) for n in range(5)])
         flats = [self.camera.flat_frame(1.5, flux, 9) for flux in (16e3, 15e3, 18e3, 17e3)]

@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
-from calmasters.engines.frame_measures import FrameMeasure, measure_image
+from calmasters.engines.frame_measures import FrameMeasure, measure_frame, measure_image
 from calmasters.engines.outliers import Outliers, find_outliers
 from calmasters.engines.preflight import check_frames
 from calmasters.errors import EngineError
 from calmasters.frame import FrameType, Geometry
+from calmasters.images.raw_frame import RawFrame
 from calmasters.model.master_warning import WarningKind
 from calmasters.settings import BadFrames
 
@@ -175,6 +177,18 @@ def test_light_that_grows_is_a_drift_of_its_place() -> None:
 def test_frames_of_one_level_are_compared_by_hot_pixels_beside_those_of_another_level() -> None:
     found = compare([frame((B if i > 5 else A) + 100 * (i < 3)) for i in range(10)])
     assert [how.split()[0] for how in found.frames.values()] == ["level"] * 3 + ["hot"] * 3
+
+
+def test_hot_pixels_of_a_file_are_those_of_its_image(tmp_path) -> None:
+    image = frame(A)
+    image[:, 40], image[:, 100] = 0, 65535 * (Y[:, 0] % 8 == 0)
+    fits.writeto(tmp_path / "a.fits", image)
+    with RawFrame(tmp_path / "a.fits") as opened:
+        of_file = measure_frame(opened).hot_pixels
+    of_image = measure(image).hot_pixels
+    assert len(of_file.hot) > 50
+    np.testing.assert_array_equal(np.sort(of_file.hot), np.sort(of_image.hot))
+    np.testing.assert_array_equal(of_file.warm, of_image.warm)
 
 
 # --- engines --------------------------------------------------------------------------------------

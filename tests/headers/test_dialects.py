@@ -703,9 +703,9 @@ def test_a_flat_whose_date_cannot_be_read_says_that_its_night_is_of_another_card
     cards = {**IMAGE, "IMAGETYP": kind, "DATE-OBS": "yesterday", **more}
     traits = read_keywords(cards, PurePosixPath("x.fits"), HeaderRules()).traits
     assert ("DATE" in traits.keywords) is bool(more)
-    told = [each for each in traits.warnings if "the night is that of another source" in each]
-    assert len(told) == warns
-    assert all("yesterday" in each for each in told)
+    warnings = [each for each in traits.warnings if "the night is that of another source" in each]
+    assert len(warnings) == warns
+    assert all("yesterday" in each for each in warnings)
 
 
 #: Cards that a keyword is read from, by programs and observatories.

@@ -109,7 +109,7 @@ def test_each_place_gives_its_own_type() -> None:
         ),
     ],
 )  # fmt: skip
-def test_a_folder_or_name_that_contradicts_is_told(
+def test_a_folder_or_name_that_contradicts_is_reported(
     types: tuple[str | None, str | None, str],
     place: str,
     types_from: list[str],

@@ -29,6 +29,30 @@ def test_files_that_cannot_be_opened_are_refused_with_a_reason(tmp_path: Path, n
         read_cards(tmp_path / name)
 
 
+# --- several images -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shape", "is_read"), [((30, 40), True), ((3, 4), False), ((2, 3), False), ((3, 5), True)]
+)
+def test_a_small_image_before_a_larger_one_is_a_preview(
+    tmp_path: Path, shape: tuple[int, int], is_read: bool
+) -> None:
+    path = tmp_path / "x.fits"
+    primary = fits.PrimaryHDU(np.full((3, 4), 9, np.uint16), fits.Header({"GAIN": 7}))
+    large = np.arange(shape[0] * shape[1], dtype=np.int32).reshape(shape)
+    fits.HDUList([primary, fits.ImageHDU(large)]).writeto(path)
+    header = read_header(path)
+    expected = (*shape[::-1], 32, None) if is_read else (4, 3, 16, 32768)
+    names = ("NAXIS1", "NAXIS2", "BITPIX", "BZERO")
+    assert tuple(header.cards.get(name) for name in names) == expected
+    assert header.cards["GAIN"] == 7
+    with path.open("rb") as file:
+        file.seek(header.data_offset)
+        first = np.fromfile(file, ">i4" if is_read else ">i2", 2)
+    assert first.tolist() == ([0, 1] if is_read else [9 - 32768] * 2)
+
+
 # --- zipped files ---------------------------------------------------------------------------------
 
 PACKERS = {"gzip": ("x.fits.gz", gzip.compress), "bzip2": ("x.fits.bz2", bz2.compress)}

@@ -10,7 +10,7 @@ import pytest
 
 from calmasters.frame import Geometry
 from calmasters.frame_layout import FrameLayout, FramePart, Section
-from calmasters.headers.amplifiers import declared_numbers
+from calmasters.headers.amplifiers import amplifiers_in, amplifiers_of, declared_numbers
 from calmasters.headers.fits_cards import ImageHeader
 from calmasters.headers.geometry import geometry_of
 from calmasters.headers.layouts import FoundLayout, LayoutFinder
@@ -492,6 +492,35 @@ def test_gain_and_noise_of_an_amplifier_are_those_of_its_own_header() -> None:
     parts = layout_found(found_in(header)).parts
     numbers = {"gain_e_adu": 2.5, "read_noise_e": 4.0}
     assert [declared_numbers(header, part) for part in parts] == [numbers, {}]
+
+
+def test_a_gain_that_all_images_share_is_none_of_an_amplifier() -> None:
+    header = several(*[{**image, "GAIN": 100, "RDNOISE": 4.5} for image in PAIR], GAIN=100)
+    parts = layout_found(found_in(header)).parts
+    assert [declared_numbers(header, part) for part in parts] == [{"read_noise_e": 4.5}] * 2
+
+
+def test_the_gain_of_an_image_that_is_read_whole_is_none_of_an_amplifier() -> None:
+    header = header_of(56, 40, {"BIASSEC": "[49:56,*]", "TRIMSEC": "[1:48,*]", "GAIN": 1.5})
+    layout = layout_found(found_in(header))
+    assert [declared_numbers(header, part) for part in layout.parts] == [{}]
+    assert amplifiers_in(layout) == []
+
+
+def test_amplifiers_have_their_places_in_the_frame_that_is_put_together() -> None:
+    layout = layout_found(found_in(several(*PAIR)))
+    first, second = amplifiers_in(layout)
+    assert (first.left, second.right) == (0, layout.width)
+    assert (first.right, first.top, first.bottom) == (second.left, 0, layout.height)
+
+
+@pytest.mark.parametrize("order", ["TOP-DOWN", "BOTTOM-UP"])
+def test_sections_of_amplifiers_are_counted_as_rows_are_read(order: str) -> None:
+    cards = {"ASEC11": "[1:56,1:10]", "ASEC12": "[1:56,11:40]", "ROWORDER": order}
+    lower, upper = amplifiers_of(header_of(56, 40, cards), 56, 40)
+    assert (lower.name, upper.name) == ("11", "12")
+    rows = [(0, 10), (10, 40)] if order == "TOP-DOWN" else [(30, 40), (0, 30)]
+    assert [(each.top, each.bottom) for each in (lower, upper)] == rows
 
 
 def test_two_parts_of_one_image_come_from_the_configuration() -> None:

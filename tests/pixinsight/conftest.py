@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
-from jobs_for_pixinsight import MODES, SMALL, Program, Site, make_job
+from jobs_for_pixinsight import MODES, Program, Site, make_flat_with_masters
 
-from calmasters.frame import FrameType
-from calmasters.model.job import MasterJob, UsedMaster
+from calmasters.model.job import MasterJob
 
 
 @pytest.fixture
@@ -54,17 +53,4 @@ def mode(request: pytest.FixtureRequest, program: Program) -> str:
 def flat_with_masters(site: Site) -> Callable[..., MasterJob]:
     """Make bias and dark masters by the native engine; return the job of a flat that uses them."""
 
-    def job(*kinds: FrameType, origin: str = "run", **changes: Any) -> MasterJob:
-        masters = {}
-        for kind in kinds:
-            geometry = changes.get("geometry", SMALL)
-            master = make_job(site, kind, geometry=geometry)
-            path = site.make_native(master)
-            target = site.output_dir / master.master
-            target.parent.mkdir(parents=True, exist_ok=True)
-            path.rename(target)
-            named = str(target) if origin == "library" else master.master
-            masters[kind.value] = UsedMaster(named, origin, "nearest")
-        return make_job(site, FrameType.FLAT, **masters, **changes)
-
-    return job
+    return partial(make_flat_with_masters, site)

@@ -134,7 +134,7 @@ class Site:
         return self.folder / "output"
 
     def engine(self, *, keep: bool = False, **options: Any) -> PixInsightEngine:
-        settings = {"timeout_minutes": 1.0, "retries": 0, "js_engine": self.program.js_engine}
+        settings = {"timeout_minutes": 3.0, "retries": 0, "js_engine": self.program.js_engine}
         made = PixInsight(binary=self.program.binary, **{**settings, **self.options, **options})
         return PixInsightEngine(made, Calibrated(keep=keep))
 
@@ -236,6 +236,23 @@ def make_job(
         optimize_dark=bias is not None and dark is not None,
     )
     return replace(job, **changes)
+
+
+def make_flat_with_masters(
+    site: Site, *kinds: FrameType, origin: str = "run", **changes: Any
+) -> MasterJob:
+    """Make bias and dark masters by the native engine; return the job of a flat that uses them."""
+    masters = {}
+    for kind in kinds:
+        geometry = changes.get("geometry", SMALL)
+        master = make_job(site, kind, geometry=geometry)
+        path = site.make_native(master)
+        target = site.output_dir / master.master
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+        named = str(target) if origin == "library" else master.master
+        masters[kind.value] = UsedMaster(named, origin, "nearest")
+    return make_job(site, FrameType.FLAT, **masters, **changes)
 
 
 def assert_equals_native(

@@ -19,11 +19,17 @@ from calmasters.commands.redaction import Redaction
 from calmasters.comparison.masters import compare_cards, compare_pixels
 from calmasters.engine_check.cases import CAMERA, CASES, Case, default_config, merged
 from calmasters.engine_check.check import check_engine
-from calmasters.engine_check.result import CheckResult, Outcome
+from calmasters.engine_check.result import (
+    CheckResult,
+    Outcome,
+    different_counts,
+    different_factors,
+)
 from calmasters.engine_check.table import heading
 from calmasters.errors import ConfigError, EngineError
 from calmasters.headers.fits_cards import Card
 from calmasters.images.master_file import write_master
+from calmasters.model.master_record import FrameStatistics
 from calmasters.synthetic.camera import Camera
 
 #: The stand-in takes a millisecond for each pixel.
@@ -133,7 +139,7 @@ def test_a_pixel_a_keyword_and_a_count_that_differ_are_found(checked: Site) -> N
 @pytest.mark.parametrize(
     ("planted", "case", "shown"),
     [
-        ("big_int", "dark", "FAILED"),
+        ("big_int", "dark", "TypeError: a BigInt"),
         ("profile_189", "flat, bias and dark not scaled", "no parameter 'cosmeticCorrectionLow'"),
         ("flipped", "rows bottom-up", "384 differ"),
     ],
@@ -292,3 +298,18 @@ def test_cards_that_every_file_has_of_its_own_do_not_count(tmp_path: Path) -> No
         "GAIN": (100, 101),
         "ROWORDER": ("TOP-DOWN", "BOTTOM-UP"),
     }
+
+
+def test_counts_and_factors_that_differ_are_named_by_frame() -> None:
+    expected = [FrameStatistics(f"{number}.fits", 1, 2, k=1.0) for number in range(3)]
+    found = [expected[0], FrameStatistics("1.fits", 1, 5, k=None)]
+    assert different_counts(found, expected) == [
+        "frame 3: not combined",
+        "frame 2, rejected as too high: 5, expected 2",
+        "frame 3: not combined",
+    ]
+    assert different_factors(found, expected) == [
+        "frame 2, factor of the dark: not reported, expected 1.0",
+        "frame 3: not combined",
+    ]
+    assert different_factors(found[1:], found[1:]) is None

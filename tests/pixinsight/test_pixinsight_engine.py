@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from jobs_for_pixinsight import (
     Site,
     assert_ended,
     assert_equals_native,
+    make_flat_with_masters,
     make_job,
 )
 
@@ -369,7 +371,13 @@ def assert_nothing_left(site: Site, job: MasterJob) -> None:
 
 @pytest.mark.usefixtures("mode", "way")
 @pytest.mark.parametrize(
-    ("mode", "way"), [("sm", "per_master"), ("v8", "per_master"), ("v8", "shared")], indirect=True
+    ("mode", "way"),
+    [
+        ("sm", "per_master"),
+        ("v8", "shared"),
+        pytest.param("v8", "per_master", marks=pytest.mark.slow),
+    ],
+    indirect=True,
 )
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_ends_in_a_message_and_nothing_left(site: Site, fault: str) -> None:
@@ -642,7 +650,7 @@ V8_ONLY = {"the constants of one engine", "a missing window is never null"}
 OLD_ONLY = {"a parameter of newer versions"}
 
 
-def problems(site: Site, job: MasterJob, script: str, native: Path) -> list[str]:
+def problems(site: Site, script: str, native: Path) -> list[str]:
     """Run a script as a runner does, and return what is wrong with its results."""
     match = [line for line in script.splitlines() if line.startswith(' "status": ')]
     status = Path(json.loads(match[0].strip()[len('"status": ') : -1]))
@@ -671,28 +679,47 @@ def problems(site: Site, job: MasterJob, script: str, native: Path) -> list[str]
     return [*windows, *(name for name, is_so in is_wrong.items() if is_so)]
 
 
+@pytest.fixture(scope="module")
+def without_mistakes(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[..., tuple[Site, str, Path]]:
+    """A script that has no problems with a program, where it ran, and the native engine's master.
+
+    Made once for each behaviour of the program.
+    """
+
+    @cache
+    def make(version: str, js_engine: str, fault: str) -> tuple[Site, str, Path]:
+        folder = tmp_path_factory.mktemp("without_mistakes")
+        program = Program(folder / "PixInsight", js_engine=js_engine)
+        program.install()
+        program.behave(version=version, fault=fault)
+        site = Site(folder, program)
+        job = make_flat_with_masters(site, BIAS, DARK)
+        native, script = site.make_native(job), site.runner_script(job)
+        assert problems(site, script, native) == []
+        return site, script, native
+
+    return make
+
+
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_planted_mistake_is_detected(
-    site: Site,
-    flat_with_masters: Callable[..., MasterJob],
+    without_mistakes: Callable[..., tuple[Site, str, Path]],
     monkeypatch: pytest.MonkeyPatch,
     mistake: str,
 ) -> None:
     monkeypatch.setattr("standin.core.abort", lambda: sys.exit(139))
     right, wrong, fault = MISTAKES[mistake]
+    version, js_engine = "1.9.3", "sm"
     if mistake in OLD_ONLY:
-        site.program.behave(version="1.8.9-3")
+        version = "1.8.9-3"
     if mistake in V8_ONLY:
-        site.program.behave(version="1.9.4")
-        site.program.js_engine = "v8"
-    site.program.behave(fault=fault)
-    job = flat_with_masters(BIAS, DARK)
-    native = site.make_native(job)
-    script = site.runner_script(job)
+        version, js_engine = "1.9.4", "v8"
+    site, script, native = without_mistakes(version, js_engine, fault)
     assert script.count(right) == 1
-    assert problems(site, job, script, native) == []
-    shutil.rmtree(site.output_dir / "calibrated")
-    assert problems(site, job, script.replace(right, wrong), native) != []
+    shutil.rmtree(site.output_dir / "calibrated", ignore_errors=True)
+    assert problems(site, script.replace(right, wrong), native) != []
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from calmasters.frame import FrameType
 #: Calls of functions that return or throw, each written as JSON.
 _TELL = """
 function tell(action) {
-   var told;
-   try { told = action(); } catch (error) { told = "Error: " + error.message; }
-   print.writeln(told === undefined ? '"undefined"' : JSON.stringify(told));
+   var result;
+   try { result = action(); } catch (error) { result = "Error: " + error.message; }
+   print.writeln(result === undefined ? '"undefined"' : JSON.stringify(result));
 }
 var print = console;
 """
@@ -32,7 +32,7 @@ def program(program: Program) -> Program:
     return program
 
 
-def told(site: Site, *expressions: str, before: str = "", script: str = "") -> list[Any]:
+def results_of(site: Site, *expressions: str, before: str = "", script: str = "") -> list[Any]:
     """Evaluate expressions with the functions of a user's script, or of another one."""
     script = script or site.script(make_job(site, FrameType.BIAS))
     functions = script.rpartition("console.show();")[0]
@@ -50,7 +50,7 @@ def test_reports_are_ascii(site: Site) -> None:
     texts = [r"'a~\u007f\u00e9\u0101\u2028\uffff'", "{a: [1, 'é'], b: null}", "'#/'"]
     calls = (*(f"asciiJson({text})" for text in texts), "asciiJson({a: 1}, 1)")
     counts = "asciiJson([9007199254740993n, 7n, 1.5])"  # of 64 bits
-    plain, thing, other, indented, numbers = told(site, *calls, counts)
+    plain, thing, other, indented, numbers = results_of(site, *calls, counts)
     assert numbers == "[9007199254740992,7,1.5]"
     assert plain == r'"a~\u007f\u00e9\u0101\u2028\uffff"'
     assert thing == r'{"a":[1,"\u00e9"],"b":null}'
@@ -62,7 +62,7 @@ def test_files_are_handled_whole(site: Site, tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     (tmp_path / "five").write_text("12345")
     folder = tmp_path.as_posix()
-    assert told(
+    assert results_of(
         site,
         f"folderOf('{folder}/five') === '{folder}'",
         f"makeFolder('{folder}/a/b')",
@@ -88,7 +88,7 @@ def test_a_size_that_is_not_known_is_none(site: Site) -> None:
     };
     """
     calls = ("fileSize(5)", "fileSize(1)", "fileSize(0)", "fileSize('none')", "fileSize('text')")
-    assert told(site, *calls, before=before) == [5, 1, None, None, None]
+    assert results_of(site, *calls, before=before) == [5, 1, None, None, None]
 
 
 def test_a_file_that_another_program_holds_is_tried_again(site: Site) -> None:
@@ -100,7 +100,7 @@ def test_a_file_that_another_program_holds_is_tried_again(site: Site) -> None:
        return function () { if (++tries <= times) throw new Error("busy"); return "done"; };
     }
     """
-    assert told(
+    assert results_of(
         site,
         "whenFree(failing(0))",
         "[tries, slept]",
@@ -114,7 +114,7 @@ def test_a_file_that_another_program_holds_is_tried_again(site: Site) -> None:
 
 
 def test_a_pause_lets_the_program_work(site: Site) -> None:
-    (seconds,) = told(site, "sleep(30), Date.now() - begun", before="var begun = Date.now();")
+    (seconds,) = results_of(site, "sleep(30), Date.now() - begun", before="var begun = Date.now();")
     assert 29 <= seconds < 3000
 
 
@@ -126,7 +126,7 @@ def test_the_log_is_read_from_every_version(site: Site) -> None:
         methods = f"flush: function () {{ {flush} }}, endLog: function () {{ return {returned}; }}"
         return f"(console = {{{methods}}}, endLog())"
 
-    assert told(
+    assert results_of(
         site,
         log("'text'"),
         log(
@@ -139,7 +139,7 @@ def test_the_log_is_read_from_every_version(site: Site) -> None:
 
 
 def test_a_window_that_is_not_there_is_missing(site: Site) -> None:
-    assert told(
+    assert results_of(
         site,
         "isMissing(null)",
         "isMissing(undefined)",
@@ -157,7 +157,7 @@ def test_only_windows_that_were_opened_since_are_closed(site: Site) -> None:
                                   forceClose: function () { closed.push(id); }}; }
     ImageWindow = {windows: ["user", "new"].map(opened), windowById: opened};
     """
-    assert told(
+    assert results_of(
         site,
         "openWindowIds()",
         "(closeWindows(['made', 'user', 'gone'], ['user']), closed)",
@@ -181,7 +181,7 @@ def test_parameters_are_set_by_name(site: Site) -> None:
     }
     """
     plain = {"mode": 0, "text": "x", "on": False}
-    assert told(
+    assert results_of(
         site,
         "set({})",
         "set({mode: 'FIRST', text: 'FIRST', on: true})",
@@ -231,7 +231,7 @@ def test_missing_masters_of_a_calibration_are_disabled(site: Site) -> None:
             "optimizeDarks": is_optimized,
         }
 
-    assert told(
+    assert results_of(
         site,
         "set(null, null, false)",
         "set('b', null, false)",
@@ -297,7 +297,7 @@ def test_the_parameters_of_a_calibration_are_all_set(site: Site, tmp_path: Path)
     before = f"""{_FAKE}
     ImageCalibration = faked({json.dumps([*expected])}, {{outputData: [["{made}"], ["{made}"]]}});
     """
-    frames, ran, failed = told(
+    frames, ran, failed = results_of(
         site,
         f"calibrate({job})",
         "(ran.outputData = undefined, ran)",
@@ -336,7 +336,7 @@ def test_the_parameters_of_an_integration_are_all_set(site: Site) -> None:
     before = f"{_FAKE} ImageIntegration = faked({json.dumps([*expected])}, {results});"
     parameters = "integration: {sigmaLow: 4, generateRejectionMaps: false}"
     job = f"{{imageType: 3, {parameters}}}"
-    made, ran, failed = told(
+    made, ran, failed = results_of(
         site,
         f"integrate({job}, ['a', 'b'])",
         "(ran.imageData = ran.integrationImageId = undefined, ran)",
@@ -355,7 +355,7 @@ def test_every_frame_must_be_calibrated(site: Site, tmp_path: Path) -> None:
     rows = json.dumps([[made[0], "0.5"], [made[1], "2"]])
     missing = json.dumps([[made[0], "0.5"], ["/none.xisf", "1"]])
     job = "{frames: ['a', 'b'], calibration: {optimizeDarks: %s}}"
-    kept, removed, *errors = told(
+    kept, removed, *errors = results_of(
         site,
         f"calibratedFrames({rows}, {job % 'true'})",
         f"calibratedFrames({rows}, {job % 'false'})",
@@ -374,7 +374,7 @@ def test_what_an_integration_gives_is_read(site: Site) -> None:
     ids = "integrationImageId: 'i', lowRejectionMapImageId: 'l', highRejectionMapImageId: "
     cards = "[['GAIN', '100', 'set'], ['DATE', null, 'now']]"
     before = "FITSKeyword = function (name, value, comment) { this.all = [name, value, comment]; };"
-    *images, rejected, paths, (gain, date) = told(
+    *images, rejected, paths, (gain, date) = results_of(
         site,
         f"newImages({{{ids}'h', generateRejectionMaps: true}})",
         f"newImages({{{ids}'h', generateRejectionMaps: false}})",
@@ -391,7 +391,7 @@ def test_what_an_integration_gives_is_read(site: Site) -> None:
 
 
 def test_a_step_of_writing_that_fails_is_named(site: Site) -> None:
-    assert told(
+    assert results_of(
         site,
         "check(true, 'close', 'x.xisf')",
         "check(false, 'close', 'x.xisf')",
@@ -450,7 +450,7 @@ def test_a_master_is_written_with_its_maps_and_closed_also_after_a_failure(site:
     }
     var storing = true;
     """
-    whole, plain, not_created, not_written, not_closed = told(
+    whole, plain, not_created, not_written, not_closed = results_of(
         site,
         "write('', ['a', 'b'])",
         "(storing = false, write('', ['a']))",
@@ -493,7 +493,7 @@ def test_the_pixels_of_a_master_are_measured(site: Site) -> None:
         f"{name}: function () {{ return '{value}'; }}"
         for name, value in (("mean", 2.5), ("median", 2), ("minimum", 0), ("maximum", 5))
     )
-    assert told(site, f"pixelStatistics({{{image}}})") == [
+    assert results_of(site, f"pixelStatistics({{{image}}})") == [
         {"mean": 2.5, "median": 2, "minimum": 0, "maximum": 5}
     ]
 
@@ -526,7 +526,7 @@ def test_frames_of_a_failed_master_are_removed_unless_they_are_kept(
     }
     """
     calibration = f"{{keep: {str(keeps).lower()}}}"
-    whole, log, uncalibrated, its_log, failed, log_of_failed = told(
+    whole, log, uncalibrated, its_log, failed, log_of_failed = results_of(
         site,
         f"made({calibration}, {{}})",
         "log",
@@ -558,7 +558,7 @@ def test_warnings_in_a_log_are_recorded_once(site: Site) -> None:
         " x ** Warning: y",
     )
     log = json.dumps("\n".join(lines))
-    assert told(site, f"warningsIn({log})", "warningsIn('')") == [
+    assert results_of(site, f"warningsIn({log})", "warningsIn('')") == [
         [{"kind": "other", "text": "one"}, {"kind": "other", "text": "two"}],
         [],
     ]
@@ -583,7 +583,7 @@ def test_the_record_of_a_master_has_its_numbers(site: Site, tmp_path: Path) -> N
     """
     uncalibrated = job.replace(f"{folder}/r", f"{folder}/uncalibrated")
     assert (
-        told(
+        results_of(
             site,
             f"writeRecord({job}, {result % '[0.5, 1]'}, warning, 1.5)",
             f"(size = null, writeRecord({uncalibrated}, {result % '[]'}, [], 1.5))",
@@ -622,7 +622,7 @@ def test_a_level_that_is_wrong_is_said(site: Site) -> None:
         return f"levelWarnings({job}, {{minimum: {minimum}, median: {median}}})"
 
     dark = [{"kind": "level", "text": "is 32768 ADU"}]
-    assert told(
+    assert results_of(
         site,
         level("bias", 0, 0.25),
         level("bias", 0, 0.5),
@@ -634,7 +634,7 @@ def test_a_level_that_is_wrong_is_said(site: Site) -> None:
 
 def test_a_dark_that_was_not_scaled_is_refused(site: Site) -> None:
     refusal = "Error: the dark of another exposure cannot be scaled"
-    results = told(
+    results = results_of(
         site,
         "requireScaledDark({mustScaleDark: true}, [0.5, 1])",
         "requireScaledDark({mustScaleDark: true}, [0.5, 0.9])",
@@ -657,7 +657,7 @@ def test_what_a_job_needs_must_be_there(site: Site, tmp_path: Path) -> None:
 
     path = f"Error: its bias {tmp_path.as_posix()}"
     again = "run 'snakemake scripts' again"
-    assert told(
+    assert results_of(
         site,
         ready("null"),
         ready("'aa'"),
@@ -696,7 +696,7 @@ def test_a_master_is_up_to_date_by_its_record(site: Site, tmp_path: Path) -> Non
         )
         return f"isUpToDate({job}, {made})"
 
-    assert told(
+    assert results_of(
         site,
         is_current(),
         is_current(made="['b']"),
@@ -733,7 +733,7 @@ def test_a_session_makes_what_it_is_asked_for_until_it_ends(site: Site, tmp_path
           write("end", "");
     }};
     """
-    assert told(
+    assert results_of(
         site,
         "(write('job.json', '{\"n\": 1}'), serve(SESSION), ran)",
         "naps",
@@ -760,6 +760,6 @@ def test_a_session_ends_without_heartbeats(site: Site, tmp_path: Path, beats: bo
           File.writeTextFile(SESSION.folder + "/beat", "");
     }};
     """
-    assert told(site, "(serve(SESSION), now)", before=before, script=script) == [
+    assert results_of(site, "(serve(SESSION), now)", before=before, script=script) == [
         300 if beats else 120
     ]

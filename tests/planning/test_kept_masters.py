@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from calmasters.frame import Frame, FrameType, Geometry, Status, Verdict
-from calmasters.model.job import FrameFile, MasterJob, Recipe
+from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
 from calmasters.model.master_record import MasterRecord
 from calmasters.planning.checkpoint import refresh_plan
-from calmasters.planning.kept_masters import KeptMasters, fate_of_frames
+from calmasters.planning.kept_masters import KeptMasters, fate_of_frames, kept_in_use
+from calmasters.planning.matching import Match
 from calmasters.planning.planner import Decision, decide
 from calmasters.settings import Integration, Settings
 
@@ -48,7 +49,11 @@ def test_a_master_is_used_when_all_its_frames_are_gone(settings: Settings, made:
     decision = decide(settings)
     assert bias_of_flat(decision) == "kept"
     assert decision.jobs[-1].digest == made.jobs[-1].digest
-    assert decision.warnings == ()
+    name = Path(made.jobs[0].master).stem
+    assert decision.warnings == (
+        f"output_dir: 1 flat uses {name}, kept there: its frames are not in input_dir; if it is "
+        "not to be used, delete it",
+    )
 
 
 @pytest.mark.parametrize(
@@ -143,8 +148,37 @@ def test_a_master_of_another_format_is_used_when_its_frames_are_gone(
     shutil.rmtree(settings.input_dir / "bias")
     decision = decide(make_settings(master_format="fits"))
     assert bias_of_flat(decision) == "kept"
-    (note,) = decision.warnings
+    note, in_use = decision.warnings
     assert f"{made.jobs[1].master} is {decision.jobs[-1].master} now" in note
+    assert "1 flat uses" in in_use
+
+
+@pytest.mark.parametrize(
+    ("flats", "said"),
+    [
+        (["run bias", "library dark"], None),
+        (["kept bias"], "1 flat uses bias, kept there: its frames are"),
+        (["kept bias", "run bias", "kept bias"], "2 flats use bias, kept there: its frames are"),
+        (
+            ["kept bias kept dark"],
+            "1 flat uses bias, dark, kept there: their frames are not in input_dir; if they are not"
+            " to be used, delete them",
+        ),
+        (["kept a kept b", "kept c kept d"], "2 flats use a, b, c and 1 more, kept there: their"),
+    ],
+)
+def test_flats_that_use_masters_without_frames_are_one_sentence(
+    flats: list[str], said: str | None
+) -> None:
+    def match(text: str) -> Match:
+        words = text.split()
+        pairs = zip(words[::2], words[1::2], strict=True)
+        used = [UsedMaster(f"masters/{name}.xisf", origin, "") for origin, name in pairs]
+        return Match(used[0], used[1] if used[1:] else None, False, ())
+
+    sentences = [*kept_in_use(map(match, flats))]
+    assert len(sentences) == bool(said)
+    assert all(sentence.startswith(f"output_dir: {said}") for sentence in sentences)
 
 
 def test_a_master_without_a_record_is_used(settings: Settings, made: Decision) -> None:

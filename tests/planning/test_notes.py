@@ -226,7 +226,7 @@ def test_names_of_filters_count_by_camera_and_only_of_flats(
 
 @pytest.fixture
 def temperatures(settings: Settings, make_frame: MakeFrame) -> Callable[..., list[str]]:
-    """Notes on groups of so many frames by temperature."""
+    """Notes on groups of these numbers of frames by temperature."""
 
     def notes_of(
         counts: dict[float, int], kind: str = "bias", source: str = MEASURED, **keywords: Value
@@ -338,7 +338,7 @@ def notes_on_rows(settings: Settings) -> Callable[..., list[str]]:
     return notes_of
 
 
-def test_the_rows_of_a_library_master_are_told_by_its_file(
+def test_the_rows_of_a_library_master_are_those_of_its_file(
     notes_on_rows: Callable[..., list[str]], tmp_path: Path
 ) -> None:
     image, gone = np.zeros((3, 4), np.float32), tmp_path / "gone.fits"

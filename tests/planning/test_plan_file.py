@@ -137,6 +137,6 @@ def test_what_is_no_plan_is_refused(path: Path, damage: Callable[[str], str]) ->
     assert str(caught.value).startswith(f"'{path}' is not a plan (")
 
 
-def test_a_missing_plan_is_told_apart(tmp_path: Path) -> None:
+def test_a_missing_plan_is_another_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="plan"):
         Plan.load(tmp_path / "plan.json")

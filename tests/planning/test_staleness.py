@@ -195,6 +195,27 @@ def test_a_job_file_that_is_right_is_left_alone(output: Output) -> None:
     assert output.time_of(BIAS.file) == before
 
 
+def test_a_job_file_has_the_origin_of_a_master_now_and_its_flat_is_not_made_again(
+    output: Output,
+) -> None:
+    made = output.time_of(FLAT.master)
+    for bias in (KEPT.bias, replace(KEPT.bias, why="same settings; kept in output_dir")):
+        kept = replace(FLAT, bias=bias)
+        assert kept.made_of == FLAT.made_of
+        write_job_files([kept], output.folder)
+        assert MasterJob.read(output.folder / FLAT.file) == kept
+        assert output.time_of(FLAT.file) <= made
+        assert output.stale(BIAS, kept) == []
+
+
+def test_a_damaged_job_file_is_written_again(output: Output) -> None:
+    path = output.folder / BIAS.file
+    head, _, _ = path.read_text().partition('"frames"')
+    path.write_text(head)
+    write_job_files([BIAS], output.folder)
+    assert MasterJob.read(path) == BIAS
+
+
 @pytest.mark.parametrize("missing", [BIAS.master, BIAS.record])
 def test_a_master_that_is_missing_or_without_its_record_is_rebuilt(
     output: Output, missing: str

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from calmasters.engines.clusters import split
 from calmasters.engines.native.engine import NativeEngine
 from calmasters.frame import FrameType, Geometry
 from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
 from calmasters.quality.causes import shared_causes
-from calmasters.quality.clusters import split
 from calmasters.quality.defects import bad_pixels, sources
 from calmasters.quality.lighting import is_lit_in_lines
 from calmasters.quality.measure import measure

@@ -54,12 +54,17 @@ HEALTHY = [
 ]
 
 
+#: Of which make test tries the first.
+SEEDS = [range(15), pytest.param(range(15, 50), marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("seeds", SEEDS, ids=str)
 @pytest.mark.parametrize(("kind", "camera", "count", "how"), HEALTHY)
 def test_healthy_frames_raise_no_alarm(
-    kind: FrameType, camera: Camera, count: int, how: str, settings: Settings
+    kind: FrameType, camera: Camera, count: int, how: str, seeds: range, settings: Settings
 ) -> None:
     alarms = []
-    for seed in range(50):
+    for seed in seeds:
         changes: dict[str, Change | None] = {
             "": None,
             "row noise": row_noise(camera, seed),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -105,6 +106,43 @@ def test_masters_of_another_camera_do_not_count(tmp_path: Path) -> None:
     (found,) = dark_temperatures(run((-10.0,)), [other], KEYWORDS)
     assert len(found.currents) == 1
     assert "two or more set-points" in found.doubling.reason
+
+
+def test_masters_of_a_library_that_say_too_little_do_not_count(tmp_path: Path) -> None:
+    frame = library_master(tmp_path, "dark", 0.0, 120.0)
+
+    def changed(**changes: object) -> Frame:
+        traits = {"keywords": frame.keywords, "master": True, "geometry": frame.geometry}
+        return frame._replace(traits=Traits(**{**traits, **changes}))
+
+    keywords = {key: value for key, value in frame.keywords.items() if key != "EXPOSURE"}
+    (tmp_path / "damaged.xisf").write_bytes(b"XISF0100")
+    unusable = [
+        changed(master=False),
+        changed(geometry=None),
+        changed(geometry=Geometry(9, 6)),
+        changed(keywords={**frame.keywords, "TYPE": "flat"}),
+        changed(keywords=keywords),
+        changed(keywords={**frame.keywords, "EXPOSURE": 0.0}),
+        frame._replace(path=str(tmp_path / "damaged.xisf")),
+    ]
+    (found,) = dark_temperatures(run((-10.0,)), unusable, KEYWORDS)
+    assert [each.temperature_c for each in found.currents] == [-10]
+    (found,) = dark_temperatures(
+        run((-10.0,)), [frame, library_master(tmp_path, "bias", 0.0, 0.0)], KEYWORDS
+    )
+    assert [each.temperature_c for each in found.currents] == [-10, 0]
+
+
+def test_darks_without_an_exposure_or_a_temperature_do_not_count() -> None:
+    dark = master(FrameType.DARK, 0.0, 300.0, None)
+    jobs = [
+        replace(dark.job, header={"CCD-TEMP": 0.0}),
+        replace(dark.job, header={"EXPTIME": 300.0}, keywords={"TYPE": "dark", "INSTRUME": "A"}),
+    ]
+    without = [replace(dark, job=job) for job in jobs]
+    found = dark_temperatures(without, [], KEYWORDS)
+    assert [currents for each in found for currents in each.currents] == []
 
 
 def test_a_setting_without_darks_is_not_listed() -> None:

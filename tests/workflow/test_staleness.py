@@ -407,6 +407,26 @@ def test_a_kept_master_that_goes_is_missed(made: Workflow) -> None:
     see_made_again(made, "inventory", *FLATS)
 
 
+@pytest.mark.parametrize(
+    "folder",
+    slow_but({"absolute": ("{directory}/output",), "relative": ("output",)}, "absolute"),
+)
+def test_new_flats_and_a_report_use_masters_whose_frames_are_archived(
+    made: Workflow, folder: str
+) -> None:
+    take_away("BIAS")(made)
+    take_away("DARK")(made)
+    add_group(made)
+    made.configure(output_dir=folder.format(directory=made.directory))
+    green = flat_name("R")
+    run = made.run("report")
+    assert {green, *FLATS} <= {*run.jobs}
+    assert not {BIAS, DARK} & {*run.jobs}
+    assert {entry["bias"]["origin"] for entry in made.plan["masters"].values()} == {"kept"}
+    assert f"output_dir: 3 flats use {BIAS}, {DARK}, kept there" in run.output
+    assert made.run("report").nothing_to_do
+
+
 def test_a_dark_whose_frames_are_excluded_is_not_used(made: Workflow) -> None:
     made.configure(exclude=["DARK"])
     see_made_again(made, "inventory", *FLATS)

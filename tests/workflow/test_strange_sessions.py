@@ -312,6 +312,7 @@ def test_masters_of_frames_that_are_gone_are_kept(workflow: Workflow) -> None:
     made = make(workflow)
     assert made.of("flat")[0].level == pytest.approx(20000, abs=1)
     made.expect("Masters: 0 built, 1 unchanged")
+    made.expect("Note: output_dir: 1 flat uses masterBias_INSTRUME-A", "kept there")
 
 
 # --- darks for flats ------------------------------------------------------------------------------

@@ -163,7 +163,13 @@ def _run(asking: socket.socket) -> int | None:
         sys.stderr.reconfigure(encoding=encoding)  # type: ignore[union-attr]
     asking.sendall(STARTED)
     code = _exit_code(request["words"])
-    # What Python does at its end.
+    # What Python does at its end; but it would also wait for the timers with which Snakemake limits
+    # how many jobs start in a second, though none is left.
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer) and thread.function.__module__.startswith(
+            "snakemake"
+        ):
+            thread.cancel()
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     sys.stdout.flush()
