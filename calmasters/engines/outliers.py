@@ -131,8 +131,8 @@ def find_outliers(
     base : FrameMeasure, optional
         Of the bias, or else of the dark, that is subtracted from flats.
     """
-    if len(measures) < 2:
-        return Outliers(len(measures))
+    if len(measures) < 2 or len({each.cells.shape for each in measures}) > 1:
+        return Outliers(len(measures))  # engines refuse frames of another size
     if kind is FrameType.FLAT:
         return _compare_shapes(geometry, measures, base)
     return _compare_levels(geometry, measures)

@@ -87,6 +87,7 @@ LIKE = {
         frame(RNG.normal(0, 2, (SIDE, 1)) + 0 * X) for _ in range(10)
     ],
     "two frames": lambda: [frame(A, hits=30), frame(A, hits=30)],
+    "frames of two sizes, which engines refuse": lambda: [frame(A), frame(A[:64])],
     "frames of a few pixels": lambda: [frame(A[:6, :4]) for _ in range(5)],
 }
 
