@@ -38,6 +38,8 @@ _RESEMBLING: Final[Mapping[str, re.Pattern[str]]] = {
 _FEW: Final = 3
 #: Measured temperatures that differ by less, in degrees Celsius or kelvins, are one set-point.
 _SAME_TEMPERATURE: Final = 2.0
+#: Other numbers that differ by less, as a share, are one setting.
+_SAME_SHARE: Final = 0.01
 
 
 def may_have_a_keyword(card: str) -> bool:
@@ -114,6 +116,9 @@ def _are_settings(keyword: str, values: Mapping[str, int]) -> bool:
     numbers = [number for value in values if (number := number_of(value)) is not None]
     if len(numbers) < len(values):
         return len(values) > 1
+    apart = max(numbers) - min(numbers)
     if keyword == "SET-TEMP":
-        return max(numbers) - min(numbers) > _SAME_TEMPERATURE
+        return apart > _SAME_TEMPERATURE
+    if apart <= _SAME_SHARE * max(map(abs, numbers)):
+        return False  # a black level or a gain that is measured
     return 1 < len(values) <= max(_FEW, sum(values.values()) // 2)

@@ -124,6 +124,8 @@ def test_a_card_that_only_some_frames_have_is_a_difference() -> None:
     ("keyword", "values", "are_settings"),
     [
         ("GAIN", [1.5, 1.5, 1.5], False),
+        ("GAIN", [2048, 2048, 2046, 2046], False),
+        ("GAIN", [200, 200, 100, 100], True),
         ("GAIN", [1.5, 1.6, 1.7], True),
         ("GAIN", [1.5, 1.6, 1.7, 1.8, 1.9], False),
         ("GAIN", [1.5, 1.6, 1.7, 1.8] * 2, True),
