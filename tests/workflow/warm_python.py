@@ -104,21 +104,18 @@ def serve(address: str, program: str) -> None:
 
 def _import_all() -> None:
     """Import what Snakemake, the Snakefile and the scripts do, at once or later."""
-    import ast
+    import re
     from importlib import import_module
 
     repository = Path(__file__).parents[2]
-    rules = [repository / "Snakefile", *repository.glob("rules/*.smk")]
-    lines = [
-        line
-        for file in rules
-        for line in file.read_text(encoding="utf-8").splitlines()
-        if line.startswith("from ")
-    ]
-    scripts = [file.read_text(encoding="utf-8") for file in repository.glob("scripts/*.py")]
-    for node in ast.walk(ast.parse("\n".join([*lines, *scripts]))):
-        if isinstance(node, ast.ImportFrom):
-            import_module(str(node.module))
+    files = (
+        repository / "Snakefile",
+        *repository.glob("rules/*.smk"),
+        *repository.glob("scripts/*.py"),
+    )
+    for file in files:
+        for name in re.findall(r"^ *from ([\w.]+) import", file.read_text(encoding="utf-8"), re.M):
+            import_module(name)
     for name in _IMPORTED_LATER:
         import_module(name)
     import_module("snakemake.cli").get_argument_parser()  # imports the plugins
