@@ -125,7 +125,7 @@ def test_a_lock_that_another_run_has_taken_over_is_left_to_it(tmp_path: Path) ->
 
 
 START_TOGETHER = """
-import sys, time
+import sys
 from pathlib import Path
 from calmasters.errors import OutputError
 from calmasters.running.lock import RunLock
@@ -135,7 +135,7 @@ while not go.exists():
 try:
     RunLock(Path(sys.argv[1])).take()
     print("taken", flush=True)
-    time.sleep(5)
+    sys.stdin.read()  # hold it until the test ends this
 except OutputError:
     print("refused", flush=True)
 """
@@ -144,7 +144,8 @@ except OutputError:
 def test_of_two_that_find_a_lock_left_behind_one_takes_it(tmp_path: Path) -> None:
     write_lock(tmp_path, pid=0)
     command = [sys.executable, "-c", START_TOGETHER, str(tmp_path)]
-    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    runs = [subprocess.Popen(command, text=True, **pipes) for _ in range(3)]
     (tmp_path / "go").touch()
     said = [run.stdout.readline() for run in runs if run.stdout]
     for run in runs:
