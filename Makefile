@@ -42,9 +42,10 @@ HERE := --numprocesses 3 --dist worksteal --quiet --ignore tests/browser --ignor
 QUICK := $(HERE) -m "not slow"
 # What starts few programs and makes few masters; one test of the workflow, and a few of the engines.
 FAST := $(addprefix tests/,commands console headers images inventory model mutation planning \
-	engines/test_early_checks.py engines/test_golden_masters.py engines/test_registry.py \
-	engines/test_result_warnings.py workflow/test_run_properties.py) \
-	$(filter-out %_changes.py %_gain.py %_telegraph.py %_verification.py,$(wildcard tests/quality/test_*.py)) \
+	engines/test_early_checks.py engines/test_registry.py engines/test_result_warnings.py \
+	workflow/test_run_properties.py) \
+	$(filter-out %_changes.py %_gain.py %_judgements.py %_telegraph.py %_verification.py, \
+	$(wildcard tests/quality/test_*.py)) \
 	$(filter-out %_benchmarks.py %_makefile.py,$(wildcard tests/test_*.py))
 
 .PHONY: masters dag watch test test-fast test-all test-browser test-lowest test-newest test-slurm fuzz
