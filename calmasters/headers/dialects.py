@@ -56,8 +56,8 @@ from calmasters.headers.unread_cards import may_have_a_keyword, unread_cards
 from calmasters.headers.values import (
     MAYBE_NUMBERS,
     NUMBERS,
-    UNKNOWN_TEXTS,
     is_known,
+    is_unknown,
     round_to,
     rounded,
     temperature_c,
@@ -393,7 +393,7 @@ def _in_header(keyword: str, names: Sequence[str], cards: Cards) -> tuple[Value 
     unusable = ""
     for name in names:
         raw = cards.get(name)
-        if raw is None or (isinstance(raw, str) and raw.strip().casefold() in UNKNOWN_TEXTS):
+        if raw is None or is_unknown(raw):
             continue
         value = typed_value(keyword, raw)
         if value is not None and is_known(keyword, value):

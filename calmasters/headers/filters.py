@@ -8,7 +8,7 @@ from typing import Final
 
 from calmasters.frame import Value
 from calmasters.headers.fits_cards import Cards, CardValue, first_of
-from calmasters.headers.values import UNKNOWN_TEXTS, typed_value
+from calmasters.headers.values import is_unknown, typed_value
 
 __all__ = ["FIRST_WHEEL", "MORE_WHEELS", "OTHER_FILTER_CARDS", "filter_in"]
 
@@ -36,7 +36,7 @@ def filter_in(cards: Cards, names: Iterable[str]) -> tuple[Value | None, str]:
     FILTER beside FILTER1 sums up all wheels, unless it only repeats FILTER1. Where no wheel has a
     filter, the value of the first one stays: 'Clear' may be a filter.
     """
-    name, raw = first_of(cards, [name for name in names if not _is_unknown(cards.get(name))])
+    name, raw = first_of(cards, [name for name in names if not is_unknown(cards.get(name))])
     value = typed_value("FILTER", raw)
     one = first_of(cards, FIRST_WHEEL[1:])[1]
     sums_up = name == FIRST_WHEEL[0] and one is not None and _filter_text(one) != _filter_text(raw)
@@ -61,8 +61,4 @@ def filter_in(cards: Cards, names: Iterable[str]) -> tuple[Value | None, str]:
 def _filter_text(raw: CardValue | None) -> str:
     """Return the name of a filter for comparison; empty for an empty position of a wheel."""
     text = re.sub(r"[\W_]+", "", str(raw if isinstance(raw, str) else "")).casefold()
-    return "" if _is_unknown(raw) or _EMPTY_POSITION.fullmatch(text) else text
-
-
-def _is_unknown(raw: CardValue | None) -> bool:
-    return raw is None or str(raw).strip().casefold() in UNKNOWN_TEXTS
+    return "" if is_unknown(raw) or _EMPTY_POSITION.fullmatch(text) else text

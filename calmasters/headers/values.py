@@ -15,6 +15,7 @@ __all__ = [
     "NUMBERS",
     "UNKNOWN_TEXTS",
     "is_known",
+    "is_unknown",
     "number_in",
     "round_to",
     "rounded",
@@ -68,6 +69,11 @@ _WARMEST_K: Final = 330.0
 _FLOAT32_ERROR: Final = 1e-7
 
 
+def is_unknown(raw: CardValue | None) -> bool:
+    """Return whether a card is absent, empty, or a text that stands for an unknown value."""
+    return raw is None or (isinstance(raw, str) and raw.strip().casefold() in UNKNOWN_TEXTS)
+
+
 def is_known(keyword: str, value: Value) -> bool:
     """Return False for a number that stands for an unknown value, such as GAIN -1.
 
@@ -99,7 +105,7 @@ def temperature_c(cards: Cards) -> float | None:
 
 def typed_value(keyword: str, raw: CardValue | None) -> Value | None:
     """Convert the raw value of a keyword to its canonical type; None if impossible."""
-    if raw is None or (isinstance(raw, str) and raw.strip().casefold() in UNKNOWN_TEXTS):
+    if raw is None or is_unknown(raw):
         return None
     if keyword in NUMBERS:
         # Drivers write -18.899999618530273 for a set-point of -18.9.

@@ -444,6 +444,19 @@ def test_numba_alone_gives_the_same_bytes() -> None:
     assert results[0] == results[1]
 
 
+def test_kernels_are_compiled_with_the_longest_vectors_of_the_processor() -> None:
+    program = (
+        "from calmasters.engines.native import entries\n"
+        "from numba.core.registry import cpu_target\n"
+        "import llvmlite.binding as llvm\n"
+        "features = cpu_target.target_context.codegen()._tm_features\n"
+        "print(llvm.get_host_cpu_features().get('avx512f', False), '-prefer-256-bit' in features)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    has_them, uses_them = done.stdout.split()
+    assert has_them == uses_them, done.stderr
+
+
 def test_the_cache_depends_on_every_kernel_module() -> None:
     folder = Path(inspect.getfile(compiled)).parent
     kernel_modules = {

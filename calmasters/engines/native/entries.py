@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias, cast
 
-import llvmlite.binding as llvm
 import numpy as np
-from numba import carray, cfunc, config, types  # type: ignore[attr-defined]
+from numba import carray, cfunc, types  # type: ignore[attr-defined]
 
 from calmasters.engines.native import loading, moments, tiles
 from calmasters.engines.native.rejection import Scratch, integrate_strip, parameters_of
@@ -42,10 +41,6 @@ def machine_code(name: str, codes: str) -> tuple[str, bytes]:
 
 
 def _compile(name: str, codes: str, is_cached: bool) -> Any:
-    features = llvm.get_host_cpu_features()
-    if features.get("avx512f"):
-        # Otherwise LLVM uses vectors of 256 bits on some of these processors: a fifth slower.
-        config.CPU_FEATURES = f"{features.flatten()},-prefer-256-bit"  # type: ignore[attr-defined]
     signature = types.void(*(_TYPES[code] for code in codes))
     return cfunc(signature, error_model="numpy", cache=is_cached)(globals()[name])
 

@@ -10,8 +10,9 @@ import math
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
+import llvmlite.binding as llvm
 import numpy as np
-from numba import njit
+from numba import config, njit
 from numpy.typing import NDArray
 
 __all__ = [
@@ -47,6 +48,19 @@ def kernel(function: Function) -> Function:
 def inlined(function: Function) -> Function:
     """Compile a kernel into each of its callers, also where LLVM alone would not."""
     return _compiled(function, forceinline=True)
+
+
+def _use_long_vectors() -> None:
+    """Have LLVM use vectors of 512 bits where there are: it prefers 256, a fifth slower here.
+
+    numba takes over the processor's features with the first function that it is given.
+    """
+    features = llvm.get_host_cpu_features()
+    if features.get("avx512f") and config.CPU_FEATURES is None:  # type: ignore[attr-defined]
+        config.CPU_FEATURES = f"{features.flatten()},-prefer-256-bit"  # type: ignore[attr-defined]
+
+
+_use_long_vectors()
 
 
 def _compiled(function: Function, **more: Any) -> Function:
