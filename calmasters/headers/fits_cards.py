@@ -153,12 +153,15 @@ def _is_preview(file: IO[bytes], primary: ImageHeader) -> bool:
     if isinstance(file, BytesIO) or os.fstat(file.fileno()).st_size <= end:
         return False
     pixels = prod(axes_of(primary.cards))
-    return any(
-        extension.cards.get("XTENSION") == "IMAGE"
-        and extension.cards.get("NAXIS")
-        and prod(axes_of(extension.cards)) > pixels
-        for extension in _extensions(file, end)
-    )
+    try:
+        return any(
+            extension.cards.get("XTENSION") == "IMAGE"
+            and extension.cards.get("NAXIS")
+            and prod(axes_of(extension.cards)) > pixels
+            for extension in _extensions(file, end)
+        )
+    except FrameError:
+        return False  # what follows is damaged, and the image before it is whole
 
 
 def _header_at(file: IO[bytes], start: int, first: bytes) -> ImageHeader | None:

@@ -53,6 +53,17 @@ def test_a_small_image_before_a_larger_one_is_a_preview(
     assert first.tolist() == ([0, 1] if is_read else [9 - 32768] * 2)
 
 
+def test_an_image_before_a_damaged_extension_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.fits"
+    primary = fits.PrimaryHDU(np.zeros((3, 4), np.uint16))
+    fits.HDUList([primary, fits.ImageHDU(np.zeros((30, 40), np.int32))]).writeto(path)
+    content = path.read_bytes()
+    path.write_bytes(
+        content.replace(b"NAXIS1  =                   40", b"NAXIS1  =                   'x")
+    )
+    assert read_header(path).cards["NAXIS1"] == 4
+
+
 # --- zipped files ---------------------------------------------------------------------------------
 
 PACKERS = {"gzip": ("x.fits.gz", gzip.compress), "bzip2": ("x.fits.bz2", bz2.compress)}
