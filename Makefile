@@ -37,7 +37,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # The tests that need neither a browser nor a cluster. Many wait for programs: three processes keep two
 # cores busy. One that has no tests left takes some from the others.
-HERE := --numprocesses 3 --dist worksteal --quiet --ignore tests/browser --ignore tests/slurm
+HERE := --numprocesses 4 --dist worksteal --quiet --ignore tests/browser --ignore tests/slurm
 # Those that do not run Snakemake very often.
 QUICK := $(HERE) -m "not slow"
 # What starts few programs and makes few masters; one test of the workflow, and a few of the engines.

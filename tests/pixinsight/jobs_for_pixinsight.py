@@ -77,7 +77,7 @@ class Program:
         if os.name == "nt":
             text = f"@echo off\nset PYTHONPATH={path}\n{start} %*\n"
         else:
-            text = f'#!/bin/sh\nPYTHONPATH="{path}" {start} "$@"\n'
+            text = f'#!/bin/sh\nOPENBLAS_NUM_THREADS=1 PYTHONPATH="{path}" {start} "$@"\n'
         self.binary.write_text(text, encoding="utf-8")
         self.binary.chmod(0o755)
 
