@@ -35,7 +35,14 @@ _ENCODING = "PYTHONIOENCODING"
 #: What is imported only when it is needed.
 _IMPORTED_LATER = (
     *("calmasters.engines.native.engine", "dpath", "jsonschema", "llvmlite.binding", "nbformat"),
-    *("numpy", "packaging.version", "pandas", "smart_open", "snakemake.cli", "xml.etree.ElementTree"),
+    *(
+        "numpy",
+        "packaging.version",
+        "pandas",
+        "smart_open",
+        "snakemake.cli",
+        "xml.etree.ElementTree",
+    ),
     "yte",
 )
 
