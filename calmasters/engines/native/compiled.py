@@ -1,10 +1,10 @@
 """The compiled kernels, by name.
 
 numba compiles each when it is first used on a machine. Importing numba takes longer than making a
-small master, so the machine code is cached in a file and loaded by llvmlite alone. Systems on which
-that was not tested try it once, in a process of its own. Where it fails, numba loads the same
-functions from a cache of its own: the start takes some seconds longer, the results are the same
-(``docs/decisions/0026-kernels-load-without-numba.md``).
+small master, so the machine code is cached in a file and linked without numba: on x86-64 Linux by
+``object_file.py``, on other systems by llvmlite. These try it once, in a process of its own. Where
+it fails, numba loads the same functions from a cache of its own: the start takes some seconds
+longer, the results are the same (``docs/decisions/0026-kernels-load-without-numba.md``).
 
 ``python -m calmasters.engines.native`` compiles all before the first job.
 """
@@ -28,6 +28,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from calmasters.engines.native import object_file
 from calmasters.engines.native.code_cache import (
     TRIED,
     MachineCode,
@@ -87,6 +88,8 @@ _KERNEL_MODULES: Final = (
 
 #: The system and machine on which loading without numba is tested: no trial is needed there.
 _TESTED: Final = ("Linux", "x86_64")
+#: The lines of its /proc/cpuinfo that name the processor, and what it can do.
+_PROCESSOR: Final = ("vendor_id", "cpu family", "model", "stepping", "flags")
 
 
 @cache
@@ -99,7 +102,7 @@ def kernels(*, plain: bool = False) -> Any:
     Parameters
     ----------
     plain : bool
-        Let numba load them even where llvmlite can.
+        Let numba load them even where it is not needed.
     """
     return _Kernels(plain)
 
@@ -131,7 +134,7 @@ def _by_address(function: Function) -> Function:
 
 def _load(name: str, plain: bool) -> Function:
     if TRIED in os.environ:
-        return _link(name, _machine_code(name))
+        return _link_by_llvmlite(name, _machine_code(name))
     without_numba = not plain and (_is_tested() or _has_passed_trial())
     return (without_numba and _load_object(name)) or _load_by_numba(name)
 
@@ -140,13 +143,14 @@ def _is_tested() -> bool:
     return (platform.system(), platform.machine()) == _TESTED
 
 
-# By llvmlite -----------------------------------------------------------------------------
+# Without numba ---------------------------------------------------------------------------
 
 
 def _load_object(name: str) -> Function | None:
     """Link the machine code of a cache file into this process; None if that fails."""
     try:
-        return _link(name, _machine_code(name))
+        link = _link if _is_tested() else _link_by_llvmlite
+        return link(name, _machine_code(name))
     except Exception as error:
         # The machine code comes from private interfaces of numba, which can change in any version
         # and can then raise any exception. The public interface is slower; results are the same.
@@ -166,6 +170,19 @@ def _machine_code(name: str) -> MachineCode:
 
 
 def _link(name: str, code: MachineCode) -> Function:
+    symbol, file = code
+    linked = object_file.link(file, symbol, _address_of)
+    return _c_function(name, linked.address, linked.memory)
+
+
+def _address_of(name: str) -> int:
+    """Return the address of what Python or the system's library has."""
+    if name in _NEVER_CALLED:
+        name = "Py_FatalError"
+    return ctypes.addressof(ctypes.c_char.in_dll(ctypes.pythonapi, name))
+
+
+def _link_by_llvmlite(name: str, code: MachineCode) -> Function:
     import llvmlite.binding as llvm
 
     # Each kernel has a linker of its own: names of functions inside are unique only in one process
@@ -191,17 +208,16 @@ def _prepare_linker() -> None:
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    dead_end = ctypes.cast(ctypes.pythonapi.Py_FatalError, ctypes.c_void_p).value
     for name in _NEVER_CALLED:
-        llvm.add_symbol(name, dead_end)
+        llvm.add_symbol(name, _address_of(name))
 
 
-def _c_function(name: str, address: int, engine: object) -> Function:
+def _c_function(name: str, address: int, code: object) -> Function:
     if not address:
         raise LookupError(name)
     types = [_C_TYPES[code] for code in SIGNATURES[name]]
     function: Any = ctypes.CFUNCTYPE(None, *types)(address)
-    function.keeps_alive = engine
+    function.keeps_alive = code
     return function  # type: ignore[no-any-return]
 
 
@@ -263,12 +279,25 @@ def _cache_name(name: str) -> str:
 @cache
 def _machine_digest() -> str:
     """Return a digest of everything that machine code depends on."""
-    import llvmlite
+    wanted = [f"{name}={text}" for name, text in os.environ.items() if name.startswith("NUMBA_CPU")]
+    return _digest(_version("llvmlite"), sys.version, _processor(), *sorted(wanted))
+
+
+def _processor() -> str:
+    if _is_tested():
+        # Without the library of llvmlite.
+        first, _, _ = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")
+        return "\n".join(line for line in first.splitlines() if line.startswith(_PROCESSOR))
     import llvmlite.binding as llvm
 
-    versions = (llvmlite.__version__, sys.version)
-    processor = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
-    return _digest(*versions, *processor)
+    return f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
+
+
+def _version(package: str) -> str:
+    """Return the content of the file that has the version of a package, which is not imported."""
+    found = importlib.util.find_spec(package)
+    file = Path(found.origin).with_name("_version.py") if found and found.origin else None
+    return file.read_text(encoding="utf-8") if file else ""
 
 
 def _digest(*parts: str) -> str:
@@ -276,10 +305,7 @@ def _digest(*parts: str) -> str:
     digest = hashlib.sha256()
     for module in _KERNEL_MODULES:
         digest.update(Path(__file__).with_name(f"{module}.py").read_bytes())
-    numba = importlib.util.find_spec("numba")
-    if numba and numba.origin:
-        digest.update(Path(numba.origin).with_name("_version.py").read_bytes())
-    for part in parts:
+    for part in (_version("numba"), *parts):
         digest.update(part.encode())
     return digest.hexdigest()[:16]
 

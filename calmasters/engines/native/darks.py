@@ -32,7 +32,7 @@ __all__ = ["DarkOptimizer", "Rows"]
 Rows: TypeAlias = Callable[[int, int], Float32]
 
 #: Samples that are evaluated at once: in the cache.
-_STRIP_SAMPLES: Final = 1 << 16
+_STRIP_SAMPLES: Final = 1 << 17
 
 #: Relative rounding error of a sum of squares per row and column of the image, of this module and
 #: the reference together: both add columns first, and each operation has an error of 2^-53.

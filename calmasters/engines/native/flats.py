@@ -26,7 +26,7 @@ _NO_SAMPLES: Final = np.empty(0, np.float32)
 _READ_SAMPLES: Final = 1 << 19
 
 #: Samples of a strip that is measured: in the cache.
-_STRIP_SAMPLES: Final = 1 << 16
+_STRIP_SAMPLES: Final = 1 << 17
 
 #: One of this many rows is used for the first estimate of a level; at least as many, if there are.
 _GUESS_STEP: Final = 61
