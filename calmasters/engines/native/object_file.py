@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-from collections.abc import Callable, Iterator
-from struct import Struct, error
+from collections.abc import Callable, Iterator, Sequence
+from struct import Struct
 from typing import Final, NamedTuple
 
 __all__ = ["Linked", "link"]
@@ -47,6 +47,12 @@ class Linked(NamedTuple):
     memory: mmap.mmap
 
 
+class _Symbol(NamedTuple):
+    name: str
+    section: int
+    value: int
+
+
 class _Section(NamedTuple):
     name: int
     type: int
@@ -76,59 +82,60 @@ def link(code: bytes, name: str, find: Callable[[str], int]) -> Linked:
     ------
     LookupError
         If the function is not in the file, or the file has what kernels do not have.
+    LookupError, ValueError, struct.error
+        If the file is damaged.
     OSError
         If the system refuses memory that can be executed.
     """
-    try:
-        return _link(code, name, find)
-    except (error, IndexError, UnicodeDecodeError) as damage:
-        raise LookupError(f"damaged object file: {damage}") from damage
-
-
-def _link(code: bytes, name: str, find: Callable[[str], int]) -> Linked:
     sections = [*_sections(code)]
-    offsets: dict[int, int] = {}
-    size = 0
-    for index, section in enumerate(sections):
-        if section.flags & _IN_MEMORY and section.size:
-            size += -size % max(section.alignment, 1)
-            offsets[index] = size
-            size += section.size
-            if section.flags & _IS_WRITABLE:
-                raise LookupError("an object file has variables")
+    offsets, size = _layout(sections)
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
     for index, offset in offsets.items():
         section = sections[index]
         if section.type != _NO_CONTENT:
             memory[offset : offset + section.size] = _content(code, section)
+    symbols = [*_symbols(code, sections)]
 
-    (table,) = (section for section in sections if section.type == _SYMBOLS)
-    names = _content(code, sections[table.link])
-    symbols = [
-        (names[at : names.index(b"\0", at)].decode(), part, value)
-        for at, _, _, part, value, _ in _SYMBOL.iter_unpack(_content(code, table))
-    ]
-
-    def address_of(symbol: int) -> int:
-        name, part, value = symbols[symbol]
-        return start + offsets[part] + value if part in offsets else find(name)
+    def address_of(symbol: _Symbol) -> int:
+        if symbol.section in offsets:
+            return start + offsets[symbol.section] + symbol.value
+        return find(symbol.name)
 
     for section in sections:
         if section.type == _RELOCATIONS and section.info in offsets:
             for at, info, addend in _RELOCATION.iter_unpack(_content(code, section)):
-                place = offsets[section.info] + at
-                address = address_of(info >> 32) + addend
-                if info & 0xFFFFFFFF == _TO_DISTANCE:
-                    address -= start + place
-                elif info & 0xFFFFFFFF != _TO_ADDRESS:
-                    raise LookupError(f"an object file has relocations of type {info & 0xFFFFFFFF}")
-                _ADDRESS.pack_into(memory, place, address % 2**64)
+                place, kind = offsets[section.info] + at, info & 0xFFFFFFFF
+                if kind not in (_TO_ADDRESS, _TO_DISTANCE):
+                    raise LookupError(f"an object file has relocations of type {kind}")
+                origin = start + place if kind == _TO_DISTANCE else 0
+                target = address_of(symbols[info >> 32]) + addend
+                _ADDRESS.pack_into(memory, place, (target - origin) % 2**64)
     _make_executable(start, size)
-    found = [n for n, (other, part, _) in enumerate(symbols) if other == name and part in offsets]
+    found = [each for each in symbols if each.name == name and each.section in offsets]
     if not found:
-        raise LookupError(name)
+        raise LookupError(f"an object file lacks {name}")
     return Linked(address_of(found[0]), memory)
+
+
+def _layout(sections: Sequence[_Section]) -> tuple[dict[int, int], int]:
+    """Return where each section that the code needs is in memory, and the size of all."""
+    offsets: dict[int, int] = {}
+    size = 0
+    for index, section in enumerate(sections):
+        if section.flags & _IN_MEMORY and section.size:
+            if section.flags & _IS_WRITABLE:
+                raise LookupError("an object file has variables")
+            offsets[index] = size + -size % max(section.alignment, 1)
+            size = offsets[index] + section.size
+    return offsets, size
+
+
+def _symbols(code: bytes, sections: Sequence[_Section]) -> Iterator[_Symbol]:
+    (table,) = (section for section in sections if section.type == _SYMBOLS)
+    names = _content(code, sections[table.link])
+    for at, _, _, section, value, _ in _SYMBOL.iter_unpack(_content(code, table)):
+        yield _Symbol(names[at : names.index(b"\0", at)].decode(), section, value)
 
 
 def _sections(code: bytes) -> Iterator[_Section]:
