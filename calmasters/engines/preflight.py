@@ -26,6 +26,7 @@ from calmasters.engines.result_warnings import (
     constant_frames,
     lit_overscan,
     other_step,
+    repeated_frames,
     structured_bias,
     weak_dark,
     weak_flats,
@@ -265,6 +266,7 @@ def _weak(
     if not measures:
         return
     yield from constant_frames(paths, measures)
+    yield from repeated_frames(paths, measures)
     levels, base_level = [each.level for each in measures], base.level if base else 0.0
     if kind is FrameType.BIAS:
         yield from structured_bias(measures)

@@ -17,6 +17,7 @@ __all__ = [
     "ZERO_SHARE",
     "clipped_flats",
     "constant_frames",
+    "repeated_frames",
     "structured_bias",
     "weak_dark",
     "weak_flats",
@@ -35,6 +36,8 @@ _DARK_COLUMN: Final = 0.95
 
 #: Steps between values that differ by such a factor are of two scales: 14 bits are shifted by 2.
 _OTHER_STEP: Final = 4.0
+#: Frames with less noise, in [0, 1], can be alike by chance: a thousandth of an ADU.
+_NO_NOISE: Final = 0.001 / 65535
 #: The level of an image is measured on one of this many pixels.
 _LEVEL_STEP: Final = 61
 
@@ -225,6 +228,28 @@ def constant_frames(
             f"all samples are equal in {len(constant)} of {len(paths)} frames, such as {path} with"
             f" {65535 * level:.0f} ADU: the camera gave no image, or is saturated; exclude them,"
             " check the camera and its driver, and take them again",
+        )
+
+
+def repeated_frames(
+    paths: Sequence[str], measures: Sequence[FrameMeasure]
+) -> Iterator[MasterWarning]:
+    """Warn of frames with the pixels of others: no camera takes the same noise twice.
+
+    Their files differ, or they would be copies: in the time, or in another card.
+    """
+    images: dict[tuple[bytes, float], list[str]] = {}
+    for path, measure in zip(paths, measures, strict=True):
+        if measure.noise > _NO_NOISE:
+            images.setdefault((measure.cells.tobytes(), measure.noise), []).append(path)
+    repeated = [same for same in images.values() if len(same) > 1]
+    if repeated:
+        first, second, *_ = repeated[0]
+        yield MasterWarning(
+            WarningKind.SAMPLES,
+            f"{sum(map(len, repeated)) - len(repeated)} of {len(paths)} frames have the pixels of"
+            f" others, such as {second} those of {first}: the camera or its driver gave an image"
+            " more than once, or files were copied and changed; exclude all but one of each image",
         )
 
 

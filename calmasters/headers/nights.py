@@ -56,6 +56,9 @@ _ONE_DAY: Final = timedelta(days=1)
 _UTC: Final = ("DATE-OBS", "DATE-BEG", "DATE_OBS", "DATE-HP")
 _TIME_OF_DAY: Final = ("TIME-OBS", "UT", "UTC", "UT-OBS", "UTSTART", "TIME-BEG")
 _LOCAL: Final = ("DATE-LOC", "LOCALTIM", "DATE-LT")
+#: The scale of all times of a header, and its values for the time of clocks on the wall.
+_SYSTEM: Final = "TIMESYS"
+_LOCAL_SYSTEMS: Final = frozenset({"local", "local time", "lt", "loc"})
 #: The longitude that FITS defines, east of Greenwich; programs disagree about the other cards.
 _FITS_LONGITUDE: Final = "OBSGEO-L"
 #: Cards with the longitude of the observatory.
@@ -115,6 +118,10 @@ def night_of(cards: Cards, zone: str) -> Night:
     zone : str
         Time zone of the observatory, used for frames without a local time; ``auto`` if unknown.
     """
+    own = _moment(cards, _UTC)
+    system = str(cards.get(_SYSTEM, "")).strip()
+    if own and not own.time.tzinfo and system.casefold() in _LOCAL_SYSTEMS:
+        return Night(_to_night(own.time), f"{own.card}, {_SYSTEM} {system}")
     local = _moment(cards, _LOCAL)
     longitudes = tuple((name, cards[name]) for name in LONGITUDE_CARDS if name in cards)
     if local and not longitudes:
@@ -132,7 +139,6 @@ def night_of(cards: Cards, zone: str) -> Night:
     if best:
         moment = utc + timedelta(hours=best.hours)
         return Night(_to_night(moment), "DATE-OBS, site longitude", warning)
-    own = _moment(cards, _UTC)
     if own and own.time.utcoffset():
         return Night(_to_night(own.time), f"{own.card}, its zone")
     return Night(_to_night(utc), UTC_SOURCE)

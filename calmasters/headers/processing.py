@@ -40,9 +40,15 @@ _STEP_CARDS: Final = (
 _ONLY_TEXT: Final = frozenset({"OVERSCAN"})
 #: Cards that may have other texts: only a logical is a step.
 _ONLY_TRUE: Final = frozenset({"CALIBRAT", "REDUCED"})
+#: The unit of the samples, and units that no camera writes: of light, and of rates.
+_UNIT: Final = "BUNIT"
+_CHANGED_UNIT: Final = re.compile(
+    r"^e-?(?:$|[/ ])|electron|photon|[/ ]s(?:ec(?:ond)?)?\b|\bs(?:-1|\^-1|\*\*-1)|\bjy|jansky|\berg"
+)
 #: Cards that this module reads.
 PROCESSING_CARDS: Final = (
-    "CALSTAT", "HISTORY", BIAS_HISTORY, *_STACK_COUNT, *_STACK_FLAGS, *_STACK_PARTS, *_STEP_CARDS
+    "CALSTAT", "HISTORY", BIAS_HISTORY, _UNIT, *_STACK_COUNT, *_STACK_FLAGS, *_STACK_PARTS,
+    *_STEP_CARDS,
 )  # fmt: skip
 
 #: Values of a step that was not done.
@@ -93,6 +99,8 @@ def processing(cards: Cards, name: str) -> str:
             return card
     if process := cards.get("HISTORY") or cards.get(BIAS_HISTORY):
         return f"HISTORY '{process}'"
+    if _CHANGED_UNIT.search(unit := _text(cards.get(_UNIT, ""))):
+        return f"BUNIT '{unit}'"
     # A filter may be named c.
     ends_with_filter = str(cards.get("FILTER", "")).casefold().startswith("c")
     if is_processed_name(name) and not (ends_with_filter and "_c." in name):

@@ -85,7 +85,7 @@ def test_flats_of_few_different_values_are_not_called_saturated(site: Any) -> No
     """Such as frames of 8 bits, or of a simulator."""
     row, column = np.indices(SHAPE)
     codes = np.array([20000 + 257 * ((row + column + i) % 3) for i in range(4)]).astype(np.uint16)
-    assert not found(site, flat_job(site, codes))
+    assert "saturated" not in str(found(site, flat_job(site, codes)))
 
 
 def test_a_plateau_is_found_in_samples_of_other_formats(site: Any) -> None:
@@ -103,6 +103,23 @@ def test_frames_of_equal_samples_are_reported(site: Any, kind: FrameType, level:
     assert f"all samples are equal in 4 of 4 frames, such as frame000.fits with {level}" in str(
         warning
     )
+
+
+@pytest.mark.parametrize("kind", [BIAS, DARK, FLAT])
+def test_frames_with_the_pixels_of_others_are_reported(site: Any, kind: FrameType) -> None:
+    codes = frames(20_000 if kind is FLAT else 500, 60.0)
+    repeated = codes[[0, 1, 2, 1, 4, 1, 0]]
+    texts = [warning.text for warning in found(site, site.job(site.write(repeated), SHAPE, kind))]
+    (text,) = (each for each in texts if "have the pixels of others" in each)
+    assert text.startswith("3 of 7 frames")
+    assert "frame006.fits those of frame000.fits" in text
+
+
+def test_frames_without_noise_may_be_alike(site: Any) -> None:
+    image = frames(500, 0.0)
+    image[:, 40, 50] = 900  # a hot pixel
+    image[2, 10, 10] = 501
+    assert "pixels of others" not in str(found(site, site.job(site.write(image), SHAPE, BIAS)))
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,12 @@ def test_nights_do_not_depend_on_the_computers_time_zone(machine: str) -> None:
         ({"DATE-OBS": "2026-01-15"}, "DATE-OBS"),
         ({"DATE-OBS": "2026-01-15T12:30:00+09:00"}, "DATE-OBS, its zone"),
         ({"MJD-OBS": 61055.8}, "DATE-OBS, UTC"),
+        ({"DATE-OBS": "2026-01-15T12:30:00", "TIMESYS": "LOCAL"}, "DATE-OBS, TIMESYS LOCAL"),
+        (
+            {"DATE-OBS": "2026-01-16T11:30:00", "TIMESYS": "lt", "SITELONG": 11},
+            "DATE-OBS, TIMESYS lt",
+        ),
+        ({"DATE-OBS": "2026-01-15T12:30:00", "TIMESYS": "UTC"}, "DATE-OBS, UTC"),
     ],
 )
 def test_the_source_of_the_night_is_named(cards: Mapping[str, str], source: str) -> None:

@@ -75,6 +75,21 @@ def test_a_card_that_may_have_other_texts_is_a_step_if_it_is_true(card: str) -> 
     assert not processing({card: "HeNeAr"}, "x.fits")
 
 
+@pytest.mark.parametrize(
+    "unit",
+    ["electron", "Electrons", "e-", "e", "electron/s", "adu/s", "count s-1", "DN / sec", "Jy/beam"],
+)
+def test_units_of_light_or_rates_are_those_of_calibrated_frames(unit: str) -> None:
+    assert processing({"BUNIT": unit}, "x.fits") == f"BUNIT '{unit.casefold()}'"
+
+
+@pytest.mark.parametrize(
+    "unit", ["adu", "ADU", "DN", "counts", "COUNT", "adu/pixel", "", "none", "levels"]
+)
+def test_units_of_samples_are_those_of_raw_frames(unit: str) -> None:
+    assert not processing({"BUNIT": unit}, "x.fits")
+
+
 def test_the_name_of_a_calibrated_frame_may_say_so() -> None:
     assert processing({}, "calibrated_flat.fits") == "name 'calibrated_flat.fits'"
     assert not processing({}, "uncalibrated_flat.fits")
