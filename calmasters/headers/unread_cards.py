@@ -34,6 +34,9 @@ _RESEMBLING: Final[Mapping[str, re.Pattern[str]]] = {
         r"|(?:REQ|TARG|SET)[A-Z]*[-_ ]?TE?M?P|SETPOINT"
     ),
 }
+#: The OBJECT of a flat may have the filter in words, and the number of the frame: 'Flat V 3'.
+_OBJECT: Final = "OBJECT"
+_FLAT_OBJECT: Final = re.compile(r"(.*flat.*?)[\s_#-]*\d*", re.IGNORECASE)
 #: Up to this number of different values may be those of settings, however few frames there are.
 _FEW: Final = 3
 #: Measured temperatures that differ by less, in degrees Celsius or kelvins, are one set-point.
@@ -65,7 +68,7 @@ def unread_cards(read: Mapping[str, Container[str]], cards: Cards) -> dict[str, 
     >>> unread_cards(names, {"FLTNM": "V", "GAIN": 100})
     {'FILTER': {'FLTNM': 'V'}}
     """
-    found = {
+    found: dict[str, dict[str, str]] = {
         keyword: {
             name: text
             for name, raw in cards.items()
@@ -73,6 +76,9 @@ def unread_cards(read: Mapping[str, Container[str]], cards: Cards) -> dict[str, 
         }
         for keyword, pattern in _RESEMBLING.items()
     }
+    flat = _FLAT_OBJECT.fullmatch(_text("FILTER", cards.get(_OBJECT, "")))
+    if flat and _OBJECT not in read["FILTER"]:
+        found["FILTER"].setdefault(_OBJECT, flat[1])
     return {keyword: values for keyword, values in found.items() if values}
 
 

@@ -151,6 +151,8 @@ def _unread_warnings(group: Group, settings: Settings) -> Iterator[MasterWarning
             continue  # other temperatures are of other parts of the camera
         unread = [(traits.unread.get(keyword, {}), count) for traits, count in frames]
         for card, values in differing_cards(keyword, unread).items():
+            if card == "OBJECT" and keyword in known:
+                continue  # what was taken with one filter
             shown = [f"{value or 'nothing'} in {count}" for value, count in sorted(values.items())]
             more = [f"{len(shown) - _SHOWN} other values"] if len(shown) > _SHOWN else []
             has = f"{keyword} {known[keyword]}" if keyword in known else f"no {keyword}"

@@ -99,6 +99,17 @@ def test_values_are_written_as_settings(keyword: str, value: object, text: str) 
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("Flat V", "Flat V"), ("dome flat R 12", "dome flat R"), ("FlatWizard", "FlatWizard"),
+     ("skyflat_003", "skyflat"), ("M 31", ""), ("", ""), (7, "")],
+)  # fmt: skip
+def test_the_object_of_a_flat_may_have_its_filter(text: str | int, name: str) -> None:
+    expected = {"FILTER": {"OBJECT": name}} if name else {}
+    assert unread_cards(NONE, {"OBJECT": text}) == expected
+    assert unread_cards({**NONE, "FILTER": ("OBJECT",)}, {"OBJECT": text}) == {}
+
+
 def test_cards_that_are_read_are_not_named_again() -> None:
     read = {**NONE, "FILTER": ("FILT0",)}
     assert unread_cards(read, {"FILT0": "V", "FILT1": "B"}) == {"FILTER": {"FILT1": "B"}}

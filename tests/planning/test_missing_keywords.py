@@ -97,6 +97,7 @@ def test_a_camera_without_a_set_point_makes_masters(
     ("kind", "keyword", "card", "one", "other"),
     [
         ("flat", "FILTER", "FLTNM", "V", "B"),
+        ("flat", "FILTER", "OBJECT", "Flat V", "Flat B"),
         ("bias", "GAIN", "EGAIN", 0.25, 1.3),
         ("dark", "OFFSET", "BLACKLVL", 10, 50),
         ("bias", "READOUTM", "RDSPEED", "fast", "slow"),
@@ -151,7 +152,8 @@ def test_wheels_that_are_read_and_other_temperatures_are_not_reported(
     settings: Settings, add_frames: AddFrames
 ) -> None:
     for number in (1, 2):
-        add_frames(f"{number}", "flat", FILTER2=number, DETTEMP=10.0 * number)
+        cards = {"FILTER2": number, "DETTEMP": 10.0 * number, "OBJECT": f"{'AB'[number - 1]} flat"}
+        add_frames(f"{number}", "flat", **cards)
     (job,) = decide(settings).jobs
     assert not any("not read" in each.text for each in job.warnings)
 
