@@ -8,7 +8,6 @@ import itertools
 import marshal
 import platform
 import shutil
-import struct
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -28,7 +27,6 @@ from calmasters.engines.native import (
     flats,
     integration,
     levels,
-    object_file,
     reference,
     reference_flats,
 )
@@ -551,69 +549,6 @@ def test_kernels_that_were_compiled_before_load_without_numba() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == []
-
-
-# Linking on x86-64 Linux -----------------------------------------------------------------
-
-on_tested_system = pytest.mark.skipif(
-    (platform.system(), platform.machine()) != compiled._TESTED, reason="llvmlite links them here"
-)
-
-
-@pytest.fixture
-def small_code() -> tuple[str, bytes]:
-    """The machine code of the kernel that decodes."""
-    return compiled._machine_code("decode")
-
-
-@on_tested_system
-@pytest.mark.parametrize("link", [compiled._link, compiled._link_by_llvmlite])
-def test_a_linked_kernel_does_its_work(
-    link: Callable[..., Callable[..., None]], small_code: tuple[str, bytes]
-) -> None:
-    stored = np.array([0x0080, 0xFF7F, 0x3412], np.uint16)
-    link("decode", small_code)(stored.ctypes.data, 3)
-    assert stored.tolist() == [0, 0xFFFF, 0x1234 ^ 0x8000]
-
-
-@on_tested_system
-def test_a_cut_object_file_is_refused(small_code: tuple[str, bytes]) -> None:
-    symbol, code = small_code
-    for size in range(0, len(code), 97):
-        with pytest.raises((LookupError, ValueError, struct.error)):
-            object_file.link(code[:size], symbol, compiled._address_of)
-
-
-@on_tested_system
-def test_an_object_file_with_other_relocations_or_variables_is_refused(
-    small_code: tuple[str, bytes],
-) -> None:
-    symbol, code = small_code
-    (table,), (count,) = struct.unpack_from("<Q", code, 40), struct.unpack_from("<H", code, 60)
-    sections = [struct.unpack_from("<IIQQQQIIQQ", code, table + 64 * n) for n in range(count)]
-    kinds = {each[1]: number for number, each in enumerate(sections)}
-    relocations, text = sections[kinds[4]], sections[kinds[4]][7]
-    other = bytearray(code)
-    struct.pack_into("<I", other, relocations[4] + 8, 10)  # 32 bits
-    with pytest.raises(LookupError, match="relocations of type 10"):
-        object_file.link(bytes(other), symbol, compiled._address_of)
-    writable = bytearray(code)
-    struct.pack_into("<Q", writable, table + 64 * text + 8, sections[text][2] | 1)
-    with pytest.raises(LookupError, match="variables"):
-        object_file.link(bytes(writable), symbol, compiled._address_of)
-    with pytest.raises(LookupError, match="lacks no_such_function"):
-        object_file.link(code, "no_such_function", compiled._address_of)
-
-
-@on_tested_system
-def test_a_job_does_not_load_the_library_of_llvmlite() -> None:
-    program = (
-        "from calmasters.engines.native.compiled import SIGNATURES, kernels\n"
-        "[getattr(kernels(), name) for name in SIGNATURES]\n"
-        "print(open('/proc/self/maps').read().lower().count('llvm'))"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.stdout == "0\n", done.stderr
 
 
 def test_signatures_match_the_entry_points() -> None:

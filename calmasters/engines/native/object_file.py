@@ -2,8 +2,8 @@
 
 llvmlite can do it on any system, but its library takes 47 MB and a twentieth of a second in each
 job. Kernels are compiled for any distance between their parts (the large code model), so their
-object files have two kinds of places for addresses only. The format: System V Application Binary
-Interface, *Object Files*, and its AMD64 supplement, *Relocation*.
+object files have complete addresses only. The format: System V Application Binary Interface,
+*Object Files*, and its AMD64 supplement, *Relocation*.
 """
 
 from __future__ import annotations
@@ -18,19 +18,21 @@ __all__ = ["Linked", "link"]
 
 #: The start of a file: ELF, 64 bits, little-endian.
 _MAGIC: Final = b"\x7fELF\x02\x01"
-#: In its header: where the table of sections starts; the number of sections.
-_TABLE, _COUNT = (Struct("<40xQ"), Struct("<60xH"))
+#: In its header: where the table of sections starts; their number, and which one has their names.
+_TABLE, _COUNTS = Struct("<40xQ"), Struct("<60xHH")
 _SECTION: Final = Struct("<IIQQQQIIQQ")
 _SYMBOL: Final = Struct("<IBBHQQ")
 _RELOCATION: Final = Struct("<QQq")
 _ADDRESS: Final = Struct("<Q")
 
-#: Types of sections; of these, a section without content is not in the file.
-_SYMBOLS, _RELOCATIONS, _NO_CONTENT = 2, 4, 8
+#: Types of sections.
+_SYMBOLS, _RELOCATIONS = 2, 4
 #: Flags of sections.
 _IS_WRITABLE, _IN_MEMORY = 1, 2
-#: Types of relocations: an address; the distance to one.
-_TO_ADDRESS, _TO_DISTANCE = 1, 24
+#: The section for exceptions, which kernels do not raise.
+_UNWINDING: Final = ".eh_frame"
+#: The type of a relocation: an address of 64 bits.
+_TO_ADDRESS: Final = 1
 
 
 class Linked(NamedTuple):
@@ -54,7 +56,7 @@ class _Symbol(NamedTuple):
 
 
 class _Section(NamedTuple):
-    name: int
+    name: str
     type: int
     flags: int
     address: int
@@ -92,9 +94,7 @@ def link(code: bytes, name: str, find: Callable[[str], int]) -> Linked:
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
     for index, offset in offsets.items():
-        section = sections[index]
-        if section.type != _NO_CONTENT:
-            memory[offset : offset + section.size] = _content(code, section)
+        memory[offset : offset + sections[index].size] = _content(code, sections[index])
     symbols = [*_symbols(code, sections)]
 
     def address_of(symbol: _Symbol) -> int:
@@ -105,12 +105,11 @@ def link(code: bytes, name: str, find: Callable[[str], int]) -> Linked:
     for section in sections:
         if section.type == _RELOCATIONS and section.info in offsets:
             for at, info, addend in _RELOCATION.iter_unpack(_content(code, section)):
-                place, kind = offsets[section.info] + at, info & 0xFFFFFFFF
-                if kind not in (_TO_ADDRESS, _TO_DISTANCE):
+                symbol, kind = divmod(info, 1 << 32)
+                if kind != _TO_ADDRESS:
                     raise LookupError(f"an object file has relocations of type {kind}")
-                origin = start + place if kind == _TO_DISTANCE else 0
-                target = address_of(symbols[info >> 32]) + addend
-                _ADDRESS.pack_into(memory, place, (target - origin) % 2**64)
+                address = address_of(symbols[symbol]) + addend
+                _ADDRESS.pack_into(memory, offsets[section.info] + at, address)
     _make_executable(start, size)
     found = [each for each in symbols if each.name == name and each.section in offsets]
     if not found:
@@ -123,7 +122,7 @@ def _layout(sections: Sequence[_Section]) -> tuple[dict[int, int], int]:
     offsets: dict[int, int] = {}
     size = 0
     for index, section in enumerate(sections):
-        if section.flags & _IN_MEMORY and section.size:
+        if section.flags & _IN_MEMORY and section.size and section.name != _UNWINDING:
             if section.flags & _IS_WRITABLE:
                 raise LookupError("an object file has variables")
             offsets[index] = size + -size % max(section.alignment, 1)
@@ -134,16 +133,22 @@ def _layout(sections: Sequence[_Section]) -> tuple[dict[int, int], int]:
 def _symbols(code: bytes, sections: Sequence[_Section]) -> Iterator[_Symbol]:
     (table,) = (section for section in sections if section.type == _SYMBOLS)
     names = _content(code, sections[table.link])
-    for at, _, _, section, value, _ in _SYMBOL.iter_unpack(_content(code, table)):
-        yield _Symbol(names[at : names.index(b"\0", at)].decode(), section, value)
+    for name, _, _, section, value, _ in _SYMBOL.iter_unpack(_content(code, table)):
+        yield _Symbol(_text(names, name), section, value)
 
 
 def _sections(code: bytes) -> Iterator[_Section]:
     if not code.startswith(_MAGIC):
         raise LookupError("no object file of 64 bits")
-    (table,), (count,) = _TABLE.unpack_from(code), _COUNT.unpack_from(code)
-    for number in range(count):
-        yield _Section(*_SECTION.unpack_from(code, table + number * _SECTION.size))
+    (table,), (count, named_by) = _TABLE.unpack_from(code), _COUNTS.unpack_from(code)
+    read = [_SECTION.unpack_from(code, table + n * _SECTION.size) for n in range(count)]
+    names = _content(code, _Section(*read[named_by]))
+    for name, *rest in read:
+        yield _Section(_text(names, name), *rest)
+
+
+def _text(names: bytes, start: int) -> str:
+    return names[start : names.index(b"\0", start)].decode()
 
 
 def _content(code: bytes, section: _Section) -> bytes:
