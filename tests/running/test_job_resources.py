@@ -51,9 +51,9 @@ WITH_MAPS = replace(job().recipe, integration=Integration(generateRejectionMaps=
 @pytest.mark.parametrize(
     ("changes", "bytes_a_pixel"),
     [
-        ({"type": FrameType.FLAT}, 2 * (2 + 2)),
-        ({"type": FrameType.FLAT, "bias": MASTER}, 2 * (2 + 2) + 18),
-        ({"type": FrameType.FLAT, "dark": MASTER}, 2 * (2 + 2) + 18),
+        ({"type": FrameType.FLAT}, 2 * 2),
+        ({"type": FrameType.FLAT, "bias": MASTER}, 2 * 2 + 12),
+        ({"type": FrameType.FLAT, "dark": MASTER}, 2 * 2 + 12),
         ({"recipe": WITH_MAPS}, 8),
         ({"frames": PACKED}, 3),
     ],

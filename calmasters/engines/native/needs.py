@@ -48,10 +48,9 @@ _SAMPLES_PER_THREAD: Final = 1 << 27
 #: Python with what the engine imports, in 10^6 bytes: 45 on x86-64 Linux, 50 more where llvmlite
 #: links the kernels.
 _PYTHON_MB: Final = 95
-#: Bytes per pixel: of the master and its median; of each thread that measures a flat, besides the
-#: frame; of bias, dark and the search of the dark's factor; of two rejection maps; of unpacking a
-#: frame.
-_MASTER, _LEVEL, _CALIBRATION, _MAPS, _UNPACKING = 5, 2, 18, 8, 3
+#: Bytes per pixel: of the master and its median; of bias, dark and the search of the dark's factor;
+#: of two rejection maps; of unpacking a frame.
+_MASTER, _CALIBRATION, _MAPS, _UNPACKING = 5, 12, 8, 3
 
 #: Samples that a thread reads at once: the minimum of all frames, the minimum of one frame.
 _READ, _READ_OF_ONE = 1 << 20, 1 << 15
@@ -86,7 +85,7 @@ class NativeNeeds(EngineNeeds):
         """
         of_pixel = _MASTER + _MAPS * job.recipe.integration.generateRejectionMaps
         if job.type is FrameType.FLAT:
-            of_pixel += (_LEVEL + sample_bytes(job)) * threads
+            of_pixel += sample_bytes(job) * threads  # each measures a frame in memory
         if job.bias or job.dark:
             of_pixel += _CALIBRATION
         if any_packed(job):
