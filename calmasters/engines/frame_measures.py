@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -45,6 +46,10 @@ _CUT: Final = 6.0
 
 #: Number of differences, about, that are used for their median.
 _MEDIAN_SAMPLES: Final = 20_000
+
+#: Samples of a complete frame that are read at once, and what rounding changes.
+_READ_SAMPLES: Final = 1 << 19
+_SAME: Final = 0.25 / 65535
 
 #: Largest number of rows in which hot pixels are looked for.
 _HOT_ROWS: Final = 64
@@ -86,6 +91,8 @@ class FrameMeasure:
         Level of the overscan that was subtracted; None where it is not known, or there is none.
     step_adu : float
         Step between values of samples: 16 for 12 bits that are shifted; 0 where it is not known.
+    content : int
+        Digest of the sums of the parts of all cells: the same for equal pixels, in any format.
     """
 
     level: float
@@ -98,6 +105,7 @@ class FrameMeasure:
     white: float = 1.0
     overscan_adu: float | None = None
     step_adu: float = 0.0
+    content: int = 0
 
 
 def measure_frames(frames: Sequence[OpenedFrame], threads: int) -> list[FrameMeasure]:
@@ -109,7 +117,17 @@ def measure_frames(frames: Sequence[OpenedFrame], threads: int) -> list[FrameMea
 def measure_frame(frame: OpenedFrame) -> FrameMeasure:
     """Measure an opened frame."""
     overscan_adu = frame.overscan_adu or None if isinstance(frame, AssembledFrame) else None
-    return replace(_measure_rows(frame), white=frame.white, overscan_adu=overscan_adu)
+    measure = replace(_measure_rows(frame), white=frame.white, overscan_adu=overscan_adu)
+    # In these rows all samples are equal: are they everywhere?
+    return replace(measure, plateau=_share_of(measure, frame)) if measure.plateau == 1 else measure
+
+
+def _share_of(measure: FrameMeasure, frame: OpenedFrame) -> float:
+    """Return the share of all samples of a frame that are its highest sample."""
+    starts = range(0, frame.size, _READ_SAMPLES)
+    strips = (frame.read(at, min(_READ_SAMPLES, frame.size - at)).samples for at in starts)
+    unlike = (abs(strip - measure.highest) > _SAME for strip in strips)
+    return 1 - sum(map(int, map(np.count_nonzero, unlike))) / frame.size
 
 
 def _measure_rows(frame: OpenedFrame) -> FrameMeasure:
@@ -164,7 +182,9 @@ def _measure(
     edges = 2 * np.linspace(0, width // 2, columns * parts + 1).astype(int)
     edges[-1] = width
     sums = np.add.reduceat(pairs.sum(axis=1, dtype=np.float32), edges[:-1], axis=1)
-    means = (sums / (rows * np.diff(edges)) + zero) / unity
+    samples_of_parts = rows * np.diff(edges)
+    means = (sums / samples_of_parts + zero) / unity
+    whole_adu = np.rint(means * samples_of_parts * 65535).astype(np.int64)
     cells = means.reshape(count // 2, 2, columns, parts).swapaxes(1, 2)
     sorted_parts = np.sort(cells.reshape(count // 2, columns, -1), axis=2)
     kept = sorted_parts[..., : math.ceil(_KEPT * 2 * parts)]
@@ -178,7 +198,10 @@ def _measure(
     stored, plateau = _highest(pairs)
     highest = (stored + zero) / unity
     level = float(np.median(means))
-    return FrameMeasure(level, kept.mean(axis=2), noise, cell_noise, hot_pixels, highest, plateau)
+    return FrameMeasure(
+        *(level, kept.mean(axis=2), noise, cell_noise, hot_pixels, highest, plateau),
+        content=zlib.crc32(whole_adu.tobytes()),
+    )
 
 
 def _highest(samples: NDArray[np.float32 | np.int16]) -> tuple[float, float]:
@@ -202,7 +225,10 @@ def _noise(rows: Image, one_adu: float) -> float:
         return 0.0
     np.abs(differences, out=differences)
     step = max(1, differences.size // _MEDIAN_SAMPLES)
-    cut = _CUT * float(np.median(differences.reshape(-1)[::step])) + one_adu
+    some = differences.reshape(-1)[::step]
+    # The step between values: frames of 8 bits have one of 257 ADU, which is not to be cut.
+    smallest = float(np.min(some, where=some > 0, initial=math.inf))
+    cut = _CUT * float(np.median(some)) + (smallest if smallest < math.inf else one_adu)
     np.minimum(differences, np.float32(cut), out=differences)
     # A mean changes continuously with the noise; the median of integers does not.
     return float(differences.mean(dtype=np.float64) / _DIFFERENCE)

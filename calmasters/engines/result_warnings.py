@@ -36,8 +36,8 @@ _DARK_COLUMN: Final = 0.95
 
 #: Steps between values that differ by such a factor are of two scales: 14 bits are shifted by 2.
 _OTHER_STEP: Final = 4.0
-#: Frames with less noise, in [0, 1], can be alike by chance: a thousandth of an ADU.
-_NO_NOISE: Final = 0.001 / 65535
+#: Frames with less noise, in [0, 1], can be alike by chance: a hundredth of an ADU.
+_NO_NOISE: Final = 0.01 / 65535
 #: The level of an image is measured on one of this many pixels.
 _LEVEL_STEP: Final = 61
 
@@ -238,10 +238,10 @@ def repeated_frames(
 
     Their files differ, or they would be copies: in the time, or in another card.
     """
-    images: dict[tuple[bytes, float], list[str]] = {}
+    images: dict[int, list[str]] = {}
     for path, measure in zip(paths, measures, strict=True):
         if measure.noise > _NO_NOISE:
-            images.setdefault((measure.cells.tobytes(), measure.noise), []).append(path)
+            images.setdefault(measure.content, []).append(path)
     repeated = [same for same in images.values() if len(same) > 1]
     if repeated:
         first, second, *_ = repeated[0]

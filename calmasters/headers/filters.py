@@ -10,7 +10,7 @@ from calmasters.frame import Value
 from calmasters.headers.fits_cards import Cards, CardValue, first_of
 from calmasters.headers.values import is_unknown, typed_value
 
-__all__ = ["FIRST_WHEEL", "MORE_WHEELS", "OTHER_FILTER_CARDS", "filter_in"]
+__all__ = ["FIRST_WHEEL", "MORE_WHEELS", "OTHER_FILTER_CARDS", "filter_in", "has_filter"]
 
 #: Cards of the filter in the first or only wheel, in order of preference.
 FIRST_WHEEL: Final = ("FILTER", "FILT-1", "FILTER1", "FILTNAM1", "ESO INS FILT1 NAME")
@@ -56,6 +56,11 @@ def filter_in(cards: Cards, names: Iterable[str]) -> tuple[Value | None, str]:
         "+".join(" ".join(str(raw).split()) for _, raw in filters),
         ", ".join(name for name, _ in filters),
     )
+
+
+def has_filter(value: CardValue | None) -> bool:
+    """Return whether a value of FILTER is not that of an empty position of a wheel."""
+    return isinstance(value, int | float) or bool(_filter_text(value))
 
 
 def _filter_text(raw: CardValue | None) -> str:

@@ -58,7 +58,7 @@ _TIME_OF_DAY: Final = ("TIME-OBS", "UT", "UTC", "UT-OBS", "UTSTART", "TIME-BEG")
 _LOCAL: Final = ("DATE-LOC", "LOCALTIM", "DATE-LT")
 #: The scale of all times of a header, and its values for the time of clocks on the wall.
 _SYSTEM: Final = "TIMESYS"
-_LOCAL_SYSTEMS: Final = frozenset({"local", "local time", "lt", "loc"})
+_LOCAL_SYSTEM: Final = re.compile(r"loc(?:al)?\b.*|local[-_ ]?time.*|lt|civil", re.IGNORECASE)
 #: The longitude that FITS defines, east of Greenwich; programs disagree about the other cards.
 _FITS_LONGITUDE: Final = "OBSGEO-L"
 #: Cards with the longitude of the observatory.
@@ -118,11 +118,10 @@ def night_of(cards: Cards, zone: str) -> Night:
     zone : str
         Time zone of the observatory, used for frames without a local time; ``auto`` if unknown.
     """
-    own = _moment(cards, _UTC)
+    own, local = _moment(cards, _UTC), _moment(cards, _LOCAL)
     system = str(cards.get(_SYSTEM, "")).strip()
-    if own and not own.time.tzinfo and system.casefold() in _LOCAL_SYSTEMS:
+    if own and not local and not own.time.tzinfo and _LOCAL_SYSTEM.fullmatch(system):
         return Night(_to_night(own.time), f"{own.card}, {_SYSTEM} {system}")
-    local = _moment(cards, _LOCAL)
     longitudes = tuple((name, cards[name]) for name in LONGITUDE_CARDS if name in cards)
     if local and not longitudes:
         return Night(_to_night(local.time), local.card)

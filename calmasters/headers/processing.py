@@ -40,10 +40,16 @@ _STEP_CARDS: Final = (
 _ONLY_TEXT: Final = frozenset({"OVERSCAN"})
 #: Cards that may have other texts: only a logical is a step.
 _ONLY_TRUE: Final = frozenset({"CALIBRAT", "REDUCED"})
-#: The unit of the samples, and units that no camera writes: of light, and of rates.
+#: The unit of the samples, without remarks in brackets; and units that no camera writes: rates,
+#: electrons, and those of light. 'e-/ADU' is a gain.
 _UNIT: Final = "BUNIT"
+_REMARK: Final = re.compile(r"(?<=\w)\s*[(\[].*")
 _CHANGED_UNIT: Final = re.compile(
-    r"^e-?(?:$|[/ ])|electron|photon|[/ ]s(?:ec(?:ond)?)?\b|\bs(?:-1|\^-1|\*\*-1)|\bjy|jansky|\berg"
+    r"[a-z-]+ *(?:/ *|per[ _]| )\(?(?:m?s|secs?|seconds?|min(?:ute)?s?|h(?:(?:ou)?r)?s?)\)?"
+    r" *(?:\*\*|\^)?(?:-?1)?|cps"
+    r"|[(\[]?(?:k?e(?:\^?-)?|el|elec(?:tron)?s?|photo-?electrons?|photons?)[)\]]?"
+    r"(?!/adu)(?:[ /].*)?"
+    r"|[mnuµk]?jy\b.*|jansky.*|mag\b.*|.*magg(?:y|ies)|flux.*|erg.*|w/?m.*|normali[sz]ed"
 )
 #: Cards that this module reads.
 PROCESSING_CARDS: Final = (
@@ -99,7 +105,8 @@ def processing(cards: Cards, name: str) -> str:
             return card
     if process := cards.get("HISTORY") or cards.get(BIAS_HISTORY):
         return f"HISTORY '{process}'"
-    if _CHANGED_UNIT.search(unit := _text(cards.get(_UNIT, ""))):
+    unit = str(cards.get(_UNIT, "")).strip()
+    if _CHANGED_UNIT.fullmatch(_REMARK.sub("", unit.casefold())):
         return f"BUNIT '{unit}'"
     # A filter may be named c.
     ends_with_filter = str(cards.get("FILTER", "")).casefold().startswith("c")

@@ -34,9 +34,13 @@ _RESEMBLING: Final[Mapping[str, re.Pattern[str]]] = {
         r"|(?:REQ|TARG|SET)[A-Z]*[-_ ]?TE?M?P|SETPOINT"
     ),
 }
-#: The OBJECT of a flat may have the filter in words, and the number of the frame: 'Flat V 3'.
+#: OBJECT may have the filter in words, and the number of the frame: 'Flat V 3'.
 _OBJECT: Final = "OBJECT"
-_FLAT_OBJECT: Final = re.compile(r"(.*flat.*?)[\s_#-]*\d*", re.IGNORECASE)
+_FILTER_WORD: Final = re.compile(
+    r"(?<![^\W_])(?:[lrgbuviz]|lum(?:inance)?|red|green|blue|h-?a(?:lpha)?|h-?b(?:eta)?|oiii|o3|sii|s2"
+    r"|nii|n2)(?![^\W_])",
+    re.IGNORECASE,
+)
 #: Up to this number of different values may be those of settings, however few frames there are.
 _FEW: Final = 3
 #: Measured temperatures that differ by less, in degrees Celsius or kelvins, are one set-point.
@@ -76,9 +80,9 @@ def unread_cards(read: Mapping[str, Container[str]], cards: Cards) -> dict[str, 
         }
         for keyword, pattern in _RESEMBLING.items()
     }
-    flat = _FLAT_OBJECT.fullmatch(_text("FILTER", cards.get(_OBJECT, "")))
-    if flat and _OBJECT not in read["FILTER"]:
-        found["FILTER"].setdefault(_OBJECT, flat[1])
+    words = {*_FILTER_WORD.findall(_text("FILTER", cards.get(_OBJECT, "")))}
+    if len(words) == 1 and _OBJECT not in read["FILTER"]:
+        found["FILTER"].setdefault(_OBJECT, *words)
     return {keyword: values for keyword, values in found.items() if values}
 
 

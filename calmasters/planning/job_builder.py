@@ -11,6 +11,7 @@ from typing import Final
 
 from calmasters.engines import needs_of
 from calmasters.frame import FrameType, Status, Value, Verdict
+from calmasters.headers.filters import has_filter
 from calmasters.headers.unread_cards import differing_cards
 from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.listing import kept_identities
@@ -151,8 +152,15 @@ def _unread_warnings(group: Group, settings: Settings) -> Iterator[MasterWarning
             continue  # other temperatures are of other parts of the camera
         unread = [(traits.unread.get(keyword, {}), count) for traits, count in frames]
         for card, values in differing_cards(keyword, unread).items():
-            if card == "OBJECT" and keyword in known:
-                continue  # what was taken with one filter
+            more_settings = ""
+            if card == "OBJECT":
+                # Targets are named B 33, too.
+                if "" in values or has_filter(known.get(keyword)):
+                    continue
+                words = "|".join(sorted(values))
+                more_settings = (
+                    f" and keyword_patterns: {{FILTER: '(?:^|[\\W_])({words})(?:[\\W_]|$)'}}"
+                )
             shown = [f"{value or 'nothing'} in {count}" for value, count in sorted(values.items())]
             more = [f"{len(shown) - _SHOWN} other values"] if len(shown) > _SHOWN else []
             has = f"{keyword} {known[keyword]}" if keyword in known else f"no {keyword}"
@@ -160,7 +168,7 @@ def _unread_warnings(group: Group, settings: Settings) -> Iterator[MasterWarning
                 WarningKind.OUTLIERS,
                 f"its frames have {has}, but differ in {card}, which is not read"
                 f" ({', '.join([*shown[:_SHOWN], *more])} frames): if {card} is the {keyword}, set"
-                f" keyword_aliases: {{{keyword}: [{card}]}}",
+                f" keyword_aliases: {{{keyword}: [{card}]}}{more_settings}",
             )
 
 

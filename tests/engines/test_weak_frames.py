@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
+from calmasters.engines.frame_measures import measure_frame
 from calmasters.engines.native.engine import NativeEngine
 from calmasters.engines.preflight import check_frames
 from calmasters.engines.siril.engine import SirilEngine
 from calmasters.frame import FrameType
+from calmasters.images.open_frame import open_frame
 from calmasters.model.job import MasterJob, Reference, UsedMaster
 from calmasters.model.master_warning import MasterWarning, WarningKind
 from calmasters.settings import BadFrames, Siril
@@ -115,11 +119,33 @@ def test_frames_with_the_pixels_of_others_are_reported(site: Any, kind: FrameTyp
     assert "frame006.fits those of frame000.fits" in text
 
 
-def test_frames_without_noise_may_be_alike(site: Any) -> None:
-    image = frames(500, 0.0)
-    image[:, 40, 50] = 900  # a hot pixel
-    image[2, 10, 10] = 501
-    assert "pixels of others" not in str(found(site, site.job(site.write(image), SHAPE, BIAS)))
+def test_frames_with_few_different_samples_are_not_called_alike(site: Any) -> None:
+    """As of 8 bits whose black level is 0: only some samples of each frame are 1."""
+    random = np.random.default_rng(6)
+    image = 257 * (random.random((12, *SHAPE)) < 0.002).astype(np.uint16)
+    image[:, 40, 50] = 25_000  # a hot pixel
+    texts = str(found(site, site.job(site.write(image), SHAPE, BIAS)))
+    assert "pixels of others" not in texts
+    assert "differ from the others" not in texts
+
+
+@pytest.mark.parametrize("form", [np.float32, np.int32, np.float64])
+def test_equal_pixels_are_known_in_any_format(tmp_path: Path, form: type) -> None:
+    codes = frames(30_000, 200.0, count=2)
+    contents = []
+    for name, pixels in (("a", codes[0]), ("b", codes[0].astype(form)), ("c", codes[1])):
+        fits.PrimaryHDU(pixels).writeto(tmp_path / f"{name}.fits")
+        with open_frame(tmp_path / f"{name}.fits") as frame:
+            contents.append(measure_frame(frame).content)
+    assert contents[0] == contents[1] != contents[2]
+
+
+def test_frames_of_one_value_but_a_few_samples_are_not_called_constant(site: Any) -> None:
+    image = np.zeros((4, 200, 300), np.uint16)
+    image[:, 3, 7] = 257  # in no row that is measured
+    assert "all samples are equal" not in str(
+        found(site, site.job(site.write(image), (200, 300), BIAS))
+    )
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,19 @@ def test_nights_do_not_depend_on_the_computers_time_zone(machine: str) -> None:
             {"DATE-OBS": "2026-01-16T11:30:00", "TIMESYS": "lt", "SITELONG": 11},
             "DATE-OBS, TIMESYS lt",
         ),
+        *(
+            ({"DATE-OBS": "2026-01-15T12:30:00", "TIMESYS": system}, f"DATE-OBS, TIMESYS {system}")
+            for system in ("LOCALTIME", "Local-Time", "Local (CET)", "LOC", "civil")
+        ),
         ({"DATE-OBS": "2026-01-15T12:30:00", "TIMESYS": "UTC"}, "DATE-OBS, UTC"),
+        (
+            {
+                "DATE-OBS": "2026-01-16T20:00:00",
+                "DATE-LOC": "2026-01-16T10:00:00",
+                "TIMESYS": "LOCAL",
+            },
+            "DATE-LOC",
+        ),
     ],
 )
 def test_the_source_of_the_night_is_named(cards: Mapping[str, str], source: str) -> None:

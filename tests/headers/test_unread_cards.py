@@ -101,10 +101,11 @@ def test_values_are_written_as_settings(keyword: str, value: object, text: str) 
 
 @pytest.mark.parametrize(
     ("text", "name"),
-    [("Flat V", "Flat V"), ("dome flat R 12", "dome flat R"), ("FlatWizard", "FlatWizard"),
-     ("skyflat_003", "skyflat"), ("M 31", ""), ("", ""), (7, "")],
+    [("Flat V", "V"), ("dome flat R 12", "R"), ("V", "V"), ("twilight_r", "r"), ("ff Ha (3)", "Ha"),
+     ("FlatWizard", ""), ("skyflat_003", ""), ("dusk flat", ""), ("M31 flats", ""),
+     ("Flat 1.1s", ""), ("flat V to R", ""), ("M 31", ""), ("", ""), (7, "")],
 )  # fmt: skip
-def test_the_object_of_a_flat_may_have_its_filter(text: str | int, name: str) -> None:
+def test_object_may_have_the_filter(text: str | int, name: str) -> None:
     expected = {"FILTER": {"OBJECT": name}} if name else {}
     assert unread_cards(NONE, {"OBJECT": text}) == expected
     assert unread_cards({**NONE, "FILTER": ("OBJECT",)}, {"OBJECT": text}) == {}

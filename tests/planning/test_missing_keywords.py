@@ -97,7 +97,6 @@ def test_a_camera_without_a_set_point_makes_masters(
     ("kind", "keyword", "card", "one", "other"),
     [
         ("flat", "FILTER", "FLTNM", "V", "B"),
-        ("flat", "FILTER", "OBJECT", "Flat V", "Flat B"),
         ("bias", "GAIN", "EGAIN", 0.25, 1.3),
         ("dark", "OFFSET", "BLACKLVL", 10, 50),
         ("bias", "READOUTM", "RDSPEED", "fast", "slow"),
@@ -132,6 +131,37 @@ def test_frames_that_differ_in_a_card_make_a_master_each_as_the_warning_says(
     several = decide(make_settings(keyword_aliases={"FILTER": ["FLTNM"]})).jobs
     assert [each.keywords["FILTER"] for each in several] == ["B", "V"]
     assert not any("FLTNM" in warning.text for each in several for warning in each.warnings)
+
+
+@pytest.mark.parametrize("filter_name", [None, "None"])
+def test_flats_whose_object_names_filters_make_a_master_each_as_the_warning_says(
+    make_settings: MakeSettings, add_frames: AddFrames, filter_name: str | None
+) -> None:
+    for name in ("V", "R"):
+        for number in range(3):
+            cards = {"FILTER": filter_name, "OBJECT": f"flat {name} {number}"}
+            add_frames(f"{name}{number}", "flat", 1, **cards)
+    (job,) = decide(make_settings()).jobs
+    (text,) = (each.text for each in job.warnings if "OBJECT" in each.text)
+    assert "differ in OBJECT, which is not read (R in 3, V in 3 frames)" in text
+    advice = text.partition(": set ")[2] or text.partition("FILTER, set ")[2]
+    settings = yaml.safe_load(advice.replace(" and ", "\n"))
+    several = decide(make_settings(**settings)).jobs
+    assert [each.keywords["FILTER"] for each in several] == ["R", "V"]
+    assert not any("OBJECT" in warning.text for each in several for warning in each.warnings)
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [("Flat", "FLAT"), ("M31 flats", "M42 flats"), ("B 33", "M 42"), ("flat 1", "flat 2")],
+)
+def test_other_objects_of_flats_are_not_reported(
+    settings: Settings, add_frames: AddFrames, objects: tuple[str, str]
+) -> None:
+    for name in objects:
+        add_frames(name, "flat", FILTER=None, OBJECT=name)
+    (job,) = decide(settings).jobs
+    assert "OBJECT" not in str(job.warnings)
 
 
 @pytest.mark.parametrize(
