@@ -44,6 +44,12 @@ _DIFFERENCE: Final = 2 / math.sqrt(math.pi)
 #: Differences above this many times their median, and one ADU, are cut: hot pixels and stars.
 _CUT: Final = 6.0
 
+#: Standard deviation of rounding, in steps.
+_ROUNDING: Final = 0.29
+
+#: Share of the differences that are not 0 where values have a step: more than hot pixels have.
+_STEPPING: Final = 0.001
+
 #: Number of differences, about, that are used for their median.
 _MEDIAN_SAMPLES: Final = 20_000
 
@@ -226,9 +232,11 @@ def _noise(rows: Image, one_adu: float) -> float:
     np.abs(differences, out=differences)
     step = max(1, differences.size // _MEDIAN_SAMPLES)
     some = differences.reshape(-1)[::step]
-    # The step between values: frames of 8 bits have one of 257 ADU, which is not to be cut.
-    smallest = float(np.min(some, where=some > 0, initial=math.inf))
-    cut = _CUT * float(np.median(some)) + (smallest if smallest < math.inf else one_adu)
+    positive = some[some > 0]
+    # The step between values, where not only hot pixels differ: 257 ADU in frames of 8 bits.
+    value_step = float(positive.min()) if len(positive) > _STEPPING * len(some) else 0.0
+    cut = _CUT * float(np.median(some)) + max(value_step, one_adu)
     np.minimum(differences, np.float32(cut), out=differences)
     # A mean changes continuously with the noise; the median of integers does not.
-    return float(differences.mean(dtype=np.float64) / _DIFFERENCE)
+    noise = float(differences.mean(dtype=np.float64) / _DIFFERENCE)
+    return max(noise, _ROUNDING * value_step)

@@ -129,6 +129,18 @@ def test_frames_with_few_different_samples_are_not_called_alike(site: Any) -> No
     assert "differ from the others" not in texts
 
 
+@pytest.mark.parametrize(("level", "noise"), [(4, 0.25), (5, 0.3), (0.02, 0.2), (20, 0.6)])
+@pytest.mark.parametrize("seed", range(5))
+def test_frames_whose_noise_is_less_than_a_step_agree(
+    site: Any, level: float, noise: float, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    image = np.clip(np.rint(random.normal(level, noise, (12, 60, 80))), 0, 255) * 257
+    job = site.job(site.write(image.astype(np.uint16)), (60, 80), DARK)
+    texts = [warning.text for warning in found(site, job)]
+    assert not [each for each in texts if "differ" in each or "drift" in each]
+
+
 @pytest.mark.parametrize("form", [np.float32, np.int32, np.float64])
 def test_equal_pixels_are_known_in_any_format(tmp_path: Path, form: type) -> None:
     codes = frames(30_000, 200.0, count=2)
