@@ -30,6 +30,10 @@ __all__ = ["JobBuilder", "UsedMasters", "integration_of"]
 #: Values of a card in a warning.
 _SHOWN: Final = 4
 
+#: A sensor that is this many tolerances off its set-point, by default 3 degrees, has a dark current
+#: that differs by a third and more.
+_FAR_OFF: Final = 3
+
 
 def integration_of(group: Group, settings: Settings) -> Integration:
     """Return how the frames of a group are combined: ``auto`` depends on their number."""
@@ -90,6 +94,7 @@ class JobBuilder:
                 *match.warnings,
                 *_pedestal_warnings(group),
                 *_filter_warnings(group),
+                *_temperature_warnings(group, self._settings),
                 *_unread_warnings(group, self._settings),
             ),
             left_out=tuple(self._left_out.get(name, ())),
@@ -140,6 +145,27 @@ def _filter_warnings(group: Group) -> Iterator[MasterWarning]:
             f"its flats have no FILTER, but their names say different filters ({said}), which are"
             f" averaged: write {names} into the names of their files or folders, or name the card"
             " that has the filter in keyword_aliases",
+        )
+
+
+def _temperature_warnings(group: Group, settings: Settings) -> Iterator[MasterWarning]:
+    """Warn of darks whose sensor was far off the set-point, on which their current depends."""
+    set_point = group.keywords.get("SET-TEMP")
+    if group.type is not FrameType.DARK or not isinstance(set_point, float):
+        return
+    limit = _FAR_OFF * settings.temperature["tolerance_c"] + settings.round.get("SET-TEMP", 0) / 2
+    far = [
+        (abs(frame.ccd_temp_c - set_point), frame.ccd_temp_c, frame.path)
+        for frame in group.frames
+        if frame.ccd_temp_c is not None and abs(frame.ccd_temp_c - set_point) > limit
+    ]
+    if far:
+        _, furthest, path = max(far)
+        yield MasterWarning(
+            WarningKind.OUTLIERS,
+            f"in {len(far)} of {len(group.frames)} darks the sensor was far off its set-point of"
+            f" {set_point:g} C, such as {furthest:g} C in {path}: exclude them, or set temperature:"
+            " {action: refuse}",
         )
 
 

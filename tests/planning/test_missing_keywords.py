@@ -196,6 +196,23 @@ def test_frames_that_agree_in_cards_that_are_not_read_make_a_master_without_a_wa
     assert not any("FLTNM" in each.text for each in job.warnings)
 
 
+@pytest.mark.parametrize(("kind", "is_weak"), [("dark", True), ("bias", False), ("flat", False)])
+def test_darks_of_a_sensor_far_off_its_set_point_make_a_weak_master(
+    make_settings: MakeSettings, add_frames: AddFrames, kind: str, is_weak: bool
+) -> None:
+    for celsius in (-10.0, -9.5, -9.0, -8.0, -4.0, 1.0):
+        add_frames(f"at{celsius}", kind, 1, CCD__TEMP=celsius)
+    (job,) = decide(make_settings()).jobs
+    texts = [each.text for each in job.warnings if "set-point" in each.text]
+    assert len(texts) == is_weak
+    if is_weak:
+        assert texts[0].startswith("in 2 of 6 darks the sensor was far off its set-point of -10 C")
+        assert "such as 1 C in at1.0" in texts[0]
+        (job,) = decide(make_settings(temperature={"action": "refuse"})).jobs
+        assert len(job.frames) == 3
+        assert not any("set-point" in each.text for each in job.warnings)
+
+
 def test_of_two_cameras_each_is_judged_by_itself(settings: Settings, add_frames: AddFrames) -> None:
     add_frames("old", "bias", **OLD)
     add_frames("new", "bias")
