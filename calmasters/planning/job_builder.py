@@ -149,22 +149,24 @@ def _filter_warnings(group: Group) -> Iterator[MasterWarning]:
 
 
 def _temperature_warnings(group: Group, settings: Settings) -> Iterator[MasterWarning]:
-    """Warn of darks whose sensor was far off the set-point, on which their current depends."""
+    """Warn of darks of which some were taken far off the set-point: their current depends on it.
+
+    Where all were, the cooler was off or could not reach it, and they belong together.
+    """
     set_point = group.keywords.get("SET-TEMP")
-    if group.type is not FrameType.DARK or not isinstance(set_point, float):
+    measured = [
+        (each.ccd_temp_c, each.path) for each in group.frames if each.ccd_temp_c is not None
+    ]
+    if group.type is not FrameType.DARK or not isinstance(set_point, float) or not measured:
         return
     limit = _FAR_OFF * settings.temperature["tolerance_c"] + settings.round.get("SET-TEMP", 0) / 2
-    far = [
-        (abs(frame.ccd_temp_c - set_point), frame.ccd_temp_c, frame.path)
-        for frame in group.frames
-        if frame.ccd_temp_c is not None and abs(frame.ccd_temp_c - set_point) > limit
-    ]
-    if far:
-        _, furthest, path = max(far)
+    far = [each for each in measured if abs(each[0] - set_point) > limit]
+    if far and max(measured)[0] - min(measured)[0] > limit:
+        celsius, path = max(far, key=lambda each: abs(each[0] - set_point))
         yield MasterWarning(
             WarningKind.OUTLIERS,
             f"in {len(far)} of {len(group.frames)} darks the sensor was far off its set-point of"
-            f" {set_point:g} C, such as {furthest:g} C in {path}: exclude them, or set temperature:"
+            f" {set_point:g} C, such as {celsius:g} C in {path}: exclude them, or set temperature:"
             " {action: refuse}",
         )
 

@@ -213,6 +213,15 @@ def test_darks_of_a_sensor_far_off_its_set_point_make_a_weak_master(
         assert not any("set-point" in each.text for each in job.warnings)
 
 
+def test_darks_that_were_all_taken_off_the_set_point_belong_together(
+    settings: Settings, add_frames: AddFrames
+) -> None:
+    for celsius in (18.5, 19.0, 20.0):
+        add_frames(f"at{celsius}", "dark", 1, CCD__TEMP=celsius)
+    (job,) = decide(settings).jobs
+    assert "set-point" not in str(job.warnings)
+
+
 def test_of_two_cameras_each_is_judged_by_itself(settings: Settings, add_frames: AddFrames) -> None:
     add_frames("old", "bias", **OLD)
     add_frames("new", "bias")
