@@ -56,7 +56,8 @@ class Findings:
     Attributes
     ----------
     frames : mapping of str to mapping of str to int
-        Number of frames by type (``unknown`` without one) and status.
+        Number of frames by type and status; ``excluded`` ones are not read, and have no type, and
+        others without one are ``unknown``.
     refused : tuple of FrameGroup
         The largest group first.
     suspicious : tuple of FrameGroup
@@ -84,7 +85,7 @@ class Findings:
         """Collect the findings of a decision."""
         kinds: dict[str, Counter[str]] = defaultdict(Counter)
         for frame in decision.frames:
-            kind = str(frame.keywords.get("TYPE") or "unknown")
+            kind = str(frame.keywords.get("TYPE") or ("excluded" if frame.excluded else "unknown"))
             kinds[kind][decision.verdicts[frame.path].status.value] += 1
         known = [kind.value for kind in FrameType]
         order = [*known, *sorted(kinds.keys() - {*known})]
