@@ -35,7 +35,7 @@ USABLE := $(shell grep -qsF '$(CURDIR)/$(VENV)' $(VENV)/pyvenv.cfg && $(BIN)/pyt
 # Without bytecode, each of some thousand processes of the tests would compile the library again.
 unexport PYTHONDONTWRITEBYTECODE
 
-# The tests that need neither a browser nor a cluster. Many wait for programs: three processes keep two
+# The tests that need neither a browser nor a cluster. Many wait for programs: four processes keep two
 # cores busy. One that has no tests left takes some from the others.
 HERE := --numprocesses 4 --dist worksteal --quiet --ignore tests/browser --ignore tests/slurm
 # Those that do not run Snakemake very often.

@@ -433,7 +433,7 @@ def _return_freed_images() -> None:
     """Let glibc return the memory of each image that is freed, and not keep it for the next one.
 
     It does so for large arrays only until the first of them is freed, unless a limit is set
-    (mallopt(3), M_MMAP_THRESHOLD). Trimming its heap less often saves as much time as that takes.
+    (mallopt(3), M_MMAP_THRESHOLD). The heap is trimmed less often than it would be.
     """
     if sys.platform == "linux":
         with suppress(AttributeError):  # another C library

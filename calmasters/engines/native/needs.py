@@ -7,6 +7,7 @@ from typing import Final
 
 from calmasters.engines.needs import (
     MOST_THREADS,
+    PYTHON_MB,
     EngineNeeds,
     any_packed,
     bytes_on_disk,
@@ -45,9 +46,6 @@ _SUPPORTED: Final[Mapping[str, tuple[str, ...]]] = {
 #: A thread combines this many samples in one to two seconds; less work does not justify a thread.
 _SAMPLES_PER_THREAD: Final = 1 << 27
 
-#: Python with what the engine imports, in 10^6 bytes: 45 on x86-64 Linux, 50 more where llvmlite
-#: links the kernels.
-_PYTHON_MB: Final = 95
 #: Bytes per pixel: of the master and its median; of bias, dark and the search of the dark's factor;
 #: of two rejection maps; of unpacking a frame.
 _MASTER, _CALIBRATION, _MAPS, _UNPACKING = 5, 12, 8, 3
@@ -94,7 +92,7 @@ class NativeNeeds(EngineNeeds):
         strips = threads * (2 * sample_bytes(job) * read + _STRIP)
         if job.geometry.layout:
             strips += threads * _ASSEMBLING * read // len(job.frames)
-        return _PYTHON_MB + (of_pixel * pixels(job.geometry) + strips) / 1e6
+        return PYTHON_MB + (of_pixel * pixels(job.geometry) + strips) / 1e6
 
     def work_min(self, job: MasterJob, settings: Settings) -> float:
         """Return the minutes that reading takes on slow storage."""
