@@ -228,9 +228,8 @@ def test_bytes_depend_neither_on_threads_nor_on_strips(site, monkeypatch, kind: 
         job = site.job(site.write(bias_frames(12, (67, 71))), (67, 71))
     images = []
     for threads, samples in ((1, 1 << 19), (2, 1 << 19), (2, 777), (3, 5 * 64)):
-        monkeypatch.setattr(integration, "STRIP_BYTES", 4 * samples)
-        monkeypatch.setattr(integration, "READ_SAMPLES", 3 * samples)
-        monkeypatch.setattr(integration, "READ_FRAME_SAMPLES", 100)
+        monkeypatch.setattr(integration, "STRIP_SAMPLES", 3 * samples)
+        monkeypatch.setattr(integration, "STRIP_PIXELS", 100)
         monkeypatch.setattr(flats, "_READ_SAMPLES", samples)
         make(site, job, threads)
         images.append(read_image(site.output)[0].tobytes())

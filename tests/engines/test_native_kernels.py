@@ -30,7 +30,7 @@ from calmasters.engines.native import (
     reference,
     reference_flats,
 )
-from calmasters.engines.native.integration import Integrated, Loader, Normalization, integrate
+from calmasters.engines.native.integration import Integrated, Normalization, integrate
 from calmasters.engines.native.reference import Fate
 from calmasters.engines.output_range import fix_range
 from calmasters.settings import Integration
@@ -57,17 +57,12 @@ class ArrayStack:
         self.count, self.size = samples.shape
         self.has_codes = samples.dtype == np.uint16
 
-    def read_codes(self, start: int, count: int) -> np.ndarray:
-        return self.samples[:, start : start + count].copy()
+    def read(self, start: int, samples: np.ndarray) -> None:
+        read = self.samples[:, start : start + samples.shape[1]]
+        samples[:] = read / 65535 if self.has_codes else read
 
-    def read(self, start: int, count: int) -> Loader:
-        read = self.samples[:, start : start + count]
-        read = (read / 65535).astype(np.float32) if self.has_codes else read
-
-        def load(offset: int, samples: np.ndarray) -> None:
-            samples[:] = read[:, offset : offset + samples.shape[1]]
-
-        return load
+    def read_codes(self, start: int, codes: np.ndarray) -> None:
+        codes[:] = self.samples[:, start : start + codes.shape[1]]
 
 
 def location(image: np.ndarray) -> float:
@@ -419,7 +414,7 @@ def test_every_16_bit_code_becomes_the_nearest_float() -> None:
     codes = np.arange(65536, dtype=np.uint16)
     stored = (codes.astype(np.int32) - 32768).astype(">i2").view(np.uint16)
     samples = np.empty(65536, np.float32)
-    compiled.kernels().unpack(stored, 65536, 0, samples, 1, 65536)
+    compiled.kernels().unpack(stored, samples, 65536)
     np.testing.assert_array_equal(samples, (codes / 65535).astype(np.float32))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calmasters.engines.native import reference_flats
-from calmasters.engines.native.integration import Loader, Normalization, integrate
+from calmasters.engines.native.integration import Normalization, integrate
 from calmasters.frame import FrameType
 from calmasters.quality.sample import ADU, Float32, FrameSample
 from calmasters.quality.verification import Applied
@@ -36,13 +36,8 @@ class _InMemory:
         self._samples = samples
         self.count, self.size = samples.shape
 
-    def read(self, start: int, count: int) -> Loader:
-        read = self._samples[:, start : start + count]
-
-        def load(offset: int, samples: Float32) -> None:
-            samples[:] = read[:, offset : offset + samples.shape[1]]
-
-        return load
+    def read(self, start: int, samples: Float32) -> None:
+        samples[:] = self._samples[:, start : start + samples.shape[1]]
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ Function: TypeAlias = Callable[..., None]
 SIGNATURES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "decode": "pi",
-        "unpack": "piipii",
+        "unpack": "ppi",
         "calibrate": "piipipipf",
         "normalize": "piipp",
         "box_mean": "piip",
@@ -56,8 +56,8 @@ SIGNATURES: Final[Mapping[str, str]] = MappingProxyType(
         "cold_moments": "ppiidp",
         "hot_moments": "ppifdp",
         "integrate": "ppiippppppp",
-        "winsorize_codes": "piiippppppt",
-        "winsorize": "piiippppppt",
+        "winsorize_codes": "piippppppt",
+        "winsorize": "piippppppt",
     }
 )
 

@@ -50,12 +50,9 @@ def decode(stored: Address, size: int) -> None:
     loading.decode(carray(stored, (size,), np.uint16))
 
 
-def unpack(stored: Address, stride: int, offset: int, samples: Address, n: int, count: int) -> None:
-    """Unpack ``count`` samples of each of n rows of length ``stride``, starting at ``offset``."""
-    codes = carray(stored, (n, stride), np.uint16)
-    into = carray(samples, (n, count), np.float32)
-    for i in range(n):
-        loading.unpack(codes[i, offset : offset + count], into[i])
+def unpack(stored: Address, samples: Address, size: int) -> None:
+    """Unpack stored 16-bit samples to real ones."""
+    loading.unpack(carray(stored, (size,), np.uint16), carray(samples, (size,), np.float32))
 
 
 def calibrate(
@@ -189,7 +186,6 @@ def _winsorize(sample_type: Any, unit: tuple[float, float, float]) -> Callable[.
     def winsorize(
         samples: Address,
         n: int,
-        stride: int,
         count: int,
         parameters: Address,
         pixels: Address,
@@ -199,8 +195,7 @@ def _winsorize(sample_type: Any, unit: tuple[float, float, float]) -> Callable[.
         hidden: Address,
         memory: Address,
     ) -> None:
-        # Rows are longer than the strip; behind the last one is nothing that is ever read.
-        stacks = carray(samples, (n, stride), sample_type)
+        stacks = carray(samples, (n, count), sample_type)
         outcome = tiles.Outcome(
             carray(pixels, (count,), np.float32),
             carray(lowest, (count,), sample_type),

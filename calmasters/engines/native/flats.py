@@ -12,7 +12,7 @@ import numpy as np
 
 from calmasters.engines.native.compiled import kernels
 from calmasters.engines.native.darks import DarkOptimizer
-from calmasters.engines.native.integration import Codes, Loader, in_threads
+from calmasters.engines.native.integration import Codes, in_threads
 from calmasters.engines.native.levels import location
 from calmasters.engines.native.reference import Float32
 from calmasters.images.open_frame import OpenedFrame
@@ -102,47 +102,32 @@ class RawStack:
         self._are_codes = len(self._of_codes) == self.count
         self.has_codes = self._are_codes and calibrator is None
 
-    def read(self, start: int, count: int) -> Loader:
+    def read(self, start: int, samples: Float32) -> None:
         """Read consecutive samples of all frames; see :class:`.integration.Stack`."""
-        fill = self._read_codes(start, count) if self._are_codes else self._read_any(start, count)
+        if self._are_codes:
+            stored = np.empty(samples.shape, np.uint16)
+            self._read_stored(start, stored)
+            kernels().unpack(stored, samples, samples.size)
+        else:
+            self._read_any(start, samples)
+        if self._calibrator:
+            self._calibrator.apply(samples, start, self._factors)
 
-        def load(offset: int, samples: Float32) -> None:
-            fill(offset, samples)
-            if self._calibrator:
-                self._calibrator.apply(samples, start + offset, self._factors)
-
-        return load
-
-    def read_codes(self, start: int, count: int) -> Codes:
+    def read_codes(self, start: int, codes: Codes) -> None:
         """Read consecutive codes of all frames; see :class:`.integration.Stack`."""
-        codes = self._read_stored(start, count)
+        self._read_stored(start, codes)
         kernels().decode(codes, codes.size)
-        return codes
 
-    def _read_stored(self, start: int, count: int) -> Codes:
-        codes = np.empty((self.count, count), np.uint16)
+    def _read_stored(self, start: int, codes: Codes) -> None:
         for frame, row in zip(self._of_codes, codes, strict=True):
             frame.read_codes(start, row)
-        return codes
 
-    def _read_codes(self, start: int, count: int) -> Loader:
-        codes = self._read_stored(start, count)
-        return lambda offset, samples: kernels().unpack(
-            codes, count, offset, samples, *samples.shape
-        )
-
-    def _read_any(self, start: int, count: int) -> Loader:
-        read = np.empty((self.count, count), np.float32)
-        for index, (frame, row) in enumerate(zip(self._frames, read, strict=True)):
-            strip = frame.read(start, count)
+    def _read_any(self, start: int, samples: Float32) -> None:
+        for index, (frame, row) in enumerate(zip(self._frames, samples, strict=True)):
+            strip = frame.read(start, len(row))
             row[:] = strip.samples
             with self._lock:
                 self.not_finite[index] += strip.not_finite
-
-        def fill(offset: int, samples: Float32) -> None:
-            samples[:] = read[:, offset : offset + samples.shape[1]]
-
-        return fill
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,5 +212,5 @@ class StoredFrame:
 
 def _unpacked(codes: Codes) -> Float32:
     samples = np.empty(len(codes), np.float32)
-    kernels().unpack(codes, len(codes), 0, samples, 1, len(codes))
+    kernels().unpack(codes, samples, len(codes))
     return samples

@@ -7,13 +7,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calmasters.engines.native.compiled import kernels
-from calmasters.engines.native.needs import COMBINATIONS, REJECTIONS
+from calmasters.engines.native.needs import (
+    COMBINATIONS,
+    REJECTIONS,
+    STRIP_PIXELS,
+    STRIP_SAMPLES,
+    has_fast_kernel,
+)
 from calmasters.engines.native.reference import Float32, Float64, esd_limit
 from calmasters.engines.native.workspace import FastWorkspace
 from calmasters.progress import JOB_PROGRESS
@@ -24,17 +30,6 @@ __all__ = ["Integrated", "Normalization", "Stack", "in_threads", "integrate"]
 Codes: TypeAlias = NDArray[np.uint16]
 Counts: TypeAlias = NDArray[np.int64]
 Samples: TypeAlias = NDArray[np.float32] | Codes
-
-#: Bytes of the samples of all frames in a strip, which a thread combines at once: fits the cache.
-STRIP_BYTES: Final = 1 << 20
-
-#: Samples of all frames that a thread reads at once, and the minimum of each frame: smaller reads
-#: are slow.
-READ_SAMPLES: Final = 1 << 20
-READ_FRAME_SAMPLES: Final = 1 << 15
-
-#: Fills an array (frames, pixels) with samples that were read, starting at an offset in pixels.
-Loader: TypeAlias = Callable[[int, Float32], None]
 
 
 class Stack(Protocol):
@@ -55,12 +50,12 @@ class Stack(Protocol):
         """Whether the samples are 16-bit codes that nothing changes."""
         ...
 
-    def read(self, start: int, count: int) -> Loader:
-        """Read ``count`` pixels of all frames from pixel ``start`` on; threads can call it."""
+    def read(self, start: int, samples: Float32) -> None:
+        """Fill an array (frames, pixels) from pixel ``start`` on; threads can call it."""
         ...
 
-    def read_codes(self, start: int, count: int) -> Codes:
-        """Read pixels as ``read`` does, as an array (frames, pixels) of codes."""
+    def read_codes(self, start: int, codes: Codes) -> None:
+        """Fill an array of codes as ``read`` does."""
         ...
 
 
@@ -143,7 +138,7 @@ def integrate(
     ``exact`` combines pixel by pixel instead of by the fast kernels; the result is the same.
     """
     work = _Work(stack, settings, normalization, exact=exact)
-    in_threads(work.strips, range(0, stack.size, work.step), threads)
+    in_threads(work.strips, range(0, stack.size, work.strip), threads)
     return work.result()
 
 
@@ -191,56 +186,46 @@ class _Work:
         self._by_frame = np.zeros((2, stack.count), np.int64)
         self._hidden = np.zeros(1, np.int64)
         self._lock = Lock()
-        self._is_fast = not exact and normalization.same and _has_fast_kernel(settings)
+        self._is_fast = not exact and normalization.same and has_fast_kernel(settings)
         self._uses_codes = self._is_fast and stack.has_codes and normalization.is_none
-        sample_bytes = 2 if self._uses_codes else 4
-        self._strip = max(1, STRIP_BYTES // sample_bytes // stack.count)
-        self.step = max(self._strip, READ_SAMPLES // stack.count, READ_FRAME_SAMPLES)
+        self.strip = min(stack.size, max(STRIP_SAMPLES // stack.count, STRIP_PIXELS))
 
     def strips(self, starts: Iterator[int]) -> None:
         """Combine strips until none is left; runs in each thread."""
         n = self._stack.count
         sums = np.zeros((2, n), np.int64), np.zeros(1, np.int64)
-        samples = np.uint16 if self._uses_codes else np.float32
-        buffers = np.empty((2, n * self._strip if not self._uses_codes else 0), np.float32)
-        memory = FastWorkspace(n, self._strip, samples) if self._is_fast else None
+        dtype = np.uint16 if self._uses_codes else np.float32
+        buffer: NDArray[Any] = np.empty(n * self.strip, dtype)
+        memory = FastWorkspace(n, self.strip, dtype) if self._is_fast else None
         workspace = memory.addresses if memory else np.empty(8 * n)
         for start in starts:
-            count = min(self.step, self._stack.size - start)
-            for first, values, raws in self._read(start, count, buffers):
-                if self._is_fast:
-                    self._combine_fast(first, values, *sums, workspace)
-                else:
-                    self._combine(first, values, raws, *sums, workspace)
+            count = min(self.strip, self._stack.size - start)
+            samples = buffer[: n * count].reshape(n, count)
+            if self._uses_codes:
+                self._stack.read_codes(start, samples)
+            else:
+                self._stack.read(start, samples)
+            combine = self._combine_fast if self._is_fast else self._combine
+            combine(start, samples, *sums, workspace)
         with self._lock:
             self._by_frame += sums[0]
             self._hidden += sums[1]
 
-    def _read(
-        self, start: int, count: int, buffers: Float32
-    ) -> Iterator[tuple[int, Samples, Samples]]:
-        """Yield strips of pixels that are read at once, for rejection and for the output."""
-        n, stack = self._stack.count, self._stack
-        codes = stack.read_codes(start, count) if self._uses_codes else None
-        load = stack.read(start, count) if codes is None else None
-        for at in range(0, count, self._strip):
-            size = min(self._strip, count - at)
-            if load:
-                arrays = buffers[:, : n * size].reshape(2, n, size)
-                yield (start + at, *self._load(load, at, arrays))
-            elif codes is not None:
-                yield start + at, codes[:, at : at + size], codes[:, at : at + size]
-
     def _combine(
         self,
         start: int,
-        values: Samples,
-        raws: Samples,
+        values: Float32,
         by_frame: Counts,
         hidden: Counts,
         workspace: NDArray[Any],
     ) -> None:
         n, count = values.shape
+        normalization = self._normalization
+        raws = values
+        if not normalization.same:
+            raws = values.copy()
+            _normalize(raws, normalization.raw_factors, normalization.raw_shifts)
+        _normalize(values, normalization.value_factors)
         rejected = np.empty((2, count), np.int64)
         kernels().integrate(
             *(values, raws, n, count, self._parameters, self._limits),
@@ -258,28 +243,17 @@ class _Work:
         workspace: NDArray[Any],
     ) -> None:
         n, count = samples.shape
+        _normalize(samples, self._normalization.value_factors)
         least, largest = (0, 0xFFFF) if self._uses_codes else (-math.inf, math.inf)
         lowest, highest = (np.full(count, end, samples.dtype) for end in (least, largest))
         winsorize = kernels().winsorize_codes if self._uses_codes else kernels().winsorize
         winsorize(
-            *(samples, n, samples.strides[0] // samples.itemsize, count, self._parameters),
+            *(samples, n, count, self._parameters),
             *(self._pixels[start : start + count], lowest, highest, by_frame, hidden, workspace),
         )
         if self._maps is not None:
             rejected = np.array([(samples < lowest).sum(axis=0), (samples > highest).sum(axis=0)])
             self._maps[:, start : start + count] = rejected / n
-
-    def _load(self, load: Loader, offset: int, buffers: Float32) -> tuple[Float32, Float32]:
-        values, raws = buffers
-        load(offset, values)
-        normalization = self._normalization
-        if normalization.same:
-            _normalize(values, normalization.value_factors, normalization.raw_shifts)
-            return values, values
-        raws[:] = values
-        _normalize(raws, normalization.raw_factors, normalization.raw_shifts)
-        _normalize(values, normalization.value_factors, np.zeros(len(values)))
-        return values, raws
 
     def result(self) -> Integrated:
         """Return the results of all strips."""
@@ -287,16 +261,10 @@ class _Work:
         return Integrated(self._pixels, low, high, int(self._hidden[0]), self._maps)
 
 
-def _normalize(samples: Float32, factors: Float64, shifts: Float64) -> None:
+def _normalize(samples: Samples, factors: Float64, shifts: Float64 | None = None) -> None:
+    shifts = np.zeros(len(factors)) if shifts is None else shifts
     if shifts.any() or (factors != 1).any():
         kernels().normalize(samples, *samples.shape, factors, shifts)
-
-
-def _has_fast_kernel(settings: Integration) -> bool:
-    """Whether the fast kernels support these settings."""
-    chosen = settings.rejection, settings.combination
-    ranged = settings.rangeClipLow or settings.rangeClipHigh
-    return chosen == ("WinsorizedSigmaClip", "Average") and not ranged
 
 
 def parameters(settings: Integration) -> Float64:

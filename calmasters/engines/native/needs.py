@@ -18,9 +18,17 @@ from calmasters.engines.needs import (
 )
 from calmasters.frame import FrameType
 from calmasters.model.job import MasterJob
-from calmasters.settings import Settings
+from calmasters.settings import Integration, Settings
 
-__all__ = ["COMBINATIONS", "NEEDS", "REJECTIONS", "NativeNeeds"]
+__all__ = [
+    "COMBINATIONS",
+    "NEEDS",
+    "REJECTIONS",
+    "STRIP_PIXELS",
+    "STRIP_SAMPLES",
+    "NativeNeeds",
+    "has_fast_kernel",
+]
 
 #: In the order of their codes in ``rejection.py``, which imports numba; this module must not.
 REJECTIONS: Final = (
@@ -50,12 +58,14 @@ _SAMPLES_PER_THREAD: Final = 1 << 27
 #: of two rejection maps; of unpacking a frame.
 _MASTER, _CALIBRATION, _MAPS, _UNPACKING = 5, 12, 8, 3
 
-#: Samples that a thread reads at once: the minimum of all frames, the minimum of one frame.
-_READ, _READ_OF_ONE = 1 << 20, 1 << 15
+#: A thread reads and combines a strip at once: samples of all frames, and at least as many pixels.
+#: Smaller reads are slow, and short strips leave many queues with few pixels.
+STRIP_SAMPLES: Final = 1 << 20
+STRIP_PIXELS: Final = 1 << 15
 #: Bytes per sample of one frame of a layout while it is read: as stored, and as float64 twice.
 _ASSEMBLING: Final = 24
-#: Bytes of a thread besides the samples it reads.
-_STRIP: Final = 1 << 21
+#: Bytes of a thread besides its strip, and of its queues for each frame.
+_THREAD, _QUEUES = 1 << 21, 1 << 16
 
 #: Maximum number of times a frame is read: to measure its level, and to combine it.
 _READINGS: Final = 2
@@ -78,8 +88,7 @@ class NativeNeeds(EngineNeeds):
 
         Notes
         -----
-        The number of frames has little influence: a thread has a strip of all frames in memory, of
-        2^20 samples or of 2^15 of each frame; twice, since one is read before the last is freed.
+        The number of frames has little influence: a thread has only a strip of them in memory.
         """
         of_pixel = _MASTER + _MAPS * job.recipe.integration.generateRejectionMaps
         if job.type is FrameType.FLAT:
@@ -88,10 +97,11 @@ class NativeNeeds(EngineNeeds):
             of_pixel += _CALIBRATION
         if any_packed(job):
             of_pixel += _UNPACKING
-        read = max(_READ, _READ_OF_ONE * len(job.frames))
-        strips = threads * (2 * sample_bytes(job) * read + _STRIP)
+        frames = len(job.frames)
+        samples = max(STRIP_SAMPLES, STRIP_PIXELS * frames)
+        strips = threads * (_bytes_in_strip(job) * samples + _QUEUES * frames + _THREAD)
         if job.geometry.layout:
-            strips += threads * _ASSEMBLING * read // len(job.frames)
+            strips += threads * _ASSEMBLING * samples // frames
         return PYTHON_MB + (of_pixel * pixels(job.geometry) + strips) / 1e6
 
     def work_min(self, job: MasterJob, settings: Settings) -> float:
@@ -116,6 +126,23 @@ class NativeNeeds(EngineNeeds):
                 if not getattr(settings, name):
                     choices = "true with rejection: Rejection_ESD, which clips both sides"
                     yield unsupported_setting(f"{where}.{name}", False, "native", choices)
+
+
+def has_fast_kernel(settings: Integration) -> bool:
+    """Whether the fast kernels support these settings."""
+    chosen = settings.rejection, settings.combination
+    ranged = settings.rangeClipLow or settings.rangeClipHigh
+    return chosen == ("WinsorizedSigmaClip", "Average") and not ranged
+
+
+def _bytes_in_strip(job: MasterJob) -> int:
+    """Return the bytes of a sample of a strip: as stored, and as float32 where it is changed."""
+    stored, settings = sample_bytes(job), job.recipe.integration
+    if not has_fast_kernel(settings):
+        return stored + 8  # output and rejection may use different samples
+    if stored > 2 or job.bias or job.dark or settings.normalization != "NoNormalization":
+        return stored + 4
+    return stored
 
 
 NEEDS: Final = NativeNeeds()

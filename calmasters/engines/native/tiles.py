@@ -110,11 +110,15 @@ def load_queue(q: Queues, m: int, t: Tile) -> int:
     lanes: int = min(LANES, q.length[m])
     q.length[m] -= lanes
     start = q.length[m]
+    x, pixel, waiting = t.x, t.pixel, q.x
+    for rank in range(m):
+        at, here = offset(rank), QUEUE * (m * (m - 1) // 2 + rank) + start
+        for lane in range(lanes):
+            x[at + lane] = waiting[here + lane]
+        for lane in range(lanes, LANES):
+            x[at + lane] = waiting[here + lanes - 1]
     for lane in range(LANES):
-        slot = start + min(lane, lanes - 1)
-        t.pixel[lane] = q.pixel[m * QUEUE + slot]
-        for rank in range(m):
-            t.x[rank * LANES + lane] = q.x[QUEUE * (m * (m - 1) // 2 + rank) + slot]
+        pixel[lane] = q.pixel[m * QUEUE + start + min(lane, lanes - 1)]
     return lanes
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from calmasters.engines.native.integration import Codes, Loader, Normalization, integrate
+from calmasters.engines.native.integration import Codes, Normalization, integrate
 from calmasters.engines.native.reference import Float32, integrate_pixel, normalized
 from calmasters.settings import Integration
 
@@ -34,16 +34,11 @@ class _Frames:
         self.count, self.size = codes.shape
         self.has_codes = True
 
-    def read_codes(self, start: int, count: int) -> Codes:
-        return self._codes[:, start : start + count].copy()
+    def read_codes(self, start: int, codes: Codes) -> None:
+        codes[:] = self._codes[:, start : start + codes.shape[1]]
 
-    def read(self, start: int, count: int) -> Loader:
-        read = self._samples[:, start : start + count]
-
-        def load(offset: int, samples: Float32) -> None:
-            samples[:] = read[:, offset : offset + samples.shape[1]]
-
-        return load
+    def read(self, start: int, samples: Float32) -> None:
+        samples[:] = self._samples[:, start : start + samples.shape[1]]
 
 
 def differences() -> Iterator[str]:
