@@ -41,10 +41,10 @@ def limit_lanes(v: Rows, cutoff: float) -> None:
 
 
 @kernel
-def winsorize_row(v: Rows, copies: Rows, rank: int) -> None:
+def winsorize_row(v: Rows, copies: Rows, rank: int, lanes: int) -> None:
     """Clip a row to the limits, and add it."""
     at = offset(rank)
-    for lane in range(LANES):
+    for lane in range(lanes):
         value = copies[at + lane]
         far = (value <= v[FAR_LOW + lane]) | (value >= v[FAR_HIGH + lane])
         value = value if value > v[LOWER + lane] else v[LOWER + lane]
@@ -55,10 +55,10 @@ def winsorize_row(v: Rows, copies: Rows, rank: int) -> None:
 
 
 @kernel
-def spread_row(v: Rows, copies: Rows, rank: int) -> None:
+def spread_row(v: Rows, copies: Rows, rank: int, lanes: int) -> None:
     """Add the deviations of a row from the mean, which is in TOTAL, and their squares."""
     at = offset(rank)
-    for lane in range(LANES):
+    for lane in range(lanes):
         deviation = copies[at + lane] - v[TOTAL + lane]
         v[SQUARES + lane] += deviation * deviation
         v[RESIDUE + lane] += deviation
@@ -84,11 +84,20 @@ def step_lanes(v: Rows, n: int, is_first: bool) -> bool:
 
 @kernel
 def settle_exactly(
-    v: Rows, x: Rows, copies: Rows, distances: Rows, n: int, unit: Unit, cutoff: float, most: int
+    v: Rows,
+    x: Rows,
+    copies: Rows,
+    distances: Rows,
+    lanes: int,
+    n: int,
+    unit: Unit,
+    cutoff: float,
+    most: int,
 ) -> None:
-    """Compute centre and sigma of each lane, in at most ``most`` steps.
+    """Compute centre and sigma of the first ``lanes`` lanes, in at most ``most`` steps.
 
-    ``cutoff`` is infinite where there is none.
+    ``cutoff`` is infinite where there is none. Few pixels need exact steps, so a tile is often
+    nearly empty: the long loops take the lanes that are used.
     """
     for rank in range(n):
         at = offset(rank)
@@ -105,11 +114,11 @@ def settle_exactly(
     for step in range(most):
         limit_lanes(v, cutoff)
         for rank in range(n):
-            winsorize_row(v, copies, rank)
+            winsorize_row(v, copies, rank, lanes)
         for lane in range(LANES):
             v[TOTAL + lane] /= n
         for rank in range(n):
-            spread_row(v, copies, rank)
+            spread_row(v, copies, rank, lanes)
         if not step_lanes(v, n, step == 0):
             break
     for lane in range(LANES):

@@ -203,7 +203,7 @@ def do_tile(
             values[pixels[lane]] = sums[lane]
     else:
         most = MOST_EXACT_STEPS if way == EXACT else 2**62
-        settle_exactly(t.exact_state, x, t.copies, t.exact_distances, n, unit, cutoff, most)
+        settle_exactly(t.exact_state, x, t.copies, t.exact_distances, lanes, n, unit, cutoff, most)
     for lane in range(lanes):
         if way <= FAST:
             if v[STATE + lane] == KEPT:
