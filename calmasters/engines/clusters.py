@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from statistics import median
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -153,7 +152,7 @@ def flats_of_two_kinds(
         return
     texts = []
     for side, cards in zip(sides, headers, strict=True):
-        level = plain_number(median(levels_adu[i] for i in side), 4)
+        level = plain_number(float(np.median([levels_adu[i] for i in side])), 4)
         texts.append(f"{cards[0][card]} ({len(side)} flats, {level} ADU)")
     yield MasterWarning(
         WarningKind.OUTLIERS,

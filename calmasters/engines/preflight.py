@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import median
+
+import numpy as np
 
 from calmasters.engines.clusters import flats_of_two_kinds
 from calmasters.engines.dark_scaling import (
@@ -151,7 +152,7 @@ def check_frames(
         return checked
     is_searched = _can_be_scaled(job, thermal)
     scaling = replace(DarkScaling.of(job, dark_signal(thermal)), is_searched=is_searched)
-    noise = median(each.noise for each in measures)
+    noise = float(np.median([each.noise for each in measures]))
     subtracts_dark = is_searched or scaling.unsearched == 1
     return replace(checked, scaling=scaling, subtracts_dark=subtracts_dark, noise=noise)
 
@@ -278,7 +279,7 @@ def _weak(
         yield from weak_flats(paths, [level - base_level for level in levels], measures[0].white)
     elif base:
         yield from other_step(measures, base)
-        yield from weak_dark(65535 * (median(levels) - base_level), 65535 * base_level)
+        yield from weak_dark(65535 * (float(np.median(levels)) - base_level), 65535 * base_level)
 
 
 def _judge_outliers(

@@ -11,7 +11,6 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from statistics import median
 from typing import Any, Final, NoReturn, TextIO
 
 import numpy as np
@@ -316,7 +315,7 @@ class _MasterBuilder:
     ) -> Sequence[OpenedFrame]:
         """Compare the frames, and leave those out that differ, if the recipe asks for it."""
         measures = measure_frames(frames, self._threads)
-        self._noise = median(each.noise for each in measures)
+        self._noise = float(np.median([each.noise for each in measures]))
         base = measure_reference(self._job, self._input_dir, self._output_dir)
         if calibrator:
             subtracted = calibrator.dark if calibrator.bias is None else calibrator.bias
