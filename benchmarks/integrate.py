@@ -279,6 +279,8 @@ def plot(path: Path, ratios: dict[str, dict[int, float]]) -> None:
 
 def main() -> int:
     """Run ``python benchmarks/integrate.py``."""
+    # Without bytecode, each process would compile the library again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--kinds", nargs="+", default=["bias", "flat"], choices=["bias", "dark", "flat"]

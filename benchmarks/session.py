@@ -251,6 +251,8 @@ def ratio(row: Row, other: Row) -> float:
 
 def main() -> None:
     """Run ``python benchmarks/session.py``."""
+    # Without bytecode, each process would compile the library again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--small", action="store_true", help="frames of 960x540")
     parser.add_argument("--size", type=int, nargs=2, default=[3840, 2160], metavar=("W", "H"))
