@@ -306,6 +306,8 @@ class Frame(NamedTuple):
         The ``exclude`` pattern that matches the frame; its header was not read.
     copy_of : str or None
         Path of the original, if this file has the same bytes.
+    contradiction : str or None
+        How the header of another frame with the same pixels and time differs.
     """
 
     path: str
@@ -317,6 +319,7 @@ class Frame(NamedTuple):
     content: str = ""
     excluded: str | None = None
     copy_of: str | None = None
+    contradiction: str | None = None
 
     @property
     def keywords(self) -> Mapping[str, Value]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial, reduce
@@ -10,7 +11,7 @@ from operator import attrgetter
 from pathlib import Path, PurePath
 from typing import Final
 
-from calmasters.frame import Frame, Status, Traits, Verdict, split_plane
+from calmasters.frame import Frame, Status, Traits, Value, Verdict, format_value, split_plane
 from calmasters.headers.camera_raw import is_camera_raw
 from calmasters.headers.frame_types import canonical_type
 from calmasters.headers.path_tokens import type_from_folder, type_from_name
@@ -25,6 +26,11 @@ __all__ = ["FrameChecks", "check_frame", "mark_duplicates", "usable_frames"]
 
 #: Number of bytes compared in the middle of a file, where exposures differ at least by noise.
 _MIDDLE: Final = 4096
+#: Fewer different bytes are an image without noise, which frames may have in common.
+_FEWEST_BYTES: Final = 9
+_CONTRADICTION_REMEDY: Final = (
+    "frames with equal pixels and times have different headers: exclude those whose header is wrong"
+)
 #: Extensions of packed files, after that of the plain file.
 _PACKED: Final = (".fz", ".gz", ".bz2")
 
@@ -52,7 +58,10 @@ class FrameChecks:
                 Status.IGNORED, f"is a copy of {frame.copy_of}", "copies of other frames"
             )
         named = None if "TYPE" in frame.keywords else _named_type(frame.path, self._settings)
-        return self._verdict(frame.traits, named)
+        verdict = self._verdict(frame.traits, named)
+        if verdict is None and frame.contradiction:
+            return Verdict(Status.REFUSED, frame.contradiction, _CONTRADICTION_REMEDY)
+        return verdict
 
 
 def check_frame(
@@ -68,7 +77,7 @@ def usable_frames(
     """Return the frames that :func:`check_frame` accepts, by their traits."""
     by_traits: dict[Traits, list[Frame]] = defaultdict(list)
     for frame in frames:
-        if not (frame.excluded or frame.copy_of):
+        if not (frame.excluded or frame.copy_of or frame.contradiction):
             by_traits[frame.traits].append(frame)
     return {
         traits: members
@@ -137,7 +146,10 @@ def mark_duplicates(
     contents: ContentDigests,
     cameras: CameraKeywords = UNKNOWN_CAMERAS,
 ) -> list[Frame]:
-    """Mark every calibration frame that has the same bytes as another one, or is its packed twin.
+    """Mark calibration frames that are in the directory a second time.
+
+    They have the bytes of another frame, are its packed twin, or have its pixels and time but other
+    keywords: then one of the headers is wrong.
 
     A packed file (``.fz``, ``.gz``, ``.bz2``) is a twin if a file with its name has the same header
     and time; without a time, if it is also in the same folder. So is a camera raw of the same name
@@ -159,12 +171,14 @@ def mark_duplicates(
     Returns
     -------
     list of Frame
-        All frames; ``copy_of`` of a copy is the path of the original.
+        All frames; ``copy_of`` of a copy is the path of the original, and ``contradiction`` of a
+        frame says how the header of the other one differs.
     """
     frames, root = list(frames), settings.input_dir
+    usable = usable_frames(frames, settings, cameras)
     by_keywords: dict[Hashable, list[Frame]] = defaultdict(list)
     seen: set[str] = set()
-    for traits, members in usable_frames(frames, settings, cameras).items():
+    for traits, members in usable.items():
         by_keywords[frozenset(traits.keywords.items())] += _files_of(members, seen)
     twins = _packed_twins(chain(*by_keywords.values()))
     suspects = [
@@ -178,7 +192,8 @@ def mark_duplicates(
             same_header, lambda frame: _middle_bytes(root / frame.path, frame.size)
         )
     ]
-    if not suspects and not twins:
+    contradictions = _contradictions([*chain(*usable.values())], root)
+    if not (suspects or twins or contradictions):
         return frames
     originals = twins
     by_path = {file.path: file for file in files}
@@ -186,11 +201,41 @@ def mark_duplicates(
         digested = contents.add_digests((by_path[frame.path] for frame in group), root)
         originals |= _originals(digested)
     return [
-        frame._replace(copy_of=original)
-        if (original := _original_of(frame.path, originals))
-        else frame
+        frame._replace(
+            copy_of=_original_of(frame.path, originals),
+            contradiction=contradictions.get(frame.path),
+        )
         for frame in frames
     ]
+
+
+def _contradictions(frames: Sequence[Frame], root: Path) -> dict[str, str]:
+    """Say for each frame how another one with its pixels and its time has other keywords."""
+    return {
+        path: contradiction
+        for same_time in _equal_frames(frames, attrgetter("date_obs"))
+        if len({id(frame.traits) for frame in same_time}) > 1
+        for path, contradiction in _contradictions_among(same_time, root)
+    }
+
+
+def _contradictions_among(frames: Sequence[Frame], root: Path) -> Iterator[tuple[str, str]]:
+    for same in _equal_frames(frames, partial(_noise_bytes, root)):
+        for frame in same:
+            other = next((each for each in same if each.keywords != frame.keywords), None)
+            if other:
+                differences = ", ".join(_differences(frame.keywords, other.keywords))
+                yield frame.path, f"has the pixels and the time of {other.path}, but {differences}"
+
+
+def _differences(keywords: Mapping[str, Value], others: Mapping[str, Value]) -> Iterator[str]:
+    for name in sorted(keywords.keys() | others.keys()):
+        value, other = (
+            format_value(name, each[name]) if name in each else "none"
+            for each in (keywords, others)
+        )
+        if value != other:
+            yield f"{name} {value} instead of {other}"
 
 
 def _files_of(frames: Iterable[Frame], seen: set[str]) -> Iterator[Frame]:
@@ -275,6 +320,22 @@ def _middle_bytes(path: Path, size: int) -> bytes | None:
             return file.read(_MIDDLE)
     except OSError:
         return None
+
+
+def _noise_bytes(root: Path, frame: Frame) -> bytes | None:
+    """Return bytes of the pixels of a frame; None if they are hardly different.
+
+    They are at the same distance from the end of the file, also where the header is longer.
+    """
+    geometry = frame.traits.geometry
+    from_end = geometry.width * geometry.height if geometry else frame.size // 2
+    try:
+        with (root / frame.path).open("rb") as file:
+            file.seek(-from_end, os.SEEK_END)
+            found = file.read(_MIDDLE)
+    except OSError:
+        return None
+    return found if len({*found}) >= _FEWEST_BYTES else None
 
 
 def _originals(files: Iterable[ScannedFile]) -> dict[str, str]:

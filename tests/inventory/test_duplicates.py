@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from astropy.io import fits
 
@@ -72,6 +73,51 @@ def test_the_oldest_file_is_the_original_then_the_first_by_path(
     date(older, 999)
     shutil.copy2(frames[1], frames[1].with_name("a copy.fits"))
     assert used(settings) == ["a copy.fits", "c.fits", "z.fits"]
+
+
+@pytest.fixture
+def dark(add_frame: AddFrame) -> Path:
+    """A dark of 60 s with noise."""
+    return with_noise(add_frame("60 s.fits", "dark", {"EXPTIME": 60.0}), seed=1)
+
+
+def with_noise(path: Path, seed: int) -> Path:
+    """Give a frame 60x50 pixels with noise."""
+    pixels = np.random.default_rng(seed).integers(0, 1000, (50, 60)).astype(np.uint16)
+    header = fits.getheader(path)
+    fits.writeto(path, pixels, header, overwrite=True)
+    return path
+
+
+@pytest.mark.parametrize("more", [{}, {f"NOTE{n}": "x" * 60 for n in range(40)}])
+def test_frames_with_the_pixels_and_time_of_others_but_other_keywords_are_refused(
+    settings: Settings,
+    add_frame: AddFrame,
+    frames: list[Path],
+    dark: Path,
+    more: dict[str, str],
+) -> None:
+    with_noise(add_frame("120 s.fits", "dark", more | {"EXPTIME": 120.0}), seed=1)
+    decision = decide(settings)
+    for path, other, difference in (
+        ("60 s.fits", "120 s.fits", "EXPOSURE 60.00 instead of 120.00"),
+        ("120 s.fits", "60 s.fits", "EXPOSURE 120.00 instead of 60.00"),
+    ):
+        verdict = decision.verdicts[path]
+        assert verdict.status is Status.REFUSED
+        assert verdict.reason == f"has the pixels and the time of {other}, but {difference}"
+    assert "2 frames: frames with equal pixels and times have different headers" in summarize(
+        decision
+    )
+    assert used(settings) == ["a.fits", "b.fits", "c.fits"]
+
+
+def test_frames_of_one_time_with_other_pixels_are_not_refused(
+    settings: Settings, add_frame: AddFrame, dark: Path
+) -> None:
+    with_noise(add_frame("120 s.fits", "dark", {"EXPTIME": 120.0}), seed=2)
+    reasons = {verdict.reason for verdict in decide(settings).verdicts.values()}
+    assert reasons == {"only 1 frame of this group: take at least 3 (minimum_frames)"}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a special permission there")
