@@ -56,9 +56,13 @@ _ONE_DAY: Final = timedelta(days=1)
 _UTC: Final = ("DATE-OBS", "DATE-BEG", "DATE_OBS", "DATE-HP")
 _TIME_OF_DAY: Final = ("TIME-OBS", "UT", "UTC", "UT-OBS", "UTSTART", "TIME-BEG")
 _LOCAL: Final = ("DATE-LOC", "LOCALTIM", "DATE-LT")
-#: The scale of all times of a header, and its values for the time of clocks on the wall.
+#: The scale of all times of a header, and its values for the time of clocks on the wall: also the
+#: names of zones, such as CET, which are no scales of FITS.
 _SYSTEM: Final = "TIMESYS"
-_LOCAL_SYSTEM: Final = re.compile(r"loc(?:al)?\b.*|local[-_ ]?time.*|lt|civil", re.IGNORECASE)
+_LOCAL_SYSTEM: Final = re.compile(
+    r"loc(?:al)?\b.*|local[-_ ]?time.*|lt|civil|msk|(?!(?:et|gmt|iat|tdt)$)[a-z]{2,4}t",
+    re.IGNORECASE,
+)
 #: The longitude that FITS defines, east of Greenwich; programs disagree about the other cards.
 _FITS_LONGITUDE: Final = "OBSGEO-L"
 #: Cards with the longitude of the observatory.

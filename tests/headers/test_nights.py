@@ -89,9 +89,12 @@ def test_nights_do_not_depend_on_the_computers_time_zone(machine: str) -> None:
         ),
         *(
             ({"DATE-OBS": "2026-01-15T12:30:00", "TIMESYS": system}, f"DATE-OBS, TIMESYS {system}")
-            for system in ("LOCALTIME", "Local-Time", "Local (CET)", "LOC", "civil")
+            for system in ("LOCALTIME", "Local-Time", "Local (CET)", "LOC", "civil", "CET", "mst")
         ),
-        ({"DATE-OBS": "2026-01-15T12:30:00", "TIMESYS": "UTC"}, "DATE-OBS, UTC"),
+        *(
+            ({"DATE-OBS": "2026-01-15T12:30:00", "TIMESYS": system}, "DATE-OBS, UTC")
+            for system in ("UTC", "UT", "UT1", "GMT", "TAI", "IAT", "TT", "TDT", "ET", "GPS", "TDB")
+        ),
         (
             {
                 "DATE-OBS": "2026-01-16T20:00:00",
