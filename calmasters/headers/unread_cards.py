@@ -37,8 +37,8 @@ _RESEMBLING: Final[Mapping[str, re.Pattern[str]]] = {
 #: OBJECT may have the filter in words, and the number of the frame: 'Flat V 3'.
 _OBJECT: Final = "OBJECT"
 _FILTER_WORD: Final = re.compile(
-    r"(?<![^\W_])(?:[lrgbuviz]|lum(?:inance)?|red|green|blue|h-?a(?:lpha)?|h-?b(?:eta)?|oiii|o3|sii|s2"
-    r"|nii|n2)(?![^\W_])",
+    r"(?<![^\W_])(?:[lrgbuvizyjhkw]|[ugrizy]p|ks|lum(?:inance)?|red|green|blue|clear|clr|white|ir|uv"
+    r"|h-?a(?:lpha)?|h-?b(?:eta)?|oiii|o3|sii|s2|nii|n2|ch4|methane|uhc|cls)(?![^\W_])",
     re.IGNORECASE,
 )
 #: Up to this number of different values may be those of settings, however few frames there are.

@@ -103,6 +103,7 @@ def test_values_are_written_as_settings(keyword: str, value: object, text: str) 
     ("text", "name"),
     [("Flat V", "V"), ("dome flat R 12", "R"), ("V", "V"), ("twilight_r", "r"), ("ff Ha (3)", "Ha"),
      ("FlatWizard", ""), ("skyflat_003", ""), ("dusk flat", ""), ("M31 flats", ""),
+     ("Flat Ks", "Ks"), ("Skyflat_u", "u"), ("flat-gp", "gp"), ("flat clear 1", "clear"),
      ("Flat 1.1s", ""), ("flat V to R", ""), ("M 31", ""), ("", ""), (7, "")],
 )  # fmt: skip
 def test_object_may_have_the_filter(text: str | int, name: str) -> None:
