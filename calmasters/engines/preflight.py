@@ -29,6 +29,7 @@ from calmasters.engines.result_warnings import (
     other_step,
     repeated_frames,
     structured_bias,
+    too_bright,
     weak_dark,
     weak_flats,
     weak_master_dark,
@@ -271,11 +272,17 @@ def _weak(
     levels, base_level = [each.level for each in measures], base.level if base else 0.0
     if kind is FrameType.BIAS:
         yield from structured_bias(measures)
-    elif kind is FrameType.FLAT:
+    if kind is not FrameType.FLAT and not base:
+        middle = sorted(measures, key=lambda each: each.level)[len(measures) // 2]
+        yield from too_bright(middle.level, middle.white, "its frames are")
+    if kind is FrameType.FLAT:
         # Saturated flats also differ in shape and level.
         yield from clipped_flats(paths, measures)
         yield from lit_overscan(measures, base)
         yield from other_step(measures, base)
+        if base:
+            what = "what is subtracted from the flats is"
+            yield from too_bright(base.level, measures[0].white, what)
         yield from weak_flats(paths, [level - base_level for level in levels], measures[0].white)
     elif base:
         yield from other_step(measures, base)

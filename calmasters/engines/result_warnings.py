@@ -19,6 +19,7 @@ __all__ = [
     "constant_frames",
     "repeated_frames",
     "structured_bias",
+    "too_bright",
     "weak_dark",
     "weak_flats",
     "weak_master_dark",
@@ -70,6 +71,10 @@ _DARK_RATIO_ADU: Final = 1000.0
 #: amplifiers have offsets of their own.
 _BIAS_SPREAD: Final = 0.25
 _BIAS_SPREAD_ADU: Final = 100.0
+
+#: Level above which a bias or dark has light in it, or is a sum of frames, as a share of white:
+#: cameras add no more than keeps their noise above 0, one eighth at most.
+_TOO_BRIGHT: Final = 0.25
 
 
 def zero_pixels(flat: Image) -> Iterator[MasterWarning]:
@@ -264,6 +269,17 @@ def structured_bias(measures: Sequence[FrameMeasure]) -> Iterator[MasterWarning]
             f"the level of the bias frames goes from {low:.0f} to {high:.0f} ADU across the image,"
             " as in exposed frames: check the types of the frames, cover the camera, and take them"
             " again",
+        )
+
+
+def too_bright(level: float, white: float, what: str) -> Iterator[MasterWarning]:
+    """Warn of a bias or dark, named by ``what``, whose level is far above that of any camera."""
+    if level > _TOO_BRIGHT * white:
+        yield MasterWarning(
+            WarningKind.LEVEL,
+            f"{what} at {65535 * level:.0f} ADU, {level / white:.0%} of the range,"
+            " far above the offset of any camera: there was light, or it is a sum of frames; check"
+            " the types of the frames, cover the camera, and take them again",
         )
 
 

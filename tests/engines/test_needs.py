@@ -33,6 +33,7 @@ HEIGHT, WIDTH = 1152, 1728
 PROGRAM = """
 import json, re, resource, sys, time
 from pathlib import Path
+import calmasters.interrupts  # as jobs do
 from calmasters.model.job import MasterJob
 
 root, threads = Path(sys.argv[1]), int(sys.argv[2])
