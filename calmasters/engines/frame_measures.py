@@ -57,6 +57,9 @@ _MEDIAN_SAMPLES: Final = 20_000
 _READ_SAMPLES: Final = 1 << 19
 _SAME: Final = 0.25 / 65535
 
+#: Bands of an image whose content is compared with that of other frames.
+_BANDS: Final = 8
+
 #: Largest number of rows in which hot pixels are looked for.
 _HOT_ROWS: Final = 64
 
@@ -97,8 +100,9 @@ class FrameMeasure:
         Level of the overscan that was subtracted; None where it is not known, or there is none.
     step_adu : float
         Step between values of samples: 16 for 12 bits that are shifted; 0 where it is not known.
-    content : int
-        Digest of the sums of the parts of all cells: the same for equal pixels, in any format.
+    content : tuple of int
+        Digests of the sums of the parts of all cells, in bands from top to bottom: the same for
+        equal pixels, in any format.
     """
 
     level: float
@@ -111,7 +115,7 @@ class FrameMeasure:
     white: float = 1.0
     overscan_adu: float | None = None
     step_adu: float = 0.0
-    content: int = 0
+    content: tuple[int, ...] = ()
 
 
 def measure_frames(frames: Sequence[OpenedFrame], threads: int) -> list[FrameMeasure]:
@@ -191,6 +195,7 @@ def _measure(
     samples_of_parts = rows * np.diff(edges)
     means = (sums / samples_of_parts + zero) / unity
     whole_adu = np.rint(means * samples_of_parts * 65535).astype(np.int64)
+    bands = min(_BANDS, count)
     cells = means.reshape(count // 2, 2, columns, parts).swapaxes(1, 2)
     sorted_parts = np.sort(cells.reshape(count // 2, columns, -1), axis=2)
     kept = sorted_parts[..., : math.ceil(_KEPT * 2 * parts)]
@@ -206,7 +211,7 @@ def _measure(
     level = float(np.median(means))
     return FrameMeasure(
         *(level, kept.mean(axis=2), noise, cell_noise, hot_pixels, highest, plateau),
-        content=zlib.crc32(whole_adu.tobytes()),
+        content=tuple(zlib.crc32(band.tobytes()) for band in np.array_split(whole_adu, bands)),
     )
 
 

@@ -241,20 +241,24 @@ def repeated_frames(
 ) -> Iterator[MasterWarning]:
     """Warn of frames with the pixels of others: no camera takes the same noise twice.
 
-    Their files differ, or they would be copies: in the time, or in another card.
+    Their files differ, or they would be copies: in the time, in another card, or in some pixels,
+    such as those of a time that is written into the image.
     """
-    images: dict[int, list[str]] = {}
+    first_with: dict[tuple[int, int], str] = {}
+    repeated: dict[str, str] = {}
     for path, measure in zip(paths, measures, strict=True):
         if measure.noise > _NO_NOISE:
-            images.setdefault(measure.content, []).append(path)
-    repeated = [same for same in images.values() if len(same) > 1]
+            firsts = [first_with.setdefault(band, path) for band in enumerate(measure.content)]
+            others = [first for first in firsts if first != path]
+            if 2 * len(others) > len(firsts):
+                repeated[path] = others[0]
     if repeated:
-        first, second, *_ = repeated[0]
+        path, first = next(iter(repeated.items()))
         yield MasterWarning(
             WarningKind.SAMPLES,
-            f"{sum(map(len, repeated)) - len(repeated)} of {len(paths)} frames have the pixels of"
-            f" others, such as {second} those of {first}: the camera or its driver gave an image"
-            " more than once, or files were copied and changed; exclude all but one of each image",
+            f"{len(repeated)} of {len(paths)} frames have the pixels of others, such as {path}"
+            f" those of {first}: the camera or its driver gave an image more than once, or files"
+            " were copied and changed; exclude all but one of each image",
         )
 
 
