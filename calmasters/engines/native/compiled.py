@@ -52,7 +52,6 @@ SIGNATURES: Final[Mapping[str, str]] = MappingProxyType(
         "normalize": "piipp",
         "box_mean": "piip",
         "survey": "piffffpppp",
-        "count_below": "pidddp",
         "cold_moments": "ppiidp",
         "hot_moments": "ppifdp",
         "integrate": "ppiippppppp",

@@ -119,14 +119,6 @@ def survey(
     )
 
 
-def count_below(
-    image: Address, size: int, low: float, high: float, limit: float, count: Address
-) -> None:
-    """Count samples below a limit: :func:`moments.count_below`."""
-    samples = carray(image, (size,), np.float32)
-    carray(count, (1,), np.int64)[0] = moments.count_below(samples, low, high, limit)
-
-
 def cold_moments(
     target: Address, is_hot: Address, rows: int, columns: int, centre: float, sums: Address
 ) -> None:

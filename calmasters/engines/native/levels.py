@@ -191,11 +191,9 @@ def _first_at(window: _Window, index: int, low: float, high: float) -> int:
     place = int(np.searchsorted(window.samples, first))
     if 0 < place < len(window.samples):
         return place + window.below
-    total, count = 0, np.zeros(1, np.int64)
-    for strip in window.strips():
-        kernels().count_below(strip, strip.size, window.low, window.high, first, count)
-        total += int(count[0])
-    return total
+    high = min(first, window.high)  # float32 numbers, as `low`
+    below = (np.count_nonzero((strip > window.low) & (strip < high)) for strip in window.strips())
+    return int(sum(below))
 
 
 def _first_of_bin(index: int, low: float, high: float) -> float:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from calmasters.engines.native.stack import Doubles, Floats, kernel
 
-__all__ = ["cold_moments", "count_below", "hot_moments", "survey"]
+__all__ = ["cold_moments", "hot_moments", "survey"]
 
 #: Number of partial sums that are accumulated side by side.
 RUNS: Final = 64
@@ -79,15 +79,6 @@ def survey(
                 is_counted = (low < sample) & (sample < high)
                 size += is_counted & (sample >= window_low) & (sample < window_high)
     return size
-
-
-@kernel
-def count_below(image: Floats, low: float, high: float, limit: float) -> int:
-    """Count the samples strictly inside (``low``, ``high``) that are less than ``limit``."""
-    count = 0
-    for i in range(len(image)):
-        count += (low < image[i]) & (image[i] < high) & (image[i] < limit)
-    return count
 
 
 @kernel
