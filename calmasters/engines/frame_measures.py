@@ -11,7 +11,7 @@ import sys
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -57,6 +57,11 @@ _MEDIAN_SAMPLES: Final = 20_000
 _READ_SAMPLES: Final = 1 << 19
 _SAME: Final = 0.25 / 65535
 
+#: One of this many pairs of rows is enough for the levels of a mosaic.
+_MOSAIC_STEP: Final = 4
+#: With fewer differences, the noise of the brightest tenth of the cells is not known well enough.
+_FEWEST_DIFFERENCES: Final = 4096
+
 #: Bands of an image whose content is compared with that of other frames.
 _BANDS: Final = 8
 
@@ -100,6 +105,12 @@ class FrameMeasure:
         Level of the overscan that was subtracted; None where it is not known, or there is none.
     step_adu : float
         Step between values of samples: 16 for 12 bits that are shifted; 0 where it is not known.
+    mosaic : (2, 2) array of float64
+        Mean levels of the samples in even and odd rows and columns, in [0, 1].
+    top_noise : float
+        Noise in the brightest cells, as a share of that in cells of the level with most noise.
+    zeros : float
+        Share of the samples that are 0.
     content : tuple of int
         Digests of the sums of the parts of all cells, in bands from top to bottom: the same for
         equal pixels, in any format.
@@ -115,6 +126,9 @@ class FrameMeasure:
     white: float = 1.0
     overscan_adu: float | None = None
     step_adu: float = 0.0
+    mosaic: Cells = field(default_factory=lambda: np.ones((2, 2)))
+    top_noise: float = 1.0
+    zeros: float = 0.0
     content: tuple[int, ...] = ()
 
 
@@ -169,12 +183,12 @@ def measure_image(image: Image) -> FrameMeasure:
 def _pair_starts(height: int) -> list[int]:
     """Return the first of two neighbouring rows, twice in each row of cells.
 
-    Two rows contain all colours of a Bayer mosaic.
+    Two rows contain all colours of a Bayer mosaic. The first is even.
     """
     bands = _cells_of(height)
     edges = np.linspace(0, height, 2 * bands + 1).astype(int)
     starts = (edges[:-1] + edges[1:]) // 2 - 1
-    return [int(start) for start in starts.clip(0, max(0, height - 2))]
+    return [int(start) // 2 * 2 for start in starts.clip(0, max(0, height - 2))]
 
 
 def _cells_of(side: int) -> int:
@@ -200,7 +214,7 @@ def _measure(
     sorted_parts = np.sort(cells.reshape(count // 2, columns, -1), axis=2)
     kept = sorted_parts[..., : math.ceil(_KEPT * 2 * parts)]
     one_adu = unity / 65535
-    stored_noise = _noise(pairs[::2, 0].astype(np.float32), one_adu)
+    differences, stored_noise = _differences(pairs[::2, 0].astype(np.float32), one_adu)
     noise = stored_noise / unity
     lines = pairs.reshape(-1, width)[:: math.ceil(count * rows / _HOT_ROWS)]
     hot_pixels = find_hot_pixels(lines, stored_noise, one_adu)
@@ -209,8 +223,14 @@ def _measure(
     stored, plateau = _highest(pairs)
     highest = (stored + zero) / unity
     level = float(np.median(means))
+    levels = kept.mean(axis=2)
+    some, last = pairs[::_MOSAIC_STEP], min(1, width - 1)
+    mosaic = [some[:, row, column::2].mean(dtype=float) for row in (0, -1) for column in (0, last)]
     return FrameMeasure(
-        *(level, kept.mean(axis=2), noise, cell_noise, hot_pixels, highest, plateau),
+        *(level, levels, noise, cell_noise, hot_pixels, highest, plateau),
+        mosaic=(np.reshape(mosaic, (2, 2)) + zero) / unity,
+        top_noise=_top_noise(differences, levels, edges[:-1:parts]),
+        zeros=float(np.count_nonzero(pairs == -zero)) / pairs.size,
         content=tuple(zlib.crc32(band.tobytes()) for band in np.array_split(whole_adu, bands)),
     )
 
@@ -229,11 +249,24 @@ def _highest(samples: NDArray[np.float32 | np.int16]) -> tuple[float, float]:
     return float(highest), is_plateau * count / samples.size
 
 
-def _noise(rows: Image, one_adu: float) -> float:
-    """Estimate the noise of a sample; samples two columns apart have one colour."""
+def _top_noise(differences: Image, levels: Cells, starts: NDArray[np.int64]) -> float:
+    """Compare the noise of the brightest tenth of the cells with the largest; 1 in small images."""
+    if differences.size < _FEWEST_DIFFERENCES:
+        return 1.0
+    noise = np.add.reduceat(differences, starts, axis=1) / np.diff([*starts, differences.shape[1]])
+    tenths = np.array_split(noise.reshape(-1)[np.argsort(levels, axis=None)], 10)
+    medians = [float(np.median(tenth)) for tenth in tenths]
+    return medians[-1] / max(medians) if max(medians) else 1.0
+
+
+def _differences(rows: Image, one_adu: float) -> tuple[Image, float]:
+    """Return differences of samples two columns apart, which have one colour, and their noise.
+
+    Those of hot pixels are cut.
+    """
     differences = rows[:, 2:] - rows[:, :-2]
     if differences.size == 0:
-        return 0.0
+        return differences, 0.0
     np.abs(differences, out=differences)
     step = max(1, differences.size // _MEDIAN_SAMPLES)
     some = differences.reshape(-1)[::step]
@@ -244,4 +277,4 @@ def _noise(rows: Image, one_adu: float) -> float:
     np.minimum(differences, np.float32(cut), out=differences)
     # A mean changes continuously with the noise; the median of integers does not.
     noise = float(differences.mean(dtype=np.float64) / _DIFFERENCE)
-    return max(noise, _ROUNDING * value_step)
+    return differences, max(noise, _ROUNDING * value_step)

@@ -26,8 +26,12 @@ from calmasters.engines.result_warnings import (
     clipped_flats,
     constant_frames,
     lit_overscan,
+    low_offset,
+    mixed_mosaics,
     other_step,
+    quiet_flats,
     repeated_frames,
+    saturated_below_white,
     structured_bias,
     too_bright,
     weak_dark,
@@ -272,12 +276,17 @@ def _weak(
     levels, base_level = [each.level for each in measures], base.level if base else 0.0
     if kind is FrameType.BIAS:
         yield from structured_bias(measures)
+    if kind is not FrameType.FLAT:
+        yield from low_offset(paths, measures)
     if kind is not FrameType.FLAT and not base:
         middle = sorted(measures, key=lambda each: each.level)[len(measures) // 2]
         yield from too_bright(middle.level, middle.white, "its frames are")
     if kind is FrameType.FLAT:
         # Saturated flats also differ in shape and level.
         yield from clipped_flats(paths, measures)
+        yield from saturated_below_white(paths, measures)
+        yield from quiet_flats(paths, measures)
+        yield from mixed_mosaics(paths, measures)
         yield from lit_overscan(measures, base)
         yield from other_step(measures, base)
         if base:

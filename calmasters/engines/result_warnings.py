@@ -17,7 +17,11 @@ __all__ = [
     "ZERO_SHARE",
     "clipped_flats",
     "constant_frames",
+    "low_offset",
+    "mixed_mosaics",
+    "quiet_flats",
     "repeated_frames",
+    "saturated_below_white",
     "structured_bias",
     "too_bright",
     "weak_dark",
@@ -71,6 +75,23 @@ _DARK_RATIO_ADU: Final = 1000.0
 #: amplifiers have offsets of their own.
 _BIAS_SPREAD: Final = 0.25
 _BIAS_SPREAD_ADU: Final = 100.0
+
+#: Full pixels have less noise than those that are ordinarily bright.
+_TOP_NOISE: Final = 0.6
+
+#: The noise of a master is less than this share of that of frames; the pattern of the sensor, which
+#: both have, is a part of it. More than this number of frames of like level are compared.
+_QUIET: Final = 0.8
+_LIKE_LEVEL: Final = 0.15
+_FEWEST_ALIKE: Final = 3
+
+#: Colours of a mosaic whose share of the level differs by more are at other places.
+_OTHER_MOSAIC: Final = 0.05
+
+#: Share of the samples at 0 above which the noise is cut off, in frames whose level is less than
+#: this many times the noise.
+_ZEROS: Final = 0.01
+_NEAR_ZERO: Final = 4.0
 
 #: Level above which a bias or dark has light in it, or is a sum of frames, as a share of white:
 #: cameras add no more than keeps their noise above 0, one eighth at most.
@@ -160,6 +181,83 @@ def clipped_flats(
             WarningKind.LEVEL,
             f"{len(clipped)} of {len(paths)} flats are saturated at {65535 * highest:.0f} ADU, such"
             f" as {path} in {share:.1%} of its samples: expose flats shorter, or dim the light",
+        )
+
+
+def saturated_below_white(
+    paths: Sequence[str], measures: Sequence[FrameMeasure]
+) -> Iterator[MasterWarning]:
+    """Warn of flats with less noise where they are brightest: the pixels are full, not the ADC."""
+    full = [
+        (measure.top_noise, path)
+        for path, measure in zip(paths, measures, strict=True)
+        if measure.top_noise < _TOP_NOISE and measure.plateau <= _CLIPPED_SHARE
+    ]
+    if full:
+        least, path = min(full)
+        yield MasterWarning(
+            WarningKind.LEVEL,
+            f"{len(full)} of {len(paths)} flats, such as {path}, have in their brightest parts"
+            f" {least:.0%} of the noise of the others: the sensor is saturated there, below the"
+            " highest value; expose flats shorter, or dim the light",
+        )
+
+
+def quiet_flats(paths: Sequence[str], measures: Sequence[FrameMeasure]) -> Iterator[MasterWarning]:
+    """Warn of flats with less noise than others of like level: they are averages."""
+    levels, noises = (
+        np.array([getattr(measure, name) for measure in measures]) for name in ("level", "noise")
+    )
+    quiet = []
+    for path, level, noise in zip(paths, levels, noises, strict=True):
+        alike = noises[abs(levels - level) <= _LIKE_LEVEL * level]
+        if len(alike) > _FEWEST_ALIKE and noise < _QUIET * np.median(alike):
+            quiet.append((noise / np.median(alike), path))
+    if quiet:
+        share, path = min(quiet)
+        yield MasterWarning(
+            WarningKind.OUTLIERS,
+            f"{len(quiet)} of {len(paths)} flats, such as {path}, have {share:.0%} of the noise of"
+            " others of this level: they are masters, or were processed; exclude them",
+        )
+
+
+def mixed_mosaics(
+    paths: Sequence[str], measures: Sequence[FrameMeasure]
+) -> Iterator[MasterWarning]:
+    """Warn of flats whose mosaic of colours is that of others, flipped or moved by a pixel."""
+    mosaics = [each.mosaic / max(each.mosaic.mean(), _UNLIT) for each in measures]
+    first = mosaics[0]
+    flipped = [
+        path
+        for path, mosaic in zip(paths, mosaics, strict=True)
+        if (apart := np.abs(mosaic - first).max()) > _OTHER_MOSAIC
+        and any(np.abs(np.flip(mosaic, axis) - first).max() < apart / 4 for axis in (0, 1, None))
+    ]
+    if flipped:
+        yield MasterWarning(
+            WarningKind.OUTLIERS,
+            f"{len(flipped)} of {len(paths)} flats, such as {flipped[0]}, have the colours of their"
+            f" mosaic at other places than {paths[0]}: rows or columns are in another order, or"
+            " moved by one; they are not of one program, driver or subframe: exclude the one kind",
+        )
+
+
+def low_offset(paths: Sequence[str], measures: Sequence[FrameMeasure]) -> Iterator[MasterWarning]:
+    """Warn of bias frames and darks whose noise is cut off at 0."""
+    cut = [
+        (measure.zeros, path)
+        for path, measure in zip(paths, measures, strict=True)
+        # Columns that are not used may be 0 in any frame.
+        if measure.zeros > _ZEROS and measure.level < _NEAR_ZERO * measure.noise
+    ]
+    if cut:
+        share, path = max(cut)
+        yield MasterWarning(
+            WarningKind.LEVEL,
+            f"in {len(cut)} of {len(paths)} frames, such as {path}, up to {share:.0%} of the"
+            " samples are 0: the offset of the camera is too low, and noise is cut off, so their"
+            " average is too high; take all frames again with a higher offset",
         )
 
 

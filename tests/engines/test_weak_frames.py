@@ -185,6 +185,72 @@ def test_bias_frames_with_light_are_reported(
     assert [expected in each.text for each in warnings] == [True] * (expected is not None)
 
 
+def coloured(red: float = 0.55, blue: float = 0.7) -> np.ndarray:
+    """Flats of a colour camera, RGGB."""
+    colours = np.ones(SHAPE)
+    colours[::2, ::2], colours[1::2, 1::2] = red, blue
+    return frames(20_000 * colours * VIGNETTING, 120.0, count=8)
+
+
+@pytest.mark.parametrize(
+    ("change", "is_reported"),
+    [
+        (lambda image: image[::-1], True),
+        (lambda image: image[:, ::-1], True),
+        (lambda image: np.roll(image, 1, axis=0), True),
+        (lambda image: image, False),
+    ],
+)
+def test_flats_whose_mosaic_is_flipped_or_moved_are_reported(
+    site: Any, change: Any, is_reported: bool
+) -> None:
+    codes = coloured()
+    codes[4:] = [change(image) for image in codes[4:]]
+    texts = [each.text for each in found(site, flat_job(site, codes))]
+    assert is_reported == any(
+        text.startswith("4 of 8 flats, such as frame004.fits, have the colours of their mosaic")
+        for text in texts
+    )
+
+
+def test_flats_in_light_of_another_colour_have_no_other_mosaic(site: Any) -> None:
+    codes = np.concatenate([coloured(), coloured(red=0.9)])
+    assert "mosaic" not in str(found(site, flat_job(site, codes)))
+
+
+@pytest.mark.parametrize(("full", "is_reported"), [(18_000, True), (40_000, False)])
+def test_flats_of_full_pixels_below_white_are_reported(
+    site: Any, full: float, is_reported: bool
+) -> None:
+    random, shape = np.random.default_rng(5), (200, 240)
+    rows, columns = np.mgrid[: shape[0], : shape[1]] / 200 - 0.5
+    light = 25_000 * (1 - 0.8 * (rows**2 + (columns - 0.1) ** 2))
+    codes = random.normal(light, np.sqrt(light), (5, *shape))
+    codes = np.minimum(codes, random.normal(full, 20, codes.shape)).astype(np.uint16)
+    job = site.job(site.write(codes), shape, FLAT)
+    texts = [each.text for each in found(site, job)]
+    assert is_reported == any("saturated there, below the highest value" in text for text in texts)
+
+
+def test_a_master_among_flats_is_reported(site: Any) -> None:
+    codes = frames(20_000, 140.0, count=9)
+    codes[3] = frames(19_500, 140.0 / 5, count=1)[0]
+    warnings = found(site, flat_job(site, codes))
+    (text,) = (each.text for each in warnings if "of the noise" in each.text)
+    assert text.startswith("1 of 9 flats, such as frame003.fits, have 20% of the noise")
+
+
+@pytest.mark.parametrize("kind", [BIAS, DARK])
+@pytest.mark.parametrize(("level", "is_reported"), [(6, True), (200, False)])
+def test_an_offset_that_cuts_noise_off_is_reported(
+    site: Any, kind: FrameType, level: float, is_reported: bool
+) -> None:
+    codes = frames(level, 8.0)
+    codes[..., -4:] = 0  # columns that are not used
+    texts = [each.text for each in found(site, site.job(site.write(codes), SHAPE, kind))]
+    assert is_reported == any("the offset of the camera is too low" in text for text in texts)
+
+
 @pytest.mark.parametrize("kind", [BIAS, DARK])
 def test_frames_far_above_any_offset_are_reported(site: Any, kind: FrameType) -> None:
     (warning,) = found(site, site.job(site.write(frames(20_000)), SHAPE, kind))

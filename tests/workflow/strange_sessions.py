@@ -34,8 +34,12 @@ TYPES: Mapping[str, Cards] = {
 
 
 def pixels(level: float | Pixels, number: int = 0, grain: float = 6.0) -> Pixels:
-    """Give frame ``number`` with a grain whose median, and mean of three frames, is exactly 0."""
-    return level + grain * ((ROW + COLUMN + number) % 3 - 1)
+    """Give frame ``number`` with a grain whose median, and mean of three frames, is exactly 0.
+
+    No two frames are equal.
+    """
+    start = np.random.default_rng(number // 3).integers(0, 3, ROW.shape)
+    return level + grain * ((start + number) % 3 - 1)
 
 
 def add(

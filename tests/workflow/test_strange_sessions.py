@@ -535,8 +535,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Made:
     frames = workflow.frames
     packs = {"fz": fpacked, "gz": gzipped, "bz2": bzipped}
     for suffix, pack in packs.items():
-        for camera in (f"twin {suffix}", f"alone {suffix}"):
-            add(frames, "bias", 700, camera=camera)
+        for second, camera in enumerate((f"twin {suffix}", f"alone {suffix}")):
+            # Frames of one time and with equal pixels would be refused.
+            add(frames, "bias", 700, camera=camera, start=f"2026-03-02T20:00:0{second}")
             for path in sorted(frames.glob(f"bias_{camera}*.fits")):
                 pack(path)
                 if "alone" in camera:
