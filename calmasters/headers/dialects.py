@@ -47,6 +47,7 @@ from calmasters.headers.path_tokens import (
 from calmasters.headers.processing import (
     PROCESSING_CARDS,
     bias_removal,
+    changed_unit,
     is_processed_name,
     overscan_removal,
     processing,
@@ -500,8 +501,11 @@ def _processing_problems(
     if not master:
         if sign := processing(cards, name):
             yield f"is already calibrated ({sign}); use the raw frame, not the calibrated one"
-    elif kind == FrameType.BIAS and (sign := bias_removal(cards)):
+        return
+    if kind == FrameType.BIAS and (sign := bias_removal(cards)):
         yield f"is a master bias from which a bias was subtracted ({sign}); use another one"
+    if kind in (FrameType.BIAS, FrameType.DARK) and (sign := changed_unit(cards)):
+        yield f"is a master {kind} whose samples are not ADU ({sign}); use one in ADU"
 
 
 def _warnings(cards: Cards) -> Iterator[str]:

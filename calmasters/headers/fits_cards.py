@@ -291,7 +291,7 @@ def _find_end(text: bytes, start: int) -> int:
 def _cards_of(text: bytes) -> dict[str, CardValue]:
     raw_cards = [*_CARDS.iter_unpack(text)]
     if b"CONTINUE" in text and any(card.startswith(b"CONTINUE") for (card,) in raw_cards):
-        return _cards_by_astropy(text)
+        return _cards_by_astropy(text, raw_cards)
     # In reverse order, so that of repeated keywords the first card is set last.
     cards = dict(starmap(_parse, reversed(raw_cards)))
     cards.pop("", None)
@@ -309,11 +309,21 @@ def _parse(card: bytes) -> tuple[str, CardValue]:
     keyword = name.decode("latin-1").strip().upper()
     if equals.rstrip() != b"=" or keyword in COMMENTARY:
         return "", ""
-    text = rest.decode("latin-1")
+    text = _decoded(rest)
     if not _STRING.match(text):
         text = text.partition("/")[0]  # remove the comment
     value = parse_value(text)
     return ("", "") if value is None else (keyword, value)
+
+
+def _decoded(text: bytes) -> str:
+    """Decode ASCII or UTF-8; FITS allows only ASCII, and other bytes are read as Latin-1."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        if error.reason == "unexpected end of data":  # the end of the card cuts a character
+            return text[: error.start].decode()
+        return text.decode("latin-1")
 
 
 def _history_card(line: str) -> tuple[str, str]:
@@ -344,7 +354,7 @@ def _float(text: str) -> float:
     return float(text.upper().replace("D", "E")) + 0.0
 
 
-def _cards_by_astropy(text: bytes) -> dict[str, CardValue]:
+def _cards_by_astropy(text: bytes, raw_cards: list[tuple[bytes]]) -> dict[str, CardValue]:
     from astropy.io.fits import Header
     from astropy.io.fits.card import Undefined
 
@@ -359,5 +369,8 @@ def _cards_by_astropy(text: bytes) -> dict[str, CardValue]:
             cards.setdefault(*_history_card(str(value)))
         elif keyword not in COMMENTARY and not isinstance(value, Undefined | complex):
             cards.setdefault(keyword, value)
+    for (card,) in raw_cards:  # astropy reads only ASCII
+        if not card.isascii():
+            cards.setdefault(*_parse(card))
     cards.pop("", None)
     return cards

@@ -80,6 +80,9 @@ _MOST_MJD: Final = 88_000
 _NO_VALUE: Final = frozenset({"", "-", "n/a", "nan", "none", "unknown"})
 #: Some programs write an unknown date as year 1.
 _FIRST_YEAR: Final = 1900
+#: The FITS format before 2000 was dd/mm/yy for 19yy; capture programs wrote it later, too. Earlier
+#: years of two digits are 20yy: there were no digital cameras.
+_FIRST_SHORT_YEAR: Final = 70
 _MONTHS: Final = (
     "jan",
     "feb",
@@ -326,8 +329,8 @@ def _parse_date(text: str) -> date | None:
             day, month = (month, day) if month > 12 else (day, month)
     else:
         month = _MONTHS.index(word) + 1 if word in _MONTHS else 0
-    # The FITS format before 2000 was dd/mm/yy; capture programs wrote it later, too.
-    year += 2000 if year < 100 else 0
+    if year < 100:
+        year += 1900 if year >= _FIRST_SHORT_YEAR else 2000
     try:
         return date(year, month, day) if year >= _FIRST_YEAR else None
     except ValueError:

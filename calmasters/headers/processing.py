@@ -10,6 +10,7 @@ from calmasters.headers.fits_cards import BIAS_HISTORY, Cards, CardValue, number
 __all__ = [
     "PROCESSING_CARDS",
     "bias_removal",
+    "changed_unit",
     "is_processed_name",
     "is_stack",
     "overscan_removal",
@@ -105,14 +106,20 @@ def processing(cards: Cards, name: str) -> str:
             return card
     if process := cards.get("HISTORY") or cards.get(BIAS_HISTORY):
         return f"HISTORY '{process}'"
-    unit = str(cards.get(_UNIT, "")).strip()
-    if _CHANGED_UNIT.fullmatch(_REMARK.sub("", unit.casefold())):
-        return f"BUNIT '{unit}'"
+    if sign := changed_unit(cards):
+        return sign
     # A filter may be named c.
     ends_with_filter = str(cards.get("FILTER", "")).casefold().startswith("c")
     if is_processed_name(name) and not (ends_with_filter and "_c." in name):
         return f"name '{name}'"
     return ""
+
+
+def changed_unit(cards: Cards) -> str:
+    """Return the card that says that samples are electrons, light or a rate; empty without one."""
+    unit = str(cards.get(_UNIT, "")).strip()
+    is_changed = _CHANGED_UNIT.fullmatch(_REMARK.sub("", unit.casefold()))
+    return f"{_UNIT} '{unit}'" if is_changed else ""
 
 
 def bias_removal(cards: Cards) -> str:

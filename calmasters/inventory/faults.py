@@ -80,7 +80,7 @@ def find_faults(
         yield _no_type(named, settings)
         kind = named.type if named else ""
     elif kind not in settings.required_keywords:
-        yield _unknown_type(kind)
+        yield _unknown_type(kind, traits)
     if missing := missing_keywords(traits, kind, settings, cameras):
         yield _missing(missing, traits, settings, cameras)
     if fault := _wrong_exposure(kind, traits, settings):
@@ -104,15 +104,18 @@ def _no_type(named: NamedType | None, settings: Settings) -> Fault:
     return Fault("has no frame type", ", or ".join(remedies), fix)
 
 
-def _unknown_type(kind: str) -> Fault:
+def _unknown_type(kind: str, traits: Traits) -> Fault:
     reason = f"is of type '{kind}'"
     if kind == FrameType.LIGHT:
         return Fault(reason, "add the type to ignored_types to ignore such frames", {})
     ignore = f"otherwise add '{kind}' to ignored_types"
     contained = [each for each in ("bias", "dark", "flat") if each in kind]
     if len(contained) != 1:
-        setting = in_one_line({"type_words": {"flat": [kind]}})
-        return Fault(reason, f"if these are flats, set {setting}, or bias, dark; {ignore}", {})
+        likely, what, others = "flat", "flats", "bias, dark"
+        if not contained and traits.keywords.get("EXPOSURE") == 0:
+            likely, what, others = "bias", "bias frames", "flat, dark"
+        setting = in_one_line({"type_words": {likely: [kind]}})
+        return Fault(reason, f"if these are {what}, set {setting}, or {others}; {ignore}", {})
     fix = {"type_words": {contained[0]: [kind]}}
     return Fault(
         reason, f"if these are {contained[0]} frames, set {in_one_line(fix)}; {ignore}", fix

@@ -161,6 +161,26 @@ def test_an_unreadable_card_does_not_affect_others(tmp_path: Path) -> None:
         assert read_cards(path)["GAIN"] == 100
 
 
+@pytest.mark.parametrize("further", [(), ("LONG    = 'a&'", "CONTINUE  'b'")])
+@pytest.mark.parametrize(
+    ("card", "value"),
+    [
+        ("'偏置' / 图像".encode(), "偏置"),
+        ("'déjà    '".encode(), "déjà"),
+        ("'Dunkelbild für Ü'".encode("latin-1"), "Dunkelbild für Ü"),
+        ("'偏置'".ljust(67).encode() + b"/ " + "偏".encode()[:1], "偏置"),
+        ("'偏".encode()[:3] + b"' / cut", "å\x81"),
+    ],
+    ids=["UTF-8", "UTF-8 that ends as a Latin-1 blank", "Latin-1", "a cut comment", "a cut value"],
+)
+def test_text_that_is_not_ascii_is_utf8_else_latin1(
+    tmp_path: Path, card: bytes, value: str, further: tuple[str, ...]
+) -> None:
+    raw = b"IMAGETYP= " + card
+    content = block(*IMAGE, "@" * 80, *further).replace(b"@" * 80, raw[:80].ljust(80))
+    assert read_cards(write(tmp_path, content + DATA))["IMAGETYP"] == value
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [

@@ -57,33 +57,44 @@ def test_a_frame_without_a_type_may_get_one_from_places_that_are_read(
 
 
 @pytest.mark.parametrize(
-    ("kind", "remedy", "fix"),
+    ("kind", "exposure_s", "remedy", "fix"),
     [
         (
-            "focus",
+            "focus", 0.0,
+            "if these are bias frames, set type_words: {\"bias\": [\"focus\"]}, or flat, dark; "
+            "otherwise add 'focus' to ignored_types",
+            {},
+        ),
+        (
+            "focus", 1.0,
             "if these are flats, set type_words: {\"flat\": [\"focus\"]}, or bias, dark; "
             "otherwise add 'focus' to ignored_types",
             {},
         ),
         (
-            "darkness",
+            "darkness", 0.0,
             "if these are dark frames, set type_words: {\"dark\": [\"darkness\"]}; "
             "otherwise add 'darkness' to ignored_types",
             {"type_words": {"dark": ["darkness"]}},
         ),
         (
-            "darkflatness",
+            "darkflatness", 0.0,
             "if these are flats, set type_words: {\"flat\": [\"darkflatness\"]}, or bias, dark; "
             "otherwise add 'darkflatness' to ignored_types",
             {},
         ),
-        ("light", "add the type to ignored_types to ignore such frames", {}),
+        ("light", 0.0, "add the type to ignored_types to ignore such frames", {}),
     ],
 )  # fmt: skip
 def test_an_unknown_type_may_be_given_a_meaning(
-    settings: Settings, make_frame: MakeFrame, kind: str, remedy: str, fix: Mapping[str, Any]
+    settings: Settings,
+    make_frame: MakeFrame,
+    kind: str,
+    exposure_s: float,
+    remedy: str,
+    fix: Mapping[str, Any],
 ) -> None:
-    (fault,) = faults_of(make_frame(kind), settings)
+    (fault,) = faults_of(make_frame(kind, keywords={"EXPOSURE": exposure_s}), settings)
     assert fault == (f"is of type '{kind}'", remedy, fix)
 
 

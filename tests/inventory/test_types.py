@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from calmasters.frame import Status, Value
 from calmasters.planning.planner import decide
@@ -93,6 +94,19 @@ def test_folders_above_the_frames_give_no_type(
     session(add_frame, "Darks/2026/x_{}.fits", "dark", NO_TYPE)
     assert used(make_settings()) == {"dark": 4}
     assert used(make_settings(input_dir=str(tmp_path / "frames" / "Darks"))) == {}
+
+
+@pytest.mark.parametrize(("kind", "word"), [("bias", "偏置"), ("flat", "平场")])
+def test_a_word_that_is_not_ascii_can_be_pasted_from_the_remedy(
+    make_settings: MakeSettings, add_frame: AddFrame, kind: str, word: str
+) -> None:
+    for number in range(4):
+        frame = add_frame(f"{number}.fits", kind, {"IMAGETYP": "@@@@@@"})
+        frame.write_bytes(frame.read_bytes().replace(b"@@@@@@", word.encode()))
+    remedy = decide(make_settings()).verdicts["0.fits"].remedy
+    assert f'set type_words: {{"{kind}": ["{word}"]}}, or' in remedy
+    pasted = yaml.safe_load(remedy.partition("set ")[2].partition(", or")[0])
+    assert used(make_settings(**pasted)) == {kind: 4}
 
 
 @pytest.mark.parametrize(("folder", "is_used"), [("Offsets", True), ("2026", False)])

@@ -221,6 +221,28 @@ def test_masters_marked_only_by_calstat_are_used(tmp_path: Path, with_library: S
     assert decision.warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("kind", "unit", "is_used"),
+    [
+        ("Bias", "adu", True),
+        ("Bias", "electron", False),
+        ("Bias", "e-", False),
+        ("Dark", "electron", False),
+        ("Dark", "adu/s", False),
+    ],
+)
+def test_a_library_master_in_another_unit_than_raw_frames_is_reported_and_not_used(
+    decided: Decided, library: Path, kind: str, unit: str, is_used: bool
+) -> None:
+    cards = {"IMAGETYP": f"Master {kind}", **COLD, "EXPTIME": 1.5 * (kind == "Dark")}
+    write_fits(library / "m.fits", {**cards, "BUNIT": unit}, np.full((3, 4), 600, np.uint16))
+    decision = decided()
+    flat = flat_of(decision)
+    assert bool(flat.bias or flat.dark) == is_used
+    said = f"is a master {kind.lower()} whose samples are not ADU (BUNIT '{unit}'); use one in ADU"
+    assert decision.warnings == (() if is_used else (f"library: {library / 'm.fits'} {said}",))
+
+
 def test_a_library_dark_of_0_s_is_reported(tmp_path: Path, with_library: Settings) -> None:
     write_library(tmp_path, "d.fits", 12_000, {"IMAGETYP": "Master Dark", "EXPTIME": 0.0})
     (warning,) = decide(with_library).warnings

@@ -75,7 +75,7 @@ def test_bad_frames_are_refused_and_the_rest_is_made(session):
         "no_end.fits": "its header has no END",
         "link.fits": "is not a regular file",
         "untyped.fits": "has no frame type; set IMAGETYP",
-        "odd_type.fits": "is of type 'sausage'; if these are flats, set type_words",
+        "odd_type.fits": "is of type 'sausage'; if these are bias frames, set type_words",
         "no_gain.fits": "lacks GAIN; if all these were taken with GAIN 100, as other frames of",
         "other_size.fits": "only 1 frame of this group",
         "colour.fits": "is a colour image of 3 planes",
