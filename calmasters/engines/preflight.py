@@ -15,7 +15,6 @@ from calmasters.engines.clusters import flats_of_two_kinds
 from calmasters.engines.dark_scaling import (
     FEWEST_THERMAL_PIXELS,
     DarkScaling,
-    dark_signal,
     thermal_pixels,
 )
 from calmasters.engines.frame_measures import FrameMeasure, measure_frame, measure_image
@@ -152,7 +151,7 @@ def check_frames(
     if not job.optimize_dark:
         return checked
     is_searched = _can_be_scaled(job, thermal)
-    scaling = replace(DarkScaling.of(job, dark_signal(thermal)), is_searched=is_searched)
+    scaling = replace(DarkScaling.measured(job, thermal, bias), is_searched=is_searched)
     noise = float(np.median([each.noise for each in measures]))
     subtracts_dark = is_searched or scaling.unsearched == 1
     return replace(checked, scaling=scaling, subtracts_dark=subtracts_dark, noise=noise)
