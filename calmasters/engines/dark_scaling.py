@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final, Self
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
+from calmasters.engines.result_warnings import weak_master_dark
 from calmasters.images.raw_frame import Image
 from calmasters.model.job import MasterJob
 from calmasters.model.master_warning import MasterWarning, WarningKind
 
-__all__ = ["FEWEST_THERMAL_PIXELS", "DarkScaling", "dark_signal", "thermal_pixels", "weak_factors"]
+__all__ = ["FEWEST_THERMAL_PIXELS", "DarkScaling", "thermal_pixels", "weak_factors"]
 
 #: With fewer pixels above the noise of a dark, its factor cannot be searched.
 FEWEST_THERMAL_PIXELS: Final = 16
@@ -27,6 +29,18 @@ _SIGNAL_SAMPLES: Final = 10_000
 
 #: Percentile of a dark's pixels that stands for those with much dark current.
 _WARM_PERCENTILE: Final = 99.0
+
+#: The search finds the factor of hot pixels and of a level, unless what that changes is below this
+#: share of the noise of a flat. Where another factor is found, the dark is not what it should be.
+_SEEN_NOISE: Final = 0.25
+
+#: Columns from a pixel to its neighbours of the same colour.
+_BESIDE: Final = 2
+
+_CHECK_DARKS: Final = (
+    "check the darks, which do not fit the flats: are they sums of frames, are some of another"
+    " exposure, or was there light?"
+)
 
 #: A factor that was not searched is wrong by the same amount in each flat: every ADU counts.
 _ONE_ADU: Final = 1 / 65535
@@ -46,6 +60,11 @@ class DarkScaling:
         Median; None where it is not known.
     is_searched : bool
         Whether the dark has enough pixels above its noise for the search of its factor.
+    seen : float
+        What of the signal the search surely sees: its level, and hot pixels. Not the glow of an
+        amplifier, which the vignetting of flats hides: there the search fails.
+    is_weak : bool
+        Whether the dark does not match its bias.
     """
 
     lowest: float
@@ -53,6 +72,8 @@ class DarkScaling:
     signal: float
     flat_exposure_s: float | None
     is_searched: bool = True
+    seen: float = 0.0
+    is_weak: bool = False
 
     @classmethod
     def of(cls, job: MasterJob, signal: float) -> Self:
@@ -67,15 +88,30 @@ class DarkScaling:
         dark_s = job.dark.exposure_s
         return cls(low / dark_s, high / dark_s, signal, usual)
 
+    @classmethod
+    def measured(cls, job: MasterJob, thermal: Image, bias: Image) -> Self:
+        """Take the exposures from a job, and measure its dark, given less its bias."""
+        return replace(
+            cls.of(job, _dark_signal(thermal)),
+            seen=_seen_signal(thermal),
+            is_weak=any(weak_master_dark(thermal, bias)),
+        )
+
     def error(self, k: float) -> float:
         """Return what a factor outside of the range adds to pixels with high dark current."""
-        return max(self.lowest - k, k - self.highest, 0.0) * self.signal
+        return self._distance(k) * self.signal
 
-    @property
-    def remedy(self) -> str:
-        """What makes the factor right."""
+    def _distance(self, k: float) -> float:
+        return max(self.lowest - k, k - self.highest, 0.0)
+
+    def remedy(self, factors: Sequence[float], noise: float) -> str:
+        """Return what makes factors right, for the noise of a flat."""
         if self.lowest == self.highest == 1:
-            # The dark has the exposure of the flats: it needs no factor.
+            # The dark has the exposure of the flats: it needs no factor, if its header is right.
+            # If not, to subtract it without one would ruin the flats.
+            seen = max(map(self._distance, factors)) * self.seen
+            if self.is_weak or seen > _SEEN_NOISE * noise:
+                return _CHECK_DARKS
             return "set calibration: {flat: {optimizeDarks: false}}"
         exposure_s = self.flat_exposure_s
         wanted = "the exposure of the flats" if exposure_s is None else f"{exposure_s:g} s"
@@ -90,10 +126,26 @@ class DarkScaling:
         return min((1.0, 0.0), key=self.error)
 
 
-def dark_signal(thermal: Image) -> float:
+def _dark_signal(thermal: Image) -> float:
     """Return the signal of a dark less its bias where the dark current is high."""
-    step = max(1, min(_SIGNAL_STEP, thermal.size // _SIGNAL_SAMPLES))
-    return float(np.percentile(np.abs(thermal.reshape(-1)[::step]), _WARM_PERCENTILE))
+    return _warm(thermal.reshape(-1)[:: _step(thermal)])
+
+
+def _seen_signal(thermal: Image) -> float:
+    """Return the level of a dark less its bias, or the signal of hot pixels if that is more."""
+    places = np.arange(0, thermal.size, _step(thermal))
+    before, here, after = (
+        thermal.take(places + shift, mode="wrap") for shift in (-_BESIDE, 0, _BESIDE)
+    )
+    return max(abs(float(np.median(here))), _warm(here - (before + after) / 2))
+
+
+def _step(thermal: Image) -> int:
+    return max(1, min(_SIGNAL_STEP, thermal.size // _SIGNAL_SAMPLES))
+
+
+def _warm(signal: NDArray[Any]) -> float:
+    return float(np.percentile(np.abs(signal), _WARM_PERCENTILE))
 
 
 def thermal_pixels(thermal: Image, sigmas: float, *, cfa: bool) -> int:
@@ -142,7 +194,8 @@ def weak_factors(
             WarningKind.CALIBRATION,
             f"the dark's factor is {_range(min(values), max(values))} for {len(odd)} of"
             f" {len(factors)} frames, expected {_range(scaling.lowest, scaling.highest)}: pixels"
-            f" with high dark current are wrong by up to {worst:.0f} ADU; {scaling.remedy}",
+            f" with high dark current are wrong by up to {worst:.0f} ADU;"
+            f" {scaling.remedy(values, noise)}",
         )
 
 

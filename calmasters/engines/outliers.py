@@ -102,14 +102,20 @@ class Outliers:
         """Whether most frames agree."""
         return 2 * len(self.frames) < self.count
 
+    @property
+    def is_scattered(self) -> bool:
+        """Whether most frames differ: no majority is right."""
+        return 2 * len(self.frames) > self.count
+
     def sentence(self, paths: Sequence[str]) -> str:
         """Name the frames that differ, and how the first of them does."""
         names = [paths[index] for index in self.frames]
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         how = next(iter(self.frames.values()))
         differ = "differs" if len(names) == 1 else "differ"
+        start = "no majority of the frames agrees: " if self.is_scattered else ""
         return (
-            f"{len(names)} of {self.count} frames {differ} from the others "
+            f"{start}{len(names)} of {self.count} frames {differ} from the others "
             f"({', '.join(names[:_SHOWN])}{more}): {how}"
         )
 

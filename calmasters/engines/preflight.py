@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -15,7 +16,6 @@ from calmasters.engines.clusters import flats_of_two_kinds
 from calmasters.engines.dark_scaling import (
     FEWEST_THERMAL_PIXELS,
     DarkScaling,
-    dark_signal,
     thermal_pixels,
 )
 from calmasters.engines.frame_measures import FrameMeasure, measure_frame, measure_image
@@ -62,6 +62,12 @@ __all__ = [
     "require_frames",
     "require_supported",
 ]
+
+#: Why most flats, or most bias frames or darks, may differ from each other.
+_FLATS_CHANGE: Final = (
+    "the light changed (the gradient or stars of twilight, a flickering panel, or clouds)"
+)
+_DARKS_CHANGE: Final = "light leaked in, the temperature changed, or there are several cameras"
 
 
 def require_supported(job: MasterJob, needs: EngineNeeds) -> None:
@@ -156,7 +162,7 @@ def check_frames(
     if not job.optimize_dark:
         return checked
     is_searched = _can_be_scaled(job, thermal)
-    scaling = replace(DarkScaling.of(job, dark_signal(thermal)), is_searched=is_searched)
+    scaling = replace(DarkScaling.measured(job, thermal, bias), is_searched=is_searched)
     noise = float(np.median([each.noise for each in measures]))
     subtracts_dark = is_searched or scaling.unsearched == 1
     return replace(checked, scaling=scaling, subtracts_dark=subtracts_dark, noise=noise)
@@ -309,11 +315,12 @@ def _judge_outliers(
     paths = [file.path for file in files]
     sentences = [found.sentence(paths)] if found.frames else []
     sentences += [found.drift] if found.drift else []
+    advice, or_more = "exclude the frames that do not belong to the others", ", or take more"
+    if found.is_scattered:
+        why = _FLATS_CHANGE if job.type is FrameType.FLAT else _DARKS_CHANGE
+        advice, or_more = f"probably {why}; take them again, or split the session", ""
     if sentences and rules.fail_on_outliers:
-        raise EngineError(
-            f"{job.name}: {'; '.join(sentences)}; outlier_frames is fail: exclude the frames that "
-            "do not belong to the others"
-        )
+        raise EngineError(f"{job.name}: {'; '.join(sentences)}; outlier_frames is fail: {advice}")
     if found.frames and job.recipe.skip_outliers:
         left = found.count - len(found.frames)
         if not found.is_minority or left < rules.minimum_frames:
@@ -322,13 +329,13 @@ def _judge_outliers(
                 problem = "they are not the larger part of the group"
             raise EngineError(
                 f"{job.name}: {sentences[0]}; without them {left} frames remain, and {problem}: "
-                "exclude the frames that do not belong to the others, or take more"
+                f"{advice}{or_more}"
             )
         outliers = [LeftOut(paths[each], how, outlier=True) for each, how in found.frames.items()]
         return CheckedFrames(outliers, _warnings(sentences[1:]))
     if found.frames:
         skip = ", or set outlier_frames: skip" if found.is_minority else ""
-        sentences[0] += f": exclude the frames that do not belong to the others{skip}"
+        sentences[0] += f": {advice}{skip}"
     differences = {paths[each]: how for each, how in found.frames.items()}
     return CheckedFrames([], _warnings(sentences), differences)
 

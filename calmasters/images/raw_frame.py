@@ -51,6 +51,11 @@ _EXPECTED_ADU: Final = "0 to 65535"
 _QUICK_CHECK: Final = 1 << 12
 _STRIP: Final = 1 << 20
 
+#: The end of a file with this many bytes of 0 is empty: a copy that stopped may leave them.
+_EMPTY_BYTES: Final = 1000
+#: Fewer samples may be 0 by chance at the end of a row.
+_EMPTY_SAMPLES: Final = 16
+
 #: Samples from here on are saturated: 12-bit cameras write at most 65520 of 65535.
 _SATURATED: Final = 0.999
 
@@ -215,7 +220,8 @@ class RawFrame:
         self.is_bottom_up = is_bottom_up(header)
         self.format = _format(path, header)
         self.white = _white(header)
-        if header.packing:
+        self._is_packed = bool(header.packing)
+        if self._is_packed:
             self._offset = header.data_offset if header.packing in ("gzip", "bzip2") else 0
             self._file = unpack_frame(path, header, self.size * self.format.dtype.itemsize)
         else:
@@ -278,7 +284,7 @@ class RawFrame:
         return self._read_stored(first * self.width, count * self.width).reshape(count, -1)
 
     def require_valid_samples(self, *, quick: bool = False) -> None:
-        """Refuse a frame with samples outside [0, 1], or with all samples 0 or saturated.
+        """Refuse a frame with samples outside [0, 1], with all 0 or saturated, or an empty end.
 
         For plain 16-bit frames a few samples from the middle are usually sufficient. Otherwise all
         samples are read.
@@ -286,13 +292,15 @@ class RawFrame:
         Parameters
         ----------
         quick : bool
-            A few samples are sufficient for any frame.
+            A few samples are sufficient for any frame, and the end is not looked at.
 
         Raises
         ------
         FrameError
             If the frame cannot be used; the message gives the reason.
         """
+        if not quick and not self._is_packed:
+            self._require_end()
         if quick or self.format.is_uint16:
             middle = self.read(*self.middle).samples
             if middle.max() > self.format.too_faint and middle.min() < _SATURATED * self.white:
@@ -314,6 +322,42 @@ class RawFrame:
             )
         if min(low) >= _SATURATED * self.white:
             raise FrameError(f"{self.path}: every pixel is saturated: retake or exclude this frame")
+
+    def _require_end(self) -> None:
+        """Refuse a file of its full size whose end was never written: its bytes are 0."""
+        tail = min(self.size, -(-_EMPTY_BYTES // self.format.dtype.itemsize))
+        if self._read_bits(self.size - tail, tail).any():
+            return
+        empty = self.size
+        for start, count in reversed([*self._strips()]):
+            written = np.flatnonzero(self._read_bits(start, count))
+            if written.size:
+                empty = self.size - start - int(written[-1]) - 1
+                break
+        if empty < self.size and (self._has_no_zeros or self._ends_within_row(empty)):
+            raise FrameError(
+                f"{self.path}: the end of the file is empty ({empty} samples of the last "
+                f"{-(-empty // self.width)} rows): copy it again, or exclude it"
+            )
+
+    @property
+    def _has_no_zeros(self) -> bool:
+        """Whether bytes of 0 are an unlikely sample, such as 32768 of unsigned 16 bits."""
+        return not self.format.is_float and self.format.zero != 0
+
+    def _ends_within_row(self, empty: int) -> bool:
+        """Whether samples of 0 begin within a row, below others: masked rows are complete."""
+        count = empty % self.width
+        start = self.size - empty - self.width
+        if count < _EMPTY_SAMPLES or start < 0:
+            return False
+        return 2 * int(np.count_nonzero(self._read_bits(start, count))) > count
+
+    def _read_bits(self, start: int, count: int) -> NDArray[Any]:
+        """Read samples in the order of the file; -0.0 is not 0."""
+        bits = np.empty(count, f"u{self.format.dtype.itemsize}")
+        self._fill_as_stored(start, bits.view(np.uint8).data)
+        return bits
 
     def _own_format(self, float_range: str) -> SampleFormat:
         """Return the format with the range that the samples have."""

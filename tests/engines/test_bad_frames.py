@@ -43,6 +43,11 @@ def damage_tiles(path: Path) -> None:
     path.write_bytes(content[:5800] + bytes(len(content) - 5800))
 
 
+def empty_end(path: Path) -> None:
+    """Leave out the last block, as a copy that stopped in a file of its full size."""
+    same_size(path, path.read_bytes()[:-2880])
+
+
 def write(image: np.ndarray) -> Callable[[Path], None]:
     return lambda path: fits.writeto(path, image, overwrite=True)
 
@@ -51,6 +56,7 @@ BAD = {
     "damaged tiles": (damage_tiles, "cannot be unpacked"),
     "no FITS": (lambda path: same_size(path, b"X"), "is not a FITS file"),
     "truncated": (lambda path: path.write_bytes(path.read_bytes()[:6000]), "truncated, 6000"),
+    "empty end": (empty_end, "the end of the file is empty"),
     "black": (write(np.zeros(SHAPE, np.uint16)), "every pixel is 0"),
     "white": (write(np.full(SHAPE, 65535, np.uint16)), "every pixel is saturated"),
     "white of 12 bits": (write(np.full(SHAPE, 65520, np.uint16)), "every pixel is saturated"),

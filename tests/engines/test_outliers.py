@@ -265,6 +265,41 @@ def test_half_of_the_frames_are_never_offered_to_be_skipped(site) -> None:
     assert "outlier_frames" not in warning.text
 
 
+@pytest.mark.parametrize(
+    ("kind", "how", "why"),
+    [
+        (FLAT, "shape differs", "probably the light changed (the gradient or stars of twilight"),
+        (BIAS, "level", "probably light leaked in, the temperature changed"),
+        (DARK, "level", "probably light leaked in, the temperature changed"),
+    ],
+)
+def test_frames_of_which_no_majority_agrees_are_not_to_be_excluded(
+    site, kind: FrameType, how: str, why: str
+) -> None:
+    """Each frame differs from all others: a few would be left."""
+    factors = 2.0 ** np.arange(9)
+    if kind is FLAT:
+        images = [flat(shape=1 + factor * (X - 0.5) / 300) for factor in factors]
+    else:
+        images = [bias(20 * factor) for factor in factors]
+    job = site.job(site.write(np.array(images)), X.shape, kind)
+    rules = BadFrames(fail_on_outliers=True)
+    texts = [str(each) for each in make(site, job).warnings if "majority" in str(each)]
+    with pytest.raises(EngineError) as failed:
+        make(site, job, rules)
+    with pytest.raises(EngineError) as skipped:
+        make(site, replace(job, recipe=skipping(job)))
+    assert len(texts) == 1
+    for text in (*texts, str(failed.value), str(skipped.value)):
+        assert re.search(
+            r"no majority of the frames agrees: [5-8] of 9 frames differ from the others \(", text
+        )
+        assert how in text
+        assert why in text
+        assert "take them again, or split the session" in text
+        assert "exclude the frames" not in text
+
+
 def test_other_engines_find_the_same_before_they_start(site) -> None:
     warned = mixed_job(site)
     for job in (warned, replace(warned, recipe=skipping(warned))):

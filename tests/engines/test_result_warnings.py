@@ -85,10 +85,60 @@ def test_factors_found_at_the_end_of_the_search_are_judged_by_the_noise_of_the_m
     assert "is 0.000 for 10 of 10 frames, expected 1.000: pixels" in warning.text
 
 
-def test_a_dark_that_has_the_exposure_of_the_flats_is_not_asked_for_again() -> None:
-    dark_flat = DarkScaling(1.0, 1.0, signal=0.02, flat_exposure_s=2.0)
-    (warning,) = weak_factors([0.0, 0.1], dark_flat, 0.002)
-    assert warning.text.endswith("ADU; set calibration: {flat: {optimizeDarks: false}}")
+COLUMN = np.mgrid[:100, :600][1]
+#: 2 % of the pixels of a sensor.
+HOT = np.random.default_rng(8).random(COLUMN.shape) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("thermal_adu", "factor", "is_right"),
+    [
+        # The search fails: hardly any dark current, or the glow of an amplifier.
+        (20 * HOT, 0.0, True),
+        (400 * np.exp((COLUMN - 600) / 80) + 5 * HOT, 0.0, True),
+        # The factor is slightly off, as that of a dark which fits.
+        (1000 * HOT, 0.98, True),
+        # Sums of 2 and of 12 frames, with offsets of 100 and 1000 ADU.
+        (100 + 5 * HOT, 0.0, False),
+        (11_000 + 30 * HOT, 0.0, False),
+        # Of 300 s among those of 5 s, of a cold and a warm sensor.
+        (90 * HOT, 0.0, False),
+        (2000 * HOT, 0.03, False),
+        # Of other settings than the bias, and with light: a warning says so already.
+        (COLUMN * 0 - 30, 0.0, False),
+        (4000 + COLUMN, 0.995, False),
+    ],
+)
+def test_only_a_dark_that_fits_the_flats_is_to_be_subtracted_without_a_factor(
+    site, thermal_adu: np.ndarray, factor: float, is_right: bool
+) -> None:
+    dark = UsedMaster("d.xisf", "run", "", exposure_s=1.5)
+    job = site.job(files(3), (4, 3), FrameType.FLAT, dark=dark)
+    thermal = np.random.default_rng(9).normal(thermal_adu, 2) / 65535
+    bias = np.full(COLUMN.shape, 1000 / 65535, np.float32)
+    scaling = DarkScaling.measured(job, thermal.astype(np.float32), bias)
+    (warning,) = weak_factors([factor] * 100, scaling, 130 / 65535)
+    assert ("; set calibration: {flat: {optimizeDarks: false}}" in warning.text) == is_right
+    assert ("; check the darks, which do not fit the flats: are they sums" in warning.text) != (
+        is_right
+    )
+
+
+def test_a_sum_of_darks_is_not_to_be_subtracted_without_a_factor(site) -> None:
+    """A dark of a library that is the sum of 12 frames of 1.5 s, as long as the flats."""
+    random = np.random.default_rng(5)
+    images = random.normal(22_932 - 9_000 * (COLUMN / 600 - 0.5) ** 2, 100, (10, *COLUMN.shape))
+    bias = site.master(np.full(COLUMN.shape, 1000 / 65535), "bias.fits")
+    sums = random.normal(12_000 + 30 * HOT, 20) / 65535
+    dark = replace(site.master(sums, "dark.fits"), exposure_s=1.5)
+    frames = site.write(images.astype(np.uint16))
+    job = site.job(frames, COLUMN.shape, FrameType.FLAT, bias=bias, dark=dark)
+    job = replace(job, optimize_dark=True)
+    made = NativeEngine(1).make(job, site.input_dir, site.output_dir, site.output, site.log)
+    text = "\n".join(warning.text for warning in made.warnings)
+    assert "expected 1.000" in text
+    assert "check the darks, which do not fit the flats" in text
+    assert "optimizeDarks" not in text
 
 
 def test_a_flat_slightly_fainter_than_its_bias_has_0_adu_more() -> None:

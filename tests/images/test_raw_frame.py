@@ -244,6 +244,84 @@ def test_samples_that_are_not_finite_become_zero_and_are_counted(tmp_path: Path)
     assert strip.not_finite == 3
 
 
+def with_empty_end(path: Path, image: np.ndarray, missing: int, **cards: Any) -> Path:
+    """Write an image whose last bytes, before those that fill the last block, are 0."""
+    size = len(write(path, image, **cards).read_bytes())
+    end = len(fits.getheader(path).tostring()) + image.nbytes
+    path.write_bytes(path.read_bytes()[: end - missing].ljust(size, b"\0"))
+    return path
+
+
+def samples_of(dtype: Any, shape: tuple[int, int] = (60, 100)) -> np.ndarray:
+    """Samples of a bias, all above 0."""
+    samples = np.random.default_rng(3).integers(80, 120, shape).astype(dtype)
+    return samples / dtype(1000) if np.dtype(dtype).kind == "f" else samples
+
+
+def check(path: Path, quick: bool = False) -> None:
+    with RawFrame(path) as frame:
+        frame.require_valid_samples(quick=quick)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.uint32, np.float32])
+@pytest.mark.parametrize("order", ["TOP-DOWN", "BOTTOM-UP"])
+def test_a_file_whose_end_is_empty_is_refused(tmp_path: Path, dtype: type, order: str) -> None:
+    missing = 1240 * np.dtype(dtype).itemsize
+    image = samples_of(dtype)
+    path = with_empty_end(tmp_path / "f.fits", image, missing, ROWORDER=order)
+    expected = r"f\.fits: the end of the file is empty \(1240 samples of the last 13 rows\): copy"
+    with pytest.raises(FrameError, match=expected):
+        check(path)
+    check(path, quick=True)
+    check(write(tmp_path / "whole.fits", image, ROWORDER=order))
+
+
+@pytest.mark.parametrize(("missing", "is_empty"), [(998, False), (1000, True), (11_000, True)])
+def test_some_bytes_at_the_end_of_16_bits_may_be_0(
+    tmp_path: Path, missing: int, is_empty: bool
+) -> None:
+    path = with_empty_end(tmp_path / "f.fits", samples_of(np.uint16), missing)
+    if not is_empty:
+        check(path)
+        return
+    with pytest.raises(FrameError, match="the end of the file is empty"):
+        check(path)
+
+
+def test_rows_of_32768_at_the_end_are_empty(tmp_path: Path) -> None:
+    path = with_empty_end(tmp_path / "f.fits", samples_of(np.uint16), 2000)
+    with pytest.raises(FrameError, match="1000 samples of the last 10 rows"):
+        check(path)
+
+
+def black(image: np.ndarray, *places: Any) -> np.ndarray:
+    for place in places:
+        image[place] = 0
+    return image
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+@pytest.mark.parametrize(
+    "places",
+    [
+        pytest.param([np.s_[-20:]], id="masked rows"),
+        pytest.param([np.s_[-20:], np.s_[:, -20:]], id="and columns"),
+        pytest.param([np.s_[-20:], np.s_[-21, -5:]], id="and noise"),
+        pytest.param(
+            [np.hypot(*(np.indices((60, 100)).T - [25, 50]).T) > 20], id="outside of a circle"
+        ),
+        pytest.param([np.random.default_rng(2).random((60, 100)) < 0.999], id="hardly any signal"),
+    ],
+)
+def test_black_rows_at_the_end_may_be_real(tmp_path: Path, dtype: type, places: list[Any]) -> None:
+    check(write(tmp_path / "f.fits", black(samples_of(dtype), *places)))
+
+
+def test_black_rows_of_unsigned_16_bits_are_real(tmp_path: Path) -> None:
+    image = black(samples_of(np.uint16), np.s_[-20:], np.s_[-21, 40:])
+    check(write(tmp_path / "f.fits", image))
+
+
 def test_a_truncated_file_is_refused_with_its_size_and_the_expected_size(tmp_path: Path) -> None:
     path = write(tmp_path / "f.fits", np.zeros((40, 50), np.uint16))
     data_offset = len(fits.getheader(path).tostring())

@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn, TextIO
 
 import numpy as np
 
-from calmasters.engines.dark_scaling import DarkScaling, dark_signal, weak_factors
+from calmasters.engines.dark_scaling import DarkScaling, weak_factors
 from calmasters.engines.frame_measures import measure_frames
 from calmasters.engines.image_stats import noise
 from calmasters.engines.job_frames import open_frame_of
@@ -342,7 +342,7 @@ class _MasterBuilder:
             self._warn_all(weak_master_dark(thermal, bias))
         optimizer = None
         if self._job.optimize_dark and thermal is not None and bias is not None:
-            self._scaling = DarkScaling.of(self._job, dark_signal(thermal))
+            self._scaling = DarkScaling.measured(self._job, thermal, bias)
             optimizer = self._optimizer(thermal, self._scaling.unsearched)
             self._scaling = replace(self._scaling, is_searched=optimizer.usable)
         return Calibrator(bias, thermal, self._calibration.outputPedestal, optimizer)
