@@ -86,7 +86,19 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "EXPOSURE": ("EXPTIME", "EXPOSURE", "EXP", "EXP_TIME", "ELAPTIME", "DARKTIME"),
     "TELESCOP": ("TELESCOP",),
     "FOCALLEN": ("FOCALLEN", "FOCAL"),
-    "CAMERAID": ("CAMERAID", "CAMID", "CAM-ID"),
+    "CAMERAID": (
+        "CAMERAID",
+        "CAMID",
+        "CAM-ID",
+        "CAMSN",
+        "CAM-SN",
+        "CAMERASN",
+        "CCDSN",
+        "CCD-SN",
+        "DETSN",
+        "DET-SN",
+        "CAMSERNO",
+    ),
 }
 
 #: Keywords of spectrographs and their cards. Names of files say no such keyword: 'slit_0001.fits'.

@@ -134,17 +134,22 @@ def _pedestal_warnings(group: Group) -> Iterator[MasterWarning]:
 
 
 def _filter_warnings(group: Group) -> Iterator[MasterWarning]:
-    if group.type is not FrameType.FLAT or any(f.keywords.get("FILTER") for f in group.frames):
+    if group.type is not FrameType.FLAT:
         return
     filters = filters_in_names(frame.path for frame in group.frames)
     if len(filters) > 1:
         said = ", ".join(f"{name} for {count}" for name, count in filters.items())
-        names = " and ".join(f"FILTER_{name}" for name in filters)
+        in_header = next(filter(None, (f.keywords.get("FILTER") for f in group.frames)), "")
+        remedy = (
+            f"write {' and '.join(f'FILTER_{name}' for name in filters)} into the names of their"
+            " files or folders, or name the card that has the filter in keyword_aliases"
+        )
+        if in_header:
+            remedy = "if they are right, correct the FILTER cards, or exclude the frames of one"
         yield MasterWarning(
             WarningKind.OUTLIERS,
-            f"its flats have no FILTER, but their names say different filters ({said}), which are"
-            f" averaged: write {names} into the names of their files or folders, or name the card"
-            " that has the filter in keyword_aliases",
+            f"its flats have {f'FILTER {in_header}' if in_header else 'no FILTER'}, but their names"
+            f" say different filters ({said}), which are averaged: {remedy}",
         )
 
 

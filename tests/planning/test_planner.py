@@ -146,6 +146,17 @@ def test_flats_whose_names_say_different_filters_make_a_weak_master(
     assert "write FILTER_Ha and FILTER_L into the names" in text
 
 
+def test_flats_of_one_filter_in_folders_of_different_filters_are_reported(
+    settings: Settings, add_frames: AddFrames
+) -> None:
+    for name in ("Ha", "OIII"):
+        add_frames("flat", folder=f"flats/{name}", FILTER="Ha")
+    (job,) = decide(settings).jobs
+    (text,) = (each.text for each in job.warnings if "different filters" in each.text)
+    assert text.startswith("its flats have FILTER Ha, but their names say different filters (Ha")
+    assert text.endswith("correct the FILTER cards, or exclude the frames of one")
+
+
 def test_a_group_too_small_makes_no_master_and_says_so(
     settings: Settings, make_settings: Callable[..., Settings], add_frames: AddFrames
 ) -> None:
