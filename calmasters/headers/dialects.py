@@ -101,6 +101,9 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
 }
 
+#: Clocks that are not set start in 1970 or 1980.
+_FIRST_NIGHT: Final = "1981-01-01"
+
 #: Keywords of spectrographs and their cards. Names of files say no such keyword: 'slit_0001.fits'.
 _SPECTROGRAPHS: Final[Mapping[str, tuple[str, ...]]] = {
     "GRATING": (
@@ -504,6 +507,12 @@ def _night_warnings(
         yield night.warning
     if unreadable_date and "DATE" in keywords:
         yield f"has {unreadable_date}: the night is that of another source"
+    date = str(keywords.get("DATE", _FIRST_NIGHT))
+    if date < _FIRST_NIGHT:
+        yield (
+            f"is dated {date}: the clock was not set, so flats of several nights may be averaged;"
+            " correct their dates, or exclude them"
+        )
 
 
 def _processing_problems(

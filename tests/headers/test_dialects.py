@@ -708,6 +708,15 @@ def test_a_flat_whose_date_cannot_be_read_says_that_its_night_is_of_another_card
     assert all("yesterday" in each for each in warnings)
 
 
+@pytest.mark.parametrize(
+    ("date", "is_reported"), [("1970-01-01", True), ("1980-01-06", True), ("1995-03-02", False)]
+)
+def test_flats_of_a_clock_that_was_not_set_are_reported(date: str, is_reported: bool) -> None:
+    cards = {**IMAGE, "IMAGETYP": "FLAT", "DATE-OBS": f"{date}T20:00:00"}
+    warnings = read_keywords(cards, PurePosixPath("x.fits"), HeaderRules()).traits.warnings
+    assert any("the clock was not set" in each for each in warnings) is is_reported
+
+
 #: Cards that a keyword is read from, by programs and observatories.
 READ: dict[str, tuple[Value, tuple[str, ...]]] = {
     "INSTRUME": ("Cam 1", ("INSTRUME", "CAMERA", "CAMERAID", "HEAD", "DETECTOR")),
