@@ -23,6 +23,7 @@ from calmasters.engines.job_frames import open_frame_of
 from calmasters.engines.needs import EngineNeeds
 from calmasters.engines.outliers import find_outliers
 from calmasters.engines.result_warnings import (
+    bright_base,
     clipped_flats,
     constant_frames,
     lit_overscan,
@@ -33,7 +34,6 @@ from calmasters.engines.result_warnings import (
     repeated_frames,
     saturated_below_white,
     structured_bias,
-    too_bright,
     weak_dark,
     weak_flats,
     weak_master_dark,
@@ -284,9 +284,6 @@ def _weak(
         yield from structured_bias(measures)
     if kind is not FrameType.FLAT:
         yield from low_offset(paths, measures)
-    if kind is not FrameType.FLAT and not base:
-        middle = sorted(measures, key=lambda each: each.level)[len(measures) // 2]
-        yield from too_bright(middle.level, middle.white, "its frames are")
     if kind is FrameType.FLAT:
         # Saturated flats also differ in shape and level.
         yield from clipped_flats(paths, measures)
@@ -296,8 +293,7 @@ def _weak(
         yield from lit_overscan(measures, base)
         yield from other_step(measures, base)
         if base:
-            what = "what is subtracted from the flats is"
-            yield from too_bright(base.level, measures[0].white, what)
+            yield from bright_base(base.level, measures[0].white)
         yield from weak_flats(paths, [level - base_level for level in levels], measures[0].white)
     elif base:
         yield from other_step(measures, base)

@@ -15,6 +15,7 @@ from calmasters.model.master_warning import MasterWarning, WarningKind
 
 __all__ = [
     "ZERO_SHARE",
+    "bright_base",
     "clipped_flats",
     "constant_frames",
     "low_offset",
@@ -23,7 +24,6 @@ __all__ = [
     "repeated_frames",
     "saturated_below_white",
     "structured_bias",
-    "too_bright",
     "weak_dark",
     "weak_flats",
     "weak_master_dark",
@@ -93,9 +93,8 @@ _OTHER_MOSAIC: Final = 0.05
 _ZEROS: Final = 0.01
 _NEAR_ZERO: Final = 4.0
 
-#: Level above which a bias or dark has light in it, or is a sum of frames, as a share of white:
-#: cameras add no more than keeps their noise above 0, one eighth at most.
-_TOO_BRIGHT: Final = 0.25
+#: A bias at this share of white was exposed, or is a sum.
+_BRIGHT_BASE: Final = 0.2
 
 
 def zero_pixels(flat: Image) -> Iterator[MasterWarning]:
@@ -374,14 +373,13 @@ def structured_bias(measures: Sequence[FrameMeasure]) -> Iterator[MasterWarning]
         )
 
 
-def too_bright(level: float, white: float, what: str) -> Iterator[MasterWarning]:
-    """Warn of a bias or dark, named by ``what``, whose level is far above that of any camera."""
-    if level > _TOO_BRIGHT * white:
+def bright_base(level: float, white: float) -> Iterator[MasterWarning]:
+    """Warn of a bias or dark of flats, such as one of a library, at a level of exposed frames."""
+    if level > _BRIGHT_BASE * white:
         yield MasterWarning(
-            WarningKind.LEVEL,
-            f"{what} at {65535 * level:.0f} ADU, {level / white:.0%} of the range,"
-            " far above the offset of any camera: there was light, or it is a sum of frames; check"
-            " the types of the frames, cover the camera, and take them again",
+            WarningKind.CALIBRATION,
+            f"what is subtracted from the flats is at {65535 * level:.0f} ADU, {level / white:.0%}"
+            " of the range: its frames were exposed, or it is a sum; check this bias or dark",
         )
 
 

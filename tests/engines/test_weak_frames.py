@@ -251,22 +251,10 @@ def test_an_offset_that_cuts_noise_off_is_reported(
     assert is_reported == any("the offset of the camera is too low" in text for text in texts)
 
 
-@pytest.mark.parametrize("kind", [BIAS, DARK])
-def test_frames_far_above_any_offset_are_reported(site: Any, kind: FrameType) -> None:
-    (warning,) = found(site, site.job(site.write(frames(20_000)), SHAPE, kind))
-    assert warning.kind is WarningKind.LEVEL
-    assert "its frames are at 20000 ADU, 31% of the range" in warning.text
-
-
 def test_a_bias_of_a_library_far_above_any_offset_is_reported(site: Any) -> None:
     light = frames(40_000 * VIGNETTING, 150.0)
     texts = [each.text for each in found(site, flat_job(site, light, bias_adu=17_000))]
     assert any("subtracted from the flats is at 17000 ADU, 26% of the range" in t for t in texts)
-
-
-@pytest.mark.parametrize("level", [2048 * 4, 12_000])
-def test_a_high_offset_of_a_camera_is_not_reported(site: Any, level: int) -> None:
-    assert found(site, site.job(site.write(frames(level)), SHAPE, BIAS)) == []
 
 
 def test_hot_pixels_are_no_light_in_bias_frames(site: Any) -> None:
