@@ -49,25 +49,25 @@ WITH_MAPS = replace(job().recipe, integration=Integration(generateRejectionMaps=
 
 
 @pytest.mark.parametrize(
-    ("changes", "bytes_a_pixel"),
+    ("changes", "bytes_a_pixel", "bytes_in_strips"),
     [
-        ({"type": FrameType.FLAT}, 2 * 2),
-        ({"type": FrameType.FLAT, "bias": MASTER}, 2 * 2 + 12),
-        ({"type": FrameType.FLAT, "dark": MASTER}, 2 * 2 + 12),
-        ({"recipe": WITH_MAPS}, 8),
-        ({"frames": PACKED}, 3),
+        ({"type": FrameType.FLAT}, 2 * 2, 0),
+        ({"type": FrameType.FLAT, "bias": MASTER}, 2 * 2 + 12, 2 * 4),
+        ({"type": FrameType.FLAT, "dark": MASTER}, 2 * 2 + 12, 2 * 4),
+        ({"recipe": WITH_MAPS}, 8, 0),
+        ({"frames": PACKED}, 3, 0),
     ],
     ids=["levels", "bias", "dark", "maps", "packed"],
 )
-def test_each_image_that_the_native_engine_holds_counts(changes, bytes_a_pixel):
+def test_each_image_that_the_native_engine_holds_counts(changes, bytes_a_pixel, bytes_in_strips):
     plain, more = (native.process_mb(each, 2) for each in (job(), replace(job(), **changes)))
-    assert more - plain == pytest.approx(8 * bytes_a_pixel)
+    assert more - plain == pytest.approx(8 * bytes_a_pixel + bytes_in_strips * 2**20 / 1e6)
 
 
 def test_samples_of_more_than_16_bits_are_read_as_float():
     wide = replace(job(), frames=tuple(file._replace(size=32_008_000) for file in job().frames))
     more = native.process_mb(wide, 1) - native.process_mb(job(), 1)
-    assert more == pytest.approx(2 * 2 * 2**20 / 1e6)
+    assert more == pytest.approx((4 + 4 - 2) * 2**20 / 1e6)
 
 
 def test_a_larger_group_is_given_more_time(settings):

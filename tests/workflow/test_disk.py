@@ -154,7 +154,10 @@ def unprivileged(monkeypatch: pytest.MonkeyPatch) -> None:
     if not shutil.which("setpriv") or subprocess.run([*drop, "true"]).returncode:
         pytest.skip("root's rights cannot be dropped here")
     command = Workflow.command
-    monkeypatch.setattr(Workflow, "command", lambda self, *words: [*drop, *command(self, *words)])
+    # A warm Python has the rights of root.
+    monkeypatch.setattr(
+        Workflow, "command", lambda self, *words, **_: [*drop, *command(self, *words)]
+    )
 
 
 @pytest.mark.usefixtures("unprivileged")

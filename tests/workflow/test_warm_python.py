@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 from warm_client import KILLED
-from warm_python import warm_python
+from warm_python import COLD, warm_python
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks"),
+    pytest.mark.skipif(COLD in os.environ, reason="each program gets a Python of its own"),
+]
 
 PROGRAMS = {
     "ends": "print('out'); import sys; print('err', file=sys.stderr)",
