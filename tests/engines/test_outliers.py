@@ -279,7 +279,7 @@ def test_frames_of_which_no_majority_agrees_are_not_to_be_excluded(
     """Each frame differs from all others: a few would be left."""
     factors = 2.0 ** np.arange(9)
     if kind is FLAT:
-        images = [flat(shape=1 + factor * (X - 0.5) / 300) for factor in factors]
+        images = [flat(shape=1 + factor * (X - 0.5) / 150) for factor in factors]
     else:
         images = [bias(20 * factor) for factor in factors]
     job = site.job(site.write(np.array(images)), X.shape, kind)
