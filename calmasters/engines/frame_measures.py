@@ -254,9 +254,10 @@ def _top_noise(differences: Image, levels: Cells, starts: NDArray[np.int64]) -> 
     if differences.size < _FEWEST_DIFFERENCES:
         return 1.0
     noise = np.add.reduceat(differences, starts, axis=1) / np.diff([*starts, differences.shape[1]])
-    tenths = np.array_split(noise.reshape(-1)[np.argsort(levels, axis=None)], 10)
-    medians = [float(np.median(tenth)) for tenth in tenths]
-    return medians[-1] / max(medians) if max(medians) else 1.0
+    by_level = noise.reshape(-1)[np.argsort(levels, axis=None)]
+    medians = np.median(by_level[noise.size % 10 :].reshape(10, -1), axis=1)
+    largest = float(medians.max())
+    return float(medians[-1]) / largest if largest else 1.0
 
 
 def _differences(rows: Image, one_adu: float) -> tuple[Image, float]:
