@@ -29,9 +29,9 @@ TOTAL, SQUARES, RESIDUE, PENDING = (LANES * row for row in range(6, 10))
 
 
 @kernel
-def limit_lanes(v: Rows, cutoff: float) -> None:
+def limit_lanes(v: Rows, lanes: int, cutoff: float) -> None:
     """Set Huber's limits and those of the cutoff."""
-    for lane in range(LANES):
+    for lane in range(lanes):
         centre, sigma = v[CENTRE + lane], v[SIGMA + lane]
         v[LOWER + lane] = centre - HUBER_LIMIT * sigma
         v[UPPER + lane] = centre + HUBER_LIMIT * sigma
@@ -65,10 +65,10 @@ def spread_row(v: Rows, copies: Rows, rank: int, lanes: int) -> None:
 
 
 @kernel
-def step_lanes(v: Rows, n: int, is_first: bool) -> bool:
+def step_lanes(v: Rows, lanes: int, n: int, is_first: bool) -> bool:
     """Set the new centre and sigma; return whether any lane needs another step."""
     going = False
-    for lane in range(LANES):
+    for lane in range(lanes):
         before, residue = v[SIGMA + lane], v[RESIDUE + lane]
         variance = (v[SQUARES + lane] - residue * residue / n) / (n - 1)
         sigma = HUBER_CORRECTION * math.sqrt(variance)
@@ -97,7 +97,7 @@ def settle_exactly(
     """Compute centre and sigma of the first ``lanes`` lanes, in at most ``most`` steps.
 
     ``cutoff`` is infinite where there is none. Few pixels need exact steps, so a tile is often
-    nearly empty: the long loops take the lanes that are used.
+    nearly empty: the steps take the lanes that are used.
     """
     for rank in range(n):
         at = offset(rank)
@@ -112,14 +112,14 @@ def settle_exactly(
         v[SIGMA + lane] = SN_TO_SIGMA * (correction * distances[scale + lane])
         v[PENDING + lane] = 1.0 if 1 + v[SIGMA + lane] != 1 else 0.0
     for step in range(most):
-        limit_lanes(v, cutoff)
+        limit_lanes(v, lanes, cutoff)
         for rank in range(n):
             winsorize_row(v, copies, rank, lanes)
-        for lane in range(LANES):
+        for lane in range(lanes):
             v[TOTAL + lane] /= n
         for rank in range(n):
             spread_row(v, copies, rank, lanes)
-        if not step_lanes(v, n, step == 0):
+        if not step_lanes(v, lanes, n, step == 0):
             break
     for lane in range(LANES):
         v[SIGMA + lane] = math.nan if v[PENDING + lane] > 0 else v[SIGMA + lane]
