@@ -238,7 +238,8 @@ def mixed_mosaics(
             WarningKind.OUTLIERS,
             f"{len(flipped)} of {len(paths)} flats, such as {flipped[0]}, have the colours of their"
             f" mosaic at other places than {paths[0]}: rows or columns are in another order, or"
-            " moved by one; they are not of one program, driver or subframe: exclude the one kind",
+            " moved by one, as by another program, driver or subframe; exclude the frames of one"
+            " kind",
         )
 
 

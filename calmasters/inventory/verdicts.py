@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial, reduce
@@ -24,7 +23,7 @@ from calmasters.settings import Settings
 
 __all__ = ["FrameChecks", "check_frame", "mark_duplicates", "usable_frames"]
 
-#: Number of bytes compared in the middle of a file, where exposures differ at least by noise.
+#: Number of bytes of a file that are compared, where exposures differ at least by noise.
 _MIDDLE: Final = 4096
 #: Fewer different bytes are an image without noise, which frames may have in common.
 _FEWEST_BYTES: Final = 9
@@ -188,9 +187,7 @@ def mark_duplicates(
             [frame for frame in same_keywords if frame.path not in twins],
             attrgetter("date_obs", "size", "ccd_temp_c"),
         )
-        for same_bytes in _equal_frames(
-            same_header, lambda frame: _middle_bytes(root / frame.path, frame.size)
-        )
+        for same_bytes in _equal_frames(same_header, partial(_middle_bytes, root))
     ]
     contradictions = _contradictions([*chain(*usable.values())], root)
     if not (suspects or twins or contradictions):
@@ -313,13 +310,8 @@ def _equal_frames(
     yield from (group for group in groups.values() if len(group) > 1)
 
 
-def _middle_bytes(path: Path, size: int) -> bytes | None:
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, (size - _MIDDLE) // 2))
-            return file.read(_MIDDLE)
-    except OSError:
-        return None
+def _middle_bytes(root: Path, frame: Frame) -> bytes | None:
+    return _bytes_at(root / frame.path, max(0, (frame.size - _MIDDLE) // 2))
 
 
 def _noise_bytes(root: Path, frame: Frame) -> bytes | None:
@@ -329,13 +321,17 @@ def _noise_bytes(root: Path, frame: Frame) -> bytes | None:
     """
     geometry = frame.traits.geometry
     from_end = geometry.width * geometry.height if geometry else frame.size // 2
+    found = _bytes_at(root / frame.path, max(0, frame.size - from_end))
+    return found if found and len({*found}) >= _FEWEST_BYTES else None
+
+
+def _bytes_at(path: Path, start: int) -> bytes | None:
     try:
-        with (root / frame.path).open("rb") as file:
-            file.seek(-from_end, os.SEEK_END)
-            found = file.read(_MIDDLE)
+        with path.open("rb") as file:
+            file.seek(start)
+            return file.read(_MIDDLE)
     except OSError:
         return None
-    return found if len({*found}) >= _FEWEST_BYTES else None
 
 
 def _originals(files: Iterable[ScannedFile]) -> dict[str, str]:

@@ -145,7 +145,7 @@ def _filter_warnings(group: Group) -> Iterator[MasterWarning]:
             " files or folders, or name the card that has the filter in keyword_aliases"
         )
         if in_header:
-            remedy = "if they are right, correct the FILTER cards, or exclude the frames of one"
+            remedy = "if they are right, correct the FILTER cards, or exclude those of one filter"
         yield MasterWarning(
             WarningKind.OUTLIERS,
             f"its flats have {f'FILTER {in_header}' if in_header else 'no FILTER'}, but their names"

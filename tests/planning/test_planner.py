@@ -154,7 +154,7 @@ def test_flats_of_one_filter_in_folders_of_different_filters_are_reported(
     (job,) = decide(settings).jobs
     (text,) = (each.text for each in job.warnings if "different filters" in each.text)
     assert text.startswith("its flats have FILTER Ha, but their names say different filters (Ha")
-    assert text.endswith("correct the FILTER cards, or exclude the frames of one")
+    assert text.endswith("correct the FILTER cards, or exclude those of one filter")
 
 
 def test_a_group_too_small_makes_no_master_and_says_so(
