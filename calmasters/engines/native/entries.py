@@ -200,16 +200,17 @@ def _winsorize(sample_type: Any, unit: tuple[float, float, float]) -> Callable[.
             carray(memory[2], (n * LANES,), np.float32),
             carray(memory[3], (state,), np.float32),
             carray(memory[4], (LANES,), np.int64),
-            carray(memory[5], (LANES,), np.float64),
-            carray(memory[6], (n * LANES,), np.float64),
-            carray(memory[7], ((n + 1) * LANES,), np.float64),
-            carray(memory[8], (state,), np.float64),
+            carray(memory[5], (LANES,), np.int64),
+            carray(memory[6], (LANES,), np.float64),
+            carray(memory[7], (n * LANES,), np.float64),
+            carray(memory[8], ((n + 1) * LANES,), np.float64),
+            carray(memory[9], (state,), np.float64),
         )
         queues = tiles.Queues(
-            carray(memory[9], (QUEUE * n * (n + 1) // 2,), sample_type),
-            carray(memory[10], (QUEUE * (n + 1),), np.int64),
-            carray(memory[11], (n + 1,), np.int64),
-            carray(memory[12], (count,), np.int64),
+            carray(memory[10], (QUEUE * n * (n + 1) // 2,), sample_type),
+            carray(memory[11], (QUEUE * (n + 1),), np.int64),
+            carray(memory[12], (n + 1,), np.int64),
+            carray(memory[13], (count,), np.int64),
         )
         carray(hidden, (1,), np.int64)[0] += tiles.winsorize_strip(
             stacks,

@@ -27,8 +27,8 @@ __all__ = [
     "STATE",
     "begin",
     "count_hidden",
-    "decide",
-    "keep_lanes",
+    "decide_lanes",
+    "kept_ranks",
     "settle_briefly",
     "settle_fast",
 ]
@@ -41,6 +41,8 @@ COUNT, INNER_TOTAL, INNER_SQUARES, STATE = (LANES * row for row in range(8, 12))
 LOW_LEAST, LOW_MOST, HIGH_LEAST, HIGH_MOST = (LANES * row for row in range(12, 16))
 # An enclosure uses the same rows for the narrowest limits, and for the sums with one narrow limit.
 NARROW_LOWER, NARROW_UPPER, LEAST_TOTAL, LARGEST_TOTAL = (LANES * row for row in range(12, 16))
+# So do the numbers of samples that a lane rejects, after the last sums.
+LOWS, HIGHS = TOTAL, SQUARES
 
 #: Of a lane's row STATE. In doubt, its pixel has to be computed exactly.
 PENDING, SETTLED, DOUBT, KEPT = np.float32(0), np.float32(1), np.float32(2), np.float32(3)
@@ -51,7 +53,7 @@ BRIEF_STEPS: Final = 2
 MOST_STEPS: Final = 16
 
 #: By how much sigma is lower in an enclosure; the centre is on either side by half of that.
-ENCLOSED: Final = np.float32(0.06)
+ENCLOSED: Final = np.float32(0.045)
 
 #: One of this many samples is outside of the inner ranks on each side. Huber's limits, 1.5 sigma,
 #: clip almost nothing inside.
@@ -378,31 +380,43 @@ def settle_briefly(v: Rows, d: Rows, n: int, cutoff: float, low: float, high: fl
 
 
 @inlined
-def keep_lanes(v: Rows, x: Rows, n: int, unit: Unit) -> None:
-    """Mark the lanes in which no sample is rejected."""
-    top = offset(n - 1)
+def count_rank(v: Rows, x: Rows, rank: int, n: int, unit: Unit) -> bool:
+    """Count the sample of a rank, from either end, in lanes that reject it; return if any may."""
+    low, high = offset(rank), offset(n - 1 - rank)
+    found = False
     for lane in range(LANES):
-        middle, state = v[MIDDLE + lane], v[STATE + lane]
-        is_above = real(x[lane], unit) - middle > v[LOW_MOST + lane]
-        is_below = real(x[top + lane], unit) - middle < v[HIGH_LEAST + lane]
-        v[STATE + lane] = KEPT if (state == SETTLED) & is_above & is_below else state
+        state, middle = v[STATE + lane], v[MIDDLE + lane]
+        below, above = real(x[low + lane], unit) - middle, real(x[high + lane], unit) - middle
+        may_low = (state == SETTLED) & (below <= v[LOW_MOST + lane])
+        may_high = (state == SETTLED) & (above >= v[HIGH_LEAST + lane])
+        must_low, must_high = below < v[LOW_LEAST + lane], above > v[HIGH_MOST + lane]
+        v[LOWS + lane] += _ONE if may_low & must_low else _ZERO
+        v[HIGHS + lane] += _ONE if may_high & must_high else _ZERO
+        doubt = (may_low & (not must_low)) | (may_high & (not must_high))
+        v[STATE + lane] = DOUBT if doubt else state
+        found |= may_low | may_high
+    return found
 
 
 @inlined
-def decide(v: Rows, x: Rows, lane: int, n: int, unit: Unit) -> tuple[int, int]:
+def decide_lanes(v: Rows, x: Rows, n: int, unit: Unit) -> None:
+    """Count the samples that each lane rejects; lanes without any are KEPT."""
+    for lane in range(LANES):
+        v[LOWS + lane] = v[HIGHS + lane] = _ZERO
+    for rank in range(n):
+        if not count_rank(v, x, rank, n, unit):
+            break
+    for lane in range(LANES):
+        state = v[STATE + lane]
+        is_kept = (state == SETTLED) & (v[LOWS + lane] + v[HIGHS + lane] == _ZERO)
+        v[STATE + lane] = KEPT if is_kept else state
+
+
+@inlined
+def kept_ranks(v: Rows, lane: int, n: int) -> tuple[int, int]:
     """Return the ranks [first, last) that a lane keeps; (1, 0) if that is in doubt."""
-    middle, first, last = v[MIDDLE + lane], 0, n
-    if v[STATE + lane] != SETTLED:
-        return 1, 0
-    while first < n and real(x[offset(first) + lane], unit) - middle < v[LOW_LEAST + lane]:
-        first += 1
-    while last > first and real(x[offset(last - 1) + lane], unit) - middle > v[HIGH_MOST + lane]:
-        last -= 1
-    if (
-        first == last
-        or real(x[offset(first) + lane], unit) - middle <= v[LOW_MOST + lane]
-        or real(x[offset(last - 1) + lane], unit) - middle >= v[HIGH_LEAST + lane]
-    ):
+    first, last = int(v[LOWS + lane]), n - int(v[HIGHS + lane])
+    if v[STATE + lane] != SETTLED or first >= last:
         return 1, 0
     return first, last
 

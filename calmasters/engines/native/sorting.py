@@ -6,7 +6,7 @@ which the compiler turns into vector instructions. That works for arrays of uint
 float64 alike, under four conditions, which all these loops observe:
 
 * the number of lanes is a constant, and all rows of one kind are one array;
-* an index is not negative for the compiler (:func:`offset`): support for negative indices is a
+* an index is not negative for the compiler (:func:`natural`): support for negative indices is a
   branch at each access;
 * ``any`` is a boolean (``found |= …``): a count is a sum in order, or needs conversions;
 * a function called in a loop takes arrays and numbers, no tuple of arrays.
@@ -21,7 +21,7 @@ import numpy as np
 from calmasters.engines.native.stack import kernel
 from calmasters.engines.native.workspace import LANES
 
-__all__ = ["Rows", "Unit", "offset", "real", "sort_rows"]
+__all__ = ["Rows", "Unit", "natural", "offset", "real", "sort_rows"]
 
 #: Rows of a tile, one after the other: uint16, float32 or float64.
 Rows: TypeAlias = Any
@@ -47,9 +47,15 @@ def real(sample: Any, unit: Unit) -> np.float32:
 
 
 @kernel
+def natural(index: int) -> int:
+    """Return an index; the mask shows the compiler that it is not negative."""
+    return index & (2**40 - 1)
+
+
+@kernel
 def offset(rank: int) -> int:
-    """Return the start of a row; the mask shows the compiler that it is not negative."""
-    return (rank * LANES) & (2**40 - 1)
+    """Return the start of a row."""
+    return natural(rank * LANES)
 
 
 @kernel
@@ -70,8 +76,8 @@ def sort_rows(x: Rows, first: int, n: int) -> None:
     while p < n:
         k = p
         while k >= 1:
-            for j in range(k % p, n - k, 2 * k):
-                if (j + k) % (2 * p) != 0:
+            for j in range(k & (p - 1), n - k, 2 * k):
+                if (j + k) & (2 * p - 1) != 0:
                     order_rows(x, first + j, first + j + k, min(k, n - k - j))
             k //= 2
         p *= 2

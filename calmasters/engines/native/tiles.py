@@ -24,12 +24,12 @@ from calmasters.engines.native.settling import (
     STATE,
     begin,
     count_hidden,
-    decide,
-    keep_lanes,
+    decide_lanes,
+    kept_ranks,
     settle_briefly,
     settle_fast,
 )
-from calmasters.engines.native.sorting import Rows, Unit, offset, real, sort_rows
+from calmasters.engines.native.sorting import Rows, Unit, natural, offset, real, sort_rows
 from calmasters.engines.native.stack import kernel
 from calmasters.engines.native.workspace import LANES, QUEUE
 
@@ -56,6 +56,7 @@ class Tile(NamedTuple):
     deviations: Any  # (n * LANES,) float32: from the median
     state: Any  # (STATE_ROWS * LANES,) float32: of settling.py
     pixel: Any  # (LANES,) int64: which pixel of the strip
+    listed: Any  # (LANES,) int64: lanes that are not kept
     sums: Any  # (LANES,) float64
     copies: Any  # (n * LANES,) float64: samples as winsorized
     exact_distances: Any  # ((n + 1) * LANES,) float64
@@ -105,30 +106,39 @@ def load_pixels(samples: Rows, t: Tile, n: int) -> None:
 
 
 @kernel
+def waiting_row(m: int, rank: int) -> int:
+    """Return where a rank of the queue of m samples starts."""
+    return natural(QUEUE * (m * (m - 1) // 2 + rank))
+
+
+@kernel
 def load_queue(q: Queues, m: int, t: Tile) -> int:
     """Load up to LANES pixels from the queue of m samples; return their number."""
     lanes: int = min(LANES, q.length[m])
     q.length[m] -= lanes
     start = q.length[m]
-    x, pixel, waiting = t.x, t.pixel, q.x
+    x, pixel, waiting, numbers = t.x, t.pixel, q.x, q.pixel
     for rank in range(m):
-        at, here = offset(rank), QUEUE * (m * (m - 1) // 2 + rank) + start
-        for lane in range(lanes):
+        at, here = offset(rank), natural(waiting_row(m, rank) + start)
+        for lane in range(LANES):
             x[at + lane] = waiting[here + lane]
         for lane in range(lanes, LANES):
-            x[at + lane] = waiting[here + lanes - 1]
+            x[at + lane] = x[at + lanes - 1]
+    here = natural(m * QUEUE + start)
     for lane in range(LANES):
-        pixel[lane] = q.pixel[m * QUEUE + start + min(lane, lanes - 1)]
+        pixel[lane] = numbers[here + lane]
+    for lane in range(lanes, LANES):
+        pixel[lane] = pixel[lanes - 1]
     return lanes
 
 
 @kernel
 def enqueue(x: Rows, lane: int, first: int, m: int, pixel: int, q: Queues) -> None:
     """Queue the ``m`` samples of a lane from rank ``first`` on."""
-    slot = q.length[m]
-    start = QUEUE * (m * (m - 1) // 2) + slot
+    waiting, slot = q.x, q.length[m]
+    to, at = natural(waiting_row(m, 0) + slot), natural(offset(first) + lane)
     for rank in range(m):
-        q.x[start + rank * QUEUE] = x[(first + rank) * LANES + lane]
+        waiting[to + rank * QUEUE] = x[at + rank * LANES]
     q.pixel[m * QUEUE + slot] = pixel
     q.length[m] = slot + 1
 
@@ -190,25 +200,30 @@ def do_tile(
 ) -> None:
     """Process a tile of which the first ``lanes`` lanes are pixels."""
     x, v, sums, pixels, values = t.x, t.state, t.sums, t.pixel, o.values
+    listed, count = t.listed, 0
     if way <= FAST:
         begin(v, x, t.deviations, t.distances, n, unit, cutoff)
         if way == BRIEF:
             settle_briefly(v, t.deviations, n, cutoff, p.low, p.high)
         else:
             settle_fast(v, t.deviations, n, cutoff, p.low, p.high)
-        keep_lanes(v, x, n, unit)
+        decide_lanes(v, x, n, unit)
         average_lanes(sums, x, n, unit)
         for lane in range(lanes):
             # Right for the pixels that are kept; the others get their values later.
             values[pixels[lane]] = sums[lane]
+            listed[count] = lane
+            count += v[STATE + lane] != KEPT
     else:
         most = MOST_EXACT_STEPS if way == EXACT else 2**62
         settle_exactly(t.exact_state, x, t.copies, t.exact_distances, lanes, n, unit, cutoff, most)
-    for lane in range(lanes):
+        for lane in range(lanes):
+            listed[lane] = lane
+        count = lanes
+    for at in range(count):
+        lane = listed[at]
         if way <= FAST:
-            if v[STATE + lane] == KEPT:
-                continue
-            first, last = decide(v, x, lane, n, unit)
+            first, last = kept_ranks(v, lane, n)
         else:
             first, last = ranks_within(t.exact_state, x, lane, n, unit, p.low, p.high)
         pixel = pixels[lane]

@@ -14,8 +14,9 @@ Array: TypeAlias = NDArray[Any]
 #: Pixels side by side in a tile: a few vector registers; a tile of 100 frames fits the L1 cache.
 LANES: Final = 128
 
-#: Capacity of the queue of one size: a full tile, plus the pixels that one more tile can add.
-QUEUE: Final = 2 * LANES
+#: Capacity of the queue of one size: a full tile, plus the pixels that one more tile can add; and
+#: no power of two, since the samples of a pixel would then compete for the same few cache lines.
+QUEUE: Final = 2 * LANES + 32
 
 #: Rows of a tile's state: of the float32 steps, and of the float64 steps.
 STATE_ROWS: Final = 16
@@ -49,6 +50,7 @@ class FastWorkspace:
             _aligned(n * LANES, np.float32),  # Tile.deviations
             _aligned(STATE_ROWS * LANES, np.float32),  # Tile.state
             _aligned(LANES, np.int64),  # Tile.pixel
+            _aligned(LANES, np.int64),  # Tile.listed
             _aligned(LANES, np.float64),  # Tile.sums
             _aligned(n * LANES, np.float64),  # Tile.copies
             _aligned((n + 1) * LANES, np.float64),  # Tile.exact_distances
