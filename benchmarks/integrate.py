@@ -119,7 +119,16 @@ def native_command(case: Case, output: Path, threads: int) -> list[str | Path]:
 
 def run_native(case: Case) -> Run:
     """Make the master with the native engine."""
-    return run(native_command(case, case.directory / "native.xisf", threads=2))
+    return run(native_command(case, fresh(case.directory / "native.xisf"), threads=2))
+
+
+def fresh(output: Path) -> Path:
+    """Delete the file of the run before: replacing a file that was just written waits for the disk.
+
+    Snakemake also deletes outputs before a job.
+    """
+    output.unlink(missing_ok=True)
+    return output
 
 
 def run_rule(case: Case) -> Run:
@@ -163,7 +172,7 @@ def run_floor(case: Case) -> Run:
 
 def run_ccdproc(case: Case) -> Run:
     """Combine with ccdproc, with sigma clipping and without calibration."""
-    output = case.directory / "ccdproc.fits"
+    output = fresh(case.directory / "ccdproc.fits")
     return run([sys.executable, "-c", CCDPROC, output, *case.frames])
 
 
@@ -174,6 +183,7 @@ def run_siril(case: Case) -> Run:
     sequence = case.directory / "siril"
     shutil.rmtree(sequence, ignore_errors=True)
     sequence.mkdir()
+    fresh(case.directory / f"siril_{case.kind}.fit")
     for frame in case.frames:
         (sequence / frame.name).symlink_to(frame)
     return run(["siril-cli", "-d", sequence, "-s", script])

@@ -7,7 +7,6 @@ percent of a large frame.
 from __future__ import annotations
 
 import math
-import sys
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,9 +33,6 @@ _CELL_SIDE: Final = 4
 #: with stars and hot pixels are the brightest.
 _PARTS: Final = 8
 _KEPT: Final = 0.75
-
-#: Whether stored samples have the other byte order.
-_SWAPPED: Final = sys.byteorder == "little"
 
 #: Mean absolute difference of two samples with Gaussian noise of sigma 1.
 _DIFFERENCE: Final = 2 / math.sqrt(math.pi)
@@ -162,7 +158,7 @@ def _measure_rows(frame: OpenedFrame) -> FrameMeasure:
     codes = np.empty((len(starts), rows * width), np.uint16)
     for start, pair in zip(starts, codes, strict=True):
         frame.read_codes(start * width, pair)
-    stored = codes.byteswap(inplace=True).view(np.int16) if _SWAPPED else codes.view(np.int16)
+    stored = codes.view(">i2").astype(np.int16)
     measure = _measure(stored.reshape(-1, rows, width), zero=32768, unity=65535)
     return replace(measure, step_adu=_step_adu(stored.reshape(-1)))
 
@@ -271,10 +267,12 @@ def _differences(rows: Image, one_adu: float) -> tuple[Image, float]:
     np.abs(differences, out=differences)
     step = max(1, differences.size // _MEDIAN_SAMPLES)
     some = differences.reshape(-1)[::step]
+    middle = len(some) // 2
     positive = some[some > 0]
     # The step between values, where not only hot pixels differ: 257 ADU in frames of 8 bits.
     value_step = float(positive.min()) if len(positive) > _STEPPING * len(some) else 0.0
-    cut = _CUT * float(np.median(some)) + max(value_step, one_adu)
+    # NumPy's median takes six times as long.
+    cut = _CUT * float(np.partition(some, middle)[middle]) + max(value_step, one_adu)
     np.minimum(differences, np.float32(cut), out=differences)
     # A mean changes continuously with the noise; the median of integers does not.
     noise = float(differences.mean(dtype=np.float64) / _DIFFERENCE)
