@@ -10,6 +10,7 @@ and any other card that the configuration names. Later stages use only canonical
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -20,7 +21,7 @@ from typing import Final, NamedTuple
 
 from calmasters.frame import FrameType, Geometry, OtherType, Traits, Value
 from calmasters.headers.filters import FIRST_WHEEL, MORE_WHEELS, OTHER_FILTER_CARDS, filter_in
-from calmasters.headers.fits_cards import Cards, CardValue, first_of, number_of
+from calmasters.headers.fits_cards import REPEATED, Cards, CardValue, first_of, number_of
 from calmasters.headers.found_types import (
     CALIBRATION_TYPES,
     TYPE_CARDS,
@@ -121,9 +122,12 @@ _ROTATOR: Final = ("ROTATOR", "ROTATANG", "ROTANGLE", "ROTANG", "ROTATPOS")
 
 #: Cards that traits depend on, besides those of keywords; all other cards are ignored.
 _TRAIT_CARDS: Final = (
-    *IMAGE_CARDS, *PROCESSING_CARDS, *chain(*MORE_WHEELS),
+    *IMAGE_CARDS, *PROCESSING_CARDS, *chain(*MORE_WHEELS), REPEATED,
     "EXPTIME", "EXPOSURE", "EXPOINUS", "OBJECT", "PEDESTAL", "FLIPSTAT",
 )  # fmt: skip
+
+#: Keywords of which several values make a frame unusable.
+_DECISIVE: Final = ("TYPE", "EXPOSURE", "FILTER", "GAIN", "OFFSET", "SET-TEMP")
 
 #: Replaces file names without token and type, so that such files can share traits.
 _NAMELESS: Final = "x"
@@ -343,10 +347,20 @@ class KeywordReader:
             {keyword: _in_header(keyword, names, cards) for keyword, names in self._names.items()},
             is_stack_by_cards(cards),
             geometry,
-            tuple(image_problems(cards, geometry)),
+            (*image_problems(cards, geometry), *self._several_values(cards)),
             tuple(_warnings(cards)),
             unread_cards(self._read_names, cards),
         )
+
+    def _several_values(self, cards: Cards) -> Iterator[str]:
+        """Say which keywords that decide how a frame is used have cards with several values."""
+        if REPEATED not in cards:
+            return
+        decisive = {*chain(*map(self._names.__getitem__, _DECISIVE))}
+        for name, values in json.loads(str(cards[REPEATED])).items():
+            if name in decisive:
+                listed = " and ".join(map(repr, values))
+                yield f"has {len(values)} cards {name}, {listed}; delete the wrong one"
 
     def _read_keywords(
         self,

@@ -6,10 +6,11 @@ headers with long strings (``CONTINUE``) are parsed by astropy.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
@@ -27,11 +28,13 @@ __all__ = [
     "BIAS_HISTORY",
     "COMMENTARY",
     "MOST_EXTENSIONS",
+    "REPEATED",
     "Card",
     "CardValue",
     "Cards",
     "ImageHeader",
     "axes_of",
+    "cards_by_keyword",
     "first_of",
     "number_of",
     "padded",
@@ -65,9 +68,12 @@ _MOST_BYTES: Final = 1 << 50
 COMMENTARY: Final = ("COMMENT", "HISTORY", "")
 #: No FITS keyword has a blank.
 BIAS_HISTORY: Final = "HISTORY BIAS"
+#: In place of a card, where a keyword has several values: these, as JSON. Also with a blank.
+REPEATED: Final = "REPEATED CARDS"
 #: Cards of the size and format of an image.
 _STRUCTURE: Final = ("BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "BZERO", "BSCALE")
 _NO_SIZE: Final = "is damaged: its header does not give the image's size ({}); copy it again"
+_NO_CARD: Final = ("", "")
 _STRING: Final = re.compile(r"\s*'([^']*(?:''[^']*)*)'")
 
 
@@ -292,9 +298,27 @@ def _cards_of(text: bytes) -> dict[str, CardValue]:
     raw_cards = [*_CARDS.iter_unpack(text)]
     if b"CONTINUE" in text and any(card.startswith(b"CONTINUE") for (card,) in raw_cards):
         return _cards_by_astropy(text, raw_cards)
-    # In reverse order, so that of repeated keywords the first card is set last.
-    cards = dict(starmap(_parse, reversed(raw_cards)))
+    return cards_by_keyword([*starmap(_parse, raw_cards)])
+
+
+def cards_by_keyword(parsed: Sequence[tuple[str, CardValue]]) -> dict[str, CardValue]:
+    """Return the first card of each keyword; a card REPEATED has keywords with several values.
+
+    Parameters
+    ----------
+    parsed : sequence of (str, CardValue)
+        In the order of the file; the keyword is empty for what is no card.
+    """
+    cards = dict(reversed(parsed))
     cards.pop("", None)
+    if len(cards) < len(parsed) - parsed.count(_NO_CARD):
+        by_keyword: dict[str, dict[CardValue, None]] = {}
+        for keyword, value in parsed:
+            if keyword not in ("", "HISTORY", BIAS_HISTORY):
+                by_keyword.setdefault(keyword, {})[value] = None
+        several = {keyword: [*values] for keyword, values in by_keyword.items() if len(values) > 1}
+        if several:
+            cards[REPEATED] = json.dumps(several)
     return cards
 
 
@@ -308,12 +332,12 @@ def _parse(card: bytes) -> tuple[str, CardValue]:
         name, equals, rest = card[9:].partition(b"=")
     keyword = name.decode("latin-1").strip().upper()
     if equals.rstrip() != b"=" or keyword in COMMENTARY:
-        return "", ""
+        return _NO_CARD
     text = _decoded(rest)
     if not _STRING.match(text):
         text = text.partition("/")[0]  # remove the comment
     value = parse_value(text)
-    return ("", "") if value is None else (keyword, value)
+    return _NO_CARD if value is None else (keyword, value)
 
 
 def _decoded(text: bytes) -> str:
@@ -331,7 +355,7 @@ def _history_card(line: str) -> tuple[str, str]:
     if process := bias_process_in(line):
         return BIAS_HISTORY, process
     process = pixel_process_in(line)
-    return ("HISTORY", process) if process else ("", "")
+    return ("HISTORY", process) if process else _NO_CARD
 
 
 def parse_value(text: str) -> CardValue | None:
@@ -359,18 +383,17 @@ def _cards_by_astropy(text: bytes, raw_cards: list[tuple[bytes]]) -> dict[str, C
     from astropy.io.fits.card import Undefined
 
     header = Header.fromstring(text.decode("latin-1"))
-    cards: dict[str, CardValue] = {}
+    cards: list[tuple[str, CardValue]] = []
     for card in header.cards:
         try:
             keyword, value = card.keyword.upper(), card.value
         except Exception:
             continue
         if keyword == "HISTORY":
-            cards.setdefault(*_history_card(str(value)))
+            cards.append(_history_card(str(value)))
         elif keyword not in COMMENTARY and not isinstance(value, Undefined | complex):
-            cards.setdefault(keyword, value)
+            cards.append((keyword, value))
     for (card,) in raw_cards:  # astropy reads only ASCII
         if not card.isascii():
-            cards.setdefault(*_parse(card))
-    cards.pop("", None)
-    return cards
+            cards.append(_parse(card))
+    return cards_by_keyword(cards)

@@ -13,6 +13,7 @@ from calmasters.headers.fits_cards import (
     COMMENTARY,
     CardValue,
     ImageHeader,
+    cards_by_keyword,
     parse_value,
 )
 from calmasters.headers.history import bias_process_in, pixel_process_in
@@ -48,7 +49,7 @@ def read_xisf_header(file: IO[bytes]) -> ImageHeader:
             raise ValueError(f"its data start at {start} and are {size} bytes long")
     except (SyntaxError, LookupError, ValueError) as error:
         raise FrameError(f"cannot be read as XISF: {error}; copy it again or exclude it") from error
-    cards = dict(_keywords(image.iterfind("{*}FITSKeyword")))
+    cards = cards_by_keyword([*_keywords(image.iterfind("{*}FITSKeyword"))])
     history = _history(image, file)
     for keyword, find in (("HISTORY", pixel_process_in), (BIAS_HISTORY, bias_process_in)):
         if process := next(filter(None, map(find, history)), ""):

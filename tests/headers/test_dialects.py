@@ -650,6 +650,22 @@ def test_a_calibrated_frame_of_maxim_is_refused(tmp_path: Path) -> None:
     assert problem.startswith("is already calibrated (CALSTAT 'BD'); use the raw frame")
 
 
+def test_a_keyword_with_two_values_makes_a_frame_unusable_if_it_decides_how_it_is_used(
+    tmp_path: Path,
+) -> None:
+    cards: Cards = {"IMAGETYP": "Dark", "EXPTIME": 0.0, "FOCALLEN": 530}
+    path = tmp_path / "x.fits"
+    path.write_bytes(
+        fits_bytes(*(card(*each) for each in {**IMAGE, **cards}.items()), card("FOCALLEN", 531))
+    )
+    assert read_file(path, "x.fits", RULES).traits.problems == ()
+    path.write_bytes(
+        fits_bytes(*(card(*each) for each in {**IMAGE, **cards}.items()), card("EXPTIME", 300.0))
+    )
+    (problem,) = read_file(path, "x.fits", RULES).traits.problems
+    assert problem == "has 2 cards EXPTIME, 0.0 and 300.0; delete the wrong one"
+
+
 @pytest.mark.parametrize(
     ("set_temp", "ccd_temp"), [(-10.0, 10.7), (-10.0, 6.8), (-40.0, -7.9)], ids=str
 )
