@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import chain, pairwise
 from types import MappingProxyType
 
 import pandas as pd
 
 from calmasters.errors import RecordError
-from calmasters.frame import format_value
-from calmasters.headers.fits_cards import number_of
 from calmasters.inventory.table import column_text
 from calmasters.inventory.unused_frames import ignored_by_reason, refused_by_remedy
 from calmasters.model.job import read_made_of
 from calmasters.model.layout import quality_path
 from calmasters.model.master_record import MasterRecord
 from calmasters.planning.findings import Findings
-from calmasters.planning.near_misses import Difference
 from calmasters.planning.planner import Decision
 from calmasters.quality.own_history import causes_of_files
 from calmasters.settings import Settings
@@ -29,9 +23,6 @@ __all__ = ["causes_in", "records_in", "summarize"]
 
 #: Paths shown of each kind of refusal; inventory.csv has them all.
 _SHOWN = 3
-
-#: The type of a master in its short name.
-_FIRST_WORD = re.compile(r"\w+")
 
 
 def causes_in(decision: Decision, settings: Settings) -> list[str]:
@@ -75,7 +66,6 @@ def summarize(
         ("Left out", _ignored(decision)),
         ("Masters", _masters(decision, records)),
         ("What to shoot next", findings.wanted),
-        ("Near misses", _near_misses(decision)),
         ("Warnings", _warnings(findings)),
         ("Found by the last report", causes),
     )
@@ -131,38 +121,6 @@ def _masters(decision: Decision, records: Mapping[str, MasterRecord]) -> Iterato
             yield f"    left out: {frame.path}: {frame.reason}"
         if len(bad) > _SHOWN:
             yield f"    left out: {len(bad) - _SHOWN} more, see {job.record}"
-
-
-def _near_misses(decision: Decision) -> Iterator[str]:
-    """Name groups too small that differ from another in one keyword, and what would join them."""
-    small = {group.short_name for group in decision.not_made}
-    if not small:
-        return
-    for keyword, members in _differing_in_one(decision):
-        members.sort(key=lambda member: (number_of(member[0]) or 0.0, *member))
-        for (theirs, one), (ours, other) in pairwise(members):
-            difference = Difference(keyword, ours, theirs)
-            setting = difference.setting("required_keywords")
-            if setting and not small.isdisjoint((one, other)):
-                yield f"{one} and {other} ({difference}): if they belong together, {setting}"
-
-
-def _differing_in_one(decision: Decision) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Give groups that are equal in all keywords but one: that one, their values and names."""
-    groups = [
-        *((decision.short_names[job.master], job.keywords, job.geometry) for job in decision.jobs),
-        *((group.short_name, group.keywords, group.geometry) for group in decision.not_made),
-    ]
-    keywords = dict.fromkeys(chain(*(values for _, values, _ in groups)))
-    for keyword in keywords:
-        alike: dict[tuple[object, ...], list[tuple[str, str]]] = defaultdict(list)
-        for name, values, geometry in groups:
-            written = {key: format_value(key, value) for key, value in values.items()}
-            own = written.pop(keyword, "")
-            kind = _FIRST_WORD.match(name)
-            # No setting joins frames of two sizes or binnings.
-            alike[kind and kind[0], geometry, *written.items()].append((own, name))
-        yield from ((keyword, members) for members in alike.values())
 
 
 def _warnings(findings: Findings) -> Iterator[str]:

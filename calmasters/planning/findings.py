@@ -175,7 +175,9 @@ def _by_warning(decision: Decision) -> list[FrameGroup]:
 def missing_masters(decision: Decision) -> Iterator[str]:
     """Say what to shoot next: groups that are too small, flats without a bias or a dark."""
     for group in decision.not_made:
-        yield f"{group.short_name}: {group.reason}"
+        # More frames would be taken in vain: the note says which setting combines the groups.
+        if not group.is_split:
+            yield f"{group.short_name}: {group.reason}"
     lacking: dict[str, list[str]] = defaultdict(list)
     for job in decision.jobs:
         if job.type is FrameType.FLAT:

@@ -13,14 +13,18 @@ from calmasters.headers.values import rounded
 from calmasters.inventory.faults import in_one_line
 from calmasters.planning.filter_names import FilterName
 
-__all__ = ["Difference", "differences", "texts"]
+__all__ = ["Difference", "are_near", "differences", "joining_step", "texts"]
 
-#: Steps that ``round`` may be advised to have.
+#: Steps that ``round`` may be advised to have, and further ones for numbers below 1.
 _STEPS: Final = (0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+_FINE_STEPS: Final = (0.001, 0.002, 0.005, 0.01, 0.02)
 #: Numbers no farther apart are near: half a degree, one step of gain.
 _NEAR: Final = 1.0
-#: Exposures jitter by a fraction of themselves.
+#: Exposures jitter by a fraction of themselves, and so do gains: 0 and 1 are two of them.
 _NEAR_EXPOSURES: Final = 0.01
+_NEAR_OTHERS: Final = 0.02
+#: An exposure has at least this many steps: rounding must not change it much.
+_FEWEST_STEPS: Final = 10
 #: Words before the number of a version, and the number itself: 'FW 05.02.06', 'v1.2', 'FW1.2'.
 _VERSION_LABELS: Final = "fw|firmware|sw|software|hw|driver|version|ver|rev|build|v"
 _VERSION_LABEL: Final = re.compile(rf"\W?(?:{_VERSION_LABELS})\W?", re.IGNORECASE)
@@ -68,8 +72,9 @@ class Difference:
                 f"name the card that has {self.keyword} in keyword_aliases, {folder}"
                 f"or take {self.keyword} out of {listed}"
             )
-        if step := self._step():
-            return f"set round: {{{self.keyword}: {step:g}}}"
+        if self.distance < inf:
+            step = joining_step(self.keyword, (float(self.ours), float(self.theirs)))
+            return f"set round: {{{self.keyword}: {step:g}}}" if step else ""
         fix = self.fix
         return f"set {in_one_line(fix)}" if fix else ""
 
@@ -88,15 +93,6 @@ class Difference:
         """Write a token for the name of a folder; empty if the value could not be read from it."""
         return "" if {"_", "/"} & {*value} else f"{self.keyword}_{value}"
 
-    def _step(self) -> float | None:
-        """Find the finest step that makes two near numbers one."""
-        if self.distance == inf:
-            return None
-        ours, theirs = float(self.ours), float(self.theirs)
-        near = _NEAR_EXPOSURES * max(ours, theirs) if self.keyword == "EXPOSURE" else _NEAR
-        joining = (step for step in _STEPS if rounded(ours, step) == rounded(theirs, step))
-        return next(joining, None) if self.distance <= near else None
-
     def _spelled_alike(self) -> bool:
         """Tell 'ZWO ASI2600MM Pro' and 'ASI2600MM_Pro' from names of two things."""
         one, other = (re.sub(r"[\W_]+", "", text).casefold() for text in (self.ours, self.theirs))
@@ -104,7 +100,9 @@ class Difference:
         is_same = one == other
         if self.keyword == "FILTER":
             is_same = FilterName.of(self.ours).may_be(FilterName.of(self.theirs))
-        return is_same or (len(shorter) > 2 and self.distance == inf and shorter in longer)
+        # 'Extend Fullwell' and 'Extend Fullwell 2CMS' are two modes of readout.
+        is_camera = self.keyword == "INSTRUME"
+        return is_same or (is_camera and len(shorter) > 2 and shorter in longer)
 
 
 def _version_pattern(one: str, other: str) -> str:
@@ -126,6 +124,28 @@ def _version_pattern(one: str, other: str) -> str:
         return ""
     parts = {found[1] if (found := re.search(pattern, text)) else text for text in (one, other)}
     return pattern if len(parts) == 1 else ""
+
+
+def are_near(keyword: str, low: float, high: float) -> bool:
+    """Return whether two numbers of a keyword may be one value that was measured twice."""
+    largest = max(abs(low), abs(high))
+    near = {"SET-TEMP": _NEAR, "EXPOSURE": _NEAR_EXPOSURES * largest}.get(
+        keyword, min(_NEAR, _NEAR_OTHERS * largest)
+    )
+    return abs(high - low) <= near
+
+
+def joining_step(keyword: str, numbers: Iterable[float]) -> float | None:
+    """Find the finest step of ``round`` that makes near numbers one; None without any."""
+    ordered = sorted(numbers)
+    low, high = ordered[0], ordered[-1]
+    if not are_near(keyword, low, high):
+        return None
+    steps: tuple[float, ...] = (*_FINE_STEPS, *_STEPS) if max(abs(low), abs(high)) < 1 else _STEPS
+    if keyword == "EXPOSURE":
+        steps = tuple(step for step in steps if low >= _FEWEST_STEPS * step)
+    joining = (step for step in steps if len({rounded(each, step) for each in ordered}) == 1)
+    return next(joining, None)
 
 
 def differences(

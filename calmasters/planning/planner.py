@@ -34,6 +34,7 @@ from calmasters.planning.job_builder import JobBuilder, UsedMasters, integration
 from calmasters.planning.kept_masters import KeptMasters, kept_in_use
 from calmasters.planning.matching import Candidate, candidate_of, match_darks, match_flats
 from calmasters.planning.naming import name_groups
+from calmasters.planning.near_groups import NearGroups, near_groups
 from calmasters.planning.near_misses import Difference
 from calmasters.planning.notes import (
     filter_spellings,
@@ -77,6 +78,8 @@ class NotMade:
     frames : tuple of str
         Their paths.
     reason : str
+    is_split : bool
+        Whether a setting would make it large enough: no frames need to be taken.
     """
 
     name: str
@@ -85,6 +88,7 @@ class NotMade:
     geometry: Geometry
     frames: tuple[str, ...]
     reason: str
+    is_split: bool = False
 
 
 @dataclass(frozen=True)
@@ -174,7 +178,10 @@ def decide(
     named = dict(zip(names, groups, strict=True))
     short = dict(zip(names, short_names(groups), strict=True))
     large = {name: group for name, group in named.items() if _is_large(group, settings)}
-    verdicts = _verdicts(frames, named, settings, cameras)
+    joining = _joining_settings(groups, settings)
+    near = [*near_groups(named, short, settings, joining)]
+    split = {name: each for each in near for name in each.names}
+    verdicts = _verdicts(frames, named, joining, split, settings, cameras)
 
     paths = {
         name: master_path(group.type, name, settings.layout, settings.master_format)
@@ -227,7 +234,8 @@ def decide(
                 group.keywords,
                 group.geometry,
                 _frame_paths(group),
-                _too_small(group, settings)[0],
+                ": ".join(_too_small(group, settings)),
+                name in split and _is_enough(split[name].frames, group, settings),
             )
             for name, group in named.items()
             if name not in large
@@ -236,6 +244,7 @@ def decide(
         frames=tuple(frames),
         verdicts=verdicts,
         warnings=(
+            *(each.sentence for each in near),
             *library_warnings(library),
             *masters_without_keywords(unmade, settings, cameras),
             *kept_masters.warnings,
@@ -308,7 +317,11 @@ def _made_elsewhere(
 
 
 def _is_large(group: Group, settings: Settings) -> bool:
-    return len(group.frames) >= _required(group, settings)[0]
+    return _is_enough(len(group.frames), group, settings)
+
+
+def _is_enough(frames: int, group: Group, settings: Settings) -> bool:
+    return frames >= _required(group, settings)[0]
 
 
 def _required(group: Group, settings: Settings) -> tuple[int, str]:
@@ -327,7 +340,7 @@ def _too_small(group: Group, settings: Settings) -> tuple[str, str]:
     remedy = "take at least {} ({})".format(*_required(group, settings))
     if by := [keyword for keyword, _ in group.labels if keyword not in ORIGIN]:
         remedy += f", or average them with those that differ in {', '.join(by)} (mixed: warn)"
-    return f"only {count} {frames} of this group: {remedy}", remedy
+    return f"only {count} {frames} of this group", remedy
 
 
 def _frame_paths(group: Group) -> tuple[str, ...]:
@@ -337,12 +350,13 @@ def _frame_paths(group: Group) -> tuple[str, ...]:
 def _verdicts(
     frames: Iterable[Frame],
     named: Mapping[str, Group],
+    joining: Mapping[Identity, dict[str, Any]],
+    split: Mapping[str, NearGroups],
     settings: Settings,
     cameras: CameraKeywords,
 ) -> dict[str, Verdict]:
     """Say of each frame whether it is used; one that is not may still belong to a group."""
     verdicts: dict[str, Verdict] = {}
-    joining = _joining_settings(named.values(), settings)
     for name, group in named.items():
         verdict = Verdict(Status.USED, group=name)
         if not _is_large(group, settings):
@@ -350,7 +364,9 @@ def _verdicts(
             fix = joining.get(group.identity, {})
             if fix:
                 remedy += f"; if they belong to frames of another spelling, set {in_one_line(fix)}"
-            verdict = Verdict(Status.REFUSED, reason, remedy, name, fix)
+            elif name in split:
+                remedy = f"if they belong together, {split[name].remedy}; otherwise {remedy}"
+            verdict = Verdict(Status.REFUSED, f"{reason}: {remedy}", remedy, name, fix)
         verdicts |= dict.fromkeys(_frame_paths(group), verdict)
     alike: dict[Identity, dict[str, Group]] = defaultdict(dict)
     for name, group in named.items():

@@ -122,61 +122,6 @@ def test_what_there_is_nothing_to_say_of_is_left_out(
     assert [line for line in text.splitlines() if line and line[0] != " "] == ["Frames", "Masters"]
 
 
-def near_misses(text: str) -> list[str]:
-    section = text.partition("Near misses\n")[2].partition("\n\n")[0]
-    return [line.strip() for line in section.splitlines()]
-
-
-def test_groups_that_a_setting_would_join_are_named_in_pairs(
-    settings: Settings, add_frame: Callable[..., Path]
-) -> None:
-    for number, temperature in enumerate((-10.0, -10.0, -10.5, -5.0)):
-        cards = {"SET-TEMP": temperature, "CCD-TEMP": temperature}
-        add_frame(f"dark/{number}.fits", "dark", cards)
-    for number, gain in enumerate((100, 100, 100, 101)):
-        add_frame(f"bias/{number}.fits", "bias", {"GAIN": gain})
-    for number, mode in enumerate((None, "Low Noise")):
-        add_frame(f"flat/{number}.fits", "flat", {"READOUTM": mode})
-    add_frame("flat/Ha.fits", "flat", {"FILTER": "Ha"})
-    found = near_misses(summarize(decide(settings)))
-    assert len(found) == 3
-    gain, temperature, mode = sorted(found)
-    assert gain.startswith("bias, ATR585M, -10 °C, gain 100 and bias, ATR585M, -10 °C, gain 101 (")
-    assert gain.endswith("(GAIN 100 against 101): if they belong together, set round: {GAIN: 2}")
-    assert "dark 60 s, ATR585M, -10.5 °C, gain 100" in temperature
-    assert temperature.endswith("set round: {SET-TEMP: 1}")
-    assert "(READOUTM absent against Low Noise)" in mode
-    assert "take READOUTM out of required_keywords" in mode
-
-
-def test_groups_that_are_large_enough_are_left_apart(
-    settings: Settings, add_frame: Callable[..., Path]
-) -> None:
-    for number in range(6):
-        add_frame(f"{number}.fits", "bias", {"GAIN": 100 + number % 2})
-    assert near_misses(summarize(decide(settings))) == []
-
-
-def test_no_setting_is_advised_to_join_frames_of_two_binnings(
-    settings: Settings, add_frame: Callable[..., Path]
-) -> None:
-    for number in range(3):
-        add_frame(f"{number}.fits", "dark", {"READOUTM": None})
-    add_frame("binned.fits", "dark", {"READOUTM": None, "XBINNING": 2, "YBINNING": 2})
-    decision = decide(settings)
-    assert len(decision.not_made) == 1
-    assert near_misses(summarize(decision)) == []
-
-
-def test_no_setting_is_advised_to_join_frames_of_two_sizes(
-    settings: Settings, add_frame: Callable[..., Path]
-) -> None:
-    for number in range(3):
-        add_frame(f"{number}.fits", "bias")
-    add_frame("binned.fits", "bias", {"GAIN": 101, "XBINNING": 2, "YBINNING": 2})
-    assert near_misses(summarize(decide(settings))) == []
-
-
 def test_flats_whose_dark_lacks_a_keyword_are_listed_with_what_joins_them(
     settings: Settings, add_frame: Callable[..., Path]
 ) -> None:

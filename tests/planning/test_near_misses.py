@@ -25,6 +25,8 @@ LISTED = "master_match_keywords"
         ("OFFSET", "50", "51", 5),
         ("EXPOSURE", "300.00", "300.20", 0.5),
         ("EXPOSURE", "1.36", "1.37", 0.05),
+        ("EXPOSURE", "0.0249", "0.0251", 0.001),
+        ("GAIN", "0.249", "0.2491", 0.001),
     ],
 )
 def test_near_numbers_are_joined_by_the_finest_step_that_does(
@@ -42,6 +44,11 @@ def test_near_numbers_are_joined_by_the_finest_step_that_does(
         ("SET-TEMP", "-10.00", "-11.50"),
         ("INSTRUME", "Ha", "H-alpha"),
         ("GAIN", "100", "240"),
+        ("GAIN", "0", "1"),
+        ("GAIN", "0.25", "1"),
+        ("READOUTM", "0", "1"),
+        ("READOUTM", "Extend Fullwell", "Extend Fullwell 2CMS"),
+        ("EXPOSURE", "0.004", "0.00403"),
         ("EXPOSURE", "1.00", "2.00"),
         ("FILTER", "B", "Ha"),
         ("INSTRUME", "ATR585M", "ASI2600MM"),
