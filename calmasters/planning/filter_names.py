@@ -27,13 +27,21 @@ _LINES: Final[Mapping[str, str]] = {
     "n2": "nii",
     "nitrogenii": "nii",
 }
+#: Words for the filters of colour images.
+_COLOURS: Final[Mapping[str, str]] = {
+    "lum": "l",
+    "luminance": "l",
+    "red": "R",
+    "green": "G",
+    "blue": "B",
+}
 _LINE_AND_NUMBER: Final = re.compile(
     rf"({'|'.join(sorted({*_LINES, *_LINES.values()}, key=len, reverse=True))})(\d*)"
 )
 #: Names without case that are filters where a part of a file's or folder's name is nothing else.
 _IN_NAMES: Final = frozenset(
     [
-        *("l", "lum", "luminance", "r", "red", "g", "green", "b", "blue", "u", "v", "i", "z"),
+        *("l", "r", "g", "b", "u", "v", "i", "z"),
         *("ha", "hb", "oiii", "sii", "nii"),
     ]
 )
@@ -69,6 +77,7 @@ class FilterName(NamedTuple):
         base = re.sub(r"[\W_]+", "", _NANOMETRES.sub("", folded)).replace("filter", "")
         if base in _CASE_COUNTS:
             return cls(next(char for char in text if char.isalpha()), bandwidth)
+        base = _COLOURS.get(base, base)
         if line := _LINE_AND_NUMBER.fullmatch(base):
             base = _LINES.get(line[1], line[1])
             if line[2] and bandwidth is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path, PurePath
 from statistics import median
 from typing import Final
@@ -37,6 +37,7 @@ __all__ = [
     "library_warnings",
     "masters_without_keywords",
     "measured_temperatures",
+    "nights_split_at_noon",
     "reversed_rows",
     "rows_against_each_other",
     "uncertain_nights",
@@ -47,6 +48,8 @@ _STEPS_C: Final = (2, 5, 10)
 
 #: Flats of one dusk or dawn are taken within this time.
 _ONE_TWILIGHT_H: Final = 4.0
+#: Flats with shorter pauses between them are one series.
+_ONE_SERIES_H: Final = 0.5
 
 
 def library_warnings(library: Iterable[Frame]) -> Iterator[str]:
@@ -83,6 +86,42 @@ def uncertain_nights(groups: Iterable[Group]) -> Iterator[str]:
         "longitude, so a night is taken from noon to noon UTC; set night.timezone to the zone of "
         "the observatory, such as night: {timezone: Pacific/Honolulu}"
     )
+
+
+def nights_split_at_noon(
+    groups: Mapping[str, Group], short_names: Mapping[str, str]
+) -> Iterator[str]:
+    """Report small groups of flats that are one series, in which the next night begins.
+
+    Parameters
+    ----------
+    groups, short_names : mapping of str to Group and to str
+        By the name of the master.
+    """
+    alike: dict[Hashable, list[str]] = defaultdict(list)
+    for name, group in groups.items():
+        if group.type is FrameType.FLAT and group.frames[0].date_obs and "DATE" in group.keywords:
+            others = tuple(each for each in group.key if each[0] != "DATE")
+            alike[others, group.geometry.without_origin, group.labels].append(name)
+    for names in alike.values():
+        names.sort(key=lambda name: groups[name].frames[0].date_obs or "")
+        for one, other in pairwise(names):
+            before, after = groups[one], groups[other]
+            last = max(frame.date_obs or "" for frame in before.frames)
+            pause_h = _hours(last, after.frames[0].date_obs or "")
+            small = min(len(before.frames), len(after.frames)) < ENOUGH_FRAMES
+            if not small or not 0 <= pause_h <= _ONE_SERIES_H:
+                continue
+            is_utc = after.frames[0].traits.sources.get("DATE") == UTC_SOURCE
+            zone = "set night.timezone to the zone of the observatory, or " * is_utc
+            yield (
+                f"{len(before.frames) + len(after.frames)} flats that were taken one after another "
+                "are of two nights, because a night begins at "
+                f"noon{' UTC' * is_utc}: {short_names[one]} and {short_names[other]}; to combine "
+                f"them, {zone}"
+                f"put them into a folder DATE_{before.keywords['DATE']} and set "
+                "path_keywords: override"
+            )
 
 
 def _hours(start: str, end: str) -> float:

@@ -18,7 +18,10 @@ from calmasters.planning.filter_names import FilterName, filters_in_names, spell
         "NII|N2|N-II|Nitrogen II",
         "Luminance|luminance|LUMINANCE|Luminance filter",
         "UV/IR Cut|uv-ir cut|UVIRCUT",
-        "L|l",
+        "L|l|Lum|LUM|Luminance|L filter",
+        "R|Red|RED",
+        "G|Green",
+        "B|Blue",
         "Ha|Ha 656.3nm|HA 656nm",
     ],
 )
@@ -31,6 +34,9 @@ def test_spellings_of_one_filter_are_recognized(names: str) -> None:
     "names",
     [
         "R|r",
+        "Red|r",
+        "L|R",
+        "Lum|Blue",
         "B|b",
         "g'|G",
         "B|V",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from calmasters.planning.notes import (
     rows_against_each_other,
     uncertain_nights,
 )
+from calmasters.planning.planner import Decision, decide
 from calmasters.settings import Integration, Settings
 
 MakeFrame = Callable[..., Frame]
@@ -99,6 +101,68 @@ def test_nights_by_utc_are_uncertain_if_flats_are_of_more_than_one_twilight(
     for note in notes:
         assert f"{count} flats are without local time and longitude" in note
     assert not [*uncertain_nights(flats_at(times, "DATE-LOC"))]
+
+
+def panel_flats(
+    add_frame: AddFile, minutes: Iterable[int], filters: str = "B", **cards: object
+) -> None:
+    """Flats these minutes before (negative) or after noon, by local time."""
+    for number, after_noon in enumerate(minutes):
+        local = datetime(2026, 1, 16, 12) + timedelta(minutes=after_noon)
+        times = {
+            "DATE-LOC": local.isoformat(),
+            "DATE-OBS": (local - timedelta(hours=1)).isoformat(),
+        }
+        name = filters[number % len(filters)]
+        add_frame(f"flats/{number:02}.fits", "flat", {"FILTER": name, **times, **cards})
+
+
+def split_notes(decision: Decision) -> list[str]:
+    return [note for note in decision.warnings if "a night begins at noon" in note]
+
+
+def test_flats_taken_across_noon_are_named_with_what_makes_them_one_master(
+    make_settings: Callable[..., Settings], add_frame: AddFile
+) -> None:
+    panel_flats(add_frame, [*range(-6, 0), *range(6)])
+    settings = make_settings()
+    decision = decide(settings)
+    assert [len(job.frames) for job in decision.jobs] == [6, 6]
+    (note,) = split_notes(decision)
+    assert note.startswith("12 flats that were taken one after another are of two nights")
+    assert all(name in note for name in decision.short_names.values())
+    assert note.endswith("put them into a folder DATE_2026-01-15 and set path_keywords: override")
+    frames = settings.input_dir
+    (frames / "flats").rename(frames / "DATE_2026-01-15")
+    (job,) = decide(make_settings(path_keywords="override")).jobs
+    assert len(job.frames) == 12
+
+
+def test_a_noon_of_utc_may_be_no_noon_of_the_observatory(
+    make_settings: Callable[..., Settings], add_frame: AddFile
+) -> None:
+    panel_flats(add_frame, [*range(57, 63)], SITELONG=None, **{"DATE-LOC": None})
+    (note,) = split_notes(decide(make_settings()))
+    assert "a night begins at noon UTC" in note
+    assert "set night.timezone to the zone of the observatory, or put them" in note
+
+
+@pytest.mark.parametrize(
+    ("minutes", "filters"),
+    [
+        ([-300, -299, -298, 300, 301, 302], "B"),  # dawn and dusk
+        ([-40, -39, -38, 1, 2, 3], "B"),
+        ([-4, 4, -3, 3, -2, 2], "BV"),  # each filter on one side
+        ([*range(-10, 10)], "B"),  # enough flats on both
+    ],
+)
+def test_other_flats_of_two_nights_are_two_masters(
+    make_settings: Callable[..., Settings], add_frame: AddFile, minutes: list[int], filters: str
+) -> None:
+    panel_flats(add_frame, minutes, filters)
+    decision = decide(make_settings())
+    assert len(decision.jobs) == 2
+    assert split_notes(decision) == []
 
 
 # --- exposures, rows ------------------------------------------------------------------------------
