@@ -5,7 +5,8 @@ Settings must be supported, frames unchanged and usable, and the job must still 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -355,7 +356,7 @@ def require_enough(job: MasterJob, left_out: Sequence[LeftOut], rules: BadFrames
     """
     if not left_out:
         return
-    bad = "\n  ".join(f"{frame.path}: {frame.reason}" for frame in left_out)
+    bad = "\n  ".join(_by_reason(left_out))
     if not rules.skip:
         raise EngineError(
             f"{job.name}: {len(left_out)} of {len(job.frames)} frames are damaged, and "
@@ -365,8 +366,17 @@ def require_enough(job: MasterJob, left_out: Sequence[LeftOut], rules: BadFrames
     if left < rules.minimum_frames:
         raise EngineError(
             f"{job.name}: {left} of {len(job.frames)} frames are good, and minimum_frames is "
-            f"{rules.minimum_frames}; copy the damaged ones again or take more:\n  {bad}"
+            f"{rules.minimum_frames}; replace the others or take more:\n  {bad}"
         )
+
+
+def _by_reason(left_out: Iterable[LeftOut]) -> Iterator[str]:
+    """Write each reason once, with the first of its frames; the log has all of them."""
+    paths: dict[str, list[str]] = defaultdict(list)
+    for frame in left_out:
+        paths[frame.reason].append(frame.path)
+    for reason, (first, *others) in paths.items():
+        yield f"{first}{f' and {len(others)} more' * bool(others)}: {reason}"
 
 
 class TakeoverGuard:

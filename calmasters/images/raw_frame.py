@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
+from math import inf
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType, TracebackType
@@ -68,6 +69,12 @@ _NO_BZERO: Final = (
     "them, otherwise exclude it"
 )
 _NO_ADU: Final = "convert it to 16 bits, or exclude it"
+_SUM: Final = (
+    "if it is a sum of frames, use these or divide it by their number, otherwise convert it to 16 "
+    "bits or exclude it"
+)
+#: Integers of 32 bits that use their whole range have brighter samples: this is 64 of 65535.
+_HIGHEST_SUM: Final = 1 << 22
 _WRONG_BZERO: Final = "BZERO and BSCALE do not fit 16-bit ADU, exclude it"
 
 #: Number of samples converted in one step.
@@ -91,6 +98,8 @@ class SampleFormat:
         What to do about samples that are not in it.
     black : float
         The lower end of that range.
+    remedy_above : str
+        What to do about samples above the range, where that is something else.
     """
 
     dtype: np.dtype[Any]
@@ -100,6 +109,7 @@ class SampleFormat:
     expected: str = ""
     remedy: str = "exclude it"
     black: float = 0.0
+    remedy_above: str = ""
 
     @property
     def is_uint16(self) -> bool:
@@ -365,19 +375,19 @@ class RawFrame:
         if format_.is_float and float_range == "unit":
             expected = "0 to 1 (float_range: unit)"
             return replace(format_, expected=expected, remedy=OWN_RANGE_REMEDY)
-        adu = replace(format_, unity=_ADU16, expected=_EXPECTED_ADU)
+        adu = replace(format_, unity=_ADU16, expected=_EXPECTED_ADU, remedy_above=_SUM)
         if format_.is_float and float_range == "adu16":
             expected = f"{_EXPECTED_ADU} (float_range: adu16)"
-            return replace(adu, expected=expected, remedy=OWN_RANGE_REMEDY)
+            return replace(adu, expected=expected, remedy=OWN_RANGE_REMEDY, remedy_above="")
         highest = self._highest()
         if not format_.is_float:
             # In [0, 2^32 - 1] such an image would be black; without BZERO the range has no end.
-            is_adu = highest <= _ADU16 or format_.zero == 0
+            is_adu = highest < _HIGHEST_SUM or format_.zero == 0
             return replace(adu, remedy=_NO_ADU) if is_adu else format_
         if 1 < highest < _SURE_ADU:
             raise FrameError(
-                f"{self.path}: samples up to {plain_number(highest)} are neither 0 to 1 nor surely "
-                f"16-bit ADU; {FLOAT_RANGE_REMEDY}"
+                f"{self.path}: samples up to {plain_number(highest)}, which are neither 0 to 1 nor "
+                f"surely 16-bit ADU; {FLOAT_RANGE_REMEDY}"
             )
         return format_ if highest <= 1 else adu
 
@@ -514,7 +524,9 @@ def require_range(samples: NDArray[Any], format_: SampleFormat, path: Path) -> N
     low, high = float(samples.min()), float(samples.max())
     if not (low >= 0 and high <= 1):
         found = [plain_number(format_.black + each * format_.unity) for each in (low, high)]
+        is_above = low >= 0 and high < inf
+        remedy = (is_above and format_.remedy_above) or format_.remedy
         raise FrameError(
             f"{path}: samples from {' to '.join(found)} where {format_.expected} was expected; "
-            f"{format_.remedy}"
+            f"{remedy}"
         )
