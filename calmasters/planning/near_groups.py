@@ -190,7 +190,11 @@ def _remedy(
                     f"put them into a folder {keyword}_{max(numbers, key=counts.__getitem__):g} "
                     "and set path_keywords: override"
                 )
-        aliases += [Difference(keyword, text, first).fix for text in spelled if text]
+        aliases += [
+            Difference(keyword, text, first).fix or {"value_aliases": {keyword: {first: [text]}}}
+            for text in spelled
+            if text
+        ]
         if None in counts:
             known = next(format_value(keyword, each) for each in counts if each is not None)
             others.append(

@@ -80,6 +80,7 @@ def test_too_few_frames_in_all_are_to_be_taken(
         ("GAIN", (0.249, 0.2491), "GAIN (0.249 to 0.2491, which"),
         ("GAIN", (100, 101), "GAIN (100 to 101, which"),
         ("INSTRUME", ("ZWO ASI2600MM Pro", "ASI2600MM Pro"), "INSTRUME ("),
+        ("INSTRUME", ("QSI 583ws FW 05.02.05", "QSI 583ws FW 05.02.06"), "INSTRUME ("),
     ],
 )
 def test_two_masters_of_one_group_are_named_with_the_setting_that_joins_them(
