@@ -31,6 +31,7 @@ from calmasters.engines.result_warnings import (
     mixed_mosaics,
     other_step,
     quiet_flats,
+    random_flats,
     repeated_frames,
     saturated_below_white,
     structured_bias,
@@ -289,6 +290,7 @@ def _weak(
         yield from clipped_flats(paths, measures)
         yield from saturated_below_white(paths, measures)
         yield from quiet_flats(paths, measures)
+        yield from random_flats(paths, measures)
         yield from mixed_mosaics(paths, measures)
         yield from lit_overscan(measures, base)
         yield from other_step(measures, base)
