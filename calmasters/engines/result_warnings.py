@@ -239,9 +239,9 @@ def random_flats(paths: Sequence[str], measures: Sequence[FrameMeasure]) -> Iter
     if scattered:
         yield MasterWarning(
             WarningKind.SAMPLES,
-            f"in {len(scattered)} of {len(paths)} flats, such as {scattered[0]}, neighbours differ by"
-            f" more than {_RANDOM:.0%} of the level: the bytes of the samples are in the wrong order,"
-            " or the files are damaged; write or copy them again",
+            f"in {len(scattered)} of {len(paths)} flats, such as {scattered[0]}, neighbours differ"
+            f" by more than {_RANDOM:.0%} of the level: the bytes of the samples are in the wrong"
+            " order, or the files are damaged; write or copy them again",
         )
 
 
