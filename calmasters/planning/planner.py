@@ -206,7 +206,7 @@ def decide(
     )
     matches = match_flats(flats.values(), candidates, settings, level_of)
 
-    build = JobBuilder(settings, verdicts)
+    build = JobBuilder(settings, verdicts, large.values())
     references = _references(others, paths, candidates, settings)
     jobs = {
         paths[name]: build.job(name, group, reference=references.get(name))
