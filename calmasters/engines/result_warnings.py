@@ -18,9 +18,11 @@ __all__ = [
     "bright_base",
     "clipped_flats",
     "constant_frames",
+    "dark_without_bias",
     "low_offset",
     "mixed_mosaics",
     "quiet_flats",
+    "random_flats",
     "repeated_frames",
     "saturated_below_white",
     "structured_bias",
@@ -75,6 +77,9 @@ _DARK_RATIO_ADU: Final = 1000.0
 #: amplifiers have offsets of their own.
 _BIAS_SPREAD: Final = 0.25
 _BIAS_SPREAD_ADU: Final = 100.0
+
+#: Cameras have higher offsets, since the noise of a frame would be cut off otherwise.
+_NO_OFFSET: Final = 16 / 65535
 
 #: Full pixels have less noise than those that are ordinarily bright.
 _TOP_NOISE: Final = 0.6
@@ -405,6 +410,17 @@ def bright_base(level: float, white: float) -> Iterator[MasterWarning]:
             WarningKind.CALIBRATION,
             f"what is subtracted from the flats is at {65535 * level:.0f} ADU, {level / white:.0%}"
             " of the range: its frames were exposed, or it is a sum; check this bias or dark",
+        )
+
+
+def dark_without_bias(level: float) -> Iterator[MasterWarning]:
+    """Warn of a dark that is subtracted alone, and seems to contain no bias."""
+    if level < _NO_OFFSET:
+        yield MasterWarning(
+            WarningKind.CALIBRATION,
+            f"the dark is at {65535 * level:.0f} ADU, as one from which the bias was subtracted,"
+            " and no bias is subtracted from the flats, so all of it stays in them: take bias"
+            " frames, or put the master bias beside the dark",
         )
 
 

@@ -126,6 +126,15 @@ def test_flats_with_much_structure_are_not_called_noise(site: Any, structure: st
     assert "bytes" not in str(found(site, flat_job(site, frames(image, 100.0))))
 
 
+@pytest.mark.parametrize(("level_adu", "is_reported"), [(6, True), (40, False), (506, False)])
+def test_a_dark_without_bias_that_is_subtracted_alone_is_reported(
+    site: Any, level_adu: float, is_reported: bool
+) -> None:
+    dark = site.master(np.full(SHAPE, level_adu / 65535), "dark.fits")
+    job = site.job(site.write(frames(25_000, 100.0)), SHAPE, FLAT, dark=dark)
+    assert ("the dark is at 6 ADU, as one from which" in str(found(site, job))) is is_reported
+
+
 @pytest.mark.parametrize(("kind", "level"), [(BIAS, 500), (DARK, 700), (FLAT, 16383)])
 def test_frames_of_equal_samples_are_reported(site: Any, kind: FrameType, level: int) -> None:
     codes = np.full((4, *SHAPE), level, np.uint16)
