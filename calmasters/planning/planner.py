@@ -31,7 +31,7 @@ from calmasters.model.master_record import MasterRecord, warnings_in
 from calmasters.model.master_warning import WarningKind
 from calmasters.planning.grouping import Group, Identity, find_group, group_frames, identity
 from calmasters.planning.job_builder import JobBuilder, UsedMasters, integration_of
-from calmasters.planning.kept_masters import KeptMasters, kept_in_use
+from calmasters.planning.kept_masters import KeptMasters, kept_in_use, kept_unused
 from calmasters.planning.matching import Candidate, candidate_of, match_darks, match_flats
 from calmasters.planning.naming import name_groups
 from calmasters.planning.near_misses import Difference
@@ -99,7 +99,7 @@ class Decision:
         Bias, dark, flat; by name.
     not_made : tuple of NotMade
     kept : tuple of str
-        Bias and dark masters in ``output_dir`` that no job makes.
+        Masters in ``output_dir`` that no job makes.
     superseded : tuple of str
         Masters in ``output_dir`` of frames that make several masters now (``mixed: split``).
     frames : tuple of Frame
@@ -186,9 +186,10 @@ def decide(
     kept_files = _besides(stored_files, planned, settings)
     kept = stored(kept_files)
     flat_files = scan_masters(settings, [FrameType.FLAT])
-    unmade_flats = _besides(flat_files, made, settings)
+    unmade_flats = _besides(flat_files, planned, settings)
     elsewhere = _made_elsewhere([*kept_files, *unmade_flats], named, paths)
-    kept_masters = KeptMasters(kept, frames, verdicts, settings.output_dir, elsewhere)
+    old_flats = [file.path for file in unmade_flats]
+    kept_masters = KeptMasters(kept, frames, verdicts, settings.output_dir, elsewhere, old_flats)
 
     unmade = [*kept, *(stored(unmade_flats) if lacking else ())]
 
@@ -216,6 +217,7 @@ def decide(
     for (name, group), match in zip(flats.items(), matches, strict=True):
         jobs[paths[name]] = build.job(name, group, used.with_digests(match))
 
+    without_frames = [*(each.path for each in kept_masters.candidates), *kept_masters.flats]
     short_of_path = {path: short[name] for name, path in paths.items()}
     return Decision(
         digest=listing.digest,
@@ -232,14 +234,15 @@ def decide(
             for name, group in named.items()
             if name not in large
         ),
-        kept=tuple(file.path for file in kept_files),
+        kept=tuple(file.path for file in (*kept_files, *unmade_flats)),
         frames=tuple(frames),
         verdicts=verdicts,
         warnings=(
+            *kept_masters.warnings,
             *library_warnings(library),
             *masters_without_keywords(unmade, settings, cameras),
-            *kept_masters.warnings,
             *kept_in_use(matches),
+            *kept_unused(without_frames, matches),
             *superseded_sentences(superseded),
             *unlike_frames(large, short),
             *uncertain_nights(flats.values()),
