@@ -18,6 +18,7 @@ from calmasters.inventory.camera_keywords import (
     lacking_keywords,
 )
 from calmasters.inventory.content_digests import ContentDigests
+from calmasters.inventory.exclusion import below_input
 from calmasters.inventory.faults import in_one_line
 from calmasters.inventory.garbage import without_collection
 from calmasters.inventory.header_cache import HeaderCache
@@ -48,6 +49,7 @@ from calmasters.planning.notes import (
 from calmasters.planning.short_names import short_names
 from calmasters.planning.splitting import ORIGIN
 from calmasters.planning.unlike_frames import superseded_sentences, unlike_frames
+from calmasters.planning.unmatched_settings import unmatched_patterns, unmatched_settings
 from calmasters.settings import Settings
 
 if TYPE_CHECKING:
@@ -157,9 +159,12 @@ def decide(
     digests = digests or ContentDigests(settings)
 
     listing = list_files(settings, digests)
-    frames = cache.read(listing.frames, settings.input_dir, settings.exclude)
-    frames = with_assumed_values(frames, settings)
-    library = with_assumed_values(cache.read(listing.library, Path()), settings)
+    listed = (file.path for file in listing.frames)
+    exclude = below_input(settings.exclude, listed, settings.input_dir)
+    read = cache.read(listing.frames, settings.input_dir, exclude)
+    frames = with_assumed_values(read, settings)
+    read_library = cache.read(listing.library, Path())
+    library = with_assumed_values(read_library, settings)
     lacking = lacking_keywords(frames, settings)
     stored_files = scan_masters(settings)
 
@@ -238,6 +243,8 @@ def decide(
         frames=tuple(frames),
         verdicts=verdicts,
         warnings=(
+            *unmatched_patterns(settings, exclude, frames),
+            *unmatched_settings(settings, [*read, *read_library], [*frames, *library, *kept]),
             *kept_masters.warnings,
             *library_warnings(library),
             *masters_without_keywords(unmade, settings, cameras),

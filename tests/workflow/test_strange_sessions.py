@@ -364,6 +364,15 @@ def test_flats_that_are_all_the_input_and_excluded_are_named(workflow: Workflow)
     made.expect("Note: output_dir", f"{flat.name} is of an earlier run")
 
 
+def test_settings_that_match_nothing_are_named_at_the_end(workflow: Workflow) -> None:
+    add(workflow.frames, "bias", 700, name="bias")
+    excluded = f"exclude=['./bias_000.fits','{workflow.frames}/bias_001.fits','BIAS_002.FITS']"
+    made = make(workflow, "--config", excluded, "round={SETTEMP: 5}")
+    assert made.counts("bias") == [4]
+    made.expect('  exclude: "BIAS_002.FITS" (the nearest is "bias_002.fits") matches no frame')
+    made.expect('  round: no frame has "SETTEMP"; set round: {"SET-TEMP": 5}')
+
+
 def test_masters_of_frames_that_are_gone_are_kept(workflow: Workflow) -> None:
     add(workflow.frames / "archived", "bias", 3700)
     add(workflow.frames, "flat", 23700)
