@@ -136,7 +136,8 @@ def end_of_run(result: RunResult, findings: Findings | None) -> str:
         say.
     """
     if findings and not (findings.has_calibration_frames or result.planned or result.failures):
-        return f"Nothing to do: there are no bias, dark or flat frames ({_counts(findings)})."
+        line = f"Nothing to do: there are no bias, dark or flat frames ({_counts(findings)})."
+        return "\n".join([line, *_notes(findings)])
     if result.ending is Ending.NOTHING_TO_DO:
         return _nothing_to_do(result, findings)
     lines = [*_masters(result)]
@@ -159,7 +160,10 @@ def _nothing_to_do(result: RunResult, findings: Findings | None) -> str:
     if findings:
         parts.append(f"{_number(findings.count(Status.REFUSED), 'frame')} refused")
         parts += [f"{each.count} more left out ({each.remedy})" for each in findings.suspicious]
-    has_more = result.warnings or (findings and (findings.refused or findings.suspicious))
+        parts += [_number(len(findings.notes), "note")] * bool(findings.notes)
+    has_more = result.warnings or (
+        findings and (findings.refused or findings.suspicious or findings.notes)
+    )
     return f"Nothing to do: {'; '.join(parts)}." + (" See: snakemake summary" * bool(has_more))
 
 
