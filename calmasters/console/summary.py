@@ -21,8 +21,8 @@ __all__ = ["Ending", "Failure", "RunResult", "end_of_run"]
 #: Entries shown of each kind; the inventory, `snakemake summary` and the report have them all.
 _SHOWN: Final = 3
 _SETTINGS_SHOWN: Final = 4
-#: Names of masters that failed for the same reason; their logs say more.
-_FAILURES_SHOWN: Final = 10
+#: Names of weak masters, and of those that failed for the same reason; their logs say more.
+_NAMES_SHOWN: Final = 10
 
 #: What messages of one reason differ in: the master's own name at the beginning, paths, numbers.
 _OWN_NAME: Final = re.compile(r"^[^:\n]*master(?:Bias|Dark|Flat)[^:\n]*: ")
@@ -136,7 +136,8 @@ def end_of_run(result: RunResult, findings: Findings | None) -> str:
         say.
     """
     if findings and not (findings.has_calibration_frames or result.planned or result.failures):
-        return f"Nothing to do: there are no bias, dark or flat frames ({_counts(findings)})."
+        line = f"Nothing to do: there are no bias, dark or flat frames ({_counts(findings)})."
+        return "\n".join([line, *_notes(findings)])
     if result.ending is Ending.NOTHING_TO_DO:
         return _nothing_to_do(result, findings)
     lines = [*_masters(result)]
@@ -159,7 +160,10 @@ def _nothing_to_do(result: RunResult, findings: Findings | None) -> str:
     if findings:
         parts.append(f"{_number(findings.count(Status.REFUSED), 'frame')} refused")
         parts += [f"{each.count} more left out ({each.remedy})" for each in findings.suspicious]
-    has_more = result.warnings or (findings and (findings.refused or findings.suspicious))
+        parts += [_number(len(findings.notes), "note")] * bool(findings.notes)
+    has_more = result.warnings or (
+        findings and (findings.refused or findings.suspicious or findings.notes)
+    )
     return f"Nothing to do: {'; '.join(parts)}." + (" See: snakemake summary" * bool(has_more))
 
 
@@ -200,6 +204,10 @@ def _weak(warnings: Mapping[str, Sequence[MasterWarning]]) -> Iterator[str]:
         masters.items(), key=lambda each: (_SERIOUSNESS.index(each[0].kind), -len(each[1]))
     )
     yield from _listed("Weak", (f"{_some(names)}: {warning}" for warning, names in ordered))
+    shown = {name for _, names in ordered[:_SHOWN] for name in names}
+    if others := [name for name in warnings if name not in shown]:
+        more = f" and {len(others) - _NAMES_SHOWN} more" * (len(others) > _NAMES_SHOWN)
+        yield f"  also weak: {'; '.join(others[:_NAMES_SHOWN])}{more}"
 
 
 def _frames(findings: Findings, left_out: Mapping[str, int]) -> Iterator[str]:
@@ -286,8 +294,8 @@ def _failures(result: RunResult) -> Iterator[str]:
         count = f"{len(names)} jobs, such as " if len(names) > 1 else ""
         yield f"Failed: {count}{first.name}: {first.message}{log}"
         if others := names[1:]:
-            yield f"  for the same reason: {'; '.join(others[:_FAILURES_SHOWN])}" + (
-                f" and {len(others) - _FAILURES_SHOWN} more" * (len(others) > _FAILURES_SHOWN)
+            yield f"  for the same reason: {'; '.join(others[:_NAMES_SHOWN])}" + (
+                f" and {len(others) - _NAMES_SHOWN} more" * (len(others) > _NAMES_SHOWN)
             )
     if result.error:
         yield f"calmasters: {result.error}"

@@ -107,6 +107,9 @@ class FrameMeasure:
         Noise in the brightest cells, as a share of that in cells of the level with most noise.
     zeros : float
         Share of the samples that are 0.
+    scatter : float
+        Median difference of samples beside each other, of one colour, or of those below each other
+        if that is less; in [0, 1].
     content : tuple of int
         Digests of the sums of the parts of all cells, in bands from top to bottom: the same for
         equal pixels, in any format.
@@ -125,6 +128,7 @@ class FrameMeasure:
     mosaic: Cells = field(default_factory=lambda: np.ones((2, 2)))
     top_noise: float = 1.0
     zeros: float = 0.0
+    scatter: float = 0.0
     content: tuple[int, ...] = ()
 
 
@@ -227,8 +231,14 @@ def _measure(
         mosaic=(np.reshape(mosaic, (2, 2)) + zero) / unity,
         top_noise=_top_noise(differences, levels, edges[:-1:parts]),
         zeros=float(np.count_nonzero(pairs == -zero)) / pairs.size,
+        scatter=min(noise, _below_each_other(pairs) / unity),
         content=tuple(zlib.crc32(band.tobytes()) for band in np.array_split(whole_adu, bands)),
     )
+
+
+def _below_each_other(pairs: NDArray[np.float32 | np.int16]) -> float:
+    some = pairs[::_MOSAIC_STEP, :, ::_MOSAIC_STEP].astype(np.float32)
+    return float(np.median(np.abs(some[:, 0] - some[:, -1])))
 
 
 def _highest(samples: NDArray[np.float32 | np.int16]) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["HotPixels", "find_hot_pixels", "frames_with_others"]
+__all__ = ["HotPixels", "find_hot_pixels", "frames_with_others", "relative_heights"]
 
 Places: TypeAlias = NDArray[np.intp]
 
@@ -53,10 +53,13 @@ class HotPixels:
         The brightest.
     warm : array of int
         All from half the limit on, also these.
+    heights_adu : array of float32
+        Of the warm pixels, above their neighbours.
     """
 
     hot: Places
     warm: Places
+    heights_adu: NDArray[np.float32]
 
 
 def find_hot_pixels(
@@ -81,7 +84,37 @@ def find_hot_pixels(
     warm = warm[np.bincount(columns)[columns] <= max(1, _COLUMN * len(rows))]
     height = heights.reshape(-1)[warm].astype(np.float32)
     brightest = np.argsort(-height, kind="stable")[:_BRIGHTEST]
-    return HotPixels(warm[brightest[height[brightest] > limit]], warm)
+    hot = warm[brightest[height[brightest] > limit]]
+    return HotPixels(hot, warm, height / np.float32(one_adu))
+
+
+def relative_heights(frames: Sequence[HotPixels]) -> NDArray[np.float64]:
+    """Compare how bright hot pixels are: as much as the dark current and the exposure.
+
+    Only places that are warm in most frames count: cosmic rays are elsewhere in each.
+
+    Parameters
+    ----------
+    frames : sequence of HotPixels
+
+    Returns
+    -------
+    (frames,) array of float64
+        Median of the heights relative to those of all frames; 1 where few places say nothing.
+    """
+    places, counts = np.unique(np.concatenate([each.warm for each in frames]), return_counts=True)
+    places = places[2 * counts > len(frames)][:_PLACES]
+    if len(places) < _FEWEST:
+        return np.ones(len(frames))
+    found = [np.isin(places, each.warm, assume_unique=True) for each in frames]
+    heights = np.full((len(frames), len(places)), np.nan)
+    for row, frame, is_warm in zip(heights, frames, found, strict=True):
+        row[is_warm] = frame.heights_adu[np.isin(frame.warm, places, assume_unique=True)]
+    ratios = heights / np.nanmedian(heights, axis=0)
+    is_known = np.sum(found, axis=1) >= max(_FEWEST, _LIKE * len(places))
+    return np.array(
+        [np.nanmedian(row) if known else 1.0 for row, known in zip(ratios, is_known, strict=True)]
+    )
 
 
 def frames_with_others(frames: Sequence[HotPixels]) -> Mapping[int, str]:

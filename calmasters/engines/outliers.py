@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calmasters.engines.frame_measures import FrameMeasure
-from calmasters.engines.hot_pixels import frames_with_others
+from calmasters.engines.hot_pixels import frames_with_others, relative_heights
 from calmasters.errors import plain_number
 from calmasters.frame import FrameType, Geometry
 
@@ -37,6 +37,10 @@ _ROUNDING_NOISE: Final = 0.29 * _ADU
 #: Ratio of different noises, and this many times the relative error of a noise.
 _NOISE_RATIO: Final = 1.5
 _RATIO_ERRORS: Final = 8.0
+
+#: Ratio of different brightnesses of hot pixels: of the exposure, or 4 to 5 degrees.
+_HOT_RATIO: Final = 1.5
+_HOT_COLUMN: Final = 2
 
 #: Regions of bias frames and darks, less the level of the frame, differ by this many times the
 #: noise of a pixel and of a cell, by this many ADU, and by this share of what they usually are
@@ -157,34 +161,45 @@ def _compare_levels(geometry: Geometry, measures: Sequence[FrameMeasure]) -> Out
     floor = max(_REGION_ADU * _ADU, _REGION_NOISES * usual, _REGION_CELL_NOISES * cell_noise)
     rows = 1 if geometry.height >= _TALL * cells.shape[1] else 3
     regions = _region_values(cells, rows, floor)
+    hot = relative_heights([each.hot_pixels for each in measures])
     values = np.column_stack(
-        [levels / level_limit, np.log(noises) / np.log(ratio), regions.reshape(len(cells), -1)]
+        [
+            levels / level_limit,
+            np.log(noises) / np.log(ratio),
+            np.log(hot) / np.log(_HOT_RATIO),
+            regions.reshape(len(cells), -1),
+        ]
     )
 
     def compared(column: int, frame: int, others: list[int]) -> tuple[str, str, str]:
-        """Return what differs, and its values in ADU in a frame and in others."""
-        if column < 2:
+        """Return what differs, and its values in a frame and in others."""
+        if column == _HOT_COLUMN:
+            number, other = (
+                f"{100 * share:.0f} %" for share in (hot[frame], np.median(hot[others]))
+            )
+            return "brightness of the hot pixels", number, other
+        if column < _HOT_COLUMN:
             name, numbers = (("level", levels), ("noise", noises))[column]
         else:
             distances = regions[frame] - np.median(regions[others], axis=0)
-            largest = distances.flat[column - 2]
+            largest = distances.flat[column - _HOT_COLUMN - 1]
             where = distances * np.sign(largest) >= min(1, abs(largest))
             margins = np.subtract(cells.shape[1:], where.shape)
             where = np.pad(where, [(each // 2, each - each // 2) for each in margins], mode="edge")
             name = f"level of {_place(where, geometry)}"
             numbers = np.median(cells[:, where], axis=1)
         both = float(numbers[frame]), float(np.median(numbers[others]))
-        number, other = (plain_number(each / _ADU, 4) for each in both)
+        number, other = (f"{plain_number(each / _ADU, 4)} ADU" for each in both)
         return name, number, other
 
     def difference(frame: int, column: int, others: list[int]) -> str:
         name, number, other = compared(column, frame, others)
-        return f"{name} {number} ADU where the others have {other} ADU"
+        return f"{name} {number} where the others have {other}"
 
     def drift(first: int, last: int, column: int) -> str:
         name, end, begin = compared(column, last, [first])
         return (
-            f"the {name} of the frames drifts from {begin} to {end} ADU: let the sensor "
+            f"the {name} of the frames drifts from {begin} to {end}: let the sensor "
             "reach its temperature, keep light out, and take them again"
         )
 

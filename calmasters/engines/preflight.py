@@ -27,11 +27,13 @@ from calmasters.engines.result_warnings import (
     bright_base,
     clipped_flats,
     constant_frames,
+    dark_without_bias,
     lit_overscan,
     low_offset,
     mixed_mosaics,
     other_step,
     quiet_flats,
+    random_flats,
     repeated_frames,
     saturated_below_white,
     structured_bias,
@@ -257,6 +259,9 @@ def judge_frames(
     paths, left = [file.path for file, _ in used], [measure for _, measure in used]
     warnings = [*checked.warnings, *_weak(job.type, paths, left, base)]
     if job.type is FrameType.FLAT and left:
+        # Where the overscan is subtracted, darks are near 0.
+        if base and not job.bias and left[0].overscan_adu is None:
+            warnings += dark_without_bias(base.level)
         warnings += flats_of_two_kinds(paths, left, base, lambda path: _cards(input_dir, path))
     return replace(checked, warnings=warnings)
 
@@ -290,6 +295,7 @@ def _weak(
         yield from clipped_flats(paths, measures)
         yield from saturated_below_white(paths, measures)
         yield from quiet_flats(paths, measures)
+        yield from random_flats(paths, measures)
         yield from mixed_mosaics(paths, measures)
         yield from lit_overscan(measures, base)
         yield from other_step(measures, base)

@@ -18,9 +18,11 @@ __all__ = [
     "bright_base",
     "clipped_flats",
     "constant_frames",
+    "dark_without_bias",
     "low_offset",
     "mixed_mosaics",
     "quiet_flats",
+    "random_flats",
     "repeated_frames",
     "saturated_below_white",
     "structured_bias",
@@ -76,14 +78,23 @@ _DARK_RATIO_ADU: Final = 1000.0
 _BIAS_SPREAD: Final = 0.25
 _BIAS_SPREAD_ADU: Final = 100.0
 
+#: Cameras have higher offsets, since the noise of a frame would be cut off otherwise.
+_NO_OFFSET: Final = 16 / 65535
+
 #: Full pixels have less noise than those that are ordinarily bright.
 _TOP_NOISE: Final = 0.6
 
 #: The noise of a master is less than this share of that of frames; the pattern of the sensor, which
-#: both have, is a part of it. More than this number of frames of like level are compared.
+#: both have, is a part of it. More than this number of frames of like level are compared, with the
+#: noise that this share of them does not exceed.
 _QUIET: Final = 0.8
 _LIKE_LEVEL: Final = 0.15
 _FEWEST_ALIKE: Final = 3
+_USUAL_NOISE: Final = 0.8
+
+#: Neighbouring pixels of a flat differ by less than this share of its level; of 25 electrons, the
+#: median difference is 20 % of the level.
+_RANDOM: Final = 0.2
 
 #: Colours of a mosaic whose share of the level differs by more are at other places.
 _OTHER_MOSAIC: Final = 0.05
@@ -210,14 +221,32 @@ def quiet_flats(paths: Sequence[str], measures: Sequence[FrameMeasure]) -> Itera
     quiet = []
     for path, level, noise in zip(paths, levels, noises, strict=True):
         alike = noises[abs(levels - level) <= _LIKE_LEVEL * level]
-        if len(alike) > _FEWEST_ALIKE and noise < _QUIET * np.median(alike):
-            quiet.append((noise / np.median(alike), path))
+        # Not their median: half of them may be averages.
+        usual = np.quantile(alike, _USUAL_NOISE, method="lower")
+        if len(alike) > _FEWEST_ALIKE and noise < _QUIET * usual:
+            quiet.append((noise / usual, path))
     if quiet:
         share, path = min(quiet)
         yield MasterWarning(
             WarningKind.OUTLIERS,
             f"{len(quiet)} of {len(paths)} flats, such as {path}, have {share:.0%} of the noise of"
             " others of this level: they are masters, or were processed; exclude them",
+        )
+
+
+def random_flats(paths: Sequence[str], measures: Sequence[FrameMeasure]) -> Iterator[MasterWarning]:
+    """Warn of flats that are noise: no light gives neighbouring pixels such different samples."""
+    scattered = [
+        path
+        for path, each in zip(paths, measures, strict=True)
+        if each.scatter > _RANDOM * each.level
+    ]
+    if scattered:
+        yield MasterWarning(
+            WarningKind.SAMPLES,
+            f"in {len(scattered)} of {len(paths)} flats, such as {scattered[0]}, neighbours differ"
+            f" by more than {_RANDOM:.0%} of the level: the bytes of the samples are in the wrong"
+            " order, or the files are damaged; write or copy them again",
         )
 
 
@@ -381,6 +410,17 @@ def bright_base(level: float, white: float) -> Iterator[MasterWarning]:
             WarningKind.CALIBRATION,
             f"what is subtracted from the flats is at {65535 * level:.0f} ADU, {level / white:.0%}"
             " of the range: its frames were exposed, or it is a sum; check this bias or dark",
+        )
+
+
+def dark_without_bias(level: float) -> Iterator[MasterWarning]:
+    """Warn of a dark that is subtracted alone, and seems to contain no bias."""
+    if level < _NO_OFFSET:
+        yield MasterWarning(
+            WarningKind.CALIBRATION,
+            f"the dark is at {65535 * level:.0f} ADU, as one from which the bias was subtracted,"
+            " and no bias is subtracted from the flats, so all of it stays in them: take bias"
+            " frames, or put the master bias beside the dark",
         )
 
 

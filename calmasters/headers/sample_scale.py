@@ -17,6 +17,7 @@ __all__ = [
     "ADU16",
     "ADU16_IN_32_BITS",
     "BOTTOM_UP",
+    "SIGNED",
     "bounds_of",
     "has_floats",
     "has_own_scale",
@@ -29,7 +30,7 @@ __all__ = [
 #: The file's first row is the lowest one (ROWORDER): rows are reversed on reading.
 BOTTOM_UP: Final = "bottom-up"
 #: Integers without BZERO: the samples are physical values, and not codes around half the range.
-_SIGNED: Final = "signed"
+SIGNED: Final = "signed"
 #: Floating-point samples that are ADU of a 16-bit camera: 65535 is white.
 ADU16: Final = "adu16"
 #: Integers of 32 bits that are such ADU.
@@ -116,7 +117,7 @@ def reading_of(header: ImageHeader) -> Iterator[str]:
         If the bounds of an XISF file are not valid.
     """
     if is_signed(header.cards):
-        yield _SIGNED
+        yield SIGNED
     if (bounds := bounds_of(header)) != _UNIT:
         yield "bounds {:.10g}:{:.10g}".format(*bounds)
     if is_bottom_up(header):

@@ -8,10 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
-from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
 from operator import attrgetter
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from calmasters import __version__
@@ -37,6 +36,7 @@ from calmasters.headers.sample_scale import (
 )
 from calmasters.headers.series import plane_header, planes_of, series_problem
 from calmasters.inventory.checked_json import read_checked, write_checked
+from calmasters.inventory.exclusion import excluding_pattern
 from calmasters.inventory.garbage import without_collection
 from calmasters.inventory.scan import ScannedFile, fingerprint
 from calmasters.model.layout import HEADER_CACHE
@@ -113,7 +113,7 @@ class HeaderCache:
         frames: list[Frame] = []
         for file in progress(files, "reading headers"):
             path, size, mtime_ns, version = file.path, file.size, file.mtime_ns, file.version
-            if exclude and (pattern := _excluded(path, exclude)):
+            if exclude and (pattern := excluding_pattern(path, exclude)):
                 reason = f"exclude: {pattern}"
                 frames.append(Frame(path, size, mtime_ns, _UNREAD, excluded=reason))
                 continue
@@ -150,7 +150,7 @@ class HeaderCache:
             now[path] = rows[path]
             _, _, number, ccd_temp_c, date_obs = rows[path]
             known = (path, file.size, file.mtime_ns)
-            if exclude and (pattern := _excluded(path, exclude)):
+            if exclude and (pattern := excluding_pattern(path, exclude)):
                 yield Frame(*known, _UNREAD, excluded=f"exclude: {pattern}")
                 continue
             traits = self._traits.all[number]
@@ -332,25 +332,6 @@ def _geometry_from(stored: list[Any]) -> Geometry:
 def _matching_prefix(path: str, prefixes: Iterable[str]) -> int:
     """Return the length of the first prefix of a path; 0 if it has none."""
     return next((len(prefix) for prefix in prefixes if path.startswith(prefix)), 0)
-
-
-def _excluded(path: str, patterns: Sequence[str]) -> str | None:
-    """Return the first pattern that matches a path, one of its folders or its name.
-
-    A pattern with ``/`` before it counts from the scanned directory only.
-    """
-    parts = PurePosixPath(path).parts
-    from_root = [path, *("/".join(parts[:end]) for end in range(1, len(parts)))]
-    for pattern in patterns:
-        is_anchored, wanted = pattern.startswith("/"), pattern.strip("/")
-        places = from_root if is_anchored else (*from_root, *parts)
-        if any(fnmatchcase(place, wanted) for place in places):
-            return pattern
-        # In a pattern, brackets are a choice of characters, so a plane is compared by its number.
-        file, plane = split_plane(pattern)
-        if plane and split_plane(path)[1] == plane and _excluded(split_plane(path)[0], [file]):
-            return pattern
-    return None
 
 
 def _truncation(file: ScannedFile, header: ImageHeader) -> str:

@@ -20,7 +20,7 @@ __all__ = ["Listing", "kept_identities", "list_files"]
 
 #: Increase it when the same files and settings are decided in another way: trees made before are
 #: planned again, and masters whose jobs stay the same are kept.
-_DECISION_VERSION: Final = 4
+_DECISION_VERSION: Final = 5
 
 
 @dataclass(frozen=True)

@@ -103,8 +103,9 @@ class Findings:
             suspicious=tuple(_by_remedy(suspicious)),
             warned=tuple(_by_warning(decision)),
             notes=(
-                *absence_sentences(decision.absent_keywords),
+                # These come first, since a run shows only a few.
                 *decision.warnings,
+                *absence_sentences(decision.absent_keywords),
                 *_ignored_calibration_frames(decision),
             ),
             wanted=tuple(missing_masters(decision)),

@@ -12,7 +12,9 @@ from typing import Final
 from calmasters.engines import needs_of
 from calmasters.frame import FrameType, Status, Value, Verdict
 from calmasters.headers.filters import has_filter
+from calmasters.headers.sample_scale import ADU16_IN_32_BITS, SIGNED
 from calmasters.headers.unread_cards import differing_cards
+from calmasters.inventory.camera_keywords import camera_of
 from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.listing import kept_identities
 from calmasters.inventory.scan import ScannedFile
@@ -48,10 +50,15 @@ class JobBuilder:
     settings : Settings
     verdicts : mapping of str to Verdict
         What was left out of a group is part of its job.
+    groups : iterable of Group
+        All groups of the plan.
     """
 
-    def __init__(self, settings: Settings, verdicts: Mapping[str, Verdict]) -> None:
+    def __init__(
+        self, settings: Settings, verdicts: Mapping[str, Verdict], groups: Iterable[Group]
+    ) -> None:
         self._settings = settings
+        self._with_bzero = {camera_of(each.keywords) for each in groups if not _is_signed(each)}
         self._recipes: dict[tuple[FrameType, Integration], Recipe] = {}
         self._left_out: dict[str, list[LeftOut]] = defaultdict(list)
         for path, verdict in verdicts.items():
@@ -93,6 +100,7 @@ class JobBuilder:
             warnings=(
                 *match.warnings,
                 *_pedestal_warnings(group),
+                *self._sign_warnings(group),
                 *_filter_warnings(group),
                 *_temperature_warnings(group, self._settings),
                 *_unread_warnings(group, self._settings),
@@ -103,6 +111,19 @@ class JobBuilder:
         if warning := small_group_warning(job):
             return replace(job, warnings=(*job.warnings, warning))
         return job
+
+    def _sign_warnings(self, group: Group) -> Iterator[MasterWarning]:
+        """Warn of frames without BZERO beside others of the camera, which have it.
+
+        In a group of both kinds, those that are too low differ from the others.
+        """
+        if _is_signed(group) and camera_of(group.keywords) in self._with_bzero:
+            yield MasterWarning(
+                WarningKind.LEVEL,
+                "its frames have no BZERO, and others of the camera have it: if a program removed"
+                " it, their samples are 32768 ADU too low; set BZERO to 32768 again, or exclude"
+                " them",
+            )
 
     def _recipe(self, group: Group) -> Recipe:
         settings, kind = self._settings, group.type
@@ -121,6 +142,12 @@ class JobBuilder:
                 skip_outliers=settings.outlier_frames == "skip",
             )
         return self._recipes[kind, integration]
+
+
+def _is_signed(group: Group) -> bool:
+    """Whether all frames are integers of 16 bits without BZERO; those of 32 bits need none."""
+    read_as = [frame.traits.read_as.split(", ") for frame in group.frames]
+    return all(SIGNED in each and ADU16_IN_32_BITS not in each for each in read_as)
 
 
 def _pedestal_warnings(group: Group) -> Iterator[MasterWarning]:

@@ -1,10 +1,11 @@
-"""Masters in ``output_dir`` that no job makes: which of them flats may use, and why others not."""
+"""Masters in ``output_dir`` that no job makes: which flats may use, and what became of others."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path, PurePath, PurePosixPath
 from types import MappingProxyType
 from typing import Final
@@ -12,39 +13,48 @@ from typing import Final
 from calmasters.errors import RecordError
 from calmasters.frame import Frame, Status, Verdict
 from calmasters.model.job import FrameFile
-from calmasters.model.layout import record_path
+from calmasters.model.layout import master_name, record_path
 from calmasters.model.master_record import MasterRecord
 from calmasters.planning.matching import Candidate, Match, candidate_of
 
-__all__ = ["KeptMasters", "fate_of_frames", "kept_in_use"]
+__all__ = ["KeptMasters", "fate_of_frames", "kept_in_use", "kept_unused"]
 
 #: Masters that a sentence names.
 _SHOWN: Final = 3
+#: Without the settings of the command line, the plan may make them again.
+_PRUNE: Final = (
+    "to move {} to output_dir/orphans, run with the same settings: "
+    "snakemake orphans --config prune=true"
+)
 
 
 class KeptMasters:
-    """Bias and dark masters in ``output_dir`` that no job makes.
+    """Masters in ``output_dir`` that no job makes.
 
-    Flats may use one only if its frames are gone from disk, so that it is all that is left of
-    them. Frames that are still there, and do not make it now, were left out for a reason.
+    Flats may use a bias or dark only if its frames are gone from disk, so that it is all that is
+    left of them. Frames that are still there, and do not make it now, were left out for a reason.
 
     Parameters
     ----------
     masters : iterable of Frame
-        Their files, as the inventory reads them.
+        The files of bias and darks, as the inventory reads them.
     frames : iterable of Frame
         All of ``input_dir``.
     verdicts : mapping of str to Verdict
     output_dir : Path
     elsewhere : mapping of str to str
         Masters of an earlier ``master_format`` or ``layout``, to where a job makes them now.
+    flats : iterable of str
+        Paths of master flats.
 
     Attributes
     ----------
     candidates : list of Candidate
         Those that flats may use.
+    flats : list of str
+        Paths of master flats whose frames are gone.
     warnings : list of str
-        Why the others are not used, for a person.
+        What became of the frames of the others, for a person.
     """
 
     def __init__(
@@ -54,34 +64,58 @@ class KeptMasters:
         verdicts: Mapping[str, Verdict],
         output_dir: Path,
         elsewhere: Mapping[str, str] = MappingProxyType({}),
+        flats: Iterable[str] = (),
     ) -> None:
         self.candidates: list[Candidate] = []
+        self.flats: list[str] = []
         self._unused: dict[str, list[str]] = defaultdict(list)
+        self._old_flats: dict[str, str] = {}
         offered = [(each, candidate_of(each, "kept")) for each in masters]
-        present = _Present(frames) if offered else None
+        flats = [path for path in flats if path not in elsewhere]
+        present = _Present(frames if offered or flats else ())
         for master, candidate in offered:
-            if candidate is None or present is None:
+            if candidate is None:
                 continue
             record = _record(output_dir / record_path(master.path))
-            if there := present.paths([frame.file for frame in record.frames] if record else ()):
-                if master.path in elsewhere:
-                    continue
-                count = len(record.frames) if record else 0
-                fate = fate_of_frames(there, verdicts, gone=count - len(there))
-                self._unused[fate].append(PurePath(master.path).stem)
+            if fate := _fate(record, present, verdicts):
+                if master.path not in elsewhere:
+                    self._unused[fate].append(PurePath(master.path).stem)
             else:
                 # The header of a master has no position (0, 0), its record has.
                 recorded = record.geometry if record else candidate.geometry
                 is_placed = recorded.xorigin is not None or recorded.layout
                 geometry = recorded if is_placed else candidate.geometry
                 self.candidates.append(replace(candidate, geometry=geometry))
+        for path in flats:
+            if fate := _fate(_record(output_dir / record_path(path)), present, verdicts):
+                self._old_flats[path] = fate
+            else:
+                self.flats.append(path)
         used = {candidate.path for candidate in self.candidates}
         self._elsewhere = {path: now for path, now in elsewhere.items() if path not in used}
 
     @property
     def warnings(self) -> list[str]:
-        """Why masters are not used."""
-        return [*self._elsewhere_sentences(), *self._unused_sentences()]
+        """Which flats are old, and why other masters are not used."""
+        return [
+            *self._old_flat_sentences(),
+            *self._elsewhere_sentences(),
+            *self._unused_sentences(),
+        ]
+
+    def _old_flat_sentences(self) -> Iterator[str]:
+        if self._old_flats:
+            fate, *others = dict.fromkeys(self._old_flats.values())
+            is_one = len(self._old_flats) == 1
+            are, them = ("is", "it") if is_one else ("are", "them")
+            if others:
+                fate = f"of the first: {fate}"
+            elif not is_one:
+                fate = _plural(fate)
+            yield (
+                f"output_dir: {_named([*map(master_name, self._old_flats)])} {are} of an earlier "
+                f"run, and not what the frames make now: {fate}; {_PRUNE.format(them)}"
+            )
 
     def _elsewhere_sentences(self) -> Iterator[str]:
         if self._elsewhere:
@@ -107,11 +141,15 @@ def _unused_sentence(fate: str, names: Sequence[str]) -> str:
     """
     them = "it" if len(names) == 1 else "them"
     if len(names) > 1:
-        fate = fate.replace("its frames", "their frames")
+        fate = _plural(fate)
     return (
         f"output_dir: no flat uses {_named(names)}: {fate}; to use {them} anyway, copy {them} to a "
-        "directory of library.bias or library.dark"
+        f"directory of library.bias or library.dark; {_PRUNE.format(them)}"
     )
+
+
+def _plural(fate: str) -> str:
+    return fate.replace("its frames", "their frames")
 
 
 def kept_in_use(matches: Iterable[Match]) -> Iterator[str]:
@@ -140,6 +178,26 @@ def kept_in_use(matches: Iterable[Match]) -> Iterator[str]:
         )
 
 
+def kept_unused(paths: Iterable[str], matches: Iterable[Match]) -> Iterator[str]:
+    """Name the masters that are kept without their frames, and that no flat uses.
+
+    Parameters
+    ----------
+    paths : iterable of str
+        Of all masters whose frames are gone.
+    matches : iterable of Match
+        One for each flat.
+    """
+    used = {each.path for each in chain.from_iterable(match.masters for match in matches)}
+    names = [master_name(path) for path in paths if path not in used]
+    if names:
+        are, them = ("is", "it") if len(names) == 1 else ("are", "them")
+        yield (
+            f"output_dir: {_named(names)} {are} kept: no frames in input_dir make {them}; "
+            f"{_PRUNE.format(them)}"
+        )
+
+
 class _Present:
     """Finds frames of earlier runs in ``input_dir``, by path or as the same file elsewhere."""
 
@@ -162,6 +220,13 @@ class _Present:
 def _file(file: FrameFile) -> tuple[str, int, str | int]:
     """Return what stays when a file is moved to another folder."""
     return PurePosixPath(file.path).name, file.size, file.content or file.mtime_ns
+
+
+def _fate(record: MasterRecord | None, present: _Present, verdicts: Mapping[str, Verdict]) -> str:
+    """Say what became of the frames of a master; empty if all are gone, or nobody knows them."""
+    count = len(record.frames) if record else 0
+    there = present.paths(frame.file for frame in record.frames) if record else []
+    return fate_of_frames(there, verdicts, gone=count - len(there)) if there else ""
 
 
 def _record(path: Path) -> MasterRecord | None:

@@ -47,7 +47,7 @@ class Plan:
     masters : mapping of str to PlannedMaster
         By the master's path, relative to ``output_dir``; bias, dark, flat.
     kept : tuple of str
-        Bias and dark masters in ``output_dir`` that this plan does not make.
+        Masters in ``output_dir`` that this plan does not make.
     findings : Findings
         What a person should know of the frames.
     """

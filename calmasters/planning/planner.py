@@ -18,6 +18,7 @@ from calmasters.inventory.camera_keywords import (
     lacking_keywords,
 )
 from calmasters.inventory.content_digests import ContentDigests
+from calmasters.inventory.exclusion import below_input
 from calmasters.inventory.faults import in_one_line
 from calmasters.inventory.garbage import without_collection
 from calmasters.inventory.header_cache import HeaderCache
@@ -31,7 +32,7 @@ from calmasters.model.master_record import MasterRecord, warnings_in
 from calmasters.model.master_warning import WarningKind
 from calmasters.planning.grouping import Group, Identity, find_group, group_frames, identity
 from calmasters.planning.job_builder import JobBuilder, UsedMasters, integration_of
-from calmasters.planning.kept_masters import KeptMasters, kept_in_use
+from calmasters.planning.kept_masters import KeptMasters, kept_in_use, kept_unused
 from calmasters.planning.matching import Candidate, candidate_of, match_darks, match_flats
 from calmasters.planning.naming import name_groups
 from calmasters.planning.near_groups import NearGroups, near_groups
@@ -50,6 +51,7 @@ from calmasters.planning.notes import (
 from calmasters.planning.short_names import short_names
 from calmasters.planning.splitting import ORIGIN
 from calmasters.planning.unlike_frames import superseded_sentences, unlike_frames
+from calmasters.planning.unmatched_settings import unmatched_patterns, unmatched_settings
 from calmasters.settings import Settings
 
 if TYPE_CHECKING:
@@ -104,7 +106,7 @@ class Decision:
         Bias, dark, flat; by name.
     not_made : tuple of NotMade
     kept : tuple of str
-        Bias and dark masters in ``output_dir`` that no job makes.
+        Masters in ``output_dir`` that no job makes.
     superseded : tuple of str
         Masters in ``output_dir`` of frames that make several masters now (``mixed: split``).
     frames : tuple of Frame
@@ -162,9 +164,12 @@ def decide(
     digests = digests or ContentDigests(settings)
 
     listing = list_files(settings, digests)
-    frames = cache.read(listing.frames, settings.input_dir, settings.exclude)
-    frames = with_assumed_values(frames, settings)
-    library = with_assumed_values(cache.read(listing.library, Path()), settings)
+    listed = (file.path for file in listing.frames)
+    exclude = below_input(settings.exclude, listed, settings.input_dir)
+    read = cache.read(listing.frames, settings.input_dir, exclude)
+    frames = with_assumed_values(read, settings)
+    read_library = cache.read(listing.library, Path())
+    library = with_assumed_values(read_library, settings)
     lacking = lacking_keywords(frames, settings)
     stored_files = scan_masters(settings)
 
@@ -194,9 +199,10 @@ def decide(
     kept_files = _besides(stored_files, planned, settings)
     kept = stored(kept_files)
     flat_files = scan_masters(settings, [FrameType.FLAT])
-    unmade_flats = _besides(flat_files, made, settings)
+    unmade_flats = _besides(flat_files, planned, settings)
     elsewhere = _made_elsewhere([*kept_files, *unmade_flats], named, paths)
-    kept_masters = KeptMasters(kept, frames, verdicts, settings.output_dir, elsewhere)
+    old_flats = [file.path for file in unmade_flats]
+    kept_masters = KeptMasters(kept, frames, verdicts, settings.output_dir, elsewhere, old_flats)
 
     unmade = [*kept, *(stored(unmade_flats) if lacking else ())]
 
@@ -214,7 +220,7 @@ def decide(
     )
     matches = match_flats(flats.values(), candidates, settings, level_of)
 
-    build = JobBuilder(settings, verdicts)
+    build = JobBuilder(settings, verdicts, large.values())
     references = _references(others, paths, candidates, settings)
     jobs = {
         paths[name]: build.job(name, group, reference=references.get(name))
@@ -224,6 +230,7 @@ def decide(
     for (name, group), match in zip(flats.items(), matches, strict=True):
         jobs[paths[name]] = build.job(name, group, used.with_digests(match))
 
+    without_frames = [*(each.path for each in kept_masters.candidates), *kept_masters.flats]
     short_of_path = {path: short[name] for name, path in paths.items()}
     return Decision(
         digest=listing.digest,
@@ -241,18 +248,21 @@ def decide(
             for name, group in named.items()
             if name not in large
         ),
-        kept=tuple(file.path for file in kept_files),
+        kept=tuple(file.path for file in (*kept_files, *unmade_flats)),
         frames=tuple(frames),
         verdicts=verdicts,
         warnings=(
+            *unmatched_patterns(settings, exclude, frames),
+            *unmatched_settings(settings, [*read, *read_library], [*frames, *library, *kept]),
             # What would make larger groups comes first: the end of a run shows a few notes.
             *(each.sentence for each in near),
             *filter_spellings(large.values(), settings),
             *nights_split_at_noon(named, short),
+            *kept_masters.warnings,
             *library_warnings(library),
             *masters_without_keywords(unmade, settings, cameras),
-            *kept_masters.warnings,
             *kept_in_use(matches),
+            *kept_unused(without_frames, matches),
             *superseded_sentences(superseded),
             *unlike_frames(large, short),
             *uncertain_nights(flats.values()),

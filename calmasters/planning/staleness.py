@@ -22,6 +22,7 @@ from typing import Final
 
 from calmasters.atomic_files import temporary_folder, write_whole
 from calmasters.errors import OutputError, RecordError
+from calmasters.frame import FrameType
 from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.listing import kept_identities
 from calmasters.inventory.scan import scan_masters
@@ -122,7 +123,9 @@ def plan_holds(
         Of ``output_dir``.
     digests : ContentDigests
     """
-    files = {file.path: file for file in scan_masters(settings)}
+    # In the order of the planner.
+    there = (*scan_masters(settings), *scan_masters(settings, [FrameType.FLAT]))
+    files = {file.path: file for file in there}
     kept = {path: files[path] for path in unplanned(files, plan.masters, settings.output_dir)}
     used = {
         each.path: each.job

@@ -21,7 +21,7 @@ from calmasters.errors import ConfigError, FrameError, OutputError, RecordError,
 from calmasters.frame import FrameType
 from calmasters.inventory.content_digests import ContentDigests
 from calmasters.inventory.listing import list_files
-from calmasters.inventory.scan import fingerprint, scan_masters
+from calmasters.inventory.scan import fingerprint
 from calmasters.libraries import require_libraries
 from calmasters.model.job import MasterJob, UsedMaster, read_made_of
 from calmasters.model.layout import (
@@ -458,7 +458,7 @@ class Workflow:
         return [*map(self.path, (*masters, *map(record_path, masters), PLAN))]
 
     def _require_usable_frames(self, plan: Plan) -> None:
-        has_masters = plan.masters or plan.kept or scan_masters(self._settings, [FrameType.FLAT])
+        has_masters = plan.masters or plan.kept
         if plan.findings.has_calibration_frames and not has_masters:
             raise FrameError(
                 "no master can be made: all frames were left out for the reasons above; "

@@ -56,6 +56,14 @@ def test_a_warning_that_masters_share_is_written_once() -> None:
     ]
 
 
+def test_every_weak_master_is_named_unless_there_are_very_many() -> None:
+    warnings = {f"flat {n}": [MasterWarning(WarningKind.OUTLIERS, f"odd {n}")] for n in range(20)}
+    lines = end_of_run(replace(BUILT, warnings=warnings), GOOD).splitlines()
+    assert lines[5] == "  and 17 more: snakemake summary"
+    names = "; ".join(f"flat {n}" for n in range(3, 13))
+    assert lines[6] == f"  also weak: {names} and 7 more"
+
+
 def test_frames_left_out_are_grouped_by_remedy_with_an_example() -> None:
     findings = replace(GOOD, refused=(NO_TYPE, CUT), suspicious=(LIGHTS,), suggested="a: 1\nb: 2\n")
     assert end_of_run(BUILT, findings).splitlines()[2:] == [

@@ -378,6 +378,15 @@ def test_hidden_outliers_are_reported(site) -> None:
     assert "most samples are equal" in warnings_of(make(site, site.job(site.write(codes), SHAPE)))
 
 
+@pytest.mark.parametrize(("count", "noise"), [(12, 1.1), (3, 4.0)])
+def test_samples_that_are_often_equal_by_chance_are_not_reported(
+    site, count: int, noise: float
+) -> None:
+    levels = np.random.default_rng(1).normal(500, noise, (count, 64, 64))
+    made = make(site, site.job(site.write(np.rint(levels).astype(np.uint16)), (64, 64)))
+    assert "samples are equal" not in warnings_of(made)
+
+
 def test_constant_frames_have_no_hidden_outliers(site) -> None:
     codes = np.full((9, *SHAPE), 500, np.uint16)
     (warning,) = make(site, site.job(site.write(codes), SHAPE)).warnings

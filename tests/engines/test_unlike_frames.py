@@ -79,8 +79,7 @@ LIKE = {
     "saturated hot pixels": lambda: [frame(np.where(A > 0, 65535, 0)) for _ in range(6)],
     "little noise": lambda: [frame(A, 0.3) for _ in range(10)],
     "little noise, in steps of 16": lambda: [frame(A, 5, step=16) for _ in range(10)],
-    "an uncooled camera that warms up": lambda: [frame(A * (1 + 0.3 * i)) for i in range(10)],
-    "one frame much colder": lambda: [frame(A * (0.1 if i == 3 else 1)) for i in range(10)],
+    "an uncooled camera that warms up": lambda: [frame(A * (1 + 0.1 * i)) for i in range(10)],
     "small frames with cosmic rays": lambda: [frame(A[:48, :48], hits=30) for _ in range(10)],
     "the glow of an amplifier": lambda: [frame(GLOW * (1 + 0.01 * i)) for i in range(10)],
     "banding that is other in each frame": lambda: [
@@ -149,6 +148,18 @@ UNLIKE = {
         *(lambda: [frame(B if i % 2 else A) for i in range(12)], [1, 3, 5, 7, 9, 11]),
         OTHER_PIXELS,
     ),
+    "another exposure": (
+        *(lambda: halves(A, 2 * A), SECOND_HALF),
+        "^brightness of the hot pixels 1[234]. % where the others have 6. %",
+    ),
+    "one frame much colder": (
+        *(lambda: [frame(A * (0.1 if i == 3 else 1)) for i in range(10)], [3]),
+        "^brightness of the hot pixels 1. % where the others have",
+    ),
+    "a few of another exposure, and cosmic rays": (
+        *(lambda: [frame(A * (1 if i in (2, 7) else 1.8), hits=40) for i in range(10)], [2, 7]),
+        "^brightness of the hot pixels 5. % where the others have (99|100|101) %",
+    ),
     "small frames": (
         *(lambda: [frame((B if i > 4 else A)[:64, :64]) for i in range(10)], SECOND_HALF),
         OTHER_PIXELS,
@@ -173,6 +184,14 @@ def test_light_that_grows_is_a_drift_of_its_place() -> None:
     found = compare([frame(LEAK * i / 10) for i in range(10)])
     assert not found.frames
     assert "the level of rows 1 to 32, columns 1 to 32 of the frames drifts from 49" in found.drift
+
+
+def test_a_camera_that_warms_up_much_is_a_drift_of_its_hot_pixels() -> None:
+    found = compare([frame(A * (1 + 0.3 * i)) for i in range(10)])
+    assert not found.frames
+    assert re.match(
+        "the brightness of the hot pixels of the frames drifts from 4. % to", found.drift
+    )
 
 
 def test_frames_of_one_level_are_compared_by_hot_pixels_beside_those_of_another_level() -> None:

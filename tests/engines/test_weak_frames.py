@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -96,6 +97,42 @@ def test_a_plateau_is_found_in_samples_of_other_formats(site: Any) -> None:
     unit = (digitized(1.2 * 4096, 12, 4) / 65535).astype(np.float32)
     texts = [each.text for each in found(site, flat_job(site, unit))]
     assert any("saturated at 65520 ADU" in text for text in texts)
+
+
+@pytest.mark.parametrize("averages", [1, 6, 8])
+def test_averages_among_flats_are_reported(site: Any, averages: int) -> None:
+    codes = frames(25_000, 150.0, 12)
+    codes[:averages] = frames(25_000, 75.0, averages)
+    (text,) = (each.text for each in found(site, flat_job(site, codes)) if "noise of" in each.text)
+    assert re.match(rf"{averages} of 12 flats, such as frame00\d.fits, have (4.|5.)% of the", text)
+
+
+@pytest.mark.parametrize("count", [12, 6])
+def test_flats_whose_bytes_are_in_the_wrong_order_are_reported(site: Any, count: int) -> None:
+    codes = frames(25_000 * VIGNETTING, 150.0, 12)
+    codes[:count] = codes[:count].byteswap()
+    texts = [each.text for each in found(site, flat_job(site, codes)) if "bytes" in each.text]
+    assert [text.split(",")[0] for text in texts] == [f"in {count} of 12 flats"]
+
+
+@pytest.mark.parametrize("structure", ["fibres along columns", "fibres along rows", "colours"])
+def test_flats_with_much_structure_are_not_called_noise(site: Any, structure: str) -> None:
+    row, column = np.indices(SHAPE)
+    image = {
+        "fibres along columns": np.where(column % 8 < 3, 20_000, 2000),
+        "fibres along rows": np.where(row % 8 < 3, 20_000, 2000),
+        "colours": np.where((row + column) % 2, 30_000, 9000),
+    }[structure]
+    assert "bytes" not in str(found(site, flat_job(site, frames(image, 100.0))))
+
+
+@pytest.mark.parametrize(("level_adu", "is_reported"), [(6, True), (40, False), (506, False)])
+def test_a_dark_without_bias_that_is_subtracted_alone_is_reported(
+    site: Any, level_adu: float, is_reported: bool
+) -> None:
+    dark = site.master(np.full(SHAPE, level_adu / 65535), "dark.fits")
+    job = site.job(site.write(frames(25_000, 100.0)), SHAPE, FLAT, dark=dark)
+    assert ("the dark is at 6 ADU, as one from which" in str(found(site, job))) is is_reported
 
 
 @pytest.mark.parametrize(("kind", "level"), [(BIAS, 500), (DARK, 700), (FLAT, 16383)])

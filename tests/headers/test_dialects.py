@@ -740,7 +740,8 @@ READ: dict[str, tuple[Value, tuple[str, ...]]] = {
     "GAIN": (100, ("GAIN", "ISOSPEED", "ISO", "GAINRAW", "CAMGAIN")),
     "OFFSET": (50, ("OFFSET", "BLKLEVEL", "BLACKLEV", "BLKLVL")),
     "READOUTM": (
-        "Low Noise", ("READOUTM", "READMODE", "READOUT", "RDMODE", "CONVGAIN", "LOWNOISE"),
+        "Low Noise", ("READOUTM", "READMODE", "READOUT", "RDMODE", "CONVGAIN", "LOWNOISE",
+                      "ESO DET READ CLOCK", "ESO DET READ CURNAME"),
     ),
     "EXPOSURE": (2.5, ("EXPTIME", "EXPOSURE", "EXP", "EXP_TIME", "ELAPTIME", "DARKTIME")),
     "TELESCOP": ("Newton", ("TELESCOP",)),

@@ -465,6 +465,9 @@ TESTS: dict[str, tuple[str, ...]] = {
     "inventory/camera_keywords": (
         "inventory/test_camera_keywords", "inventory/test_faults", "planning/test_missing_keywords",
     ),
+    "inventory/exclusion": (
+        "inventory/test_exclusion", "inventory/test_header_cache", "inventory/test_series_frames",
+    ),
     "inventory/header_cache": (
         "inventory/test_header_cache", "inventory/test_series_frames", "headers/test_ap_common",
     ),

@@ -133,7 +133,7 @@ def test_notes_are_of_cameras_groups_and_copies(
         )
     )
     camera = "ST-7 writes no GAIN; all its frames count as one setting"
-    assert findings.notes == (camera, "a group is odd", *note)
+    assert findings.notes == ("a group is odd", camera, *note)
 
 
 @pytest.mark.parametrize(

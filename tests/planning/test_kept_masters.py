@@ -9,12 +9,21 @@ from pathlib import Path
 import pytest
 
 from calmasters.frame import Frame, FrameType, Geometry, Status, Verdict
+from calmasters.inventory.content_digests import ContentDigests
 from calmasters.model.job import FrameFile, MasterJob, Recipe, UsedMaster
 from calmasters.model.master_record import MasterRecord
 from calmasters.planning.checkpoint import refresh_plan
-from calmasters.planning.kept_masters import KeptMasters, fate_of_frames, kept_in_use
+from calmasters.planning.kept_masters import (
+    KeptMasters,
+    fate_of_frames,
+    kept_in_use,
+    kept_unused,
+)
 from calmasters.planning.matching import Match
+from calmasters.planning.plan_file import Plan
 from calmasters.planning.planner import Decision, decide
+from calmasters.planning.staleness import FileTimes, plan_holds
+from calmasters.running.set_aside import set_aside
 from calmasters.settings import Integration, Settings
 
 
@@ -179,6 +188,60 @@ def test_flats_that_use_masters_without_frames_are_one_sentence(
     sentences = [*kept_in_use(map(match, flats))]
     assert len(sentences) == bool(said)
     assert all(sentence.startswith(f"output_dir: {said}") for sentence in sentences)
+
+
+@pytest.mark.parametrize(
+    ("paths", "said"),
+    [
+        (["masters/bias/used.xisf"], None),
+        (["masters/bias/used.xisf", "masters/flat/a.xisf"], "a is kept: no frames in input_dir make"
+                                                           " it; to move it to output_dir/orphans"),
+        (["masters/MASTER FLAT/A/B/c.fits", "masters/dark/d.xisf"], "A/B/c, d are kept: no frames "
+                                                                    "in input_dir make them"),
+    ],
+)  # fmt: skip
+def test_masters_without_frames_that_no_flat_uses_are_one_sentence(
+    paths: list[str], said: str | None
+) -> None:
+    match = Match(UsedMaster("masters/bias/used.xisf", "kept", ""), None, False, ())
+    sentences = [*kept_unused(paths, [match])]
+    assert len(sentences) == bool(said)
+    assert all(sentence.startswith(f"output_dir: {said}") for sentence in sentences)
+
+
+def test_old_flats_are_one_sentence(
+    settings: Settings, make_settings: Callable[..., Settings], made: Decision
+) -> None:
+    flat = made.jobs[1]
+    (note,) = decide(make_settings(exclude=["flat/*"])).warnings
+    assert note.startswith(f"output_dir: {flat.name} is of an earlier run, and not what the frames")
+    assert "4 of its frames are left out: exclude: flat/*; to move it to output_dir/orph" in note
+    other = settings.output_dir / "masters/flat/masterFlat_A.xisf"
+    for suffix in (".xisf", ".json"):
+        shutil.copy((settings.output_dir / flat.master).with_suffix(suffix), other)
+        other = other.with_suffix(".json")
+    (note,) = decide(make_settings(exclude=["flat/*"])).warnings
+    assert f"masterFlat_A, {flat.name} are of an earlier run" in note
+    assert "4 of their frames are left out: exclude: flat/*; to move them to" in note
+    (note,) = decide(settings).warnings
+    assert "masterFlat_A is of an earlier run, and not what the frames make now: its fr" in note
+
+
+def test_a_plan_does_not_hold_when_an_old_flat_was_moved(
+    make_settings: Callable[..., Settings], made: Decision
+) -> None:
+    settings = make_settings(exclude=["flat/*"])
+    decision = refresh_plan(settings)
+
+    def holds() -> bool:
+        plan, digests = Plan.load(settings.output_dir / "plan.json"), ContentDigests(settings)
+        times = FileTimes(settings.output_dir)
+        return plan_holds(plan, settings, decision.digest, times, digests)
+
+    assert decision.kept == (made.jobs[1].master,)
+    assert holds()
+    set_aside(decision.kept, settings.output_dir)
+    assert not holds()
 
 
 def test_a_master_without_a_record_is_used(settings: Settings, made: Decision) -> None:

@@ -338,8 +338,9 @@ def test_when_a_keyword_appears_the_masters_without_it_stay_and_are_reported(
     after = refresh_plan(settings)
     assert [job.type for job in after.jobs] == ["dark"]
     assert all((settings.output_dir / job.master).exists() for job in before.jobs)
-    assert after.kept == (before.jobs[0].master,)
-    (warning,) = after.warnings
+    assert after.kept == tuple(job.master for job in before.jobs)
+    warning, kept = after.warnings
+    assert "are kept: no frames in input_dir make them" in kept
     assert warning.startswith("output_dir: 2 masters have no GAIN, unlike other frames of ATR585M")
     assert warning.endswith('set assume_keywords: {"ATR585M": {"GAIN": 100}}')
     assert after.suggested == {"assume_keywords": {"ATR585M": {"GAIN": 100}}}
@@ -347,7 +348,9 @@ def test_when_a_keyword_appears_the_masters_without_it_stay_and_are_reported(
     assumed = decide(make_settings(**after.suggested))
     assert sorted(job.type for job in assumed.jobs) == ["bias", "dark", "flat"]
     assert all("GAIN-100" in name for name in names(assumed))
-    assert assumed.warnings == ()
+    # No record says that their frames make others now.
+    (kept,) = assumed.warnings
+    assert "are kept: no frames in input_dir make them" in kept
     sources = column_text(assumed.inventory["sources"])
     assert sources["old_bias/0.fits"] == "GAIN: assume_keywords"
     assert sources["new_dark/0.fits"] == ""

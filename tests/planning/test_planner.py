@@ -135,6 +135,30 @@ def test_pedestals_that_differ_are_reported(settings: Settings, add_frames: AddF
     assert any("PEDESTAL of the flats is 100 ADU" in each.text for each in flat.warnings)
 
 
+@pytest.mark.parametrize("dtype", [np.int16, np.int32])
+def test_flats_without_bzero_beside_bias_frames_with_it_are_reported(
+    settings: Settings, add_frames: AddFrames, dtype: type
+) -> None:
+    add_frames("bias")
+    for path in add_frames("flat"):
+        _rewrite(path, np.arange(9000, 9012, dtype=dtype).reshape(3, 4))
+    flat = only(settings, "flat")
+    is_reported = any(
+        "set BZERO to 32768 again" in each.text and each.kind is WarningKind.LEVEL
+        for each in flat.warnings
+    )
+    assert is_reported == (dtype is np.int16)  # integers of 32 bits need none
+    assert not any("BZERO" in each.text for each in only(settings, "bias").warnings)
+
+
+def test_frames_that_are_all_without_bzero_are_not_reported(
+    settings: Settings, add_frames: AddFrames
+) -> None:
+    for path in (*add_frames("bias"), *add_frames("flat")):
+        _rewrite(path, np.arange(505, 517, dtype=np.int16).reshape(3, 4))
+    assert "BZERO" not in str([job.warnings for job in jobs(settings).values()])
+
+
 def test_flats_whose_names_say_different_filters_make_a_weak_master(
     settings: Settings, add_frames: AddFrames
 ) -> None:

@@ -304,6 +304,75 @@ def test_masters_of_frames_that_are_there_but_not_used_are_used_no_longer(
     made.expect("Note", "no flat uses masterBias_INSTRUME-A", phrase)
 
 
+def exclude_most(frames: Path) -> list[str]:
+    return ["--config", "exclude=['flat_A_2026-03-02T20_00[2-5]*']"]
+
+
+def delete_most(frames: Path) -> list[str]:
+    for path in sorted(frames.glob("flat*"))[2:]:
+        path.unlink()
+    return []
+
+
+def correct_the_filter(frames: Path) -> list[str]:
+    for path in frames.glob("flat*"):
+        fits.setval(path, "FILTER", value="OIII")
+    return []
+
+
+@pytest.mark.parametrize(
+    ("change", "built", "phrase"),
+    [
+        (lambda _: ["--config", "exclude=['flat*']"], 0, "6 of its frames are left out: exclude"),
+        (exclude_most, 0, "6 of its frames are left out: only 2 frames of this group"),
+        (delete_most, 0, "4 of its 6 frames are missing; 2 of its frames are left out: only 2"),
+        (correct_the_filter, 1, "its frames make masterFlat_FILTER-OIII_"),
+        (lambda _: ["--config", "night={timezone: Pacific/Honolulu}"], 1, "DATE-2026-03-01"),
+    ],
+    ids=["all excluded", "most excluded", "most deleted", "another filter", "another night"],
+)
+def test_a_flat_that_its_frames_do_not_make_any_more_is_named(
+    workflow: Workflow, change: Callable[[Path], list[str]], built: int, phrase: str
+) -> None:
+    add(workflow.frames, "bias", 700)
+    add(workflow.frames, "flat", 20700)
+    [flat] = make(workflow).of("flat")
+    arguments = change(workflow.frames)
+    made = make(workflow, *arguments)
+    made.expect(f"Masters: {built} built")
+    made.expect("Note: output_dir", f"{flat.name} is of an earlier run", phrase, "prune=true")
+    assert len(made.of("flat")) == 1 + built
+    # The command of the note, with the same settings.
+    settings = arguments or ["--config"]
+    workflow.run("orphans", *settings, "prune=true")
+    assert (workflow.output / f"orphans/masters/flat/{flat.name}.xisf").is_file()
+    assert not make(workflow, *arguments).says("earlier run")
+
+
+def test_a_flat_whose_frames_are_gone_is_kept_and_named(workflow: Workflow) -> None:
+    add(workflow.frames, "bias", 700)
+    add(workflow.frames / "archived", "flat", 20700)
+    [flat] = make(workflow).of("flat")
+    (workflow.frames / "archived").rename(workflow.directory / "archived")
+    make(workflow).expect("Note: output_dir", f"{flat.name} is kept: no frames in input_dir make")
+
+
+def test_flats_that_are_all_the_input_and_excluded_are_named(workflow: Workflow) -> None:
+    add(workflow.frames, "flat", 20700)
+    [flat] = make(workflow).of("flat")
+    made = make(workflow, "--config", "exclude=['flat*']")
+    made.expect("Note: output_dir", f"{flat.name} is of an earlier run")
+
+
+def test_settings_that_match_nothing_are_named_at_the_end(workflow: Workflow) -> None:
+    add(workflow.frames, "bias", 700, name="bias")
+    excluded = f"exclude=['./bias_000.fits','{workflow.frames}/bias_001.fits','BIAS_002.FITS']"
+    made = make(workflow, "--config", excluded, "round={SETTEMP: 5}")
+    assert made.counts("bias") == [4]
+    made.expect('  exclude: "BIAS_002.FITS" (the nearest is "bias_002.fits") matches no frame')
+    made.expect('  round: no frame has "SETTEMP"; set round: {"SET-TEMP": 5}')
+
+
 def test_masters_of_frames_that_are_gone_are_kept(workflow: Workflow) -> None:
     add(workflow.frames / "archived", "bias", 3700)
     add(workflow.frames, "flat", 23700)

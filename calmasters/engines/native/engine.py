@@ -70,8 +70,10 @@ _NO_LEVEL: Final = (
     "cannot be normalized: all its calibrated samples are black or saturated; exclude this frame"
 )
 
-#: Share of pixels with hidden outliers above which the user is warned.
-_HIDDEN_SHARE: Final = 0.01
+#: Share of pixels with hidden outliers above which the user is warned; it is lower with a noise of
+#: one step or more. Of fewer frames, most samples are often equal by chance.
+_HIDDEN_SHARE: Final = 0.25
+_HIDDEN_FRAMES: Final = 6
 
 
 def create_engine(
@@ -406,12 +408,12 @@ class _MasterBuilder:
                 f"{sum(stack.not_finite)} samples of {frames} frames were not finite and were"
                 " replaced by 0",
             )
-        share = integrated.hidden / stack.size
+        share = integrated.hidden / stack.size if stack.count >= _HIDDEN_FRAMES else 0.0
         if self._settings.rejection == "WinsorizedSigmaClip" and share > _HIDDEN_SHARE:
             self._warn(
                 WarningKind.SAMPLES,
-                f"in {share:.1%} of the pixels most samples are equal: outliers are not rejected"
-                " there, as in PixInsight (few frames, or noise below one ADU step)",
+                f"in {share:.1%} of the pixels most samples are equal, since the noise is below one"
+                " step: outliers are not rejected there, as in PixInsight",
             )
 
     def _in_range(self, integrated: Integrated) -> Float32:
