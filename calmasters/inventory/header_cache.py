@@ -46,7 +46,7 @@ from calmasters.settings import Settings
 __all__ = ["HeaderCache"]
 
 #: Version of the cache file; increase it when the format changes.
-_FORMAT: Final = 19
+_FORMAT: Final = 20
 
 #: Number of cached traits with a layout.
 _CACHED: Final = 1024
