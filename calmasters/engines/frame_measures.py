@@ -58,6 +58,9 @@ _MOSAIC_STEP: Final = 4
 #: With fewer differences, the noise of the brightest tenth of the cells is not known well enough.
 _FEWEST_DIFFERENCES: Final = 4096
 
+#: Share of the level from which on noise is compared with that in the other direction.
+_SCATTER: Final = 0.1
+
 #: Bands of an image whose content is compared with that of other frames.
 _BANDS: Final = 8
 
@@ -108,8 +111,8 @@ class FrameMeasure:
     zeros : float
         Share of the samples that are 0.
     scatter : float
-        Median difference of samples beside each other, of one colour, or of those below each other
-        if that is less; in [0, 1].
+        The noise; where it is a large share of the level, the median difference of samples below
+        each other if that is less: stripes along columns are no noise. In [0, 1].
     content : tuple of int
         Digests of the sums of the parts of all cells, in bands from top to bottom: the same for
         equal pixels, in any format.
@@ -231,7 +234,7 @@ def _measure(
         mosaic=(np.reshape(mosaic, (2, 2)) + zero) / unity,
         top_noise=_top_noise(differences, levels, edges[:-1:parts]),
         zeros=float(np.count_nonzero(pairs == -zero)) / pairs.size,
-        scatter=min(noise, _below_each_other(pairs) / unity),
+        scatter=noise if noise < _SCATTER * level else min(noise, _below_each_other(pairs) / unity),
         content=tuple(zlib.crc32(band.tobytes()) for band in np.array_split(whole_adu, bands)),
     )
 
