@@ -122,6 +122,11 @@ class SampleFormat:
         return self.dtype.kind == "f"
 
     @property
+    def is_unit(self) -> bool:
+        """Whether samples are stored as float32 in [0, 1], as most masters."""
+        return self.dtype.str[1:] == "f4" and (self.scale, self.zero, self.unity) == (1, 0, 1)
+
+    @property
     def is_adu16(self) -> bool:
         """Whether samples are ADU of a 16-bit camera."""
         return self.unity == _ADU16
@@ -504,14 +509,17 @@ def to_unit(stored: NDArray[Any], format_: SampleFormat, path: Path) -> Strip:
         The file, for error messages.
     """
     samples = np.empty(stored.shape, np.float32)
-    # In pieces, since a complete image of float64 would need more memory than all the rest.
     flat, filled = stored.reshape(-1), samples.reshape(-1)
     with np.errstate(over="ignore", invalid="ignore"):  # the range is checked below
-        for piece in range(0, stored.size, _PIECE):
+        if format_.is_unit:
+            np.add(flat, np.float32(0), out=filled)  # no negative zeros, as below
+        # In pieces, since a complete image of float64 would need more memory than all the rest.
+        for piece in range(0, 0 if format_.is_unit else stored.size, _PIECE):
             values = flat[piece : piece + _PIECE].astype(np.float64)
             filled[piece : piece + _PIECE] = (values * format_.scale + format_.zero) / format_.unity
+        is_finite = not format_.is_float or np.isfinite(samples.sum())
     not_finite = 0
-    if format_.is_float:
+    if not is_finite:
         finite = np.isfinite(samples)
         not_finite = samples.size - int(np.count_nonzero(finite))
         samples[~finite] = 0
