@@ -513,10 +513,12 @@ def to_unit(stored: NDArray[Any], format_: SampleFormat, path: Path) -> Strip:
     with np.errstate(over="ignore", invalid="ignore"):  # the range is checked below
         if format_.is_unit:
             np.add(flat, np.float32(0), out=filled)  # no negative zeros, as below
-        # In pieces, since a complete image of float64 would need more memory than all the rest.
-        for piece in range(0, 0 if format_.is_unit else stored.size, _PIECE):
-            values = flat[piece : piece + _PIECE].astype(np.float64)
-            filled[piece : piece + _PIECE] = (values * format_.scale + format_.zero) / format_.unity
+        else:
+            # In pieces: a complete image of float64 would need more memory than all the rest.
+            for piece in range(0, stored.size, _PIECE):
+                part = slice(piece, piece + _PIECE)
+                values = flat[part].astype(np.float64)
+                filled[part] = (values * format_.scale + format_.zero) / format_.unity
         is_finite = not format_.is_float or np.isfinite(samples.sum())
     not_finite = 0
     if not is_finite:

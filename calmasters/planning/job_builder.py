@@ -58,7 +58,11 @@ class JobBuilder:
         self, settings: Settings, verdicts: Mapping[str, Verdict], groups: Iterable[Group]
     ) -> None:
         self._settings = settings
-        self._with_bzero = {camera_of(each.keywords) for each in groups if not _is_signed(each)}
+        self._with_bzero = {
+            camera_of(each.keywords)
+            for each in groups
+            if not (_is_signed(each) or each.frames[0].traits.has_8_bits)
+        }
         self._recipes: dict[tuple[FrameType, Integration], Recipe] = {}
         self._left_out: dict[str, list[LeftOut]] = defaultdict(list)
         for path, verdict in verdicts.items():

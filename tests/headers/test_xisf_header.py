@@ -8,6 +8,7 @@ import pytest
 from xisf import XISF
 
 from calmasters.errors import FrameError
+from calmasters.headers.fits_cards import REPEATED
 from calmasters.headers.image_header import read_cards, read_header
 from calmasters.headers.sample_scale import is_bottom_up
 
@@ -18,6 +19,15 @@ def write_xisf(
     keywords = {key: [{"value": value, "comment": ""}] for key, value in cards.items()}
     XISF.write(str(path), np.zeros(shape, np.float32), image_metadata={"FITSKeywords": keywords})
     return path
+
+
+def test_a_keyword_with_two_values_is_listed(tmp_path: Path) -> None:
+    exposures = [{"value": value, "comment": ""} for value in ("0.0", "300.0")]
+    path = tmp_path / "dark.xisf"
+    metadata = {"FITSKeywords": {"EXPTIME": exposures}}
+    XISF.write(str(path), np.zeros((3, 4, 1), np.float32), image_metadata=metadata)
+    cards = read_cards(path)
+    assert (cards["EXPTIME"], cards[REPEATED]) == (0.0, '{"EXPTIME": [0.0, 300.0]}')
 
 
 def test_xisf_cards_have_their_types(tmp_path: Path) -> None:

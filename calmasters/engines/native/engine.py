@@ -7,7 +7,6 @@ import platform
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -335,8 +334,7 @@ class _MasterBuilder:
         return [frame for file, frame in zip(files, frames, strict=True) if file in left]
 
     def _calibrator(self) -> Calibrator | None:
-        with ThreadPoolExecutor(self._threads) as pool:
-            bias, dark = pool.map(self._master, (self._job.bias, self._job.dark))
+        bias, dark = self._master(self._job.bias), self._master(self._job.dark)
         if bias is None and dark is None:
             # As in PixInsight: nothing is subtracted, so nothing can become negative.
             return None
