@@ -194,7 +194,8 @@ def _compare_levels(geometry: Geometry, measures: Sequence[FrameMeasure]) -> Out
 
     def difference(frame: int, column: int, others: list[int]) -> str:
         name, number, other = compared(column, frame, others)
-        return f"{name} {number} where the others have {other}"
+        cause = ", as with another exposure or temperature" * (column == _HOT_COLUMN)
+        return f"{name} {number} where the others have {other}{cause}"
 
     def drift(first: int, last: int, column: int) -> str:
         name, end, begin = compared(column, last, [first])

@@ -150,7 +150,7 @@ UNLIKE = {
     ),
     "another exposure": (
         *(lambda: halves(A, 2 * A), SECOND_HALF),
-        "^brightness of the hot pixels 1[234]. % where the others have 6. %",
+        "^brightness of the hot pixels 1[234]. % where the others have 6. %, as with another",
     ),
     "one frame much colder": (
         *(lambda: [frame(A * (0.1 if i == 3 else 1)) for i in range(10)], [3]),
